@@ -1,0 +1,1 @@
+"""Accuracy: model -> results file -> score."""

@@ -1,0 +1,82 @@
+"""The command line: finds the commands under ``suite/commands/`` and turns errors into one line and an exit code.
+
+Each module of ``suite/commands`` defines ``command``, a `click.Command` (or group) whose name is the word a user types.
+Only the module of the typed command is imported, so that redrawing a table never loads torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import click
+
+import suite.commands
+from suite import __version__
+from suite.errors import INTERRUPTED, PASS, USAGE, SuiteError
+
+
+class CommandFolder(click.Group):
+    """A click group whose commands are the modules of ``suite/commands`` (``_`` in a module name is typed ``-``)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the command names, sorted."""
+        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(suite.commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, or None where no module has that name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"suite.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+
+@click.command(cls=CommandFolder, name="mobileinst-suite", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mobileinst-suite")
+def entry() -> None:
+    """Check MobileInst's published numbers: train, score, time, compare, draw."""
+
+
+def usage_line(error: click.UsageError) -> str:
+    """Return a click usage error as one line that ends with the help command to read."""
+    where = error.ctx.command_path if error.ctx else "mobileinst-suite"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return f"{message}; see '{where} --help'"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after the program's name; ``sys.argv[1:]`` if None.
+
+    Returns:
+        The exit code: 0 pass, 1 regression, 2 usage, 3 nothing measured, 4 data missing, 130 interrupted.
+    """
+    try:
+        result = entry.main(args=arguments, prog_name="mobileinst-suite", standalone_mode=False)
+        sys.stdout.flush()
+    except SuiteError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
+    except click.UsageError as error:
+        click.echo(f"error: {usage_line(error)}", err=True)
+        return USAGE
+    except click.ClickException as error:
+        click.echo(f"error: {' '.join(error.format_message().split())}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (a pager, `head`) has gone; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PASS
+    return result if isinstance(result, int) else PASS

@@ -1,0 +1,1 @@
+"""One module per command; `suite.cli` finds them by folder."""

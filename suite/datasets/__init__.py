@@ -1,0 +1,1 @@
+"""Datasets: generate, read, pin and verify."""

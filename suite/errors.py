@@ -1,0 +1,52 @@
+"""The errors a user can cause, and the exit codes they end in.
+
+Every message is one line that names the file, the place in it and the remedy. The command line prints it after
+``error:`` and exits with the class's code; anything that is not a `SuiteError` is a defect of the suite and keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+PASS = 0
+REGRESSION = 1
+USAGE = 2
+NOTHING_MEASURED = 3
+DATA_MISSING = 4
+INTERRUPTED = 130
+
+
+class SuiteError(Exception):
+    """Base of every error with a one-line message for the user.
+
+    Args:
+        message: one line that names the file, the place and the remedy; line breaks are folded into spaces.
+    """
+
+    exit_code = USAGE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class InputError(SuiteError):
+    """A bad option, path, JSON, results file, checkpoint or record (exit code 2)."""
+
+    exit_code = USAGE
+
+
+class RegressionError(SuiteError):
+    """A gate found the measured value worse than its baseline allows (exit code 1)."""
+
+    exit_code = REGRESSION
+
+
+class NothingMeasuredError(SuiteError):
+    """A run ended without a valid measurement (exit code 3)."""
+
+    exit_code = NOTHING_MEASURED
+
+
+class DataError(SuiteError):
+    """A dataset is missing or its digest is not the pinned one (exit code 4)."""
+
+    exit_code = DATA_MISSING

@@ -1,0 +1,1 @@
+"""One module per runnable method; `discover` finds them by folder."""

@@ -1,0 +1,40 @@
+"""Where the repository keeps things. Every other module asks here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def repository_root() -> Path:
+    """Return the folder that holds ``datasets.dvc``: this checkout, unless ``MOBILEINST_SUITE_ROOT`` names another."""
+    override = os.environ.get("MOBILEINST_SUITE_ROOT")
+    return Path(override).resolve() if override else Path(__file__).resolve().parents[1]
+
+
+def data_dir() -> Path:
+    """Return the folder of generated and downloaded datasets (ignored by git)."""
+    return repository_root() / "data"
+
+
+def runs_dir() -> Path:
+    """Return the folder of checkpoints, results files, exported graphs and logs (ignored by git)."""
+    return repository_root() / "runs"
+
+
+def reports_dir() -> Path:
+    """Return the folder of committed records and the tables, figures and pictures rendered from them."""
+    return repository_root() / "reports"
+
+
+def records_dir() -> Path:
+    """Return the folder of committed records."""
+    return reports_dir() / "records"
+
+
+def shown(path: Path) -> str:
+    """Return ``path`` relative to the repository where possible, so that messages and records hold no home folders."""
+    try:
+        return path.resolve().relative_to(repository_root()).as_posix()
+    except ValueError:
+        return str(path)

@@ -1,0 +1,81 @@
+"""Progress on standard error: a bar on a terminal, one line per step otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+LINES_PER_TASK = 20
+
+
+class Step(Protocol):
+    """What `track` yields: call it after each finished unit."""
+
+    def __call__(self, note: str = "", advance: int = 1) -> None:
+        """Advance by ``advance`` units and show ``note`` (e.g. the loss) beside the bar."""
+
+
+class _BarStep:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self.progress, self.task = progress, task
+
+    def __call__(self, note: str = "", advance: int = 1) -> None:
+        self.progress.update(self.task, advance=advance, note=note)
+
+
+class _LineStep:
+    """Prints about `LINES_PER_TASK` lines over the whole task, each with the time left."""
+
+    def __init__(self, title: str, total: int, done: int) -> None:
+        self.title, self.total, self.done, self.first = title, total, done, done
+        self.started = time.monotonic()
+        self.printed = done * LINES_PER_TASK // max(total, 1)
+
+    def __call__(self, note: str = "", advance: int = 1) -> None:
+        self.done += advance
+        if self.done * LINES_PER_TASK // max(self.total, 1) > self.printed or self.done == self.total:
+            self.printed = self.done * LINES_PER_TASK // max(self.total, 1)
+            elapsed_s = time.monotonic() - self.started
+            left_s = elapsed_s / max(self.done - self.first, 1) * (self.total - self.done)
+            times = f"[{elapsed_s:.0f} s, {left_s:.0f} s left]"
+            print(
+                " ".join(f"{self.title}: {self.done}/{self.total} {note} {times}".split()), file=sys.stderr, flush=True
+            )
+
+
+@contextmanager
+def track(title: str, total: int, done: int = 0) -> Iterator[Step]:
+    """Show the progress of a task of ``total`` units.
+
+    Args:
+        title: what is being done, e.g. ``"train seed 0"``.
+        total: number of units.
+        done: units already finished before this process (a resumed task).
+
+    Yields:
+        A callable to be called after each unit, with an optional note.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _LineStep(title, total, done)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield _BarStep(progress, progress.add_task(title, total=total, completed=done, note=""))
+
+
+def say(message: str) -> None:
+    """Print one line for the person watching, on standard error."""
+    print(message, file=sys.stderr, flush=True)

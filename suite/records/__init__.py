@@ -1,0 +1,1 @@
+"""Records: measured numbers with proof of how."""

@@ -1,0 +1,180 @@
+"""What a record holds: the lines of a run file, checked field by field.
+
+A run file is JSON Lines: one `Run` line, any number of `Measurement`, `Series` and `Artifact` lines, one `End` line.
+Unknown fields, wrong types, NaN and other schema versions are refused; a value that could not be had is null with a
+reason. Every line is a frozen `msgspec.Struct`, tagged by ``kind``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Scalar = bool | int | float | str | None
+Origin = Literal["measured", "estimated", "server", "third-party"]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One entry of the metric catalogue: labels, best-in-bold and Pareto directions are derived from it."""
+
+    label: str
+    unit: str
+    higher_is_better: bool
+
+
+METRICS: dict[str, Metric] = {
+    "mask_ap": Metric("mask AP", "fraction", True),
+    "mask_ap50": Metric("mask AP50", "fraction", True),
+    "mask_ap75": Metric("mask AP75", "fraction", True),
+    "mask_ap_small": Metric("mask AP small", "fraction", True),
+    "mask_ap_medium": Metric("mask AP medium", "fraction", True),
+    "mask_ap_large": Metric("mask AP large", "fraction", True),
+    "video_ap": Metric("video AP", "fraction", True),
+    "video_ap50": Metric("video AP50", "fraction", True),
+    "video_ap75": Metric("video AP75", "fraction", True),
+    "video_ar1": Metric("video AR1", "fraction", True),
+    "video_ar10": Metric("video AR10", "fraction", True),
+    "latency_wall_ms": Metric("wall latency", "ms", False),
+    "latency_cpu_ms": Metric("CPU latency", "ms", False),
+    "latency_p90_wall_ms": Metric("wall latency, 90th percentile", "ms", False),
+    "latency_ratio_cpu": Metric("CPU latency ratio to the anchor", "ratio", False),
+    "parameters": Metric("parameters", "count", False),
+    "macs": Metric("multiply-accumulates", "count", False),
+    "parity_max_abs": Metric("largest absolute difference between torch and exported graph", "logit", False),
+    "train_time_s": Metric("training time", "s", False),
+}
+
+
+class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was measured: a model by its name, and its weights by their digest (null = random weights)."""
+
+    model: str
+    weights_sha256: str | None = None
+
+
+class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The data of a measurement; ``digest`` is the pinned one of ``datasets.dvc``, or of the files read."""
+
+    name: str
+    split: str
+    digest: str
+    pinned: bool
+    images: int | None = None
+    videos: int | None = None
+
+
+class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A confidence interval in the metric's unit, with the sentence that says what it covers."""
+
+    low: float
+    high: float
+    level: float
+    covers: str
+    resamples: int | None = None
+    seed: int | None = None
+
+
+class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The computer or phone a run happened on, described once per run."""
+
+    name: str
+    cpu: str
+    architecture: str
+    cores: int
+    memory_gib: float | None
+    system: str
+    isa_flags: list[str]
+
+
+class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="run", tag_field="kind"):
+    """First line: where, when, from which code and by which command."""
+
+    schema_version: int
+    run_id: str
+    started_utc: str
+    command: str
+    suite_version: str
+    git_sha: str | None
+    git_dirty: bool | None
+    machine: Machine
+    packages: dict[str, str]
+    seed: int | None
+
+
+class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="measurement", tag_field="kind"):
+    """One number; ``value`` is null exactly where ``reason`` says why, ``protocol`` holds all that defines it."""
+
+    metric: str
+    value: float | None
+    subject: Subject
+    protocol: dict[str, Scalar]
+    dataset: Dataset | None = None
+    interval: Interval | None = None
+    origin: Origin = "measured"
+    reason: str | None = None
+
+
+class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="series", tag_field="kind"):
+    """A table of raw numbers: a training curve or timing samples."""
+
+    name: str
+    subject: Subject
+    columns: list[str]
+    rows: list[list[Scalar]]
+    protocol: dict[str, Scalar] = {}
+    dataset: Dataset | None = None
+
+
+class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="artifact", tag_field="kind"):
+    """A file made by the run, by its path under ``reports/`` or ``runs/`` and its digest."""
+
+    name: str
+    path: str
+    sha256: str
+    subject: Subject
+    caption: str
+
+
+class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="end", tag_field="kind"):
+    """Last line: without it the run was interrupted. ``sha256`` covers every byte before this line."""
+
+    lines: int
+    sha256: str
+
+
+Line = Run | Measurement | Series | Artifact | End
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _floats(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _floats(item)
+
+
+def check_line(line: Line) -> None:
+    """Check what types alone cannot say.
+
+    Raises:
+        ValueError: one clause, without the file's name, that says which field is wrong and why.
+    """
+    if not all(math.isfinite(number) for number in _floats(msgspec.to_builtins(line))):
+        raise ValueError("holds NaN or infinity; write null with a reason")
+    if isinstance(line, Run) and line.schema_version != SCHEMA_VERSION:
+        raise ValueError(f"has schema version {line.schema_version}, this suite reads {SCHEMA_VERSION}")
+    if isinstance(line, Measurement):
+        if line.metric not in METRICS:
+            raise ValueError(f"names the unknown metric {line.metric!r}; known: {', '.join(METRICS)}")
+        if (line.value is None) != (line.reason is not None):
+            raise ValueError(f"must give {line.metric} either a value or a reason for having none")
+    if isinstance(line, Series) and any(len(row) != len(line.columns) for row in line.rows):
+        raise ValueError(f"has a row of {line.name} whose length differs from its {len(line.columns)} columns")

@@ -1,0 +1,123 @@
+"""Run files on disk: written line by line, sealed by a closing line, read back with every byte checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from suite.errors import InputError
+from suite.files import atomic_path
+from suite.records.schema import Artifact, End, Line, Measurement, Run, Series, check_line
+
+_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """One complete run, in the order it was written."""
+
+    path: Path
+    run: Run
+    measurements: tuple[Measurement, ...]
+    series: tuple[Series, ...]
+    artifacts: tuple[Artifact, ...]
+
+
+class RunWriter:
+    """Collects the lines of one run; `writing` puts them on disk when the run ends."""
+
+    def __init__(self, run: Run) -> None:
+        check_line(run)
+        self.run = run
+        self._lines = [_encoder.encode(run)]
+
+    def add(self, line: Measurement | Series | Artifact) -> None:
+        """Append one line.
+
+        Raises:
+            ValueError: if the line breaks the schema (a defect of the caller, not of user input).
+        """
+        check_line(line)
+        self._lines.append(_encoder.encode(line))
+
+    def sealed(self) -> bytes:
+        """Return the file's bytes with the closing line."""
+        body = b"".join(line + b"\n" for line in self._lines)
+        end = End(lines=len(self._lines), sha256=hashlib.sha256(body).hexdigest())
+        return body + _encoder.encode(end) + b"\n"
+
+
+@contextmanager
+def writing(run: Run, folder: Path) -> Iterator[RunWriter]:
+    """Collect a run's lines and write ``folder/<run_id>.jsonl`` at the end; write nothing if the block raises."""
+    writer = RunWriter(run)
+    yield writer
+    with atomic_path(folder / f"{run.run_id}.jsonl") as temporary:
+        temporary.write_bytes(writer.sealed())
+
+
+def _fail(path: Path, number: int, why: str) -> InputError:
+    return InputError(f"{path.name} line {number}: {why}; remove the file or run its command again")
+
+
+def read_run(path: Path) -> RunFile:
+    """Read one run file and check every line.
+
+    Raises:
+        InputError: with the line number: bad JSON, unknown field, wrong type, NaN, another schema version, a missing
+            or misplaced closing line, or bytes that differ from the closing line's digest.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read this record ({error.strerror})") from None
+    parsed: list[Line] = []
+    texts = raw.split(b"\n")
+    if texts[-1] == b"":
+        texts.pop()
+    for number, text in enumerate(texts, start=1):
+        try:
+            line = _decoder.decode(text)
+            check_line(line)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise _fail(path, number, str(error)) from None
+        if isinstance(line, Run) != (number == 1):
+            raise _fail(path, number, "a run file starts with its one run line")
+        if isinstance(line, End) and number != len(texts):
+            raise _fail(path, number, "the closing line is not the last one")
+        parsed.append(line)
+    if not parsed or not isinstance(parsed[-1], End):
+        raise _fail(path, len(texts), "no closing line: the run was interrupted")
+    end, run = parsed[-1], parsed[0]
+    body = raw[: len(raw) - len(texts[-1]) - (1 if raw.endswith(b"\n") else 0)]
+    if end.lines != len(parsed) - 1 or end.sha256 != hashlib.sha256(body).hexdigest():
+        raise _fail(path, len(texts), "the bytes before the closing line are not the ones it was written for")
+    assert isinstance(run, Run)
+    return RunFile(
+        path=path,
+        run=run,
+        measurements=tuple(line for line in parsed if isinstance(line, Measurement)),
+        series=tuple(line for line in parsed if isinstance(line, Series)),
+        artifacts=tuple(line for line in parsed if isinstance(line, Artifact)),
+    )
+
+
+def read_folder(folder: Path) -> tuple[list[RunFile], list[str]]:
+    """Read every run file of a folder.
+
+    Returns:
+        The good runs, oldest first (by start time, then run id), and one message per file left out.
+    """
+    runs, refused = [], []
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            runs.append(read_run(path))
+        except InputError as error:
+            refused.append(str(error))
+    return sorted(runs, key=lambda item: (item.run.started_utc, item.run.run_id)), refused

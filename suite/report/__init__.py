@@ -1,0 +1,1 @@
+"""Ledger, tables and figures: pure functions of claims and records."""
