@@ -1,0 +1,107 @@
+"""Sessions: each one's first docstring line is its help. Glue only; the work is in `suite`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "types", "tests"]
+
+ROOT = Path(__file__).parent
+ENVIRONMENTS = ROOT / ".nox"
+
+
+def environment(session: nox.Session, name: str, extras: str) -> str:
+    """Return the Python of a shared environment, created and filled only when its pins or extras changed.
+
+    Nox makes one environment a session; torch should be installed once, so sessions share ``.nox/suite``
+    (everything) and ``.nox/report`` (tables and plots, without torch).
+    """
+    if sys.version_info < (3, 11):
+        session.error(f"Python 3.11 or newer is needed, nox runs on {sys.version.split()[0]}; use python3.11 -m venv")
+    folder = ENVIRONMENTS / name
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pins = (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes()
+    stamp = folder / f"installed-{extras or 'base'}.sha256"
+    wanted = hashlib.sha256(pins + str(ROOT).encode()).hexdigest()
+    if not (python.exists() and stamp.exists() and stamp.read_text() == wanted):
+        session.log(f"installing into .nox/{name} (once; about 90 s with torch)")
+        session.run(sys.executable, "-m", "venv", str(folder), external=True, silent=True)
+        target = f"{ROOT}[{extras}]" if extras else str(ROOT)
+        constraints = str(ROOT / "constraints.txt")
+        session.run(str(python), "-m", "pip", "install", "-qq", "-c", constraints, "-e", target, external=True)
+        stamp.write_text(wanted)
+    return str(python)
+
+
+def suite_command(session: nox.Session, *words: str, env: str = "suite", extras: str = "run") -> None:
+    """Run ``python -m suite`` with the session's own arguments appended."""
+    python = environment(session, env, extras)
+    session.run(python, "-m", "suite", *words, *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def reproduce(session: nox.Session) -> None:
+    """Train, score, time and compare on the embedded dataset; ends with the ledger and fills reports/."""
+    suite_command(session, "reproduce")
+
+
+@nox.session(python=False)
+def tests(session: nox.Session) -> None:
+    """Run the fast tests on two processes (arguments after -- go to pytest)."""
+    python = environment(session, "suite", "run,dev")
+    workers = [] if any(word.startswith("-n") for word in session.posargs) else ["-n", "2"]
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    session.run(python, "-m", "pytest", *workers, *session.posargs, external=True, env=threads)
+
+
+@nox.session(python=False)
+def benchmarks(session: nox.Session) -> None:
+    """Run the suite's own performance benchmarks (pytest-benchmark, CPU time)."""
+    python = environment(session, "suite", "run,dev")
+    options = ["--benchmark-only", "--benchmark-timer=time.process_time", "-o", "addopts=-ra"]
+    session.run(python, "-m", "pytest", *options, "tests/benchmarks", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Check style and formatting with ruff."""
+    python = environment(session, "suite", "run,dev")
+    session.run(python, "-m", "ruff", "check", ".", external=True)
+    session.run(python, "-m", "ruff", "format", "--check", ".", external=True)
+
+
+@nox.session(python=False)
+def types(session: nox.Session) -> None:
+    """Check types with mypy, strictly."""
+    python = environment(session, "suite", "run,dev")
+    session.run(python, "-m", "mypy", external=True)
+
+
+@nox.session(python=False)
+def data(session: nox.Session) -> None:
+    """Make the pinned datasets true on this disk (default: the embedded one; groups after --)."""
+    suite_command(session, "data", "fetch")
+
+
+@nox.session(python=False)
+def tables(session: nox.Session) -> None:
+    """Redraw the tables from the committed records, without torch."""
+    suite_command(session, "tables", env="report", extras="")
+
+
+@nox.session(python=False)
+def plots(session: nox.Session) -> None:
+    """Redraw the plots from the committed records, without torch."""
+    suite_command(session, "plots", env="report", extras="")
+
+
+@nox.session(python=False)
+def ledger(session: nox.Session) -> None:
+    """Print every published number with its verdict, from the committed records."""
+    suite_command(session, "ledger", env="report", extras="")
