@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reference_model.backbones.blocks import ConvNorm
 from reference_model.config import Upsampling
 
 
-class ConvNorm(nn.Sequential):
-    """Convolution without bias, batch norm, and optionally ReLU; the padding keeps the size at stride 1.
+def conv_norm(in_channels: int, out_channels: int, kernel_size: int, activation: bool) -> nn.Module:
+    """Return a convolution without bias, batch norm, and optionally ReLU; the size of a map is kept.
 
     Args:
         in_channels: channels of the input map.
@@ -20,19 +21,8 @@ class ConvNorm(nn.Sequential):
         kernel_size: side of the square kernel, odd.
         activation: whether a ReLU follows.
     """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, activation: bool) -> None:
-        convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
-        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        parts: list[nn.Module] = [convolution, nn.BatchNorm2d(out_channels)]
-        if activation:
-            parts.append(nn.ReLU(inplace=True))
-        super().__init__(*parts)
-
-
-def hard_sigmoid(x: Tensor) -> Tensor:
-    """Return relu6(x + 3) / 6, the gate of TopFormer's semantic injection."""
-    return F.hardsigmoid(x)
+    block = ConvNorm(in_channels, out_channels, kernel_size)
+    return nn.Sequential(block, nn.ReLU(inplace=True)) if activation else block
 
 
 def resize_like(x: Tensor, target: Tensor, mode: Upsampling) -> Tensor:

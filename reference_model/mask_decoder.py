@@ -16,8 +16,9 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reference_model.backbones.blocks import initialise_convolutions
 from reference_model.config import ModelConfig
-from reference_model.layers import ConvNorm, hard_sigmoid, resize_like
+from reference_model.layers import conv_norm, resize_like
 
 
 class SemanticEnhancer(nn.Module):
@@ -37,13 +38,13 @@ class SemanticEnhancer(nn.Module):
         width = config.hidden_dim
         self.mode = config.upsampling
         self.shared = config.semantic_enhancer == "shared"
-        self.local = ConvNorm(width, width, 1, activation=self.shared)
+        self.local = conv_norm(width, width, 1, activation=self.shared)
         if self.shared:
-            self.semantics = ConvNorm(width, width, 1, activation=True)
-            self.out = ConvNorm(width, width, 1, activation=True)
+            self.semantics = conv_norm(width, width, 1, activation=True)
+            self.out = conv_norm(width, width, 1, activation=True)
         else:
-            self.scale = ConvNorm(width, width, 1, activation=False)
-            self.shift = ConvNorm(width, width, 1, activation=False)
+            self.scale = conv_norm(width, width, 1, activation=False)
+            self.shift = conv_norm(width, width, 1, activation=False)
 
     def forward(self, x_local: Tensor, x_global: Tensor) -> Tensor:
         """Enhance one map.
@@ -55,16 +56,14 @@ class SemanticEnhancer(nn.Module):
         Returns:
             The enhanced map (B, hidden_dim, h, w).
         """
-        local = self.local(x_local)
-        enhanced: Tensor
+        local: Tensor = self.local(x_local)
         if self.shared:
             semantics = self.semantics(resize_like(x_global, x_local, self.mode))
-            enhanced = self.out(local * semantics + semantics)
-        else:
-            scale = resize_like(hard_sigmoid(self.scale(x_global)), x_local, self.mode)
-            shift = resize_like(self.shift(x_global), x_local, self.mode)
-            enhanced = local * scale + shift
-        return enhanced
+            enhanced: Tensor = self.out(local * semantics + semantics)
+            return enhanced
+        scale = resize_like(F.hardsigmoid(self.scale(x_global)), x_local, self.mode)
+        shift = resize_like(self.shift(x_global), x_local, self.mode)
+        return local * scale + shift
 
 
 class MaskDecoderOutput(NamedTuple):
@@ -93,15 +92,14 @@ class MaskDecoder(nn.Module):
         self.average_down = config.downsampling == "average"
         activation = config.lateral_activation == "relu"
         self.lateral3, self.lateral4, self.lateral5, self.lateral6 = (
-            ConvNorm(channels, width, 1, activation) for channels in in_channels
+            conv_norm(channels, width, 1, activation) for channels in in_channels
         )
         self.enhance_in = SemanticEnhancer(config)
         self.enhance_out = SemanticEnhancer(config)
-        self.first3, self.first4, self.first5 = (ConvNorm(width, width, 3, activation=True) for _ in range(3))
-        self.second3, self.second4, self.second5 = (ConvNorm(width, width, 3, activation=True) for _ in range(3))
+        self.first3, self.first4, self.first5 = (conv_norm(width, width, 3, activation=True) for _ in range(3))
+        self.second3, self.second4, self.second5 = (conv_norm(width, width, 3, activation=True) for _ in range(3))
         self.mask_features = nn.Conv2d(width, config.kernel_dim, 1)
-        nn.init.kaiming_normal_(self.mask_features.weight, mode="fan_out", nonlinearity="linear")
-        nn.init.zeros_(self.mask_features.bias)
+        initialise_convolutions(self)
 
     def down(self, x: Tensor, target: Tensor) -> Tensor:
         """Halve a map (rounded up) to the size of ``target``; both options are the 2x2 mean on even sizes."""

@@ -52,7 +52,9 @@ class MaskProduct(nn.Module):
 
     def forward(self, kernels: Tensor, mask_features: Tensor) -> Tensor:
         """Multiply (B, N, kernel_dim) with (B, kernel_dim, h, w) and upsample to (B, N, 2h, 2w)."""
-        products = torch.bmm(kernels, mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
+        batch, queries, _ = kernels.shape
+        height, width = mask_features.shape[-2:]
+        products = torch.bmm(kernels, mask_features.flatten(2)).view(batch, queries, height, width)
         return F.interpolate(products, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 

@@ -1,0 +1,179 @@
+"""Checkpoints: one safetensors file with the tensors, the configuration and where they came from.
+
+Nothing is ever unpickled. The header's metadata has a single key, ``mobileinst``, whose value is JSON with sorted keys
+``config``, ``format_version`` and ``metadata``, so that equal checkpoints are equal byte by byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from reference_model.config import ConfigError, ModelConfig, config_differences, config_from_dict, config_to_dict
+from reference_model.mobileinst import MobileInst
+
+FORMAT_VERSION = 1
+HEADER_KEY = "mobileinst"
+SHOWN_KEYS = 6
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read or does not fit; the message is one line that names the file."""
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, config: ModelConfig, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a checkpoint at once or not at all.
+
+    Args:
+        path: the file to write; its folder is made.
+        model: its state dict is written, parameters and batch-norm statistics.
+        config: the model's configuration.
+        metadata: what else to keep, e.g. git sha, dataset digest, training seed; strings only.
+
+    Raises:
+        CheckpointError: if the metadata hold anything but strings.
+    """
+    metadata = dict(metadata or {})
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise CheckpointError(f"{path}: metadata {key!r} is {value!r}, must be a string")
+    header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "metadata": metadata}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MobileInst, dict[str, str]]:
+    """Read a checkpoint into a new model.
+
+    Args:
+        path: a file that `save_checkpoint` wrote.
+        expected: the variant that the caller wants; None takes whatever the file holds.
+
+    Returns:
+        The model in evaluation mode (``model.config`` is the file's configuration) and the metadata given when saving.
+
+    Raises:
+        CheckpointError: if the file is absent, truncated, not a checkpoint, of another format version, of another
+            variant than ``expected`` (the differing keys are named), or if its tensors do not fit its configuration.
+    """
+    header, tensors = _read(path)
+    config, metadata = _parse_header(path, header)
+    if expected is not None:
+        refuse_other_variant(path, config, expected)
+    # Shapes are compared on a model without storage first: a hostile configuration must not allocate anything.
+    refuse_misfit(path, _skeleton(path, config), tensors)
+    with torch.random.fork_rng(devices=[]):
+        model = MobileInst(config)
+    model.load_state_dict(tensors)
+    return model.eval(), metadata
+
+
+def checkpoint_config(path: Path) -> ModelConfig:
+    """Return a checkpoint's configuration without building its model.
+
+    Raises:
+        CheckpointError: as `load_checkpoint` for the file and its header.
+    """
+    return _parse_header(path, _read_header(path))[0]
+
+
+def refuse_other_variant(path: Path, config: ModelConfig, expected: ModelConfig) -> None:
+    """Raise CheckpointError, naming the differing fields, unless both configurations compute the same function."""
+    differences = config_differences(config, expected)
+    if differences:
+        named = ", ".join(f"{key} {ours!r} instead of {theirs!r}" for key, (ours, theirs) in differences.items())
+        raise CheckpointError(f"{path}: holds another variant than {expected.name!r}: {named}")
+
+
+def refuse_misfit(path: Path, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError, naming keys, unless both have the same names and shapes and every value is finite."""
+    problems = []
+    for clause, keys in (
+        ("missing", sorted(set(wanted) - set(given))),
+        ("unexpected", sorted(set(given) - set(wanted))),
+        ("other shape", sorted(k for k in set(wanted) & set(given) if wanted[k].shape != given[k].shape)),
+        ("other type", sorted(k for k in set(wanted) & set(given) if wanted[k].dtype != given[k].dtype)),
+    ):
+        if keys:
+            more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
+            problems.append(f"{clause}: {', '.join(keys[:SHOWN_KEYS])}{more}")
+    if problems:
+        raise CheckpointError(f"{path}: tensors do not fit the configuration; {'; '.join(problems)}")
+    for key in sorted(given):
+        if given[key].is_floating_point() and not bool(torch.isfinite(given[key]).all()):
+            raise CheckpointError(f"{path}: tensor {key} holds values that are not finite; train again")
+
+
+def _read_header(path: Path) -> str:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER_KEY)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint; check the path") from None
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({' '.join(str(error).split())}); it may be truncated or pickled, "
+            "write or download it again"
+        ) from None
+    if header is None:
+        raise CheckpointError(f"{path}: safetensors metadata has no key {HEADER_KEY!r}; not a MobileInst checkpoint")
+    return str(header)
+
+
+def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+    header = _read_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot read its tensors ({' '.join(str(error).split())})") from None
+
+
+def _parse_header(path: Path, header: str) -> tuple[ModelConfig, dict[str, str]]:
+    place = f"{path}: safetensors metadata {HEADER_KEY!r}"
+    try:
+        values: Any = json.loads(header)
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{place} is not JSON; not a MobileInst checkpoint") from None
+    if not isinstance(values, dict) or set(values) != {"format_version", "config", "metadata"}:
+        raise CheckpointError(f"{place} must have exactly the keys config, format_version, metadata")
+    if values["format_version"] != FORMAT_VERSION:
+        raise CheckpointError(f"{place}: format_version is {values['format_version']!r}, this is {FORMAT_VERSION}")
+    config, metadata = values["config"], values["metadata"]
+    if not isinstance(config, dict) or not isinstance(metadata, dict):
+        raise CheckpointError(f"{place}: config and metadata must be objects")
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise CheckpointError(f"{place}: metadata must hold strings only")
+    try:
+        return config_from_dict(config), metadata
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def _skeleton(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+    """Return the state dict of a model of this configuration, shapes only."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return MobileInst(config).state_dict()
+    except (RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{path}: no model can be built from its configuration ({error})") from None
