@@ -1,0 +1,221 @@
+"""The training objective: focal class loss, mask cross-entropy and dice, and IoU-aware objectness.
+
+Paper: L = 2 L_class + 2 L_mask + 1 L_objectness with L_mask = dice + cross-entropy. What the paper leaves open
+(normalisation, targets, the IoU that objectness learns) follows SparseInst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reference_model.config import ModelConfig
+from reference_model.matcher import DICE_EPSILON, Match, NonFiniteError, match
+from reference_model.targets import InstanceTargets, to_mask_scale, valid_pixels
+
+if TYPE_CHECKING:
+    from reference_model.mobileinst import MobileInstOutput
+
+PREDICTED_MASK_THRESHOLD = 0.4
+TARGET_MASK_THRESHOLD = 0.5
+
+
+def focal_loss(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:
+    """Sigmoid focal loss (Lin et al., 2017).
+
+    Args:
+        logits: any shape.
+        targets: same shape, zeros and ones.
+        alpha: weight of the ones; the zeros weigh 1 - alpha.
+        gamma: exponent of the probability given to the wrong answer.
+
+    Returns:
+        Scalar: the sum over all elements.
+    """
+    probability = logits.sigmoid()
+    wrong = probability + targets - 2 * probability * targets
+    weight = alpha * targets + (1 - alpha) * (1 - targets)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (weight * wrong**gamma * cross_entropy).sum()
+
+
+def dice_loss(probabilities: Tensor, masks: Tensor) -> Tensor:
+    """One minus the dice coefficient with squared denominators.
+
+    Args:
+        probabilities: (K, P) in [0, 1].
+        masks: (K, P) in [0, 1], the target of each row.
+
+    Returns:
+        (K,) in [0, 1].
+    """
+    overlap = (probabilities * masks).sum(1)
+    size = probabilities.square().sum(1) + masks.square().sum(1)
+    return 1 - 2 * overlap / (size + DICE_EPSILON)
+
+
+@torch.no_grad()
+def mask_iou(probabilities: Tensor, masks: Tensor) -> Tensor:
+    """Intersection over union of binarised masks (prediction at 0.4, target above 0.5), which objectness learns.
+
+    Args:
+        probabilities: (K, P) in [0, 1]; zero where pixels do not count.
+        masks: (K, P) in [0, 1], the target of each row.
+
+    Returns:
+        (K,) in [0, 1]; 0 where both masks are empty. Carries no gradient.
+    """
+    predicted = probabilities >= PREDICTED_MASK_THRESHOLD
+    target = masks > TARGET_MASK_THRESHOLD
+    intersection = (predicted & target).sum(1).to(probabilities.dtype)
+    union = (predicted | target).sum(1).clamp(min=1)
+    return intersection / union
+
+
+def mean_over_ranks(count: int, device: torch.device) -> float:
+    """Instances per rank, averaged over all ranks of a distributed run, at least 1.
+
+    Args:
+        count: this rank's number of instances.
+        device: where the process group reduces.
+
+    Returns:
+        The normaliser of the summed losses, so that ranks with many and with few instances weigh instances alike.
+    """
+    mean = float(count)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        total = torch.tensor([mean], device=device)
+        torch.distributed.all_reduce(total)
+        mean = float(total) / torch.distributed.get_world_size()
+    return max(mean, 1.0)
+
+
+class Criterion(nn.Module):
+    """Matches predictions with targets and weighs the four losses.
+
+    Args:
+        config: gives the loss weights, the focal loss's alpha and gamma, and the matching score's exponents.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.weights = {
+            "loss_class": config.loss_weight_class,
+            "loss_mask_bce": config.loss_weight_mask_bce,
+            "loss_dice": config.loss_weight_dice,
+            "loss_objectness": config.loss_weight_objectness,
+        }
+
+    def forward(
+        self, output: MobileInstOutput, targets: Sequence[InstanceTargets], valid_size: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Computes the weighted losses of a batch.
+
+        Args:
+            output: class logits (B, N, C), objectness logits (B, N) and mask logits (B, N, h, w), h and w a quarter of
+                the padded input.
+            targets: one entry per image; an image without instances teaches the class loss only.
+            valid_size: (B, 2) height and width of each resized image before padding, in pixels; None: no padding.
+                Padded pixels take no part in matching or losses.
+
+        Returns:
+            Scalars "loss_class", "loss_mask_bce", "loss_dice", "loss_objectness", weighted, and with deep supervision
+            the same behind "auxiliary/" for the first decoder's predictions, matched anew; the loss is their sum.
+
+        Raises:
+            NonFiniteError: if logits are NaN.
+            TargetError: if the targets do not fit the images.
+        """
+        targets, valid = self.prepare(output, targets, valid_size)
+        instances = sum(len(target.labels) for target in targets)
+        values = self.losses(output, targets, valid, self.match(output, targets, valid), instances)
+        if output.auxiliary is not None:
+            early = self.losses(
+                output.auxiliary, targets, valid, self.match(output.auxiliary, targets, valid), instances
+            )
+            weight = self.config.loss_weight_deep_supervision
+            values |= {f"auxiliary/{name}": weight * value for name, value in early.items()}
+        return values
+
+    def match(self, output: MobileInstOutput, targets: Sequence[InstanceTargets], valid: Tensor) -> list[Match]:
+        """Pairs queries with instances; `targets` and `valid` at mask scale (`prepare`)."""
+        config = self.config
+        return match(
+            output.class_logits,
+            output.mask_logits,
+            targets,
+            valid,
+            mask_power=config.matcher_mask_power,
+            class_power=config.matcher_class_power,
+        )
+
+    @staticmethod
+    def prepare(
+        output: MobileInstOutput, targets: Sequence[InstanceTargets], valid_size: Tensor | None
+    ) -> tuple[list[InstanceTargets], Tensor]:
+        """Brings targets and valid area to the scale of the mask logits; arguments as in `forward`.
+
+        Returns:
+            The targets with masks at (h, w), and the valid pixels (B, h, w).
+        """
+        batch, _, height, width = output.mask_logits.shape
+        valid = valid_pixels(valid_size, batch, (height, width), output.mask_logits.device)
+        valid = valid.to(torch.promote_types(output.mask_logits.dtype, torch.float32))
+        return to_mask_scale(targets, valid), valid
+
+    def losses(
+        self,
+        output: MobileInstOutput,
+        targets: Sequence[InstanceTargets],
+        valid: Tensor,
+        matches: Sequence[Match],
+        instances: int,
+    ) -> dict[str, Tensor]:
+        """Computes the weighted losses for a given matching.
+
+        Args:
+            output: as in `forward`.
+            targets: with masks at (h, w) (`prepare`).
+            valid: (B, h, w) of zeros and ones.
+            matches: one per image; queries that are in no pair are background.
+            instances: number of instances by which this rank's summed losses are normalised.
+
+        Returns:
+            As `forward`.
+
+        Raises:
+            NonFiniteError: if class or objectness logits are not finite.
+        """
+        class_logits, objectness_logits = output.class_logits, output.objectness_logits
+        if not bool(torch.isfinite(class_logits).all() & torch.isfinite(objectness_logits).all()):
+            raise NonFiniteError(
+                "class or objectness logits are not finite: training has diverged, lower the learning rate"
+            )
+        image = torch.cat([torch.full_like(pairs.queries, index) for index, pairs in enumerate(matches)])
+        query = torch.cat([pairs.queries for pairs in matches])
+        labels = torch.cat([target.labels[pairs.instances] for target, pairs in zip(targets, matches, strict=True)])
+        masks = torch.cat([target.masks[pairs.instances] for target, pairs in zip(targets, matches, strict=True)])
+        normaliser = mean_over_ranks(instances, class_logits.device)
+
+        class_targets = torch.zeros_like(class_logits)
+        class_targets[image, query, labels] = 1
+        logits = output.mask_logits[image, query].to(masks.dtype).flatten(1)
+        masks, counted = masks.flatten(1), valid[image].flatten(1)
+        probabilities = logits.sigmoid() * counted
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, masks, weight=counted, reduction="sum")
+        objectness = F.binary_cross_entropy_with_logits(
+            objectness_logits[image, query], mask_iou(probabilities, masks).to(objectness_logits.dtype), reduction="sum"
+        )
+        values = {
+            "loss_class": focal_loss(class_logits, class_targets, self.config.focal_alpha, self.config.focal_gamma)
+            / normaliser,
+            "loss_mask_bce": cross_entropy / counted.sum().clamp(min=1),
+            "loss_dice": dice_loss(probabilities, masks).sum() / normaliser,
+            "loss_objectness": objectness / max(len(query), 1),
+        }
+        return {name: self.weights[name] * value for name, value in values.items()}
