@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,31 @@ def refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
+def read_unpacked(path: Path, what: str = "JSON file") -> bytes:
+    """Return the bytes of a file, decompressed if it is gzip (recognised by its first bytes, not by its name).
+
+    Args:
+        path: the file.
+        what: how the message calls the file, e.g. ``"results file"``.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it cannot be read or decompressed.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such {what}; check the path") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot read this {what} ({error.strerror})") from None
+    if raw[:2] == b"\x1f\x8b":
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path}: damaged gzip ({error}); copy or download the file again") from None
+    return raw
+
+
 def read_json(path: Path, what: str = "JSON file") -> Any:
     """Read a ``.json`` or ``.json.gz`` file.
 
@@ -66,17 +92,7 @@ def read_json(path: Path, what: str = "JSON file") -> Any:
         DataError: if the file is absent.
         InputError: if it cannot be read, decompressed or parsed; the message gives line and column.
     """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such {what}; check the path") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot read this {what} ({error.strerror})") from None
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
-            raise InputError(f"{path}: damaged gzip ({error}); copy or download the file again") from None
+    raw = read_unpacked(path, what)
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
