@@ -1,0 +1,94 @@
+"""What a claim is: one published number with everything needed to compare it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["absolute", "ratio", "trend"]
+ClaimOrigin = Literal["published", "third-party"]
+LATENCY_METRICS = {
+    "latency_snapdragon_778g_ms": "snapdragon-778g",
+    "latency_rtx_2080_ti_ms": "rtx-2080-ti",
+}
+"""Published latency columns and the device each one names."""
+
+RECORD_METRICS = {
+    "coco": {
+        "ap": "mask_ap",
+        "ap50": "mask_ap50",
+        "ap75": "mask_ap75",
+        "ap_small": "mask_ap_small",
+        "ap_medium": "mask_ap_medium",
+        "ap_large": "mask_ap_large",
+    },
+    "youtube-vis": {"ap": "video_ap", "ap50": "video_ap50", "ap75": "video_ap75", "ar1": "video_ar1"},
+}
+"""Published accuracy columns (AP points, 0 to 100) and the records' metric (a fraction) that measures it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One published number.
+
+    Attributes:
+        claim_id: stable and readable, e.g. ``"table1/mobileinst-topformer-base-640/ap"``.
+        row_id: the claim's table row, i.e. its id without the metric.
+        method: the method as printed, e.g. ``"SparseInst"``.
+        backbone: the backbone as printed, e.g. ``"TopFormer-Base"``; empty where none is meant.
+        short_side_px: the printed input size; None where none is printed.
+        metric: column of the published table, e.g. ``"ap50"``, ``"latency_snapdragon_778g_ms"``.
+        value: the number in ``unit``; the lower end where the source gives a range.
+        value_high: upper end of a published range, None for a single number.
+        text: the digits as printed, so that tables repeat ``34.0`` and not ``34``.
+        unit: ``"AP points"`` (0 to 100), ``"ms"`` or ``"ratio"``.
+        dataset: e.g. ``"coco test-dev"``, ``"youtube-vis-2019 val"``; empty where none is meant.
+        device: ``"snapdragon-778g"``, ``"rtx-2080-ti"`` or None.
+        protocol: what the number covers, in words.
+        source: publication and version, e.g. ``"aaai2024-table1"``.
+        kind: a printed number, a ratio of two printed numbers, or a trend ("A is better than B by ...").
+        own: whether the number is about MobileInst itself.
+        reimplemented: whether the paper's authors re-implemented the method (prior art only).
+        origin: ``"published"`` (the paper) or ``"third-party"`` (somebody else's reproduction of it).
+        statement: the claim as a sentence (ratios and trends), else empty.
+        operands: claim ids of numerator and denominator (ratios only).
+        doubts: what a reader must know before comparing this number, one line each.
+    """
+
+    claim_id: str
+    row_id: str
+    method: str
+    backbone: str
+    short_side_px: int | None
+    metric: str
+    value: float
+    value_high: float | None
+    text: str
+    unit: str
+    dataset: str
+    device: str | None
+    protocol: str
+    source: str
+    kind: Kind
+    own: bool
+    reimplemented: bool = False
+    origin: ClaimOrigin = "published"
+    statement: str = ""
+    operands: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """``"coco"``, ``"youtube-vis"`` or ``""``: the dataset without year and split."""
+        return next((name for name in RECORD_METRICS if self.dataset.startswith(name)), "")
+
+    @property
+    def record_metric(self) -> str | None:
+        """The records' metric that measures this claim (accuracy only), or None."""
+        return RECORD_METRICS.get(self.family, {}).get(self.metric)
+
+
+def slug(*words: str) -> str:
+    """Join words by hyphens, lower-case letters and digits only: ``("Mask R-CNN", "800")`` -> ``"mask-r-cnn-800"``."""
+    return "-".join(part for word in words for part in re.findall(r"[a-z0-9]+", word.lower()))
