@@ -145,16 +145,19 @@ class MobileInst(nn.Module):
             Logits, kernels, mask features, masks and Q^G of every query, and with deep supervision in training mode
             the first decoder's predictions in ``auxiliary``.
         """
-        features = self.encode(images)
+        return self.segment(self.encode(images))
+
+    def segment(self, features: FrameFeatures) -> MobileInstOutput:
+        """Decode the features of B frames and form the masks; returns what `forward` returns."""
         prediction = self.decode(features)
-        output = self._output(prediction, features)
+        output = self.with_masks(prediction, features)
         if self.config.deep_supervision and self.training:
             early = self.instance_decoder.predict(prediction.global_queries, prediction.global_queries)
-            output = output._replace(auxiliary=self._output(early, features))
+            output = output._replace(auxiliary=self.with_masks(early, features))
         return output
 
-    def _output(self, prediction: InstancePrediction, features: FrameFeatures) -> MobileInstOutput:
-        """Join a prediction with its masks."""
+    def with_masks(self, prediction: InstancePrediction, features: FrameFeatures) -> MobileInstOutput:
+        """Join a prediction with its masks on the given frames."""
         class_logits, objectness_logits, kernels, global_queries = prediction
         mask_logits = self.masks(kernels, features.mask_features)
         return MobileInstOutput(

@@ -1,0 +1,139 @@
+"""Temporal query passing (paper, section 3.4): queries of one frame learn to find their instances in another.
+
+    frame t          Q -> global decoder -> Q^G_t -> local decoder(X_L of t)         -> kernels . X_mask of t
+    frame t + delta                           `---> local decoder(X_L of t + delta)  -> kernels . X_mask of t + delta
+
+The passed queries are supervised with the ground truth of frame t + delta. They keep their identity: what a query was
+matched with at t is what it has to find at t + delta. Matching them anew would teach masks, but not who is who.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from reference_model.config import ConfigError, ModelConfig
+from reference_model.losses import Criterion
+from reference_model.matcher import Match
+from reference_model.targets import InstanceTargets, TargetError
+
+if TYPE_CHECKING:
+    from reference_model.mobileinst import MobileInst, MobileInstOutput
+
+
+def carry_identity(matched: Match, targets: InstanceTargets, targets_later: InstanceTargets) -> Match:
+    """Pairs the queries of one frame with the same instances in another frame of the video.
+
+    Args:
+        matched: queries and instances of frame t.
+        targets: the instances of frame t.
+        targets_later: the instances of frame t + delta.
+
+    Returns:
+        Each query with the instance of the same id at t + delta. Queries whose instance is hidden or gone there are
+        left out, and so become background; instances that were not matched at t have no query.
+
+    Raises:
+        TargetError: if an id occurs twice in a frame.
+    """
+    for frame in (targets, targets_later):
+        ids = frame.instance_ids.tolist()
+        if len(set(ids)) != len(ids):
+            raise TargetError(f"instance ids {ids} are not unique in their frame")
+    same = targets.instance_ids[matched.instances][:, None] == targets_later.instance_ids[None, :]
+    pair, instance = same.nonzero(as_tuple=True)
+    return Match(matched.queries[pair], instance)
+
+
+class TemporalCriterion(nn.Module):
+    """The losses of two frames of one video and of the queries passed between them.
+
+    Args:
+        config: gives the criterion's settings and ``loss_weight_query_passing``.
+        supervise_later: also train frame t + delta by its own queries, as any other image (not published; on).
+        both_directions: also pass the queries of t + delta back to t (not published; off).
+
+    Raises:
+        ConfigError: if the model has one decoder only, which leaves nothing to pass the queries to.
+    """
+
+    def __init__(self, config: ModelConfig, supervise_later: bool = True, both_directions: bool = False) -> None:
+        super().__init__()
+        if len(config.decoder_sources) == 1:
+            raise ConfigError(
+                f"model configuration {config.name!r}: decoder {config.decoder!r} has no second decoder to pass "
+                "queries to; train it without query passing"
+            )
+        self.criterion = Criterion(config)
+        self.weight = config.loss_weight_query_passing
+        self.supervise_later = supervise_later
+        self.both_directions = both_directions
+
+    def forward(
+        self,
+        model: MobileInst,
+        images: Tensor,
+        targets: Sequence[InstanceTargets],
+        images_later: Tensor,
+        targets_later: Sequence[InstanceTargets],
+        valid_size: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Runs the model on both frames of B videos and computes the weighted losses.
+
+        Args:
+            model: run once on the 2B frames, then its second decoder once more for the passed queries.
+            images: (B, 3, H, W) frames t, normalised and padded.
+            targets: the instances of frames t.
+            images_later: (B, 3, H, W) frames t + delta in the same order, flipped and scaled alike.
+            targets_later: the instances of frames t + delta; equal ids mean the same object.
+            valid_size: (B, 2) height and width of each video's resized frames before padding, in pixels.
+
+        Returns:
+            The terms of `Criterion` for frame t as they are, for t + delta behind "later/", and for the passed queries
+            behind "passed/" ("passed_back/" in the other direction). Each group is normalised by its own number of
+            supervised instances; the loss is the sum of all values.
+
+        Raises:
+            NonFiniteError: if logits are NaN.
+            TargetError: if the targets do not fit the images, or an id occurs twice in a frame.
+        """
+        if images.shape != images_later.shape:
+            raise TargetError(f"frames of shape {tuple(images.shape)} and {tuple(images_later.shape)} are not pairs")
+        batch = len(images)
+        features = model.encode(torch.cat([images, images_later]))
+        output = model.segment(features)
+        frames, later = (_part(output, half) for half in (slice(batch), slice(batch, None)))
+        values: dict[str, Tensor] = self.criterion(frames, targets, valid_size)
+        if self.supervise_later:
+            own = self.criterion(later, targets_later, valid_size)
+            values |= {f"later/{name}": value for name, value in own.items()}
+
+        targets, valid = self.criterion.prepare(frames, targets, valid_size)
+        targets_later, _ = self.criterion.prepare(later, targets_later, valid_size)
+        directions = [("passed", frames, targets, targets_later, slice(batch, None))]
+        if self.both_directions:
+            directions.append(("passed_back", later, targets_later, targets, slice(batch)))
+        for name, source, source_targets, aim_targets, half in directions:
+            aim = type(features)(*(part[half] for part in features))
+            passed = model.with_masks(model.decode_from_queries(source.global_queries, aim), aim)
+            matches = [
+                carry_identity(*pair)
+                for pair in zip(
+                    self.criterion.match(source, source_targets, valid), source_targets, aim_targets, strict=True
+                )
+            ]
+            supervised = sum(len(matched.queries) for matched in matches)
+            losses = self.criterion.losses(passed, aim_targets, valid, matches, supervised)
+            values |= {f"{name}/{term}": self.weight * value for term, value in losses.items()}
+        return values
+
+
+def _part(output: MobileInstOutput, half: slice) -> MobileInstOutput:
+    """The output for some images of the batch."""
+    parts: dict[str, Any] = {name: part[half] for name, part in output._asdict().items() if isinstance(part, Tensor)}
+    if output.auxiliary is not None:
+        parts["auxiliary"] = _part(output.auxiliary, half)
+    return output._replace(**parts)
