@@ -1,0 +1,58 @@
+"""A score as lines of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from suite.records.schema import Dataset, Interval, Measurement, Scalar, Subject
+
+COCO_METRICS = {
+    "AP": "mask_ap",
+    "AP50": "mask_ap50",
+    "AP75": "mask_ap75",
+    "APs": "mask_ap_small",
+    "APm": "mask_ap_medium",
+    "APl": "mask_ap_large",
+}
+YOUTUBE_VIS_METRICS = {
+    "AP": "video_ap",
+    "AP50": "video_ap50",
+    "AP75": "video_ap75",
+    "AR1": "video_ar1",
+    "AR10": "video_ar10",
+}
+
+
+def score_lines(
+    stats: Mapping[str, float],
+    metrics: Mapping[str, str],
+    subject: Subject,
+    dataset: Dataset,
+    protocol: dict[str, Scalar],
+    interval: Interval | None = None,
+) -> list[Measurement]:
+    """Return one measurement per statistic; an undefined one (-1) is null with its reason.
+
+    Args:
+        stats: fractions by official name, e.g. ``{"AP": 0.31, ...}``.
+        metrics: official name -> metric of the catalogue, `COCO_METRICS` or `YOUTUBE_VIS_METRICS`.
+        subject: the scored model.
+        dataset: the scored data.
+        protocol: everything that defines the numbers.
+        interval: confidence interval of ``AP``, if one was computed.
+    """
+    lines = []
+    for name, metric in metrics.items():
+        undefined = stats[name] < 0
+        lines.append(
+            Measurement(
+                metric=metric,
+                value=None if undefined else stats[name],
+                subject=subject,
+                protocol=protocol,
+                dataset=dataset,
+                interval=interval if name == "AP" else None,
+                reason="no ground truth falls into this statistic" if undefined else None,
+            )
+        )
+    return lines

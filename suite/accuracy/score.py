@@ -1,0 +1,90 @@
+"""A score: the twelve official numbers, the same for each category, and what they were computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+"""The official order; fractions, -1 where undefined."""
+
+Task = Literal["coco", "youtube-vis"]
+
+
+@dataclass(frozen=True)
+class Category:
+    """A category of the annotations file."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What accumulation leaves, as in COCOeval: -1 where a category has no ground truth in an area range.
+
+    ``precision`` has the shape (10 IoU thresholds, 101 recalls, categories, 4 area ranges, 3 detection caps) and
+    ``recall`` the same without the recalls. Area ranges: all, small, medium, large; caps: 1, 10, 100.
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The outcome of one evaluation; every fraction in full precision, -1 where undefined."""
+
+    task: Task
+    engine: str
+    stats: dict[str, float]
+    per_category: dict[str, dict[str, float]]
+    counts: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints."""
+        return {
+            "stats": self.stats,
+            "per_category": self.per_category,
+            "task": self.task,
+            "engine": self.engine,
+            "counts": self.counts,
+            "notes": list(self.notes),
+        }
+
+
+def _mean_defined(values: NDArray[np.float64]) -> float:
+    defined = values[values > -1]
+    return float(np.mean(defined)) if len(defined) else -1.0
+
+
+def summarize(curves: Curves) -> dict[str, float]:
+    """Return the twelve numbers of `STATS`: means over every defined entry, -1 where there is none."""
+    precision, recall = curves.precision, curves.recall
+    average_precision = [_mean_defined(precision[:, :, :, area, 2]) for area in range(4)]
+    at_iou = [_mean_defined(precision[threshold : threshold + 1, :, :, 0, 2]) for threshold in (0, 5)]
+    average_recall = [_mean_defined(recall[:, :, 0, cap]) for cap in range(3)]
+    recall_by_area = [_mean_defined(recall[:, :, area, 2]) for area in range(1, 4)]
+    values = [average_precision[0], *at_iou, *average_precision[1:], *average_recall, *recall_by_area]
+    return dict(zip(STATS, values, strict=True))
+
+
+def per_category(curves: Curves, categories: Sequence[Category]) -> dict[str, dict[str, float]]:
+    """Return the twelve numbers of each category by its name; a name used twice gets its id appended.
+
+    Args:
+        curves: the accumulated curves, categories in ascending order of id.
+        categories: the same categories in the same order.
+    """
+    names = [category.name for category in categories]
+    return {
+        category.name if names.count(category.name) == 1 else f"{category.name} (id {category.id})": summarize(
+            Curves(curves.precision[:, :, index : index + 1], curves.recall[:, index : index + 1])
+        )
+        for index, category in enumerate(categories)
+    }

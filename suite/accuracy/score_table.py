@@ -1,0 +1,38 @@
+"""A score as text for a person."""
+
+from __future__ import annotations
+
+from suite.accuracy.score import STATS, Score
+
+MEANING = {
+    "AP": "mean over IoU 0.50 to 0.95",
+    "AP50": "at IoU 0.50",
+    "AP75": "at IoU 0.75",
+    "APs": "small",
+    "APm": "medium",
+    "APl": "large",
+    "AR1": "recall with 1 result",
+    "AR10": "recall with 10 results",
+    "AR100": "recall with 100 results",
+    "ARs": "recall, small",
+    "ARm": "recall, medium",
+    "ARl": "recall, large",
+}
+PER_CATEGORY = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
+
+
+def _percent(value: float) -> str:
+    return "-" if value < 0 else f"{100 * value:.2f}"
+
+
+def score_table(score: Score) -> str:
+    """Return the twelve numbers and the table by category as lines of text; percent, ``-`` where undefined."""
+    unit = "each image" if score.task == "coco" else "each video"
+    lines = [f"{'mask AP' if score.task == 'coco' else 'video AP'} in percent (engine {score.engine})"]
+    lines += [f"  {name:<6}{_percent(score.stats[name]):>7}  {MEANING[name]}" for name in STATS]
+    lines.append(f"  caps are per category in {unit}; " + ", ".join(f"{n} {what}" for what, n in score.counts.items()))
+    width = max((len(name) for name in score.per_category), default=0) + 2
+    lines.append("category".ljust(max(width, 10)) + "".join(f"{name:>8}" for name in PER_CATEGORY))
+    for name, stats in score.per_category.items():
+        lines.append(name.ljust(max(width, 10)) + "".join(f"{_percent(stats[key]):>8}" for key in PER_CATEGORY))
+    return "\n".join(lines + [f"note: {note}" for note in score.notes])

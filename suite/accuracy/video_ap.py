@@ -1,0 +1,175 @@
+"""YouTube-VIS AP of a results file: COCOeval's matching and accumulation over tracks instead of masks.
+
+Only three things differ from COCO: the unit is a track in a video, the intersection over union of two tracks is that of
+their masks summed over frames (crowd tracks included), and the area of a track is a mean over frames with other limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from pycocotools.cocoeval import COCOeval
+
+from suite.accuracy.score import Category, Curves, Score, per_category, summarize
+from suite.accuracy.youtube_vis_files import Frame, Track, VideoGroundTruth, read_tracks, read_video_ground_truth
+from suite.paths import shown
+
+AREA_RANGES_PX = [[0, 1e10], [0, 128**2], [128**2, 256**2], [256**2, 1e10]]
+ZERO_ID_NOTE = (
+    "annotation id 0 is matched here; the official evaluator counts every match with it as a false positive "
+    "(--official-quirks does the same)"
+)
+
+
+def _sizes(frames: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
+    return np.array([frame["size"] for frame in frames], np.int64).reshape(-1, 2)
+
+
+def track_iou(results: Sequence[Sequence[Frame]], annotated: Sequence[Sequence[Frame]]) -> NDArray[np.float64]:
+    """Return the intersection over union of every result with every annotated track of one video and category.
+
+    Pixels of intersections and unions are summed over frames and divided once. Where one track ends before the other,
+    the rest of the longer one counts nowhere; masks of two sizes add nothing (both only under the official quirks).
+
+    Args:
+        results: D tracks, one compressed code or None per frame.
+        annotated: G tracks likewise.
+
+    Returns:
+        Shape (D, G), each the float64 quotient of two exact pixel counts; 0 where both are empty.
+    """
+    lengths = [np.array([len(track) for track in tracks]) for tracks in (results, annotated)]
+    intersection = np.zeros((len(results), len(annotated)))
+    union = np.zeros_like(intersection)
+    for time in range(int(min(length.max(initial=0) for length in lengths))):
+        rows = [index for index, track in enumerate(results) if time < len(track) and track[time] is not None]
+        columns = [index for index, track in enumerate(annotated) if time < len(track) and track[time] is not None]
+        painted: list[Any] = [results[index][time] for index in rows]
+        wanted: list[Any] = [annotated[index][time] for index in columns]
+        areas = [np.zeros(len(tracks)) for tracks in (results, annotated)]
+        for area, indices, masks in zip(areas, (rows, columns), (painted, wanted), strict=True):
+            if masks:
+                area[indices] = coco_mask.area(masks)
+        counted = (time < lengths[0])[:, None] & (time < lengths[1])[None, :]
+        total = np.where(counted, areas[0][:, None] + areas[1][None, :], 0.0)
+        if painted and wanted:
+            place = np.ix_(rows, columns)
+            alike = (_sizes(painted)[:, None] == _sizes(wanted)[None]).all(axis=-1)
+            overlap = np.where(alike, coco_mask.iou(painted, wanted, [0] * len(wanted)), 0.0)
+            total[place] *= alike
+            # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
+            shared = np.rint(overlap * total[place] / (1 + overlap))
+            intersection[place] += shared
+            total[place] -= shared
+        union += total
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+class VideoEval(COCOeval):  # type: ignore[misc]
+    """COCOeval over tracks: grouping, areas and the intersection over union are its own, the rest is inherited."""
+
+    def __init__(
+        self,
+        annotated: Sequence[Track],
+        results: Sequence[Track],
+        video_ids: Sequence[int],
+        categories: Sequence[Category],
+    ) -> None:
+        super().__init__(None, None, "segm")
+        self.annotated, self.results = annotated, results
+        self.params.imgIds = sorted(video_ids)
+        self.params.catIds = [category.id for category in categories]
+        self.params.areaRng = AREA_RANGES_PX
+
+    def _prepare(self) -> None:
+        groups: list[dict[tuple[int, int], list[dict[str, Any]]]] = [defaultdict(list), defaultdict(list)]
+        for group, tracks in zip(groups, (self.annotated, self.results), strict=True):
+            for track in tracks:
+                group[track.video_id, track.category_id].append(
+                    {
+                        "id": track.id,
+                        "score": track.score,
+                        "area": track.area,
+                        "iscrowd": int(track.crowd),
+                        "ignore": int(track.crowd),
+                        "frames": track.frames,
+                    }
+                )
+        self._gts, self._dts = groups
+
+    def computeIoU(self, imgId: int, catId: int) -> NDArray[np.float64] | list[float]:  # noqa: N802, N803
+        """Return the track IoU of the 100 highest-scored results of one video and category with its annotations."""
+        annotated, results = self._gts[imgId, catId], self._dts[imgId, catId]
+        if not annotated or not results:
+            return []
+        order = np.argsort([-result["score"] for result in results], kind="mergesort")[: self.params.maxDets[-1]]
+        return track_iou([results[index]["frames"] for index in order], [track["frames"] for track in annotated])
+
+
+def _as_official(ground_truth: VideoGroundTruth) -> list[Track]:
+    """Return the tracks as the official code finds them: by video, each replaced by the last that shares its id."""
+    by_id = {track.id: track for track in ground_truth.tracks}
+    return [by_id[track.id] for track in sorted(ground_truth.tracks, key=lambda track: track.video_id)]
+
+
+def _renumbered(tracks: Sequence[Track]) -> list[Track]:
+    """Return the tracks with ids from 1 on, because COCOeval takes a match with id 0 for none."""
+    return [
+        Track(place, track.video_id, track.category_id, track.frames, track.area, track.crowd)
+        for place, track in enumerate(tracks, start=1)
+    ]
+
+
+def evaluate_tracks(ground_truth: VideoGroundTruth, results: Sequence[Track], official_quirks: bool = False) -> Curves:
+    """Evaluate tracks that were read and checked already; see `score_youtube_vis`."""
+    tracks = _as_official(ground_truth) if official_quirks else _renumbered(ground_truth.tracks)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator = VideoEval(tracks, results, list(ground_truth.videos), ground_truth.categories)
+        evaluator.evaluate()
+        evaluator.accumulate()
+    return Curves(np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"]))
+
+
+def score_youtube_vis(annotations: Path, results: Path, official_quirks: bool = False) -> Score:
+    """Score a YouTube-VIS results file with the semantics of the official evaluator (youtubevos/cocoapi, 2019).
+
+    Args:
+        annotations: YouTube-VIS annotations with ground truth, ``.json`` or ``.json.gz``.
+        results: a list of ``{video_id, category_id, score, segmentations}``, one mask or null per frame.
+        official_quirks: also repeat what the official code gets silently wrong: ragged tracks are cut, masks of
+            another size vanish, unknown categories are dropped, duplicate ids replace each other, matches with
+            annotation id 0 count as false positives. Without it these are errors (id 0 is matched properly).
+
+    Returns:
+        The twelve official numbers, over all categories and for each; an empty results list scores 0.
+
+    Raises:
+        DataError: if a file is absent.
+        InputError: naming file and place of whatever is wrong in either file.
+    """
+    ground_truth = read_video_ground_truth(annotations, official_quirks)
+    tracks = read_tracks(results, ground_truth, official_quirks)
+    curves = evaluate_tracks(ground_truth, tracks, official_quirks)
+    notes = [f"{shown(results)}: scored with the official evaluator's quirks"] if official_quirks else []
+    if not official_quirks and any(track.id == 0 for track in ground_truth.tracks):
+        notes.append(ZERO_ID_NOTE)
+    return Score(
+        task="youtube-vis",
+        engine="pycocotools",
+        stats=summarize(curves),
+        per_category=per_category(curves, ground_truth.categories),
+        counts={
+            "videos": len(ground_truth.videos),
+            "annotations": len(ground_truth.tracks),
+            "results": len(tracks),
+        },
+        notes=tuple(notes),
+    )

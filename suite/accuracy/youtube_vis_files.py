@@ -1,0 +1,246 @@
+"""YouTube-VIS annotation and results files as the scorer needs them, every id, number, track and mask checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from suite.accuracy.coco_files import (
+    crowd_flag,
+    named_categories,
+    no_ground_truth,
+    refuse_duplicates,
+    require_known,
+)
+from suite.accuracy.score import Category
+from suite.accuracy.segmentations import compress
+from suite.accuracy.typed_json import Id, Rle, Segmentation, Side, read_typed
+from suite.errors import InputError
+
+Frame = dict[str, object] | None
+"""The compressed code of one frame as pycocotools takes it, or None where the object is absent."""
+
+
+class _Video(msgspec.Struct, frozen=True):
+    id: Id
+    height: Side
+    width: Side
+    length: int | None = None
+    file_names: list[str] | None = None
+
+
+class _Category(msgspec.Struct, frozen=True):
+    id: Id
+    name: str | None = None
+
+
+class _Track(msgspec.Struct, frozen=True):
+    id: Id
+    video_id: Id
+    category_id: Id
+    segmentations: list[Segmentation]
+    areas: list[float | None]
+    iscrowd: int | bool
+
+
+class _AnnotationFile(msgspec.Struct, frozen=True):
+    videos: list[_Video]
+    categories: list[_Category]
+    annotations: list[_Track] | None = None
+
+
+class _Result(msgspec.Struct, frozen=True):
+    video_id: Id
+    category_id: Id
+    score: float
+    segmentations: list[Segmentation]
+
+
+@dataclass(frozen=True)
+class Video:
+    """Frame size in pixels and number of annotated frames; ``frames`` is None where the file does not say."""
+
+    id: int
+    height: int
+    width: int
+    frames: int | None
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object through one video: of the ground truth (``score`` 1) or of the results (``crowd`` False).
+
+    ``area`` is the official one in square pixels: the mean over frames whose area is neither null nor 0, else 0. It
+    comes from the annotations' ``areas``, not from their masks, and from the masks of results.
+    """
+
+    id: int
+    video_id: int
+    category_id: int
+    frames: tuple[Frame, ...]
+    area: float
+    crowd: bool = False
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class VideoGroundTruth:
+    """The annotated tracks of a YouTube-VIS file, in file order."""
+
+    path: Path
+    videos: dict[int, Video]
+    categories: tuple[Category, ...]
+    tracks: tuple[Track, ...]
+
+
+def mean_area(areas: Sequence[float | None]) -> float:
+    """Return the mean of the areas that are neither null nor 0, and 0 where there is none."""
+    present = [area for area in areas if area]
+    return float(np.array(present).mean()) if present else 0.0
+
+
+def _absent(segmentation: Segmentation) -> bool:
+    """Tell whether a frame is absent: null, ``[]`` or ``{}``."""
+    if isinstance(segmentation, Rle):
+        return segmentation.size is None and segmentation.counts is None
+    return not segmentation
+
+
+def _frame_lists(
+    tracks: Sequence[tuple[Sequence[Segmentation], Video]], path: Path, root: str, official_quirks: bool
+) -> list[tuple[Frame, ...]]:
+    """Compress every frame of every track, keeping absent frames as None."""
+    present = [
+        (track, frame)
+        for track, (segmentations, _) in enumerate(tracks)
+        for frame, segmentation in enumerate(segmentations)
+        if not _absent(segmentation)
+    ]
+    segmentations = [tracks[track][0][frame] for track, frame in present]
+    sizes = []
+    for (track, _), segmentation in zip(present, segmentations, strict=True):
+        video = tracks[track][1]
+        own = segmentation.size if official_quirks and isinstance(segmentation, Rle) else None
+        sizes.append((video.height, video.width) if own is None else own)
+    codes = compress(segmentations, sizes, path, lambda i: f"{root}[{present[i][0]}].segmentations[{present[i][1]}]")
+    made: list[list[Frame]] = [[None] * len(segmentations) for segmentations, _ in tracks]
+    for index, (track, frame) in enumerate(present):
+        made[track][frame] = codes.rle(index)
+    return [tuple(frames) for frames in made]
+
+
+def _check_lengths(
+    tracks: Sequence[tuple[Sequence[Segmentation], Video]], path: Path, root: str, frames_of: dict[int, int]
+) -> None:
+    """Refuse a track whose length is not its video's; ``frames_of`` learns the length of videos that do not say it."""
+    for place, (segmentations, video) in enumerate(tracks):
+        frames = video.frames if video.frames is not None else frames_of.setdefault(video.id, len(segmentations))
+        if len(segmentations) != frames:
+            raise InputError(
+                f"{path}: {root}[{place}].segmentations: {len(segmentations)} entries for the {frames} frames of video "
+                f"{video.id}; give one per frame, null where the object is absent"
+            )
+
+
+def read_video_ground_truth(path: Path, official_quirks: bool = False) -> VideoGroundTruth:
+    """Read a YouTube-VIS annotations file (``.json`` or ``.json.gz``).
+
+    Args:
+        path: the file.
+        official_quirks: let through what the official code does not notice: duplicate ids, tracks of unknown videos or
+            categories, ragged tracks and masks of another size than the video.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the place of bad JSON, a wrong type, a duplicate or unknown id, a ragged track or a bad mask.
+    """
+    remedy = "the annotations are not in YouTube-VIS format"
+    document = read_typed(path, _AnnotationFile, "annotations file", "", remedy)
+    if document.annotations is None:
+        raise no_ground_truth(path)
+    if not official_quirks:
+        refuse_duplicates((video.id for video in document.videos), path, "videos")
+        refuse_duplicates((track.id for track in document.annotations), path, "annotations")
+    videos = {
+        video.id: Video(
+            video.id, video.height, video.width, len(video.file_names) if video.file_names else video.length
+        )
+        for video in document.videos
+    }
+    categories = named_categories(((category.id, category.name) for category in document.categories), path)
+    category_ids = {category.id for category in categories}
+    read = []
+    for place, track in enumerate(document.annotations):
+        where = f"{path}: annotations[{place}]"
+        if official_quirks and (track.video_id not in videos or track.category_id not in category_ids):
+            continue
+        require_known(track.video_id, videos, f"{where}.video_id", "video", "list it under 'videos'")
+        require_known(track.category_id, category_ids, f"{where}.category_id", "category", "list it under 'categories'")
+        read.append((track, crowd_flag(track.iscrowd, where)))
+    pairs = [(track.segmentations, videos[track.video_id]) for track, _ in read]
+    if not official_quirks:
+        _check_lengths(pairs, path, "annotations", {})
+    return VideoGroundTruth(
+        path=path,
+        videos=videos,
+        categories=categories,
+        tracks=tuple(
+            Track(track.id, track.video_id, track.category_id, frames, mean_area(track.areas), crowd)
+            for (track, crowd), frames in zip(
+                read, _frame_lists(pairs, path, "annotations", official_quirks), strict=True
+            )
+        ),
+    )
+
+
+def read_tracks(path: Path, ground_truth: VideoGroundTruth, official_quirks: bool = False) -> tuple[Track, ...]:
+    """Read a YouTube-VIS results file (``.json`` or ``.json.gz``) that belongs to ``ground_truth``.
+
+    Args:
+        path: the file.
+        ground_truth: the annotations it is for.
+        official_quirks: drop results of unknown categories and let ragged tracks and masks of other sizes through, as
+            the official code does; it too refuses results of unknown videos, and fails on an empty list.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the place of bad JSON, a wrong type, an unknown id, a ragged track or a bad mask.
+    """
+    from pycocotools import mask as coco_mask
+
+    remedy = "a result needs video_id, category_id, score and segmentations"
+    results = read_typed(path, list[_Result], "results file", "results", remedy)
+    if official_quirks and not results:
+        raise InputError(f"{path}: the official evaluator cannot score an empty list; leave out --official-quirks")
+    category_ids = {category.id for category in ground_truth.categories}
+    for place, result in enumerate(results):
+        where, remedy = f"{path}: results[{place}]", f"these results are not for {ground_truth.path.name}"
+        require_known(result.video_id, ground_truth.videos, f"{where}.video_id", "video", remedy)
+        if not official_quirks:
+            require_known(result.category_id, category_ids, f"{where}.category_id", "category", remedy)
+    pairs = [(result.segmentations, ground_truth.videos[result.video_id]) for result in results]
+    if not official_quirks:
+        lengths = {track.video_id: len(track.frames) for track in ground_truth.tracks}
+        _check_lengths(pairs, path, "results", lengths)
+    tracks = []
+    for place, (result, frames) in enumerate(
+        zip(results, _frame_lists(pairs, path, "results", official_quirks), strict=True)
+    ):
+        if result.category_id in category_ids:
+            present = [frame for frame in frames if frame is not None]
+            areas = coco_mask.area(present).tolist() if present else []
+            tracks.append(
+                Track(
+                    id=place + 1,
+                    video_id=result.video_id,
+                    category_id=result.category_id,
+                    frames=frames,
+                    area=mean_area(areas),
+                    score=result.score,
+                )
+            )
+    return tuple(tracks)
