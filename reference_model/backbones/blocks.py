@@ -149,7 +149,8 @@ class ResidualBlock(nn.Module):
     def forward(self, feature: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
         feature = feature + self.drop_path(self.attention(feature))
-        return feature + self.drop_path(self.mlp(feature))
+        result: Tensor = feature + self.drop_path(self.mlp(feature))
+        return result
 
 
 def drop_path_schedule(last: float, depth: int) -> list[float]:

@@ -5,12 +5,16 @@ from what one expects of a transformer, and checkpoints depend on each: the pyra
 uses ReLU6, attention scores are **not** divided by the root of the key width, and blocks have no layer normalisation.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reference_model.backbones import official
+from reference_model.backbones.base import Backbone
 from reference_model.backbones.blocks import (
     ConvNorm,
     InvertedResidual,
@@ -126,9 +130,10 @@ class TokenAttention(nn.Module):
 
 
 class SemanticInjection(nn.Module):
-    """Gate a local map by the global one and add the global one: ``local(x) * up(hsigmoid(gate(g))) + up(semantics(g))``.
+    """Semantic injection: gate a local map by the global one and add the global one.
 
-    The gate is squashed before it is upsampled. Upsampling is bilinear with pixel centres aligned, not corners.
+    ``local(x) * up(hsigmoid(gate(g))) + up(semantics(g))``, where the gate is squashed before it is upsampled, and the
+    upsampling is bilinear with pixel centres aligned, not corners.
     """
 
     def __init__(self, channels: int, out_channels: int) -> None:
@@ -160,25 +165,23 @@ def pool_pyramid(pyramid: list[Tensor], aligned: bool) -> Tensor:
     """
     if aligned:
         return torch.cat([F.avg_pool2d(level, 16 >> index) for index, level in enumerate(pyramid)], dim=1)
-    size = [(side + 1) // 2 for side in pyramid[-1].shape[-2:]]
+    height, width = pyramid[-1].shape[-2:]
+    size = ((height + 1) // 2, (width + 1) // 2)
     return torch.cat([F.adaptive_avg_pool2d(level, size) for level in pyramid], dim=1)
 
 
-class TopFormer(nn.Module):
+class TopFormer(Backbone):
     """TopFormer as a backbone of four maps.
 
     Args:
         config: one of ``TOPFORMER_CONFIGS``.
         inject: return X3..X5 after semantic injection (``injected_channels`` wide) and not the raw pyramid.
-
-    Attributes:
-        out_channels: channels of X3, X4, X5, X6.
     """
 
     def __init__(self, config: TopFormerConfig, inject: bool = False) -> None:
         super().__init__()
-        self.pyramid_channels = list(config.pyramid_channels)
-        channels = sum(self.pyramid_channels)
+        self.config = config
+        channels = sum(config.pyramid_channels)
         self.pyramid = TokenPyramid(config)
         self.trunk = nn.ModuleList(
             ResidualBlock(
@@ -189,7 +192,7 @@ class TopFormer(nn.Module):
             )
             for drop_path in drop_path_schedule(config.drop_path, config.depth)
         )
-        _, *local_channels = self.pyramid_channels
+        _, *local_channels = config.pyramid_channels
         self.injection = (
             nn.ModuleList(SemanticInjection(width, config.injected_channels) for width in local_channels)
             if inject
@@ -197,6 +200,7 @@ class TopFormer(nn.Module):
         )
         x3, x4, x5 = [config.injected_channels] * 3 if inject else local_channels
         self.out_channels = (x3, x4, x5, channels)
+        self.out_stages = ("inj3", "inj4", "inj5", "x6") if inject else ("pyr3", "pyr4", "pyr5", "x6")
         initialise_convolutions(self)
 
     def stage_features(self, image: Tensor) -> dict[str, Tensor]:
@@ -218,20 +222,43 @@ class TopFormer(nn.Module):
             tokens = stages[f"block{index}"] = block(tokens)
         stages["x6"] = tokens
         if self.injection is not None:
-            _, *semantics = tokens.split(self.pyramid_channels, dim=1)
+            _, *semantics = torch.split(tokens, list(self.config.pyramid_channels), dim=1)
             for level, injection in enumerate(self.injection, start=3):
                 stages[f"inj{level}"] = injection(stages[f"pyr{level}"], semantics[level - 3])
         return stages
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Image to the maps MobileInst decodes.
+    def load_official(self, state_dict: Mapping[str, Any], injection_optional: bool = False) -> list[str]:
+        """Take the weights of an upstream checkpoint, as `Backbone.load_official`.
 
         Args:
-            image: ``(B, 3, H, W)``, normalised RGB, sides of any size from 1.
+            state_dict: the loaded checkpoint.
+            injection_optional: with injection, take a checkpoint that knows none (a classifier's) and leave the
+                injection as drawn; otherwise its keys are missing ones, since nothing would equal upstream's X3..X5.
 
         Returns:
-            X3, X4, X5, X6 at strides 8, 16, 32, 64, each side rounded up, ``out_channels`` wide.
+            The dropped head keys.
+
+        Raises:
+            OfficialCheckpointError: the checkpoint does not fit; nothing was loaded.
         """
-        stages = self.stage_features(image)
-        local = "pyr" if self.injection is None else "inj"
-        return stages[f"{local}3"], stages[f"{local}4"], stages[f"{local}5"], stages["x6"]
+        optional = ("injection.",) if injection_optional else ()
+        return official.load_into(self, state_dict, replace(self.official_layout(), optional=optional))
+
+    def official_layout(self) -> official.OfficialLayout:
+        """TopFormer's own layout; the weights of the injection are dropped when it is not built."""
+        names = official.conv_norm("pyramid.stem", "tpm.stem.0")
+        for row, (_, expansion, _, _) in enumerate(self.config.rows):
+            names |= official.inverted_residual(f"pyramid.blocks.{row}", f"tpm.layer{row + 1}", expansion != 1)
+        for index in range(self.config.depth):
+            names |= official.residual_block(f"trunk.{index}", f"trans.transformer_blocks.{index}")
+        if self.injection is None:
+            return official.OfficialLayout(names, dropped=(*official.HEADS, "SIM."))
+        for index in range(len(self.injection)):
+            ours, theirs = f"injection.{index}", f"SIM.{index + 1}"  # upstream counts from X2, which is not injected
+            for part, upstream in (
+                ("local", "local_embedding"),
+                ("gate", "global_act"),
+                ("semantics", "global_embedding"),
+            ):
+                names |= official.conv_norm(f"{ours}.{part}", f"{theirs}.{upstream}", ("conv", "bn"))
+        return official.OfficialLayout(names)
