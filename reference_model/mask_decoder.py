@@ -104,7 +104,7 @@ class MaskDecoder(nn.Module):
     def down(self, x: Tensor, target: Tensor) -> Tensor:
         """Halve a map (rounded up) to the size of ``target``; both options are the 2x2 mean on even sizes."""
         if self.average_down:
-            return F.avg_pool2d(x, kernel_size=2, stride=2, ceil_mode=True)
+            return F.avg_pool2d(x, kernel_size=2, stride=2, ceil_mode=True, count_include_pad=False)
         return F.interpolate(x, size=target.shape[-2:], mode="bilinear", align_corners=False)
 
     def up(self, x: Tensor, target: Tensor) -> Tensor:

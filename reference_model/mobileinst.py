@@ -93,9 +93,10 @@ class MobileInst(nn.Module):
 
     def _pool_local(self, x_mask: Tensor) -> Tensor:
         """Pool X_mask (1/8) to X_L; windows are aligned with the strides, the last ones clipped at the border."""
-        pool = F.max_pool2d if self.config.local_pooling == "max" else F.avg_pool2d
         size = LOCAL_POOL_SIZE * self.config.decoder_stride // 64
-        return pool(x_mask, kernel_size=size, stride=size, ceil_mode=True)
+        if self.config.local_pooling == "max":
+            return F.max_pool2d(x_mask, size, ceil_mode=True)
+        return F.avg_pool2d(x_mask, size, ceil_mode=True, count_include_pad=False)
 
     def _memory(self, features: FrameFeatures) -> dict[str, tuple[Tensor, Tensor]]:
         """Return tokens and keys (B, L, hidden_dim) of the maps that the decoders attend to."""

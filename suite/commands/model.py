@@ -1,0 +1,41 @@
+"""``model``: what the suite can build, and how large it is."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command(name="model")
+@click.argument("name", required=False)
+@click.option("--size", help="Image size HEIGHTxWIDTH in pixels, e.g. 640x864; default: the model's primary size.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def command(name: str | None, size: str | None, as_json: bool) -> None:
+    """Print parameters and MACs of the model NAME, module by module; without NAME, list the models.
+
+    MACs are the multiply-accumulates of convolutions, linear layers and matrix products for one image.
+    """
+    from suite.errors import InputError
+    from suite.models import discover, get_entry
+    from suite.models._size import measure_size, parse_size, size_table
+
+    if name is None:
+        if size is not None:
+            raise InputError("--size needs a model; give its NAME, or leave --size out to list the models")
+        entries = discover()
+        if as_json:
+            models = [
+                {"model": entry.name, "description": entry.description, "input_shapes": entry.input_shapes}
+                for entry in entries.values()
+            ]
+            click.echo(json.dumps({"models": models}))
+            return
+        width = max(len(entry) for entry in entries)
+        for entry in entries.values():
+            click.echo(f"{entry.name:<{width}}  {entry.input_height_px}x{entry.input_width_px}  {entry.description}")
+        return
+    entry = get_entry(name)
+    height_px, width_px = parse_size(size) if size else entry.input_shapes[0]
+    counted = measure_size(entry, height_px, width_px)
+    click.echo(json.dumps(counted) if as_json else size_table(counted))

@@ -1,0 +1,66 @@
+"""The parameters and MACs of a model at an image size, as a table or as one JSON object."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from suite.errors import InputError
+from suite.models import ModelEntry
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read ``"640x864"`` as (height_px, width_px).
+
+    Raises:
+        InputError: if the text is not two positive integers joined by ``x``.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
+    if match is None:
+        raise InputError(f"--size {text!r}: must be HEIGHTxWIDTH in pixels, each from 1 to 99999, e.g. 640x864")
+    return int(match[1]), int(match[2])
+
+
+def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, Any]:
+    """Count a model.
+
+    Args:
+        entry: the model.
+        height_px: image height.
+        width_px: image width.
+
+    Returns:
+        ``model``, ``height_px``, ``width_px``, ``parameters``, ``macs`` and ``modules``: name to the last two.
+
+    Raises:
+        InputError: if the model cannot take that size.
+    """
+    from reference_model.counts import count, total
+
+    try:
+        counts = count(entry.build(0), height_px, width_px)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        primary = f"{entry.input_height_px}x{entry.input_width_px}"
+        raise InputError(
+            f"{entry.name} cannot take {height_px}x{width_px} px ({reason}); its primary size is {primary}"
+        ) from error
+    return {
+        "model": entry.name,
+        "height_px": height_px,
+        "width_px": width_px,
+        **total(counts)._asdict(),
+        "modules": {name: module._asdict() for name, module in counts.items()},
+    }
+
+
+def size_table(size: dict[str, Any]) -> str:
+    """Return `measure_size`'s result as aligned text: millions of parameters, billions of MACs."""
+    rows = [*size["modules"].items(), ("total", size)]
+    width = max(len(name) for name, _ in rows)
+    lines = [
+        f"{size['model']} at {size['height_px']}x{size['width_px']} px, one image",
+        f"{'module':<{width}}  {'parameters (M)':>14}  {'MACs (G)':>9}",
+    ]
+    lines += [f"{name:<{width}}  {row['parameters'] / 1e6:>14.3f}  {row['macs'] / 1e9:>9.3f}" for name, row in rows]
+    return "\n".join(lines)
