@@ -8,6 +8,7 @@ Tracking is tested: look-alikes of one category cross, objects enter, leave, rus
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.datasets import shapes_render
+from suite.datasets.digests import directory_md5
 from suite.datasets.masks import encode_mask
+from suite.datasets.pins import PINS_NAME, load_pins, verified_digest
 from suite.datasets.png import encode_palette_png
 from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_scene
+from suite.errors import DataError
 from suite.progress import Step, track
 
+NAME = "shapes"
 SPLITS = ("train", "val")
 _INFO = {
     "description": "shapes: generated videos of moving textured shapes, the embedded set of mobileinst-suite. "
@@ -138,3 +143,35 @@ def generate(folder: Path, config: ShapesConfig | None = None) -> None:
     with track("generate shapes", sum(map(config.videos, SPLITS))) as step:
         for split in SPLITS:
             _generate_split(folder, split, config, step)
+
+
+def ensure() -> str:
+    """Make sure that the pinned dataset is at its place, generating it if it is absent.
+
+    Several processes may call this at once: each generates aside and the first to finish puts its copy in place.
+
+    Returns:
+        The digest, equal to the pinned one.
+
+    Raises:
+        DataError: if what is there, or what this machine generates, is not the pinned dataset.
+    """
+    pin = load_pins()[NAME]
+    if not pin.file.exists():
+        pin.file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=pin.file.parent, prefix=f".{NAME}.", suffix=".part") as aside:
+            fresh = Path(aside) / NAME
+            generate(fresh)
+            have = directory_md5(fresh)
+            if have != pin.md5:
+                raise DataError(
+                    f"{pin.path}: this machine generates {have} but {PINS_NAME} pins {pin.md5}; "
+                    "the generator was changed without a new pin ('python -m suite data pin shapes')"
+                )
+            try:
+                fresh.rename(pin.file)
+            except OSError as error:
+                # Another process may have been faster; its copy is checked below like ours.
+                if not pin.file.exists():
+                    raise DataError(f"{pin.path}: cannot be put in place ({error.strerror}); check the disk") from None
+    return verified_digest(NAME)
