@@ -1,0 +1,89 @@
+"""``latency``: how long a model takes on one core, and whether the number may be believed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.group(name="latency")
+def command() -> None:
+    """Time models on one core, one thread, fp32, by a protocol with rules."""
+
+
+@command.command(name="host")
+@click.option(
+    "--models", required=True, metavar="A,B,...", help="Models to time, interleaved; the first is the anchor."
+)
+@click.option("--size", metavar="HxW", help="Input height x width in pixels; default: each model's primary size.")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Weights of the named model that the file holds; may be repeated. Other models get seeded random weights.",
+)
+@click.option(
+    "--spans",
+    default="network,preprocess,postprocess",
+    show_default=True,
+    help="What the clock covers: network, preprocess, postprocess, video_network, video (end to end per frame).",
+)
+@click.option("--key-frame-intervals", default="1,3,6", show_default=True, help="T of the video spans.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of pictures (consecutive frames for video) for spans outside the network; default: synthetic ones.",
+)
+@click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's.")
+@click.option("--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts).")
+@click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights and synthetic inputs.")
+@click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the network.")
+@click.option("--record", is_flag=True, help="Also write a record under reports/records.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def host(
+    models: str,
+    size: str | None,
+    checkpoints: tuple[Path, ...],
+    spans: str,
+    key_frame_intervals: str,
+    images: Path | None,
+    pairs: int | None,
+    protocol: str,
+    core: int | None,
+    seed: int,
+    runtime: str,
+    record: bool,
+    as_json: bool,
+) -> None:
+    """Time models on one core of this machine, in interleaved rounds.
+
+    Gives median, 90th percentile, wall and CPU milliseconds, validity, and the CPU-time ratio to the first model with
+    its bootstrap interval. Exit code 3 if nothing valid was measured.
+    """
+    from suite.errors import NothingMeasuredError
+    from suite.latency.request import HostRequest, measure_request, write_record
+    from suite.latency.table import report_table
+
+    request = HostRequest.from_text(
+        models=models,
+        size=size,
+        checkpoints=checkpoints,
+        spans=spans,
+        key_frame_intervals=key_frame_intervals,
+        images=images,
+        pairs=pairs,
+        protocol=protocol,
+        core=core,
+        seed=seed,
+        runtime=runtime,
+    )
+    report = measure_request(request)
+    if record:
+        write_record(report, seed)
+    click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report_table(report))
+    if report.valid_count == 0:
+        raise NothingMeasuredError("latency: no candidate was valid; stop other work on the machine and run again")

@@ -1,0 +1,232 @@
+"""Measures on this machine: every run in a child process of its own, on one core, judged here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suite.errors import InputError, NothingMeasuredError
+from suite.latency.child import PROGRESS_MARK
+from suite.latency.job import Job, Labels
+from suite.latency.machine import MachineDetails, describe_host
+from suite.latency.pinning import ONE_THREAD_ENVIRONMENT, idlest_core
+from suite.latency.protocol import Protocol, protocol_to_mapping
+from suite.latency.report import HostReport, SpanResult
+from suite.latency.statistics import nearest_rank, ratio_of_medians
+from suite.latency.timed_model import TimedModel
+from suite.latency.timer import Sample, Timings
+from suite.latency.validity import ENVIRONMENTAL, Problem, cpu_ms, judge, pinning_problem, wall_ms
+from suite.progress import say, track
+from suite.seeds import derive_seed
+
+LOADING_LIMIT_S = 600
+
+
+def _environment() -> dict[str, str]:
+    """Return the child's environment: one thread everywhere, and this process's import path."""
+    paths = [path or str(Path.cwd()) for path in sys.path]
+    return {**os.environ, **ONE_THREAD_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def run_child(jobs: Sequence[Job], protocol: Protocol, core: int) -> dict[str, Any]:
+    """Run one measurement in a pinned child process.
+
+    Args:
+        jobs: makers of the candidates, run in the child.
+        protocol: counts and durations.
+        core: the core to pin to.
+
+    Returns:
+        The child's answer (see `suite.latency.child.measure`).
+
+    Raises:
+        InputError: if a file, option or core is bad, as the child found out.
+        NothingMeasuredError: if the child crashed or did not end in time.
+    """
+    request = {
+        "core": core,
+        "protocol": protocol_to_mapping(protocol),
+        "jobs": [dataclasses.asdict(job) for job in jobs],
+    }
+    rounds = (protocol.min_samples + 1) // 2
+    errors: list[str] = []
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as questions,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as answers,
+    ):
+        json.dump(request, questions)
+        questions.seek(0)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "suite.latency.child"],
+            stdin=questions,
+            stdout=answers,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+        )
+        limit_s = LOADING_LIMIT_S + 3 * protocol.max_duration_s
+        alarm = threading.Timer(limit_s, child.kill)
+        alarm.start()
+        try:
+            assert child.stderr is not None
+            with child.stderr, track(f"latency on core {core}", rounds) as step:
+                for line in child.stderr:
+                    if not line.startswith(PROGRESS_MARK):
+                        errors.append(line.strip())
+                    elif int(line[len(PROGRESS_MARK) :]) <= rounds:
+                        step()
+            code = child.wait()
+        finally:
+            alarm.cancel()
+            child.kill()
+            child.wait()
+        answers.seek(0)
+        text = answers.read()
+    if code != 0:
+        last = next((line for line in reversed(errors) if line), "no message")
+        ended = f"was stopped by signal {-code}" if code < 0 else f"ended with code {code}"
+        raise NothingMeasuredError(f"latency: the measured process {ended} ({last}); nothing was recorded")
+    answer: dict[str, Any] = json.loads(text)
+    if "error" in answer:
+        raise InputError(answer["error"])
+    return answer
+
+
+def _timings(item: dict[str, Any], title: str) -> Timings:
+    rounds = [(Sample(*first), Sample(*second)) for first, second in item["rounds"]]
+    pairs = [(fresh, repeated) for fresh, repeated in item["repeat_pairs"]]
+    first, second = item["positions"]
+    return Timings(title, item["units"], (first, second), rounds, pairs)
+
+
+def _anchor_index(labels: Sequence[Labels], index: int) -> int:
+    """Return whose times a candidate is compared with.
+
+    That is the first candidate of the same span; for a video, the same model's shortest reuse interval, so that the
+    ratio is what reuse saves.
+    """
+    own = labels[index]
+    if own.key_frame_interval is not None:
+        same = [
+            place
+            for place, other in enumerate(labels)
+            if (other.model, other.span) == (own.model, own.span) and other.key_frame_interval is not None
+        ]
+        return min(same, key=lambda place: labels[place].key_frame_interval or 0)
+    same = [place for place, other in enumerate(labels) if other.span == own.span and other.key_frame_interval is None]
+    return same[0]
+
+
+def _results(answer: dict[str, Any], protocol: Protocol, core: int) -> list[SpanResult]:
+    labels = [Labels(**item["labels"]) for item in answer["items"]]
+    timings = [_timings(item, label.title) for item, label in zip(answer["items"], labels, strict=True)]
+    pinning = pinning_problem(answer["affinities"], core)
+    results = []
+    for index, (label, timing, item) in enumerate(zip(labels, timings, answer["items"], strict=True)):
+        observed = pinning + [Problem(**problem) for problem in item["problems"]]
+        verdict = judge(timing, timings[0], answer["elapsed_s"], protocol, observed)
+        anchor = _anchor_index(labels, index)
+        ratios = {}
+        for clock, times in (("cpu", cpu_ms), ("wall", wall_ms)):
+            ratios[clock] = ratio_of_medians(
+                times(timing),
+                times(timings[anchor]),
+                protocol.interval_level,
+                protocol.bootstrap_resamples,
+                derive_seed(0, f"latency/{label.title}/{labels[anchor].title}/{clock}"),
+            )
+        wall, cpu = wall_ms(timing), cpu_ms(timing)
+        results.append(
+            SpanResult(
+                labels=label,
+                verdict=verdict,
+                samples=wall.size,
+                wall_median_ms=float(np.median(wall)),
+                wall_tail_ms=nearest_rank(wall, protocol.percentile),
+                cpu_median_ms=float(np.median(cpu)),
+                anchor=labels[anchor].title,
+                ratio_cpu=ratios["cpu"],
+                ratio_wall=ratios["wall"],
+                engine=item["description"],
+                positions=timing.positions,
+                wall_ms=tuple(map(tuple, wall.tolist())),
+                cpu_ms=tuple(map(tuple, cpu.tolist())),
+            )
+        )
+    return results
+
+
+def measure_jobs(jobs: Sequence[Job], protocol: Protocol, core: int | None = None) -> HostReport:
+    """Measure and judge; try again where nothing but the machine's other load spoiled the run.
+
+    Args:
+        jobs: makers of the candidates; the first candidate is the anchor.
+        protocol: how to measure.
+        core: the core to pin to; the idlest one (chosen anew for each attempt) if None.
+
+    Returns:
+        The report of the first attempt that is valid throughout, otherwise of the attempt with most valid candidates.
+
+    Raises:
+        InputError: if there is no job, or a file, option or core is bad.
+        NothingMeasuredError: if the child crashed.
+    """
+    if not jobs:
+        raise InputError("latency: no model to measure; name at least one")
+    machine: MachineDetails = describe_host()
+    best: HostReport | None = None
+    for attempt in range(1, protocol.attempts + 1):
+        chosen = idlest_core() if core is None else core
+        answer = run_child(jobs, protocol, chosen)
+        results = _results(answer, protocol, chosen)
+        report = HostReport(
+            protocol=protocol,
+            machine=machine,
+            core=chosen,
+            affinities=tuple(answer["affinities"]),
+            threads=answer["threads"],
+            peak_memory_kib=answer["peak_memory_kib"],
+            elapsed_s=answer["elapsed_s"],
+            attempt=attempt,
+            results=tuple(results),
+        )
+        if best is None or report.valid_count > best.valid_count:
+            best = report
+        broken = {problem.rule for result in results for problem in result.verdict.problems}
+        if not broken or broken - ENVIRONMENTAL:
+            break
+        if attempt < protocol.attempts:
+            say(f"latency: attempt {attempt} was disturbed ({', '.join(sorted(broken))}); trying again")
+    assert best is not None
+    return best
+
+
+def measure_host(models: Sequence[TimedModel], protocol: Protocol, core: int | None = None) -> HostReport:
+    """Time models on one core of this machine, interleaved; the first model is the anchor.
+
+    Args:
+        models: what to time.
+        protocol: how, e.g. ``load_device("host").protocol()``.
+        core: the core to pin to; the idlest one if None.
+
+    Returns:
+        Times, verdicts and ratios to the first model; invalid candidates are in it, marked.
+
+    Raises:
+        InputError: if there is no model, two have one name, or a file, option or core is bad.
+        NothingMeasuredError: if the measured process crashed.
+    """
+    names = [model.name for model in models]
+    if len(set(names)) != len(names):
+        raise InputError(f"latency: a model is named twice in {', '.join(names)}; name each once")
+    return measure_jobs([model.job(protocol) for model in models], protocol, core)

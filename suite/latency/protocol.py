@@ -1,0 +1,144 @@
+"""The measuring protocol as data: how often, how long, in which order, and when a run counts.
+
+A protocol is one table of a device file (``suite/latency/devices/*.toml``); the code has no defaults of its own. The
+timer (`suite.latency.timer`) follows it without knowing any model, and `suite.latency.validity` applies its rules.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from suite.errors import InputError
+
+RULE_NAMES: dict[str, str] = {
+    "not_pinned": "a thread of the measured process was allowed on another core, before, during or after the run",
+    "more_than_one_thread": "a second thread did part of the work",
+    "core_taken_away": "the core spent its time elsewhere: wall time exceeds CPU time",
+    "too_few_samples": "fewer samples, or a shorter run, than the protocol asks for",
+    "throttled": "the anchor ran slower in the last quarter of the run than in the first",
+    "precision_not_fp32": "the graph or the session computes in something other than fp32",
+    "outputs_differ": "the timed artifact is not the scored one: its digest or its outputs differ",
+    "cached": "the same input repeated is suspiciously faster than fresh ones",
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Thresholds of the validity rules.
+
+    Attributes:
+        max_other_thread_share: share of CPU time (0 to 1) that may be spent outside the calling thread.
+        max_cpu_over_wall: CPU time over wall time; above 1 more than one core worked.
+        max_wall_over_cpu: wall time over CPU time; a sample above it was disturbed.
+        max_disturbed_share: share of samples (0 to 1) that may be disturbed.
+        trimmed_share: share of samples (0 to 1), the most disturbed ones, left out of the whole run's wall over CPU, so
+            that one long stall does not decide.
+        max_anchor_drift: anchor's median CPU time in the last quarter over that in the first.
+        min_repeat_ratio: median CPU time of a repeated input over that of a fresh one.
+        max_output_difference: largest absolute difference to the reference outputs, over the reference's largest
+            magnitude.
+    """
+
+    max_other_thread_share: float
+    max_cpu_over_wall: float
+    max_wall_over_cpu: float
+    max_disturbed_share: float
+    trimmed_share: float
+    max_anchor_drift: float
+    min_repeat_ratio: float
+    max_output_difference: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a latency run is made.
+
+    Attributes:
+        name: e.g. ``"host-standard"``.
+        warm_up_groups: groups of three runs per candidate before the first round: two fresh inputs, then the second of
+            them again. The last two runs of a group serve the ``cached`` rule.
+        min_samples: samples per candidate that a run needs; each round gives two.
+        min_duration_s: seconds of timed rounds that a run needs.
+        max_duration_s: after this many seconds of timed rounds no new round starts.
+        percentile: the tail percentile reported beside the median (nearest rank).
+        input_pool: number of different base inputs that the fresh inputs are made of.
+        bootstrap_resamples: resamples behind every interval of a ratio.
+        interval_level: coverage of the interval, e.g. 0.95.
+        attempts: how often a run is made at most, where only the machine's other load spoils it.
+        rules: thresholds of the validity rules.
+    """
+
+    name: str
+    warm_up_groups: int
+    min_samples: int
+    min_duration_s: float
+    max_duration_s: float
+    percentile: int
+    input_pool: int
+    bootstrap_resamples: int
+    interval_level: float
+    attempts: int
+    rules: Rules
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run could follow.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        positive = ("warm_up_groups", "min_samples", "max_duration_s", "input_pool", "bootstrap_resamples", "attempts")
+        for field in positive:
+            if getattr(self, field) <= 0:
+                raise ValueError(f"{field} must be positive, got {getattr(self, field)}")
+        if not 0 <= self.min_duration_s <= self.max_duration_s:
+            raise ValueError(
+                f"min_duration_s must lie between 0 and max_duration_s ({self.max_duration_s}), "
+                f"got {self.min_duration_s}"
+            )
+        if not 50 <= self.percentile <= 100:
+            raise ValueError(f"percentile must lie between 50 and 100, got {self.percentile}")
+        if not 0 < self.interval_level < 1:
+            raise ValueError(f"interval_level must lie between 0 and 1, got {self.interval_level}")
+
+
+def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in known:
+            raise InputError(f"{where}: unknown key {key!r}; known keys: {', '.join(known)}")
+    for key in known:
+        if key not in values:
+            raise InputError(f"{where}: key {key!r} is missing; add it")
+    types = {"int": int, "float": (int, float), "str": str}
+    for key, value in values.items():
+        wanted = types.get(str(known[key].type))
+        if wanted and (not isinstance(value, wanted) or isinstance(value, bool)):  # type: ignore[arg-type]
+            raise InputError(f"{where}: key {key!r} must be {known[key].type}, got {value!r}")
+    return dict(values)
+
+
+def protocol_from_mapping(values: Mapping[str, Any], where: str) -> Protocol:
+    """Build a protocol from a TOML or JSON table.
+
+    Args:
+        values: all fields of `Protocol`, ``rules`` as a table of all fields of `Rules`.
+        where: file and table for messages, e.g. ``"host.toml [protocols.standard]"``.
+
+    Raises:
+        InputError: if a key is unknown or missing, or a value is of the wrong type or out of range.
+    """
+    fields = _checked(Protocol, values, where)
+    if not isinstance(fields["rules"], Mapping):
+        raise InputError(f"{where}: key 'rules' must be a table")
+    try:
+        return Protocol(**{**fields, "rules": Rules(**_checked(Rules, fields["rules"], f"{where} rules"))})
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def protocol_to_mapping(protocol: Protocol) -> dict[str, Any]:
+    """Return the protocol as plain dictionaries, for JSON; `protocol_from_mapping` reads it back."""
+    return dataclasses.asdict(protocol)

@@ -1,0 +1,172 @@
+"""What a user asks to be timed on this machine: parsed, prepared, measured, recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.errors import InputError
+from suite.latency.device import load_device
+from suite.latency.host import measure_host
+from suite.latency.prepare import prepare_model
+from suite.latency.protocol import Protocol
+from suite.latency.report import HostReport, record_lines
+from suite.latency.runtime import runtime_names
+from suite.paths import records_dir, shown
+from suite.progress import say
+from suite.records.provenance import start_run
+from suite.records.store import writing
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+MAX_PICTURES = 24
+
+
+@dataclass(frozen=True)
+class HostRequest:
+    """A checked request; see the options of ``latency host``."""
+
+    models: tuple[str, ...]
+    size: tuple[int, int] | None
+    checkpoints: dict[str, Path]
+    spans: tuple[str, ...]
+    key_frame_intervals: tuple[int, ...]
+    images: tuple[Path, ...]
+    protocol: Protocol
+    core: int | None
+    seed: int
+    runtime: str
+
+    @staticmethod
+    def from_text(
+        models: str,
+        size: str | None,
+        checkpoints: Sequence[Path],
+        spans: str,
+        key_frame_intervals: str,
+        images: Path | None,
+        pairs: int | None,
+        protocol: str,
+        core: int | None,
+        seed: int,
+        runtime: str,
+    ) -> HostRequest:
+        """Check the words of a command line.
+
+        Raises:
+            InputError: naming the option and what it may be.
+        """
+        names = _words(models, "--models")
+        if runtime not in runtime_names():
+            raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
+        chosen = load_device("host").protocol(protocol)
+        if pairs is not None:
+            # Counts are the user's now; durations only cap.
+            chosen = dataclasses.replace(
+                chosen,
+                name=f"{chosen.name}-{pairs}-pairs",
+                min_samples=pairs,
+                min_duration_s=0.0,
+                max_duration_s=3600.0,
+            )
+        return HostRequest(
+            models=names,
+            size=_size(size),
+            checkpoints=_checkpoints(checkpoints, names),
+            spans=_words(spans, "--spans"),
+            key_frame_intervals=_intervals(key_frame_intervals),
+            images=_pictures(images),
+            protocol=chosen,
+            core=core,
+            seed=seed,
+            runtime=runtime,
+        )
+
+
+def _words(text: str, option: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not words or len(set(words)) != len(words):
+        raise InputError(f"{option} {text!r}: give different names, separated by commas")
+    return words
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or not all(32 <= int(side) <= 4096 for side in match.groups()):
+        raise InputError(f"--size {text!r}: give height x width in pixels, each from 32 to 4096, e.g. 640x864")
+    return int(match[1]), int(match[2])
+
+
+def _intervals(text: str) -> tuple[int, ...]:
+    words = _words(text, "--key-frame-intervals")
+    if not all(word.isdigit() for word in words):
+        raise InputError(f"--key-frame-intervals {text!r}: give whole numbers, separated by commas")
+    return tuple(int(word) for word in words)
+
+
+def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    if not paths:
+        return {}
+    from reference_model.weights import CheckpointError, checkpoint_config
+
+    found: dict[str, Path] = {}
+    for path in paths:
+        try:
+            name = checkpoint_config(path).name
+        except CheckpointError as error:
+            raise InputError(str(error)) from None
+        if name not in names:
+            raise InputError(f"{path}: holds {name}, which --models does not name; add it there")
+        if name in found:
+            raise InputError(f"{path}: holds {name}, as {found[name]} does; give one checkpoint per model")
+        found[name] = path
+    return found
+
+
+def _pictures(folder: Path | None) -> tuple[Path, ...]:
+    if folder is None:
+        return ()
+    if not folder.is_dir():
+        raise InputError(f"--images {folder}: no such folder; check the path")
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)[:MAX_PICTURES]
+    if not pictures:
+        raise InputError(f"--images {folder}: holds no {', '.join(PICTURE_SUFFIXES)} file; name another folder")
+    return tuple(pictures)
+
+
+def measure_request(request: HostRequest) -> HostReport:
+    """Prepare every model of a request and measure them together.
+
+    Raises:
+        InputError: if a model, span, size or file is bad.
+        NothingMeasuredError: if the measured process crashed.
+    """
+    timed = [
+        prepare_model(
+            name,
+            checkpoint=request.checkpoints.get(name),
+            size=request.size,
+            spans=request.spans,
+            key_frame_intervals=request.key_frame_intervals,
+            images=request.images,
+            seed=request.seed,
+            runtime=request.runtime,
+        ).timed
+        for name in request.models
+    ]
+    return measure_host(timed, request.protocol, request.core)
+
+
+def write_record(report: HostReport, seed: int) -> Path:
+    """Write a report as a run of its own under ``reports/records`` and return the file's path."""
+    run = start_run("latency-host", seed=seed)
+    with writing(run, records_dir()) as writer:
+        for line in record_lines(report):
+            writer.add(line)
+    path = records_dir() / f"{run.run_id}.jsonl"
+    say(f"record {shown(path)}")
+    return path

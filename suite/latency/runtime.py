@@ -1,0 +1,66 @@
+"""What an inference runtime has to offer; each lives in one module of ``suite/latency/runtimes/``, found by its name.
+
+A runtime module has one public function, ``open_session(graph: Path) -> Session``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import suite.latency.runtimes
+from suite.errors import InputError
+from suite.latency.validity import Problem
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Session(Protocol):
+    """One loaded graph that runs on the calling thread, in fp32."""
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Run the graph: inputs by name give all outputs by name."""
+        ...
+
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every input by name."""
+        ...
+
+    def precision_problems(self) -> list[Problem]:
+        """Look at the graph and at the session as loaded, and return what is not fp32."""
+        ...
+
+    def description(self) -> dict[str, str]:
+        """Return engine, version and the settings that change speed."""
+        ...
+
+
+def runtime_names() -> list[str]:
+    """Return the names of all runtimes, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(suite.latency.runtimes.__path__))
+
+
+def open_session(runtime: str, graph: Path) -> Session:
+    """Load a graph with a runtime.
+
+    Args:
+        runtime: a module's name in ``suite/latency/runtimes``, e.g. ``"onnxruntime_cpu"``.
+        graph: the graph file in the runtime's format.
+
+    Raises:
+        InputError: if there is no such runtime, its package is not installed, or it cannot load the graph.
+    """
+    if runtime not in runtime_names():
+        raise InputError(f"{runtime}: no such runtime; known runtimes: {', '.join(runtime_names())}")
+    try:
+        module = importlib.import_module(f"suite.latency.runtimes.{runtime}")
+    except ImportError as error:
+        raise InputError(f"{runtime}: {error}; install it with pip install 'mobileinst-suite[run]'") from None
+    session: Session = module.open_session(graph)
+    return session

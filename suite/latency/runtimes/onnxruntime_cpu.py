@@ -1,0 +1,88 @@
+"""ONNX Runtime on one CPU thread: the suite's reference runtime.
+
+Fastest of seven engines on MobileNetV2 features at 640x640, one core; IO binding, spinning and denormal settings change
+nothing beyond noise, so they are left alone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import onnxruntime
+
+from suite.errors import InputError
+from suite.latency.precision import graph_problems, read_graph
+from suite.latency.runtime import Arrays
+from suite.latency.validity import Problem
+
+PROVIDER = "CPUExecutionProvider"
+BFLOAT16_GEMM = "mlas.enable_gemm_fastmath_arm64_bfloat16"
+
+
+class OnnxRuntimeSession:
+    """A graph loaded with all optimisations, one thread, the CPU provider only.
+
+    The graph that ONNX Runtime made of it is written out once and inspected, so that fp32 is seen in what runs, not in
+    what was asked for.
+    """
+
+    def __init__(self, graph: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 3
+        options.add_session_config_entry(BFLOAT16_GEMM, "0")
+        self._problems = graph_problems(read_graph(graph), "exported graph")
+        with tempfile.TemporaryDirectory() as folder:
+            optimised = Path(folder) / "optimised.onnx"
+            options.optimized_model_filepath = str(optimised)
+            try:
+                self._session = onnxruntime.InferenceSession(str(graph), options, providers=[PROVIDER])
+            except Exception as error:  # ONNX Runtime's error classes share no public base
+                raise InputError(f"{graph}: ONNX Runtime cannot load this graph ({error}); export it again") from None
+            self._problems += graph_problems(read_graph(optimised), "optimised graph")
+        self._options = options
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Run the graph: inputs by name give all outputs by name."""
+        return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every input by name."""
+        return {value.name: tuple(value.shape) for value in self._session.get_inputs()}
+
+    def precision_problems(self) -> list[Problem]:
+        """Return what is not fp32 in the exported graph, the optimised graph and the session's settings."""
+        problems = list(self._problems)
+        for value in (*self._session.get_inputs(), *self._session.get_outputs()):
+            if value.type not in ("tensor(float)", "tensor(int64)", "tensor(bool)"):
+                problems.append(Problem("precision_not_fp32", f"session has {value.name} as {value.type}"))
+        if self._options.get_session_config_entry(BFLOAT16_GEMM) != "0":
+            problems.append(Problem("precision_not_fp32", "session may multiply matrices in bfloat16"))
+        if self._session.get_providers() != [PROVIDER]:
+            problems.append(Problem("precision_not_fp32", f"session runs on {self._session.get_providers()}"))
+        return problems
+
+    def description(self) -> dict[str, str]:
+        """Return engine, version and the settings that change speed, read back from the session."""
+        options = self._session.get_session_options()
+        return {
+            "runtime": "onnxruntime",
+            "version": onnxruntime.__version__,
+            "provider": ",".join(self._session.get_providers()),
+            "optimisation": str(options.graph_optimization_level).rpartition(".")[2],
+            "threads": f"{options.intra_op_num_threads} intra, {options.inter_op_num_threads} inter",
+        }
+
+
+def open_session(graph: Path) -> OnnxRuntimeSession:
+    """Load an ONNX file.
+
+    Raises:
+        InputError: if the file is absent, not ONNX, or ONNX Runtime refuses it.
+    """
+    return OnnxRuntimeSession(graph)

@@ -1,0 +1,144 @@
+"""Candidates of one exported model, one for each span that the clock may cover. Runs inside the child."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.latency.artifact import GraphArtifact, output_problems
+from suite.latency.inputs import fresh_from, stamped
+from suite.latency.job import Labels, Timed
+from suite.latency.runtime import Session, open_session
+from suite.latency.timer import Candidate
+from suite.latency.validity import Problem
+
+CLIP_FRAMES = 6
+"""Frames of a timed clip: a multiple of every reuse interval, so that per-frame times of all intervals compare."""
+
+
+class Graphs:
+    """The sessions of one model, loaded once, each with its proof."""
+
+    def __init__(self, runtime: str, artifacts: Mapping[str, GraphArtifact], limit: float) -> None:
+        self.artifacts = artifacts
+        self.limit = limit
+        self.checked: dict[str, list[Problem]] = {}
+        self.sessions: dict[str, Session] = {part: open_session(runtime, item.path) for part, item in artifacts.items()}
+
+    def check(self, *parts: str) -> list[Problem]:
+        """Return the precision and output problems of the given parts, looked for once."""
+        for part in parts:
+            if part not in self.checked:
+                session = self.sessions[part]
+                self.checked[part] = session.precision_problems()
+                self.checked[part] += output_problems(session, self.artifacts[part], self.limit)
+        return [problem for part in parts for problem in self.checked[part]]
+
+    def size(self, part: str) -> tuple[int, int]:
+        """Return height and width in pixels of a part's image input."""
+        _, _, height, width = self.sessions[part].input_shapes()["image"]
+        return height, width
+
+
+def _network_inputs(size: tuple[int, int], seed: int, count: int) -> list[NDArray[np.float32]]:
+    generator = np.random.default_rng(seed)
+    return [generator.standard_normal((1, 3, *size), dtype=np.float32) for _ in range(count)]
+
+
+def _network(graphs: Graphs, labels: Callable[..., Labels], seed: int, pool: int) -> Timed:
+    session, size = graphs.sessions["whole"], graphs.size("whole")
+    label = labels("network", size)
+    return Timed(
+        labels=label,
+        candidate=Candidate(
+            label.title, lambda image: session.run({"image": image}), fresh_from(_network_inputs(size, seed, pool))
+        ),
+        check=lambda: graphs.check("whole"),
+        description=session.description(),
+    )
+
+
+def _video_network(graphs: Graphs, labels: Callable[..., Labels], seed: int, pool: int, interval: int) -> Timed:
+    key_frame, frame, size = graphs.sessions["key_frame"], graphs.sessions["frame"], graphs.size("key_frame")
+    images = _network_inputs(size, seed, pool)
+
+    def run(clip: Sequence[NDArray[np.float32]]) -> None:
+        kernels: Any = None
+        for number, image in enumerate(clip):
+            if number % interval == 0:
+                kernels = key_frame.run({"image": image})["kernels"]
+            else:
+                frame.run({"image": image, "kernels": kernels})
+
+    def fresh_clip(index: int) -> list[NDArray[np.generic]]:
+        return [stamped(images[(index + number) % len(images)], index) for number in range(CLIP_FRAMES)]
+
+    label = labels("network", size, interval)
+    return Timed(
+        labels=label,
+        candidate=Candidate(label.title, run, fresh_clip, units=CLIP_FRAMES),
+        check=lambda: graphs.check("key_frame", "frame"),
+        description=key_frame.description(),
+    )
+
+
+def build_candidates(
+    model: str,
+    runtime: str,
+    artifacts: Mapping[str, Mapping[str, str]],
+    spans: Sequence[str],
+    key_frame_intervals: Sequence[int],
+    weights_sha256: str | None,
+    config: Mapping[str, Any] | None,
+    images: Sequence[str],
+    seed: int,
+    pool: int,
+    max_output_difference: float,
+) -> list[Timed]:
+    """Make the candidates of one model (a factory for `suite.latency.job.Job`).
+
+    Args:
+        model: the model's name.
+        runtime: a module of ``suite/latency/runtimes``.
+        artifacts: fields of `GraphArtifact` by part (``whole``, ``key_frame``, ``frame``).
+        spans: of `suite.latency.timed_model.SPANS`.
+        key_frame_intervals: T of the video spans, divisors of `CLIP_FRAMES`.
+        weights_sha256: digest of the checkpoint; None for random weights.
+        config: the reference model's configuration, for the spans outside the network.
+        images: picture files for the spans outside the network; synthetic pictures if empty.
+        seed: of synthetic inputs.
+        pool: number of different base inputs.
+        max_output_difference: see `suite.latency.protocol.Rules`.
+
+    Returns:
+        The candidates in the order of ``spans``, video spans once per interval.
+    """
+    parts = {
+        part: GraphArtifact(Path(item["path"]), item["sha256"], Path(item["reference"]))
+        for part, item in artifacts.items()
+    }
+    graphs = Graphs(runtime, parts, max_output_difference)
+
+    engine = next(iter(graphs.sessions.values())).description()["runtime"]
+
+    def labels(span: str, size: tuple[int, int], interval: int | None = None, runtime: str = engine) -> Labels:
+        return Labels(model, span, runtime, "fp32", *size, weights_sha256, interval)
+
+    timed: list[Timed] = []
+    for span in spans:
+        if span == "network":
+            timed.append(_network(graphs, labels, seed, pool))
+        elif span == "video_network":
+            timed += [_video_network(graphs, labels, seed, pool, interval) for interval in key_frame_intervals]
+        else:
+            # Imports torch, which timing a network alone does without.
+            from suite.latency.picture_spans import PictureSpans
+
+            assert config is not None
+            pictures = PictureSpans(graphs, labels, config, images, seed, pool, CLIP_FRAMES)
+            timed += pictures.candidates(span, key_frame_intervals)
+    return timed

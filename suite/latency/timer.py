@@ -1,0 +1,138 @@
+"""Times callables in interleaved rounds. It knows nothing of models, runtimes or cores.
+
+A round goes through all candidates forwards and then backwards (A B B A for two), so that a drift of the machine falls
+on all of them alike; each candidate gets two samples a round, neighbours in time of the others' samples.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from suite.latency.protocol import Protocol
+
+Call = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something to be timed.
+
+    Attributes:
+        name: unique in a run.
+        run: the timed call; it gets one input.
+        fresh_input: makes input number ``index`` outside the clock; no two indices may give equal inputs.
+        units: units of work in one call (frames of a video clip); reported times are per unit.
+    """
+
+    name: str
+    run: Call
+    fresh_input: Callable[[int], Any]
+    units: int = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Clock readings of one call, in nanoseconds, for the whole call (not per unit).
+
+    ``wall_ns`` is elapsed time, ``cpu_ns`` CPU time of all threads of the process, ``thread_ns`` of the calling one.
+    """
+
+    wall_ns: int
+    cpu_ns: int
+    thread_ns: int
+
+
+@dataclass
+class Timings:
+    """All samples of one candidate.
+
+    Attributes:
+        rounds: one pair of samples per round, in the order they were taken.
+        positions: places of the two samples in a round, counted from 0.
+        repeat_pairs: CPU nanoseconds of (fresh input, same input again), from the warm-up.
+    """
+
+    name: str
+    units: int
+    positions: tuple[int, int]
+    rounds: list[tuple[Sample, Sample]] = field(default_factory=list)
+    repeat_pairs: list[tuple[int, int]] = field(default_factory=list)
+
+
+def time_call(run: Call, value: Any) -> Sample:
+    """Call ``run(value)`` once and read the clocks around it."""
+    wall = time.perf_counter_ns()
+    cpu = time.process_time_ns()
+    thread = time.thread_time_ns()
+    run(value)
+    thread = time.thread_time_ns() - thread
+    cpu = time.process_time_ns() - cpu
+    wall = time.perf_counter_ns() - wall
+    return Sample(wall_ns=wall, cpu_ns=cpu, thread_ns=thread)
+
+
+def time_candidates(
+    candidates: Sequence[Candidate],
+    protocol: Protocol,
+    after_round: Callable[[int], None] = lambda done: None,
+) -> tuple[list[Timings], float]:
+    """Warm all candidates up and time them in interleaved rounds.
+
+    Rounds go on until every candidate has ``min_samples`` samples and ``min_duration_s`` seconds have passed; none
+    starts after ``max_duration_s``, so fewer samples than asked for are possible and left to the validity rules.
+
+    Args:
+        candidates: what to time; the first is the anchor.
+        protocol: counts and durations.
+        after_round: called outside the clock with the number of finished rounds.
+
+    Returns:
+        The timings in the order of the candidates, and the seconds the timed rounds took.
+
+    Raises:
+        ValueError: if there is no candidate or two have one name.
+    """
+    names = [candidate.name for candidate in candidates]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"needs candidates with different names, got {names}")
+    last = 2 * len(candidates) - 1
+    timings = [
+        Timings(candidate.name, candidate.units, positions=(place, last - place))
+        for place, candidate in enumerate(candidates)
+    ]
+    made = 0
+    collecting = gc.isenabled()
+    gc.disable()  # a collection in the middle of a sample would be charged to the candidate
+    try:
+        for _ in range(protocol.warm_up_groups):
+            for candidate, timing in zip(candidates, timings, strict=True):
+                # Brings the candidate's code and buffers back into the core's caches, so that the next two runs differ
+                # in their input's novelty alone.
+                candidate.run(candidate.fresh_input(made))
+                value, made = candidate.fresh_input(made + 1), made + 2
+                fresh, repeated = time_call(candidate.run, value), time_call(candidate.run, value)
+                timing.repeat_pairs.append((fresh.cpu_ns, repeated.cpu_ns))
+        started = time.perf_counter()
+        done = 0
+        while True:
+            gc.collect()
+            forward = []
+            for candidate in candidates:
+                value, made = candidate.fresh_input(made), made + 1
+                forward.append(time_call(candidate.run, value))
+            for place in reversed(range(len(candidates))):
+                value, made = candidates[place].fresh_input(made), made + 1
+                timings[place].rounds.append((forward[place], time_call(candidates[place].run, value)))
+            done += 1
+            after_round(done)
+            elapsed_s = time.perf_counter() - started
+            enough = 2 * done >= protocol.min_samples and elapsed_s >= protocol.min_duration_s
+            if enough or elapsed_s >= protocol.max_duration_s:
+                return timings, elapsed_s
+    finally:
+        if collecting:
+            gc.enable()
