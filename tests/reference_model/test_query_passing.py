@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from reference_model.config import ConfigError
+from reference_model.losses import Criterion
+from reference_model.matcher import Match
+from reference_model.mobileinst import MobileInst
+from reference_model.query_passing import TemporalCriterion, carry_identity
+from reference_model.targets import InstanceTargets, TargetError
+from tests.reference_model import oracle
+
+SIZE = (64, 64)
+CONFIG = dataclasses.replace(oracle.CONFIG, num_queries=5, loss_weight_query_passing=0.5)
+TERMS = ["loss_class", "loss_mask_bce", "loss_dice", "loss_objectness"]
+
+
+def with_ids(ids: list[int]) -> InstanceTargets:
+    count = len(ids)
+    return InstanceTargets(torch.zeros(count, dtype=torch.long), torch.ones(count, 4, 4), torch.tensor(ids))
+
+
+@pytest.fixture
+def model() -> MobileInst:
+    torch.manual_seed(3)
+    model = MobileInst(CONFIG).double().eval()
+    torch.nn.init.normal_(model.instance_decoder.kernel_head.weight, std=0.3)
+    torch.nn.init.normal_(model.instance_decoder.class_head.weight, std=0.3)
+    return model
+
+
+@pytest.fixture
+def frames() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(4)
+    return tuple(torch.randn(2, 3, *SIZE, generator=generator, dtype=torch.float64) for _ in range(2))  # type: ignore[return-value]
+
+
+@pytest.fixture
+def pairs() -> tuple[list[InstanceTargets], list[InstanceTargets]]:
+    """In the first video id 11 is hidden later and 14 is new; the order changes. The second video becomes empty."""
+    generator = torch.Generator().manual_seed(5)
+    now = oracle.random_targets(generator, [3, 1], 3, [SIZE] * 2, SIZE)
+    later = oracle.random_targets(generator, [3, 0], 3, [SIZE] * 2, SIZE)
+    now[0] = now[0]._replace(instance_ids=torch.tensor([10, 11, 12]))
+    later[0] = later[0]._replace(instance_ids=torch.tensor([14, 12, 10]))
+    return now, later
+
+
+def test_a_query_keeps_its_instance_wherever_it_is_listed() -> None:
+    matched = Match(torch.tensor([1, 4, 6]), torch.tensor([2, 0, 1]))  # queries of ids 12, 10, 11
+    carried = carry_identity(matched, with_ids([10, 11, 12]), with_ids([14, 12, 10]))
+    assert list(zip(carried.queries.tolist(), carried.instances.tolist(), strict=True)) == [(1, 1), (4, 2)]
+
+
+def test_nothing_is_carried_to_a_frame_that_shows_nothing_known() -> None:
+    matched = Match(torch.tensor([1]), torch.tensor([0]))
+    for later in ([], [8]):
+        assert carry_identity(matched, with_ids([10]), with_ids(later)).queries.numel() == 0
+
+
+def test_an_id_twice_in_a_frame_is_refused() -> None:
+    with pytest.raises(TargetError, match="not unique"):
+        carry_identity(Match(torch.tensor([0]), torch.tensor([0])), with_ids([3, 3]), with_ids([3]))
+
+
+def test_losses_equal_loops_that_look_instances_up_by_id(
+    model: MobileInst,
+    frames: tuple[torch.Tensor, torch.Tensor],
+    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
+) -> None:
+    now, later = pairs
+    losses = TemporalCriterion(CONFIG)(model, frames[0], now, frames[1], later)
+    with torch.no_grad():
+        outputs = [model(images) for images in frames]
+        features = model.encode(frames[1])
+        passed = model.with_masks(model.decode_from_queries(outputs[0].global_queries, features), features)
+    expected = oracle.criterion(outputs[0], now, [SIZE] * 2, CONFIG)
+    own = oracle.criterion(outputs[1], later, [SIZE] * 2, CONFIG)
+    expected |= {f"later/{name}": value for name, value in own.items()}
+
+    carried: list[dict[int, int]] = []
+    for image in range(2):
+        table = oracle.scores(
+            outputs[0].class_logits[image].numpy(),
+            [np.vectorize(oracle.sigmoid)(one) for one in outputs[0].mask_logits[image].numpy()],
+            now[image].labels.tolist(),
+            [oracle.shrink(one) for one in now[image].masks.numpy()],
+        )
+        ids, ids_later = now[image].instance_ids.tolist(), later[image].instance_ids.tolist()
+        carried.append(
+            {
+                query: ids_later.index(ids[instance])
+                for query, instance in oracle.best_assignment(table).items()
+                if ids[instance] in ids_later
+            }
+        )
+    assert sorted(carried[0].values()) == [1, 2]
+    assert carried[1] == {}
+    own = oracle.criterion(passed, later, [SIZE] * 2, CONFIG, carried, instances=2)
+    expected |= {f"passed/{name}": 0.5 * value for name, value in own.items()}
+    assert losses.keys() == expected.keys()
+    for name, value in expected.items():
+        assert float(losses[name].detach()) == pytest.approx(value, rel=1e-8), name
+
+
+def test_other_direction_and_later_frame_are_options(
+    model: MobileInst,
+    frames: tuple[torch.Tensor, torch.Tensor],
+    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
+) -> None:
+    now, later = pairs
+    with torch.no_grad():
+        forth = TemporalCriterion(CONFIG, supervise_later=False)(model, frames[0], now, frames[1], later)
+        both = TemporalCriterion(CONFIG, both_directions=True)(model, frames[0], now, frames[1], later)
+        back = TemporalCriterion(CONFIG)(model, frames[1], later, frames[0], now)
+    assert list(forth) == [*TERMS, *(f"passed/{name}" for name in TERMS)]
+    for name in TERMS:
+        assert float(both[f"passed_back/{name}"]) == pytest.approx(float(back[f"passed/{name}"]), rel=1e-9)
+
+
+def test_gradient_of_the_passed_loss_reaches_the_first_frame(
+    model: MobileInst,
+    frames: tuple[torch.Tensor, torch.Tensor],
+    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
+) -> None:
+    now, later = pairs
+    first, second = (images.clone().requires_grad_() for images in frames)
+    losses = TemporalCriterion(CONFIG)(model, first, now, second, later)
+    sum(value for name, value in losses.items() if name.startswith("passed/")).backward()
+    assert first.grad is not None
+    assert second.grad is not None
+    assert first.grad[0].abs().max() > 0
+    assert second.grad[0].abs().max() > 0
+
+
+def test_first_frame_alone_is_the_image_loss(
+    model: MobileInst,
+    frames: tuple[torch.Tensor, torch.Tensor],
+    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
+) -> None:
+    now, later = pairs
+    with torch.no_grad():
+        losses = TemporalCriterion(CONFIG)(model, frames[0], now, frames[1], later)
+        alone = Criterion(CONFIG)(model(frames[0]), now)
+    for name in TERMS:
+        assert float(losses[name]) == pytest.approx(float(alone[name]), rel=1e-9)
+
+
+def test_padding_of_the_pair_takes_no_part(
+    model: MobileInst,
+    frames: tuple[torch.Tensor, torch.Tensor],
+    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
+) -> None:
+    now, later = pairs
+    size = torch.tensor([[48, 40], [64, 64]])
+    spoiled = [one._replace(masks=one.masks.clone()) for one in later]
+    spoiled[0].masks[:, 48:] = True
+    spoiled[0].masks[:, :, 40:] = True
+    with torch.no_grad():
+        plain, other = (
+            TemporalCriterion(CONFIG)(model, frames[0], now, frames[1], targets, size) for targets in (later, spoiled)
+        )
+    assert {name: float(value) for name, value in plain.items()} == {k: float(v) for k, v in other.items()}
+
+
+def test_deep_supervision_is_split_by_frame(
+    frames: tuple[torch.Tensor, torch.Tensor], pairs: tuple[list[InstanceTargets], list[InstanceTargets]]
+) -> None:
+    model = MobileInst(dataclasses.replace(CONFIG, deep_supervision=True)).double()
+    losses = TemporalCriterion(model.config)(model, frames[0], pairs[0], frames[1], pairs[1])
+    assert {name.rpartition("/")[0] for name in losses} == {"", "auxiliary", "later", "later/auxiliary", "passed"}
+    assert float(losses["later/auxiliary/loss_class"].detach()) > 0
+
+
+def test_a_single_decoder_has_nowhere_to_pass_queries() -> None:
+    with pytest.raises(ConfigError, match="second decoder"):
+        TemporalCriterion(dataclasses.replace(CONFIG, decoder="single_global"))

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from reference_model.config import VARIANTS
+from reference_model.inference import ImageError, Thresholds, detect, preprocess
+from reference_model.instance_decoder import InstancePrediction
+from reference_model.mobileinst import FrameFeatures, MobileInst
+from reference_model.tracking import FrameTracks, OnlineTracker, TrackingError
+from reference_model.upsampling import upsample_masks
+from tests.reference_model import oracle
+
+CONFIG = dataclasses.replace(
+    VARIANTS["mobileinst_topformer_tiny_shapes"], num_queries=8, num_classes=3, short_side_px=64, long_side_px=96
+)
+
+
+class DecodedOtherwise(MobileInst):
+    """A MobileInst whose predictions are changed, by the number of the call, before anybody sees them."""
+
+    def __init__(self, change: Callable[[int, InstancePrediction], InstancePrediction]) -> None:
+        super().__init__(CONFIG)
+        self.change = change
+        self.calls = 0
+
+    def decode(self, features: FrameFeatures) -> InstancePrediction:
+        self.calls += 1
+        return self.change(self.calls - 1, super().decode(features))
+
+
+def unchanged(call: int, prediction: InstancePrediction) -> InstancePrediction:
+    return prediction
+
+
+def permuted(call: int, prediction: InstancePrediction) -> InstancePrediction:
+    """The same queries in another order at every key frame but the first."""
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(call)) if call else torch.arange(8)
+    return InstancePrediction(*(part[:, order] for part in prediction))
+
+
+def build(change: Callable[[int, InstancePrediction], InstancePrediction] = unchanged) -> DecodedOtherwise:
+    """Weights with a spread as after training: masks, classes and objectness differ from query to query."""
+    torch.manual_seed(1)
+    model = DecodedOtherwise(change)
+    decoder = model.instance_decoder
+    for head in (decoder.kernel_head, decoder.class_head, decoder.objectness_head):
+        torch.nn.init.normal_(head.weight, std=0.3)
+    torch.nn.init.normal_(decoder.kernel_head.bias, std=0.3)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    """A pattern that moves: 8 frames of 60 x 90 pixels."""
+    pattern = np.random.default_rng(0).integers(0, 256, (20, 40, 3), dtype=np.uint8).repeat(6, 0).repeat(6, 1)
+    return [np.ascontiguousarray(pattern[step : 60 + step, 3 * step : 90 + 3 * step]) for step in range(8)]
+
+
+def masks_of(tracks: FrameTracks) -> dict[int, np.ndarray]:
+    return {one.track_index: one.mask for one in tracks.instances}
+
+
+def same(one: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all((one[key] == other[key]).all() for key in one)
+
+
+@pytest.mark.parametrize("association", [True, False])
+def test_every_frame_a_key_frame_gives_the_masks_of_detection(frames: list[np.ndarray], association: bool) -> None:
+    model = build()
+    tracker = OnlineTracker(model, CONFIG, key_frame_interval=1, association=association)
+    for frame in frames[:4]:
+        found = [one.mask.tobytes() for one in detect(model, frame, CONFIG)]
+        assert found
+        assert sorted(found) == sorted(one.mask.tobytes() for one in tracker.push(frame).instances)
+
+
+def test_between_key_frames_only_the_instance_decoder_rests(frames: list[np.ndarray]) -> None:
+    model = build()
+    encoded = []
+    decoder_runs = []
+    model.backbone.register_forward_hook(lambda *_: encoded.append(1))
+    model.instance_decoder.register_forward_hook(lambda *_: decoder_runs.append(1))
+    tracker = OnlineTracker(model, CONFIG, key_frame_interval=3)
+    keys = [tracker.push(frame).is_key_frame for frame in frames]
+    assert keys == [True, False, False, True, False, False, True, False]
+    assert (len(encoded), len(decoder_runs)) == (8, 3)
+    tracker.track_video(frames)
+    assert (len(encoded), len(decoder_runs)) == (16, 6)
+
+
+def test_frames_between_reuse_the_kernels_on_their_own_features(frames: list[np.ndarray]) -> None:
+    model = build()
+    tracker = OnlineTracker(model, CONFIG, key_frame_interval=3)
+    pushed = [tracker.push(frame) for frame in frames[:3]]
+    with torch.no_grad():
+        inputs = [preprocess(frame, CONFIG) for frame in frames[:3]]
+        kernels = model(inputs[0][0]).kernels
+        for tracks, (pixels, geometry) in zip(pushed, inputs, strict=True):
+            logits = model.masks(kernels, model.encode(pixels).mask_features)[0]
+            expected = {
+                query: mask.paint(60, 90)
+                for query, mask in enumerate(upsample_masks(logits, geometry, 0.45))
+                if mask is not None
+            }
+            assert expected
+            assert same(masks_of(tracks), expected)
+    assert not same(masks_of(pushed[0]), masks_of(pushed[2]))
+    assert [[(one.track_index, one.class_index, one.score) for one in tracks.instances] for tracks in pushed[1:2]] == [
+        [(one.track_index, one.class_index, one.score) for one in pushed[2].instances]
+    ]
+
+
+@pytest.mark.parametrize("associate_on", ["kernels", "queries"])
+def test_association_undoes_a_change_of_order(frames: list[np.ndarray], associate_on: str) -> None:
+    still = [frames[0]] * 5
+    plain = OnlineTracker(build(), CONFIG, 2, associate_on=associate_on)  # type: ignore[arg-type]
+    expected = [plain.push(frame) for frame in still]
+    shuffled = OnlineTracker(build(permuted), CONFIG, 2, associate_on=associate_on)  # type: ignore[arg-type]
+    assert all(
+        same(masks_of(shuffled.push(frame)), masks_of(tracks)) for frame, tracks in zip(still, expected, strict=True)
+    )
+    torch.testing.assert_close(shuffled.scores, plain.scores)
+
+    off = OnlineTracker(build(permuted), CONFIG, 2, association=False)
+    assert not all(
+        same(masks_of(off.push(frame)), masks_of(tracks)) for frame, tracks in zip(still, expected, strict=True)
+    )
+
+
+def test_association_follows_kernels_that_turn_further_than_they_are_apart(frames: list[np.ndarray]) -> None:
+    """Kernels 45 degrees apart turn 20 degrees a key frame: only the previous one, in track order, tells who is who."""
+
+    def turning(call: int, prediction: InstancePrediction) -> InstancePrediction:
+        angles = torch.arange(8) * math.radians(45) + call * math.radians(20)
+        kernels = torch.zeros_like(prediction.kernels)
+        kernels[0, :, 0], kernels[0, :, 1] = angles.cos(), angles.sin()
+        return permuted(call, prediction._replace(kernels=kernels))
+
+    plain, turned = OnlineTracker(build(), CONFIG, 1), OnlineTracker(build(turning), CONFIG, 1)
+    for _ in range(6):
+        plain.push(frames[0])
+        turned.push(frames[0])
+        torch.testing.assert_close(turned.scores, plain.scores)
+
+
+def probability(logit: float) -> float:
+    return oracle.sigmoid(logit)
+
+
+def test_score_is_the_mean_over_key_frames_and_the_ten_best_pairs_are_returned(frames: list[np.ndarray]) -> None:
+    model = build()
+    tracks = OnlineTracker(model, CONFIG, 3, association=False).track_video(iter(frames))
+    with torch.no_grad():
+        outputs = [model(preprocess(frames[index], CONFIG)[0]) for index in (0, 3, 6)]
+    pairs = {}
+    for query in range(8):
+        for category in range(3):
+            values = [
+                math.sqrt(
+                    probability(float(output.class_logits[0, query, category]))
+                    * probability(float(output.objectness_logits[0, query]))
+                )
+                for output in outputs
+            ]
+            pairs[query, category] = sum(values) / 3
+    best = sorted(pairs.items(), key=lambda item: -item[1])[:10]
+    assert [(track.class_index, pytest.approx(track.score, rel=1e-4)) for track in tracks] == [
+        (category, score) for (_, category), score in best
+    ]
+    assert len({id(track.masks) for track in tracks}) == len({query for (query, _), _ in best}) < 10
+    assert all(len(track.masks) == len(frames) for track in tracks)
+
+
+def test_a_finished_video_shows_what_was_pushed(frames: list[np.ndarray]) -> None:
+    model = build()
+    tracker = OnlineTracker(model, CONFIG, 3)
+    pushed = [masks_of(tracker.push(frame)) for frame in frames]
+    tracks = tracker.track_video(iter(frames), max_tracks=8 * 3)
+    distinct = {id(track.masks): track.masks for track in tracks}.values()
+    shown = [sorted(mask.tobytes() for masks in distinct if (mask := masks[index]) is not None) for index in range(8)]
+    assert shown == [sorted(mask.tobytes() for mask in masks.values()) for masks in pushed]
+    masks = tracks[0].masks
+    for one, index in zip(masks[2:5], (2, 3, 4), strict=True):
+        np.testing.assert_array_equal(one, masks[index])
+
+
+def test_a_track_is_not_shown_where_its_key_frame_does_not_see_it(frames: list[np.ndarray]) -> None:
+    def hidden_once(call: int, prediction: InstancePrediction) -> InstancePrediction:
+        logits: Tensor = prediction.class_logits.clone()
+        logits[:, 3] = -30.0 if call == 1 else 3.0
+        return prediction._replace(class_logits=logits)
+
+    tracks = OnlineTracker(build(hidden_once), CONFIG, 2, association=False).track_video(frames, max_tracks=3)
+    hidden = [[mask is None for mask in track.masks] for track in tracks]
+    assert [False, False, True, True, False, False, False, False] in hidden
+    tracker = OnlineTracker(build(hidden_once), CONFIG, 2, association=False)
+    assert [3 in masks_of(tracker.push(frame)) for frame in frames[:6]] == [True, True, False, False, True, True]
+
+
+def test_maskness_lowers_scores_only(frames: list[np.ndarray]) -> None:
+    plain, weighted = (OnlineTracker(build(), CONFIG, 3, score_maskness=flag) for flag in (False, True))
+    for frame in frames[:4]:
+        assert same(masks_of(plain.push(frame)), masks_of(weighted.push(frame)))
+    assert bool((weighted.scores < plain.scores).all())
+
+
+def test_memory_does_not_grow_with_the_video(frames: list[np.ndarray]) -> None:
+    tracker = OnlineTracker(build(), CONFIG, 3)
+
+    def held() -> int:
+        return len(pickle.dumps({key: value for key, value in vars(tracker).items() if key != "model"}))
+
+    for frame in frames[:4]:
+        tracker.push(frame)
+    after_four = held()
+    for frame in frames * 3:
+        tracker.push(frame)
+    assert held() - after_four <= 16  # the counters' digits
+
+
+def test_packed_masks_are_small(frames: list[np.ndarray]) -> None:
+    (track, *_) = OnlineTracker(build(), CONFIG, 3).track_video(frames, max_tracks=1)
+    assert 0 < track.masks.bytes_held <= 8 * (60 * 90 / 8 + 1)  # type: ignore[attr-defined]
+
+
+def test_after_reset_nothing_is_remembered(frames: list[np.ndarray]) -> None:
+    tracker = OnlineTracker(build(), CONFIG, 3)
+    fresh = [tracker.push(frame) for frame in frames[:4]]
+    tracker.push(frames[7])
+    tracker.reset()
+    again = [tracker.push(frame) for frame in frames[:4]]
+    for one, other in zip(fresh, again, strict=True):
+        assert (one.frame_index, one.is_key_frame) == (other.frame_index, other.is_key_frame)
+        assert [(a.track_index, a.class_index, a.score) for a in one.instances] == [
+            (b.track_index, b.class_index, b.score) for b in other.instances
+        ]
+        assert same(masks_of(one), masks_of(other))
+
+
+def test_a_frame_shows_at_most_max_detections(frames: list[np.ndarray]) -> None:
+    full = OnlineTracker(build(), CONFIG, 1).push(frames[0]).instances
+    few = OnlineTracker(build(), CONFIG, 1, thresholds=Thresholds(max_detections=2)).push(frames[0]).instances
+    assert len(few) == 2 < len(full)
+    assert [one.track_index for one in few] == [one.track_index for one in full[:2]]
+
+
+def test_wrong_use_is_refused_in_one_line(frames: list[np.ndarray]) -> None:
+    model = build()
+    with pytest.raises(TrackingError, match="at least 1"):
+        OnlineTracker(model, CONFIG, key_frame_interval=0)
+    with pytest.raises(TrackingError, match="associate_on"):
+        OnlineTracker(model, CONFIG, associate_on="boxes")  # type: ignore[arg-type]
+    tracker = OnlineTracker(model, CONFIG)
+    with pytest.raises(TrackingError, match="no frames"):
+        tracker.track_video([])
+    with pytest.raises(TrackingError, match="no scores"):
+        _ = tracker.scores
+    tracker.push(frames[0])
+    with pytest.raises(TrackingError, match="reset"):
+        tracker.push(frames[0][:50])
+    with pytest.raises(ImageError, match="uint8"):
+        tracker.push(frames[0].astype(np.float32))
