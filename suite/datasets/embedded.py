@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.datasets import shapes_render
+from suite.datasets.coco import CocoDataset
 from suite.datasets.digests import directory_md5
 from suite.datasets.masks import encode_mask
 from suite.datasets.pins import PINS_NAME, load_pins, verified_digest
 from suite.datasets.png import encode_palette_png
 from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_scene
+from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError
 from suite.progress import Step, track
 
@@ -175,3 +177,28 @@ def ensure() -> str:
                 if not pin.file.exists():
                     raise DataError(f"{pin.path}: cannot be put in place ({error.strerror}); check the disk") from None
     return verified_digest(NAME)
+
+
+def annotations(kind: str, split: str) -> Path:
+    """Return the path of an annotations file.
+
+    Args:
+        kind: ``"instances"`` (COCO) or ``"youtube_vis"``.
+        split: ``"train"`` or ``"val"``.
+    """
+    return load_pins()[NAME].file / "annotations" / f"{kind}_{split}.json"
+
+
+def frames(split: str) -> Path:
+    """Return the folder that a split's file names start from."""
+    return load_pins()[NAME].file / split
+
+
+def images(split: str) -> CocoDataset:
+    """Read a split as images; `ensure` must have run."""
+    return CocoDataset.load(annotations("instances", split), frames(split))
+
+
+def videos(split: str) -> YoutubeVisDataset:
+    """Read a split as videos; `ensure` must have run."""
+    return YoutubeVisDataset.load(annotations("youtube_vis", split), frames(split))
