@@ -50,8 +50,8 @@ def file_md5(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def folder_files(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
-    """Yield (path parts relative to ``folder``, path) of every file that counts, in DVC's order.
+def folder_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (path relative to ``folder`` with forward slashes, path) of every file that counts, in DVC's order.
 
     Raises:
         DataError: if a folder cannot be listed.
@@ -62,8 +62,8 @@ def folder_files(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
 
     found = []
     for parent, _, names in os.walk(folder, onerror=refuse, followlinks=True):
-        parts = Path(parent).relative_to(folder).parts
-        found += [((*parts, name), Path(parent, name)) for name in names if name not in IGNORED_NAMES]
+        start = Path(parent).relative_to(folder)
+        found += [((start / name).as_posix(), Path(parent, name)) for name in names if name not in IGNORED_NAMES]
     yield from sorted(found)
 
 
@@ -81,8 +81,8 @@ def directory_digest(folder: Path) -> tuple[str, int, int]:
         DataError: if something in it cannot be read.
     """
     entries, size = [], 0
-    for parts, path in folder_files(folder):
-        entries.append({"md5": file_md5(path), "relpath": "/".join(parts)})
+    for name, path in folder_files(folder):
+        entries.append({"md5": file_md5(path), "relpath": name})
         size += path.stat().st_size
     listing = json.dumps(entries, sort_keys=True).encode()
     return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir", size, len(entries)

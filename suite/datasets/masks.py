@@ -40,7 +40,7 @@ def _check_polygons(polygons: list[Any], where: str) -> None:
 
 
 def _check_rle(rle: dict[str, Any], height: int, width: int, where: str) -> None:
-    if list(rle.get("size") or ()) != [height, width]:
+    if rle.get("size") not in ([height, width], (height, width)):
         raise InputError(
             f"{where}: segmentation size is {rle.get('size')!r} but the frame is [{height}, {width}] (height, width); "
             "is it for another image?"

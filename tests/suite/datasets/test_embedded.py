@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import colorsys
+import json
+import re
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from suite.datasets import embedded
+from suite.datasets.coco import CocoDataset, read_image
+from suite.datasets.digests import directory_digest, directory_md5
+from suite.datasets.masks import to_mask
+from suite.datasets.pins import load_pins
+from suite.datasets.shapes_scene import CATEGORIES, HUE_SPREAD_DEGREES, HUES_DEGREES, ShapesConfig, draw_scene
+from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.errors import DataError
+from tests.suite.datasets.conftest import SMALL
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def split_of(folder: Path, split: str) -> tuple[CocoDataset, YoutubeVisDataset]:
+    annotations = folder / "annotations"
+    return (
+        CocoDataset.load(annotations / f"instances_{split}.json", folder / split),
+        YoutubeVisDataset.load(annotations / f"youtube_vis_{split}.json", folder / split),
+    )
+
+
+def test_the_whole_set_is_the_pinned_one_and_ensure_generates_it_only_once(empty_root):
+    pinned = load_pins(REPOSITORY / "datasets.dvc")["shapes"]
+    (empty_root / "datasets.dvc").write_bytes((REPOSITORY / "datasets.dvc").read_bytes())
+    assert embedded.ensure() == pinned.md5
+    folder = empty_root / "data" / "shapes"
+    assert directory_digest(folder) == (pinned.md5, pinned.size, pinned.nfiles)
+    assert [path.name for path in folder.parent.iterdir()] == ["shapes"]
+    written = (folder / "val" / "0000" / "00000.png").stat().st_mtime_ns
+    assert embedded.ensure() == pinned.md5
+    assert (folder / "val" / "0000" / "00000.png").stat().st_mtime_ns == written
+    assert_tracking_is_tested(split_of(folder, "val")[1])
+
+
+def assert_tracking_is_tested(videos: YoutubeVisDataset) -> None:
+    gone_between, look_alikes, entries = 0, 0, 0
+    for video in videos.videos:
+        tracks = videos.tracks_of(video.video_id)
+        look_alikes += len({track.class_index for track in tracks}) < len(tracks)
+        for track in tracks:
+            seen = [segmentation is not None for segmentation in track.segmentations]
+            first, last = seen.index(True), len(seen) - 1 - seen[::-1].index(True)
+            gone_between += not all(seen[first:last])
+            entries += first > 0 or last < len(seen) - 1
+    assert gone_between >= 8
+    assert look_alikes >= 24
+    assert entries >= 10
+
+
+def test_generating_twice_gives_the_same_bytes_and_another_seed_others(small_shapes, tmp_path):
+    embedded.generate(tmp_path / "again", SMALL)
+    assert directory_md5(tmp_path / "again") == directory_md5(small_shapes)
+    other = replace(SMALL, seed=1, train_videos=1, val_videos=1)
+    embedded.generate(tmp_path / "other", other)
+    name = "train/0000/00000.png"
+    assert (tmp_path / "other" / name).read_bytes() != (small_shapes / name).read_bytes()
+
+
+def test_more_videos_keep_the_earlier_ones(small_shapes, tmp_path):
+    embedded.generate(tmp_path / "fewer", replace(SMALL, train_videos=2, val_videos=1))
+    for name in ("train/0001/00003.png", "val/0000/00007.png"):
+        assert (tmp_path / "fewer" / name).read_bytes() == (small_shapes / name).read_bytes()
+
+
+def test_no_training_video_is_a_held_out_one():
+    config = ShapesConfig()
+    train = {draw_scene(config, "train", number).background_key for number in range(config.train_videos)}
+    held_out = {draw_scene(config, "val", number).background_key for number in range(config.val_videos)}
+    assert len(train) == config.train_videos
+    assert not train & held_out
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_masks_lie_on_their_objects_pixels_and_on_nobody_elses(small_shapes, split):
+    dataset, _ = split_of(small_shapes, split)
+    for image in dataset.images:
+        pixels = dataset.read(image)
+        covered = np.zeros((image.height, image.width), int)
+        for annotation in dataset.annotations_of(image.image_id):
+            mask = to_mask(annotation.segmentation, image.height, image.width, "mask")
+            assert mask is not None
+            covered += mask
+            middle = HUES_DEGREES[annotation.class_index]
+            for red, green, blue in np.unique(pixels[mask], axis=0):
+                hue, saturation, _ = colorsys.rgb_to_hsv(int(red) / 255, int(green) / 255, int(blue) / 255)
+                assert abs((hue * 360 - middle + 180) % 360 - 180) <= HUE_SPREAD_DEGREES + 8
+                assert saturation > 0.25
+        assert covered.max() <= 1
+        grey = pixels.max(2).astype(int) - pixels.min(2) <= 30
+        # What no mask covers is background, apart from fragments too small to count.
+        assert np.count_nonzero((covered == 0) & ~grey) < 32 * 5 + 300
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_official_readers_agree_with_the_stored_areas_and_boxes(small_shapes, split):
+    path = small_shapes / "annotations" / f"instances_{split}.json"
+    coco = COCO(path)
+    for annotation in coco.loadAnns(coco.getAnnIds()):
+        assert annotation["area"] == int(coco_mask.area(annotation["segmentation"])) >= SMALL.visible_min_px
+        assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()
+        assert annotation["iscrowd"] == 0
+    assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == list(CATEGORIES)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_both_formats_hold_the_same_masks(small_shapes, split):
+    coco, videos = split_of(small_shapes, split)
+    names = {image.file_name: image.image_id for image in coco.images}
+    count = 0
+    for video in videos.videos:
+        assert (video.height, video.width, video.length) == (128, 192, SMALL.frames(split))
+        tracks = videos.tracks_of(video.video_id)
+        for frame, name in enumerate(video.file_names):
+            in_frame = [
+                (track.class_index, track.segmentations[frame]["counts"], track.areas[frame])
+                for track in tracks
+                if track.segmentations[frame] is not None
+            ]
+            in_image = [(a.class_index, a.segmentation["counts"], a.area) for a in coco.annotations_of(names[name])]
+            assert in_frame == in_image
+            count += len(in_frame)
+    assert count == sum(len(group) for group in coco.by_image.values())
+    assert len(coco.images) == SMALL.videos(split) * SMALL.frames(split)
+
+
+def test_the_files_say_what_the_set_is(small_shapes):
+    content = json.loads((small_shapes / "annotations" / "youtube_vis_val.json").read_text())
+    assert "says nothing about COCO" in content["info"]["description"]
+    assert "CC0" in content["licenses"][0]["name"]
+
+
+def small_root(root: Path, md5: str) -> None:
+    text = (REPOSITORY / "datasets.dvc").read_text()
+    (root / "datasets.dvc").write_text(re.sub(r"[0-9a-f]{32}\.dir", md5, text))
+
+
+def test_one_flipped_byte_is_refused_with_both_digests_and_the_remedy(empty_root, small_shapes):
+    pinned = directory_md5(small_shapes)
+    small_root(empty_root, pinned)
+    copy = empty_root / "data" / "shapes"
+    copy.parent.mkdir()
+    copy.symlink_to(small_shapes)
+    assert embedded.ensure() == pinned
+    copy.unlink()
+    embedded.generate(copy, SMALL)
+    frame = copy / "val" / "0001" / "00002.png"
+    content = bytearray(frame.read_bytes())
+    content[-20] ^= 1
+    frame.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        embedded.ensure()
+    message = str(caught.value)
+    assert pinned in message
+    assert directory_md5(copy) in message
+    assert "data/shapes" in message
+    assert "python -m suite data generate" in message
+    frame.unlink()
+    with pytest.raises(DataError, match="data/shapes"):
+        embedded.ensure()
+
+
+def test_a_generator_that_makes_something_else_leaves_nothing_behind(empty_root, monkeypatch):
+    small_root(empty_root, "0" * 32 + ".dir")
+    original = embedded.generate
+    monkeypatch.setattr(embedded, "generate", lambda folder: original(folder, replace(SMALL, train_videos=1)))
+    with pytest.raises(DataError, match=r"this machine generates [0-9a-f]{32}\.dir but datasets\.dvc pins 0{32}\.dir"):
+        embedded.ensure()
+    assert list((empty_root / "data").iterdir()) == []
+
+
+def test_two_at_once_both_succeed(empty_root, small_shapes, monkeypatch):
+    small_root(empty_root, directory_md5(small_shapes))
+    original, gate = embedded.generate, threading.Barrier(2)
+
+    def together(folder: Path) -> None:
+        original(folder, SMALL)
+        gate.wait(timeout=60)
+
+    monkeypatch.setattr(embedded, "generate", together)
+    digests: list[str] = []
+    threads = [threading.Thread(target=lambda: digests.append(embedded.ensure())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert digests == [directory_md5(small_shapes)] * 2
+    assert [path.name for path in (empty_root / "data").iterdir()] == ["shapes"]
+
+
+def test_frames_are_plain_pictures(small_shapes):
+    pixels = read_image(small_shapes / "train" / "0000" / "00000.png", (128, 192))
+    assert pixels.shape == (128, 192, 3)
+    assert pixels.dtype == np.uint8

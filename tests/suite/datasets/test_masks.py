@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image, ImageDraw
+from pycocotools import mask as coco_mask
+
+from suite.datasets.masks import encode_mask, to_mask, to_rle
+from suite.errors import InputError
+
+RELAXED = settings(max_examples=60, deadline=None)
+MASKS = arrays(np.bool_, st.tuples(st.integers(1, 30), st.integers(1, 30)))
+
+
+def runs_of(mask: np.ndarray) -> list[int]:
+    """Column by column run lengths, starting with zeros, counted in plain Python."""
+    counts, value = [0], False
+    for pixel in mask.T.ravel().tolist():
+        if pixel != value:
+            counts.append(0)
+            value = pixel
+        counts[-1] += 1
+    return counts
+
+
+@RELAXED
+@given(MASKS)
+def test_a_mask_survives_every_encoding(mask):
+    height, width = mask.shape
+    for form in (encode_mask(mask), {"size": [height, width], "counts": runs_of(mask)}):
+        back = to_mask(form, height, width, "here")
+        assert back is not None
+        assert back.dtype == np.bool_
+        assert np.array_equal(back, mask)
+        assert to_rle(form, height, width, "here") == encode_mask(mask)
+
+
+@RELAXED
+@given(st.text(st.characters(max_codepoint=130), max_size=60))
+def test_any_string_of_counts_is_read_or_refused_but_never_crashes(counts):
+    form = {"size": [7, 9], "counts": counts}
+    try:
+        mask = to_mask(form, 7, 9, "here")
+    except InputError as error:
+        message = str(error)
+    else:
+        assert mask is not None
+        assert mask.shape == (7, 9)
+        return
+    assert message.startswith("here: ")
+
+
+@RELAXED
+@given(MASKS, st.integers(0, 40), st.integers(0, 127))
+def test_a_damaged_string_of_counts_is_read_or_refused(mask, place, code):
+    counts = encode_mask(mask)["counts"]
+    place %= max(len(counts), 1)
+    damaged = counts[:place] + chr(code) + counts[place + 1 :]
+    try:
+        back = to_mask({"size": list(mask.shape), "counts": damaged}, *mask.shape, "here")
+    except InputError:
+        return
+    assert back is not None
+    assert coco_mask.area(encode_mask(back)) == back.sum()
+
+
+def test_polygons_fill_what_pillow_fills():
+    polygon = [10.0, 5.0, 40.0, 8.0, 35.0, 30.0, 12.0, 25.0]
+    mask = to_mask([polygon], 40, 50, "here")
+    canvas = Image.new("1", (50, 40))
+    ImageDraw.Draw(canvas).polygon(polygon, fill=1)
+    drawn = np.array(canvas)
+    assert mask is not None
+    assert (mask & drawn).sum() / (mask | drawn).sum() > 0.9
+
+
+def test_several_polygons_are_one_object():
+    parts = [[1, 1, 5, 1, 5, 5, 1, 5], [10, 10, 15, 10, 15, 15, 10, 15]]
+    both = to_mask(parts, 20, 20, "here")
+    one, other = (to_mask([part], 20, 20, "here") for part in parts)
+    assert both is not None
+    assert np.array_equal(both, one | other)
+
+
+def test_null_stays_null():
+    assert to_mask(None, 4, 4, "here") is None
+    assert to_rle(None, 4, 4, "here") is None
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "words"),
+    [
+        ([], "empty list"),
+        ([[1, 2, 3, 4]], "polygon 0 must be"),
+        ([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7]], "polygon 1"),
+        ([[1, 2, 3, 4, 5, "6"]], "finite numbers"),
+        ([[1, 2, 3, 4, 5, float("nan")]], "finite numbers"),
+        ([[1, 2, 3, 4, 5, True]], "finite numbers"),
+        ([1, 2, 3, 4, 5, 6], "polygon 0"),
+        ({"size": [4, 5], "counts": [20]}, r"\[4, 5\] but the frame is \[4, 4\]"),
+        ({"size": 4, "counts": [16]}, "size is 4"),
+        ({"counts": [16]}, "size is None"),
+        ({"size": [4, 4]}, "no 'counts'"),
+        ({"size": [4, 4], "counts": 16}, "no 'counts'"),
+        ({"size": [4, 4], "counts": [15]}, "add up to"),
+        ({"size": [4, 4], "counts": [17, -1]}, "non-negative"),
+        ({"size": [4, 4], "counts": [16.0]}, "integers"),
+        ({"size": [4, 4], "counts": "ö"}, "do not describe"),
+        ({"size": [4, 4], "counts": ""}, "do not describe"),
+        ("polygon", "must be polygons"),
+        (3, "must be polygons"),
+    ],
+)
+def test_what_is_not_a_mask_is_refused_with_its_place(segmentation, words):
+    with pytest.raises(InputError, match=words) as caught:
+        to_mask(segmentation, 4, 4, "file.json: annotations[3]")
+    assert str(caught.value).startswith("file.json: annotations[3]: ")
