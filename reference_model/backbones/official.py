@@ -6,7 +6,7 @@ are those of the projects' public code: hustvl/TopFormer and fudan-zvg/SeaFormer
 segmentation trees name the backbone alike), and torchvision for MobileNetV2.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,25 @@ from reference_model.backbones.blocks import BackboneError
 WRAPPERS = ("state_dict_ema", "state_dict", "model")  # upstream's order: averaged weights are preferred
 PREFIXES = ("module.", "backbone.")
 HEADS = ("decode_head.", "auxiliary_head.", "cls_head.", "classifier.", "head.", "head_dist.", "linear.", "fc.")
-LISTED_KEYS = 8  # an error names this many keys of each kind; a wholly foreign checkpoint has thousands
+LISTED_KEYS = 20  # an error names this many keys of each kind; a wholly foreign checkpoint has thousands
 
 
 class OfficialCheckpointError(BackboneError):
-    """An upstream checkpoint does not fit the backbone it was given to."""
+    """An upstream checkpoint does not fit the backbone it was given to.
+
+    Attributes:
+        missing: all keys that the backbone needs and the checkpoint lacks, in upstream's names.
+        unexpected: all keys of the checkpoint that belong neither to the backbone nor to a head.
+        unusable: keys of the right name and a wrong value, each with what is wrong.
+    """
+
+    def __init__(
+        self, owner: str, missing: Sequence[str] = (), unexpected: Sequence[str] = (), unusable: Sequence[str] = ()
+    ) -> None:
+        self.missing, self.unexpected, self.unusable = tuple(missing), tuple(unexpected), tuple(unusable)
+        found = [_listed("missing", missing), _listed("unexpected", unexpected), _listed("unusable", unusable)]
+        reasons = "; ".join(filter(None, found)) or "it is no dictionary from parameter names to tensors"
+        super().__init__(f"this checkpoint does not fit {owner}: {reasons}")
 
 
 @dataclass(frozen=True)
@@ -81,22 +95,23 @@ def load_into(backbone: nn.Module, checkpoint: Mapping[str, Any], layout: Offici
     Raises:
         OfficialCheckpointError: keys are missing, unexpected, ambiguous, no tensors or of the wrong shape.
     """
+    owner = f"this {type(backbone).__name__}"
     own = backbone.state_dict()
     expected = {_official_key(key, layout): key for key in own if _module(key) in layout.modules}
     tensors: dict[str, Tensor] = {}
     spelled: dict[str, str] = {}  # bare name to the name in the checkpoint
-    dropped, unexpected, misfits = [], [], []
-    for name, value in _unwrap(checkpoint).items():
+    dropped, unexpected, unusable = [], [], []
+    for name, value in _unwrap(checkpoint, owner).items():
         bare = _bare(name)
         if bare in expected and bare in spelled:
-            misfits.append(f"{name} (also given as {spelled[bare]})")
+            unusable.append(f"{name} (also given as {spelled[bare]})")
         elif bare in expected:
             spelled[bare] = name
             key = expected[bare]
             if not isinstance(value, Tensor):
-                misfits.append(f"{name} (a {type(value).__name__}, not a tensor)")
+                unusable.append(f"{name} (a {type(value).__name__}, not a tensor)")
             elif value.shape != own[key].shape:
-                misfits.append(f"{name} (shape {tuple(value.shape)}, needs {tuple(own[key].shape)})")
+                unusable.append(f"{name} (shape {tuple(value.shape)}, needs {tuple(own[key].shape)})")
             else:
                 tensors[key] = value
         elif bare.startswith(layout.dropped):
@@ -108,22 +123,19 @@ def load_into(backbone: nn.Module, checkpoint: Mapping[str, Any], layout: Offici
     optional = [bare for bare in missing if expected[bare].startswith(layout.optional)] if layout.optional else []
     if optional and not any(expected[bare].startswith(layout.optional) for bare in spelled):
         missing = [bare for bare in missing if bare not in optional]
-    problems = [_listed("missing", missing), _listed("unexpected", unexpected), _listed("unusable", misfits)]
-    if any(problems):
-        raise OfficialCheckpointError(
-            f"this checkpoint does not fit {type(backbone).__name__} of this size: {'; '.join(filter(None, problems))}"
-        )
+    if missing or unexpected or unusable:
+        raise OfficialCheckpointError(owner, missing, unexpected, unusable)
     backbone.load_state_dict(own | tensors)
     return dropped
 
 
-def _unwrap(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+def _unwrap(checkpoint: Mapping[str, Any], owner: str) -> Mapping[str, Any]:
     """The tensors by name, out of the dictionaries that training scripts save around them."""
     for wrapper in WRAPPERS:
         if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(wrapper), Mapping):
-            return _unwrap(checkpoint[wrapper])
+            return _unwrap(checkpoint[wrapper], owner)
     if not isinstance(checkpoint, Mapping) or not all(isinstance(name, str) for name in checkpoint):
-        raise OfficialCheckpointError("this checkpoint is no dictionary from parameter names to tensors")
+        raise OfficialCheckpointError(owner)
     return checkpoint
 
 
@@ -143,9 +155,8 @@ def _official_key(key: str, layout: OfficialLayout) -> str:
     return f"{layout.modules[module]}.{parameter}"
 
 
-def _listed(kind: str, keys: Iterable[str]) -> str:
+def _listed(kind: str, names: Sequence[str]) -> str:
     """``3 missing keys: a, b, c``; empty without keys, cut short with many."""
-    names = list(keys)
     if not names:
         return ""
     rest = f" and {len(names) - LISTED_KEYS} more" if len(names) > LISTED_KEYS else ""

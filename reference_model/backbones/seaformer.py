@@ -113,8 +113,10 @@ class AxisPosition(nn.Module):
 
     def forward(self, squeezed: Tensor) -> Tensor:
         """``(B, C, L)`` to the same shape; the code is interpolated linearly to ``L``."""
-        code = F.interpolate(self.pos_embed, size=squeezed.shape[-1], mode="linear", align_corners=False)
-        return squeezed + code
+        # as a map one pixel wide: the same numbers, and one resize in an exported graph of open size
+        size = (squeezed.shape[-1], 1)
+        code = F.interpolate(self.pos_embed.unsqueeze(-1), size=size, mode="bilinear", align_corners=False)
+        return squeezed + code.squeeze(-1)
 
 
 class AxisAttention(nn.Module):
@@ -146,14 +148,13 @@ class AxisAttention(nn.Module):
         Returns:
             ``(B, heads * value_channels, H, 1)`` or ``(..., 1, W)``, to be broadcast over the squeezed axis.
         """
-        heads = (self.heads, -1)
-        queries: Tensor = self.query_position(query.mean(squeezed_axis)).unflatten(
-            1, heads
-        )  # (B, heads, key width, length)
+        heads = (self.heads, -1)  # (B, heads * width, length) becomes (B, heads, width, length)
+        queries = torch.unflatten(self.query_position(query.mean(squeezed_axis)), 1, heads)
         keys = torch.unflatten(self.key_position(key.mean(squeezed_axis)), 1, heads)
         values = torch.unflatten(value.mean(squeezed_axis), 1, heads)
         weights = (queries.transpose(-2, -1) @ keys * self.scale).softmax(dim=-1)  # (B, heads, queries, keys)
-        attended = (values @ weights.transpose(-2, -1)).flatten(1, 2).unsqueeze(squeezed_axis)
+        attended = (weights @ values.transpose(-2, -1)).transpose(-2, -1)
+        attended = attended.flatten(1, 2).unsqueeze(squeezed_axis)
         result: Tensor = self.output(F.relu6(attended))
         return result
 
@@ -275,4 +276,4 @@ class SeaFormer(Backbone):
                     )
                     names[f"{ours}.attention.{axis}.query_position"] = f"{theirs}.attn.pos_emb_{upstream}q"
                     names[f"{ours}.attention.{axis}.key_position"] = f"{theirs}.attn.pos_emb_{upstream}k"
-        return official.OfficialLayout(names, dropped=(*official.HEADS, "fuse", "fusion"))
+        return official.OfficialLayout(names, dropped=(*official.HEADS, "fuse1.", "fuse2.", "fuse3.", "fusion."))

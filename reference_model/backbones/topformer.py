@@ -124,7 +124,7 @@ class TokenAttention(nn.Module):
         key = self.key(tokens).flatten(2).unflatten(1, (self.heads, -1))
         value = self.value(tokens).flatten(2).unflatten(1, (self.heads, -1))
         weights = (query.transpose(-2, -1) @ key).softmax(dim=-1)  # (B, heads, queries, keys)
-        attended = value @ weights.transpose(-2, -1)
+        attended = (weights @ value.transpose(-2, -1)).transpose(-2, -1)
         result: Tensor = self.output(F.relu6(attended.flatten(1, 2).unflatten(2, (height, width))))
         return result
 

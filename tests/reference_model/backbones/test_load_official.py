@@ -1,0 +1,192 @@
+"""Official checkpoints are taken whole or not at all, and every key that is not right is named."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from reference_model.backbones import BackboneError, OfficialCheckpointError, build_backbone
+from tests.reference_model.backbones import upstream
+
+SHAPES: dict[str, Callable[[], upstream.Shapes]] = {
+    **{
+        name: lambda size=size: upstream.topformer_shapes(size, injected=False)
+        for name, size in upstream.TOPFORMER.items()
+    },
+    **{name: lambda size=size: upstream.seaformer_shapes(size) for name, size in upstream.SEAFORMER.items()},
+    "mobilenetv2": upstream.mobilenetv2_shapes,
+}
+
+
+def checkpoint(name: str, injected: bool = False) -> dict[str, Tensor]:
+    shapes = upstream.topformer_shapes(upstream.TOPFORMER[name], injected=True) if injected else SHAPES[name]()
+    return upstream.to_state_dict(upstream.random_weights(shapes))
+
+
+def prefixed(prefix: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + key: value for key, value in state_dict.items()}
+
+
+def values(state_dict: dict[str, Tensor]) -> list[float]:
+    """An order-free fingerprint of all numbers of a model or checkpoint."""
+    return sorted(value.double().sum().item() for value in state_dict.values())
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "mobilenetv2"])
+def test_every_tensor_of_a_checkpoint_is_taken(name: str) -> None:
+    official = checkpoint(name)
+    backbone = build_backbone(name).double()
+    assert backbone.load_official(official) == []
+    assert values(backbone.state_dict()) == pytest.approx(values(official))
+
+
+def test_mobilenetv2_drops_the_classifier_and_keeps_its_own_projection() -> None:
+    backbone = build_backbone("mobilenetv2").double()
+    before = {key: value.clone() for key, value in backbone.state_dict().items() if key.startswith("x6_projection")}
+    last = {"features.18.0.weight": torch.zeros(1280, 320, 1, 1), "features.18.1.weight": torch.zeros(1280)}
+    heads = last | {"classifier.1.weight": torch.zeros(1000, 1280), "classifier.1.bias": torch.zeros(1000)}
+    assert backbone.load_official(checkpoint("mobilenetv2") | heads) == list(heads)
+    assert all(torch.equal(backbone.state_dict()[key], value) for key, value in before.items())
+
+
+@pytest.mark.parametrize("name", ["topformer_small", "seaformer_tiny"])
+def test_segmentation_checkpoint_drops_its_heads(name: str) -> None:
+    official = prefixed("backbone.", checkpoint(name))
+    heads = ["decode_head.conv_seg.weight", "decode_head.linear_fuse.bn.running_mean", "auxiliary_head.conv_seg.bias"]
+    wrapped = {"meta": {"epoch": 3}, "optimizer": {}, "state_dict": official | dict.fromkeys(heads, torch.ones(2))}
+    backbone = build_backbone(name).double()
+    assert backbone.load_official(wrapped) == heads
+    assert values(backbone.state_dict()) == pytest.approx(values(official))
+
+
+@pytest.mark.parametrize("head", ["linear", "head", "classifier"])
+def test_classification_checkpoint_prefers_averaged_weights(head: str) -> None:
+    averaged = prefixed("module.", checkpoint("seaformer_tiny"))
+    classifier = {f"module.{head}.weight": torch.zeros(1000, 160), f"module.{head}.bias": torch.zeros(1000)}
+    last = {key: value * 0 for key, value in averaged.items()}
+    backbone = build_backbone("seaformer_tiny").double()
+    dropped = backbone.load_official({"arch": "T", "state_dict": last, "state_dict_ema": averaged | classifier})
+    assert dropped == list(classifier)
+    assert values(backbone.state_dict()) == pytest.approx(values(averaged))
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "backbone.", "module.", "module.backbone."])
+def test_wrappers_and_prefixes_are_seen_through(wrapper: str, prefix: str) -> None:
+    official = checkpoint("topformer_tiny")
+    backbone = build_backbone("topformer_tiny").double()
+    assert backbone.load_official({wrapper: prefixed(prefix, official)}) == []
+    assert values(backbone.state_dict()) == pytest.approx(values(official))
+
+
+def test_injection_is_dropped_unless_built() -> None:
+    official = checkpoint("topformer_tiny", injected=True)
+    injection = [key for key in official if key.startswith("SIM.")]
+    assert build_backbone("topformer_tiny").load_official(official) == injection
+    assert len(injection) == 3 * 3 * 6
+    injected = build_backbone("topformer_tiny", inject=True).double()
+    assert injected.load_official(official) == []
+    assert values(injected.state_dict()) == pytest.approx(values(official))
+
+
+def test_built_injection_must_be_in_the_checkpoint_unless_it_is_optional() -> None:
+    classifier = checkpoint("topformer_tiny")
+    backbone: Any = build_backbone("topformer_tiny", inject=True).double()
+    with pytest.raises(OfficialCheckpointError, match=r"45 missing keys: SIM\.1\.") as caught:
+        backbone.load_official(classifier)
+    assert all(key.startswith("SIM.") for key in caught.value.missing)
+    assert backbone.load_official(classifier, injection_optional=True) == []
+    # Optional means all or nothing: half an injection is a broken checkpoint.
+    half = checkpoint("topformer_tiny", injected=True)
+    del half["SIM.2.global_act.conv.weight"]
+    with pytest.raises(OfficialCheckpointError, match=r"1 missing key: SIM\.2\.global_act\.conv\.weight"):
+        backbone.load_official(half, injection_optional=True)
+
+
+@pytest.mark.parametrize("name", ["topformer_tiny", "seaformer_tiny", "mobilenetv2"])
+def test_batch_counters_may_be_absent(name: str) -> None:
+    official = {key: value for key, value in checkpoint(name).items() if not key.endswith("num_batches_tracked")}
+    assert build_backbone(name).load_official(official) == []
+
+
+WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "missing": (lambda sd: sd.pop("tpm.layer3.conv.2.c.weight"), r"1 missing key: tpm\.layer3\.conv\.2\.c\.weight"),
+    "statistics": (lambda sd: sd.pop("tpm.stem.0.bn.running_var"), r"1 missing key: tpm\.stem\.0\.bn\.running_var"),
+    "unexpected": (lambda sd: sd.update({"norm.weight": torch.ones(1)}), r"1 unexpected key: norm\.weight"),
+    "deeper": (
+        lambda sd: sd.update({"trans.transformer_blocks.4.attn.to_q.c.weight": torch.ones(1)}),
+        r"unexpected key: trans\.transformer_blocks\.4\.",
+    ),
+    "shape": (
+        lambda sd: sd.update({"trans.transformer_blocks.0.mlp.dwconv.bias": torch.ones(5)}),
+        r"1 unusable key: trans\.transformer_blocks\.0\.mlp\.dwconv\.bias \(shape \(5,\), needs \(416,\)\)",
+    ),
+    "transposed": (
+        lambda sd: sd.update({"tpm.stem.0.c.weight": sd["tpm.stem.0.c.weight"].transpose(0, 1)}),
+        r"tpm\.stem\.0\.c\.weight \(shape \(3, 16, 3, 3\), needs \(16, 3, 3, 3\)\)",
+    ),
+    "no tensor": (lambda sd: sd.update({"tpm.stem.0.bn.bias": [0.0] * 16}), r"tpm\.stem\.0\.bn\.bias \(a list, not a"),
+    "twice": (
+        lambda sd: sd.update({"backbone.tpm.stem.0.bn.bias": torch.ones(16)}),
+        r"backbone\.tpm\.stem\.0\.bn\.bias \(also given as tpm\.stem\.0\.bn\.bias\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_checkpoint_is_refused_with_its_key_and_nothing_is_loaded(case: str) -> None:
+    spoil, message = WRONG[case]
+    official: dict[str, Any] = dict(checkpoint("topformer_tiny"))
+    spoil(official)
+    backbone = build_backbone("topformer_tiny")
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    with pytest.raises(OfficialCheckpointError, match=message) as caught:
+        backbone.load_official(official)
+    assert isinstance(caught.value, ValueError)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("thing", [{}, {"state_dict": {}}, {3: torch.ones(1)}, [], None])
+def test_what_is_no_checkpoint_is_refused(thing: Any) -> None:
+    with pytest.raises(OfficialCheckpointError, match="does not fit"):
+        build_backbone("topformer_tiny").load_official(thing)
+
+
+def test_checkpoint_of_another_network_is_refused_briefly() -> None:
+    with pytest.raises(OfficialCheckpointError, match=r"and \d+ more; .* unexpected keys") as caught:
+        build_backbone("seaformer_base").load_official(checkpoint("topformer_base"))
+    assert len(str(caught.value)) < 3000
+    assert len(caught.value.unexpected) == len(checkpoint("topformer_base"))
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_exactly_the_removed_and_added_keys_are_reported(data: st.DataObject) -> None:
+    official = checkpoint("topformer_tiny")
+    needed = [key for key in official if not key.endswith("num_batches_tracked")]
+    removed = data.draw(st.lists(st.sampled_from(needed), unique=True, max_size=40))
+    added = data.draw(st.lists(st.text("abc.", min_size=1, max_size=6), unique=True, max_size=5))
+    spoiled = {key: value for key, value in official.items() if key not in removed} | dict.fromkeys(
+        added, torch.ones(1)
+    )
+    backbone = build_backbone("topformer_tiny")
+    if not removed and not added:
+        assert backbone.load_official(spoiled) == []
+        return
+    with pytest.raises(OfficialCheckpointError) as caught:
+        backbone.load_official(spoiled)
+    assert set(caught.value.missing) == set(removed)
+    assert set(caught.value.unexpected) == set(added)
+    assert all(key in str(caught.value) for key in [*removed[:1], *added[:1]] if len(removed) <= 20)
+
+
+def test_unknown_backbone_names_the_known_ones() -> None:
+    with pytest.raises(BackboneError, match=r"topformer_huge.*topformer_tiny.*seaformer_large, mobilenetv2"):
+        build_backbone("topformer_huge")
+    with pytest.raises(ValueError, match="seaformer_tiny has no semantic injection"):
+        build_backbone("seaformer_tiny", inject=True)

@@ -1,0 +1,115 @@
+"""Every intermediate map equals the NumPy derivation from the same upstream checkpoint."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference_model.backbones import Backbone, build_backbone
+from tests.reference_model.backbones import upstream
+from tests.reference_model.backbones.numpy_blocks import Array, conv_bn, relu
+
+
+def picture(height: int, width: int, batch: int = 1, seed: int = 1) -> Array:
+    return np.random.default_rng(seed).normal(size=(batch, 3, height, width))
+
+
+def stages_of(backbone: Backbone, image: Array) -> dict[str, torch.Tensor]:
+    dtype = next(backbone.parameters()).dtype
+    with torch.no_grad():
+        return backbone.eval().stage_features(torch.tensor(image, dtype=dtype))
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, Array], rtol: float, atol: float) -> None:
+    assert list(found) == list(expected)
+    for name, feature in expected.items():
+        assert np.abs(feature).max() > 0.01, f"{name} is too small to show anything"
+        np.testing.assert_allclose(found[name].numpy(), feature, rtol=rtol, atol=atol, err_msg=name)
+
+
+def loaded(name: str, weights: upstream.Weights, inject: bool = False) -> Backbone:
+    backbone = build_backbone(name, inject).double()
+    assert backbone.load_official(upstream.to_state_dict(weights)) == []
+    return backbone
+
+
+@pytest.mark.parametrize("name", upstream.TOPFORMER)
+def test_topformer_equals_the_derivation_at_an_odd_size(name: str) -> None:
+    size = upstream.TOPFORMER[name]
+    weights = upstream.random_weights(upstream.topformer_shapes(size, injected=True))
+    image = picture(97, 133)
+    expected = upstream.topformer_stages(size, weights, image, injected=True)
+    backbone = loaded(name, weights, inject=True)
+    assert_same(stages_of(backbone, image), expected, rtol=1e-9, atol=1e-10)
+    assert_same(stages_of(backbone.float(), image), expected, rtol=1e-4, atol=5e-4)
+
+
+@pytest.mark.parametrize("name", upstream.SEAFORMER)
+def test_seaformer_equals_the_derivation_at_an_odd_size(name: str) -> None:
+    size = upstream.SEAFORMER[name]
+    weights = upstream.random_weights(upstream.seaformer_shapes(size))
+    image = picture(97, 133)
+    expected = upstream.seaformer_stages(size, weights, image)
+    backbone = loaded(name, weights)
+    assert_same(stages_of(backbone, image), expected, rtol=1e-9, atol=1e-10)
+    assert_same(stages_of(backbone.float(), image), expected, rtol=1e-4, atol=5e-4)
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(1, 200), width=st.integers(1, 200), batch=st.integers(1, 2))
+def test_topformer_equals_the_derivation_at_any_size(height: int, width: int, batch: int) -> None:
+    size = upstream.TOPFORMER["topformer_tiny"]
+    weights = upstream.random_weights(upstream.topformer_shapes(size, injected=True), seed=2)
+    image = picture(height, width, batch)
+    expected = upstream.topformer_stages(size, weights, image, injected=True)
+    assert_same(stages_of(loaded("topformer_tiny", weights, inject=True), image), expected, rtol=1e-9, atol=1e-10)
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(1, 200), width=st.integers(1, 200), batch=st.integers(1, 2))
+def test_seaformer_equals_the_derivation_at_any_size(height: int, width: int, batch: int) -> None:
+    size = upstream.SEAFORMER["seaformer_tiny"]
+    weights = upstream.random_weights(upstream.seaformer_shapes(size), seed=2)
+    image = picture(height, width, batch)
+    expected = upstream.seaformer_stages(size, weights, image)
+    assert_same(stages_of(loaded("seaformer_tiny", weights), image), expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (128, 192), (192, 128), (128, 96), (128, 100)])
+def test_plain_and_adaptive_pooling_agree_with_the_derivation(height: int, width: int) -> None:
+    size = upstream.TOPFORMER["topformer_tiny"]
+    weights = upstream.random_weights(upstream.topformer_shapes(size, injected=False), seed=3)
+    image = picture(height, width)
+    expected = upstream.topformer_stages(size, weights, image, injected=False)
+    assert_same(stages_of(loaded("topformer_tiny", weights), image), expected, rtol=1e-9, atol=1e-10)
+
+
+def test_injection_leaves_the_raw_maps_as_they_are() -> None:
+    size = upstream.TOPFORMER["topformer_tiny"]
+    weights = upstream.random_weights(upstream.topformer_shapes(size, injected=True))
+    image = picture(70, 90)
+    injected = loaded("topformer_tiny", weights, inject=True)
+    plain = build_backbone("topformer_tiny").double()
+    plain.load_official(upstream.to_state_dict(weights))
+    with_injection, without = stages_of(injected, image), stages_of(plain, image)
+    assert set(with_injection) - set(without) == {"inj3", "inj4", "inj5"}
+    assert all(torch.equal(with_injection[name], feature) for name, feature in without.items())
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 64), (97, 133), (1, 1)])
+def test_mobilenetv2_equals_the_derivation(height: int, width: int) -> None:
+    weights = upstream.random_weights(upstream.mobilenetv2_shapes())
+    backbone = loaded("mobilenetv2", weights)
+    image = picture(height, width)
+    expected = upstream.mobilenetv2_stages(weights, image)
+    # X6 as documented: 2x2 means, cut at odd edges, then conv-BN-ReLU with the weights the backbone drew.
+    own = {key: value.numpy() for key, value in backbone.state_dict().items() if key.startswith("x6_projection")}
+    x5 = expected["stage7"]
+    rows, columns = (-(-side // 2) for side in x5.shape[-2:])
+    pooled = np.empty((*x5.shape[:2], rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            pooled[:, :, i, j] = x5[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].mean(axis=(2, 3))
+    expected["x6"] = relu(conv_bn(pooled, own, "x6_projection", layers=("convolution", "norm")))
+    assert_same(stages_of(backbone, image), expected, rtol=1e-9, atol=1e-10)
