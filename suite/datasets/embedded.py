@@ -179,7 +179,7 @@ def ensure() -> str:
     return verified_digest(NAME)
 
 
-def annotations(kind: str, split: str) -> Path:
+def annotations_path(kind: str, split: str) -> Path:
     """Return the path of an annotations file.
 
     Args:
@@ -196,9 +196,9 @@ def frames(split: str) -> Path:
 
 def images(split: str) -> CocoDataset:
     """Read a split as images; `ensure` must have run."""
-    return CocoDataset.load(annotations("instances", split), frames(split))
+    return CocoDataset.load(annotations_path("instances", split), frames(split))
 
 
 def videos(split: str) -> YoutubeVisDataset:
     """Read a split as videos; `ensure` must have run."""
-    return YoutubeVisDataset.load(annotations("youtube_vis", split), frames(split))
+    return YoutubeVisDataset.load(annotations_path("youtube_vis", split), frames(split))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from reference_model.weights import save_checkpoint
@@ -80,7 +81,7 @@ def held_out_evaluation(recipe: Recipe, folder: Path) -> Evaluate:
         recipe: says how many frames.
         folder: where the frames' annotations and the last results file are kept.
     """
-    whole = read_json(embedded.annotations("instances", "val"), "annotations file")
+    whole = read_json(embedded.annotations_path("instances", "val"), "annotations file")
     step = max(1, len(whole["images"]) // recipe.evaluation_images)
     whole["images"] = whole["images"][::step][: recipe.evaluation_images]
     kept = {image["id"] for image in whole["images"]}
