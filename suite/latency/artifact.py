@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def output_problems(session: Session, artifact: GraphArtifact, limit: float) -> 
     try:
         with np.load(artifact.reference, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{artifact.reference}: cannot read the reference outputs ({error}); export again") from None
     inputs = {name.removeprefix(INPUT_PREFIX): value for name, value in arrays.items() if name.startswith(INPUT_PREFIX)}
     outputs = session.run(inputs)

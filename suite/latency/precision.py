@@ -12,7 +12,7 @@ from suite.latency.validity import Problem
 _TYPES = onnx.TensorProto.DataType
 # Integers and booleans carry shapes and indices; int8, uint8 and below carry quantised weights.
 FP32_GRAPH_TYPES = frozenset({"FLOAT", "INT64", "INT32", "BOOL", "STRING", "UNDEFINED"})
-QUANTISED_MARKS = ("QLinear", "Quantize", "Integer", "QGemm", "QAttention", "MatMulNBits")
+QUANTISED_MARKS = ("qlinear", "quantize", "integer", "qgemm", "qattention", "matmulnbits")
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
@@ -57,7 +57,7 @@ def graph_problems(model: onnx.ModelProto, where: str) -> list[Problem]:
         if name not in FP32_GRAPH_TYPES:
             found.add(f"tensors of type {name}")
     for node in (*graph.node, *(node for function in model.functions for node in function.node)):
-        if any(mark in node.op_type for mark in QUANTISED_MARKS):
+        if any(mark in node.op_type.lower() for mark in QUANTISED_MARKS):
             found.add(f"operator {node.op_type}")
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.name == "to" and _type_name(attribute.i) not in FP32_GRAPH_TYPES:

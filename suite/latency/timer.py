@@ -107,6 +107,8 @@ def time_candidates(
     made = 0
     collecting = gc.isenabled()
     gc.disable()  # a collection in the middle of a sample would be charged to the candidate
+    gc.collect()
+    gc.freeze()  # what exists already need not be looked through after every round
     try:
         for _ in range(protocol.warm_up_groups):
             for candidate, timing in zip(candidates, timings, strict=True):
@@ -134,5 +136,6 @@ def time_candidates(
             if enough or elapsed_s >= protocol.max_duration_s:
                 return timings, elapsed_s
     finally:
+        gc.unfreeze()
         if collecting:
             gc.enable()

@@ -1,0 +1,79 @@
+"""``latency host`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from suite.cli import main
+from suite.errors import NOTHING_MEASURED, PASS, USAGE
+from suite.records.store import read_folder
+
+TINY = "mobileinst_topformer_tiny_shapes"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--models", "no_such_model"], "no_such_model"),
+        (["--models", f"{TINY},{TINY}"], "--models"),
+        (["--models", ","], "--models"),
+        (["--models", TINY, "--size", "640"], "--size '640'"),
+        (["--models", TINY, "--size", "8x8"], "--size '8x8'"),
+        (["--models", TINY, "--spans", "lunch"], "unknown span 'lunch'"),
+        (["--models", TINY, "--key-frame-intervals", "x"], "--key-frame-intervals 'x'"),
+        (["--models", TINY, "--protocol", "hasty"], "no protocol 'hasty'"),
+        (["--models", TINY, "--runtime", "abacus"], "--runtime abacus"),
+        (["--models", TINY, "--checkpoint", "absent.safetensors"], "absent.safetensors"),
+        (["--models", TINY, "--images", "absent"], "--images absent: no such folder"),
+        (["--models", TINY, "--pairs", "0"], "--pairs"),
+    ],
+)
+def test_bad_input_gives_one_line_and_leaves_nothing(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["latency", "host", *words]) == USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert message in err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["latency", "host", "--models", TINY, "--images", str(tmp_path)]) == USAGE
+    assert "holds no .png" in capsys.readouterr().err
+
+
+def test_every_span_of_a_real_model_is_timed_and_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
+    spans = "network,preprocess,postprocess,video_network,video"
+    words = ["--models", TINY, "--spans", spans, "--key-frame-intervals", "1,6", "--pairs", "4", "--record", "--json"]
+    assert main(["latency", "host", *words]) in (PASS, NOTHING_MEASURED)  # the second where the machine is busy
+    report = json.loads(capsys.readouterr().out)
+    labels = [(item["span"], item["key_frame_interval"]) for item in report["results"]]
+    assert labels == [
+        ("network", None),
+        ("preprocess", None),
+        ("postprocess", None),
+        ("network", 1),
+        ("network", 6),
+        ("end_to_end", 1),
+        ("end_to_end", 6),
+    ]
+    found = {problem["rule"] for item in report["results"] for problem in item["verdict"]["problems"]}
+    assert not found & {"precision_not_fp32", "outputs_differ", "not_pinned", "more_than_one_thread", "too_few_samples"}
+    times = {label: item["cpu_median_ms"] for label, item in zip(labels, report["results"], strict=True)}
+    assert times["end_to_end", 1] > times["network", 1]  # it holds the network and more
+    assert report["results"][-1]["anchor"] == f"{TINY} end_to_end T=1"
+    graphs = sorted(path.name.split("-")[1] for path in (tmp_path / "runs" / "onnx").glob("*.onnx"))
+    assert graphs == ["frame", "whole"]
+    runs, refused = read_folder(tmp_path / "reports" / "records")
+    assert refused == []
+    assert {line.subject.model for line in runs[0].measurements} == {TINY}

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import dataclasses
+import gc
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite.latency.inputs import fresh_from, smooth_image, stamped
+from suite.latency.protocol import Protocol
+from suite.latency.timer import Candidate, time_call, time_candidates
+
+
+def counted(names: str, protocol: Protocol) -> tuple[list[str], list[Any], Any]:
+    calls: list[str] = []
+    inputs: list[Any] = []
+
+    def candidate(name: str) -> Candidate:
+        def run(value: int) -> None:
+            calls.append(name)
+            inputs.append(value)
+
+        return Candidate(name, run, lambda index: index)
+
+    return calls, inputs, time_candidates([candidate(name) for name in names], protocol)
+
+
+def test_rounds_go_there_and_back_so_that_drift_falls_on_all_alike(quick: Protocol) -> None:
+    protocol = dataclasses.replace(quick, min_samples=5, min_duration_s=0.0)
+    calls, _, (timings, _) = counted("ABC", protocol)
+    warm_up = 3 * 3 * protocol.warm_up_groups
+    assert "".join(calls[warm_up:]) == 3 * "ABCCBA"  # three rounds are the first to give five samples each
+    assert [timing.positions for timing in timings] == [(0, 5), (1, 4), (2, 3)]
+    assert [len(timing.rounds) for timing in timings] == [3, 3, 3]
+
+
+def test_every_timed_input_is_fresh_and_each_warm_up_group_repeats_one(quick: Protocol) -> None:
+    protocol = dataclasses.replace(quick, min_samples=20, min_duration_s=0.0)
+    _, inputs, (timings, _) = counted("AB", protocol)
+    warm_up = 3 * 2 * protocol.warm_up_groups
+    for group in range(0, warm_up, 3):
+        first, second, third = inputs[group : group + 3]
+        assert second == third != first
+    timed = inputs[warm_up:]
+    assert len(set(timed)) == len(timed)
+    assert not set(timed) & set(inputs[:warm_up])
+    assert len(timings[0].repeat_pairs) == protocol.warm_up_groups
+
+
+def test_no_round_starts_after_the_longest_duration(quick: Protocol) -> None:
+    protocol = dataclasses.replace(quick, min_samples=1000, min_duration_s=0.0, max_duration_s=0.05)
+    timings, elapsed_s = time_candidates([Candidate("A", lambda _: time.sleep(0.02), lambda index: index)], protocol)
+    assert 1 <= len(timings[0].rounds) <= 3
+    assert elapsed_s >= 0.05
+
+
+def test_rounds_go_on_until_the_shortest_duration(quick: Protocol) -> None:
+    protocol = dataclasses.replace(quick, min_samples=2, min_duration_s=0.2)
+    timings, elapsed_s = time_candidates([Candidate("A", lambda _: time.sleep(0.005), lambda index: index)], protocol)
+    assert elapsed_s >= 0.2
+    assert len(timings[0].rounds) > 1
+
+
+def test_sleep_is_wall_time_but_not_cpu_time() -> None:
+    sample = time_call(lambda _: time.sleep(0.03), None)
+    assert sample.wall_ns >= 30e6
+    assert sample.cpu_ns < 15e6
+
+
+def test_cpu_time_counts_all_threads_and_thread_time_only_the_callers() -> None:
+    def elsewhere(_: Any) -> None:
+        end = time.process_time() + 0.03
+
+        def spin() -> None:
+            while time.process_time() < end:
+                pass
+
+        helper = threading.Thread(target=spin)
+        helper.start()
+        helper.join()
+
+    sample = time_call(elsewhere, None)
+    assert sample.cpu_ns >= 25e6
+    assert sample.thread_ns < sample.cpu_ns / 2
+
+
+def test_the_collector_rests_during_rounds_and_is_restored_even_after_an_error(quick: Protocol) -> None:
+    seen = []
+    time_candidates(
+        [Candidate("A", lambda _: seen.append(gc.isenabled()), lambda index: index)],
+        dataclasses.replace(quick, min_samples=2, min_duration_s=0.0),
+    )
+    assert not any(seen)
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        time_candidates([Candidate("A", lambda value: 1 / 0, lambda index: index)], quick)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("names", ["", "AA"])
+def test_candidates_need_different_names(names: str, quick: Protocol) -> None:
+    with pytest.raises(ValueError, match="different names"):
+        counted(names, quick)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_stamped_inputs_differ_from_each_other_and_leave_the_original_alone(dtype: type) -> None:
+    original = np.zeros((2, 3, 5), dtype=dtype)
+    copies = [stamped(original, index) for index in range(200)]
+    assert len({copy.tobytes() for copy in copies}) == len(copies)
+    assert not original.any()
+    fresh = fresh_from([original, np.ones((2, 3, 5), dtype=dtype)])
+    assert fresh(0).sum() < fresh(1).sum()
+
+
+def test_synthetic_pictures_follow_their_seed_and_are_not_flat() -> None:
+    picture = smooth_image(48, 64, seed=1)
+    assert picture.shape == (48, 64, 3)
+    assert picture.dtype == np.uint8
+    assert np.array_equal(picture, smooth_image(48, 64, seed=1))
+    assert not np.array_equal(picture, smooth_image(48, 64, seed=2))
+    assert picture.std() > 10
