@@ -1,1 +1,1 @@
-"""Ledger, tables and figures: pure functions of claims and records."""
+"""The report: pure functions of claims and records. Nothing here measures, and nothing here imports torch."""

@@ -1,0 +1,46 @@
+"""``ledger``: every published number, its verdict, and our own numbers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(name="ledger")
+@click.option("--all", "everything", is_flag=True, help="List every claim instead of counting those not run.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every claim.")
+@click.option(
+    "--records",
+    type=click.Path(path_type=Path),
+    help="Folder of record files; default: reports/records.",
+)
+def command(everything: bool, as_json: bool, records: Path | None) -> None:
+    """Print which published numbers hold, which do not, and what is missing, from the committed records alone.
+
+    A verdict is reproduced, not reproduced, partly (with its rule), estimated, or not run (with what it needs).
+    """
+    from suite.errors import InputError
+    from suite.paths import records_dir
+    from suite.report.evidence import load_evidence
+    from suite.report.ledger import build_ledger
+
+    if records is not None and not records.is_dir():
+        raise InputError(f"{records}: no such folder of records; name the folder that holds the .jsonl files")
+    evidence = load_evidence(records or records_dir())
+    ledger = build_ledger(evidence)
+    if as_json:
+        from suite.report.ledger_json import ledger_to_json
+
+        click.echo(json.dumps(ledger_to_json(ledger, evidence), allow_nan=False))
+        return
+    from rich.console import Console
+
+    from suite.report.terminal import plain_ledger, print_ledger
+
+    if sys.stdout.isatty():
+        print_ledger(ledger, evidence, everything, Console())
+    else:
+        click.echo(plain_ledger(ledger, evidence, everything), nl=False)

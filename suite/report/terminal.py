@@ -1,0 +1,176 @@
+"""The ledger for a person at a terminal: the answer first, details grouped, never wider than the window."""
+
+from __future__ import annotations
+
+import io
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from suite.report.evidence import Evidence
+from suite.report.labels import claim_label, published_text
+from suite.report.ledger import Ledger, LedgerRow
+from suite.report.measured import (
+    accuracy_rows,
+    cautions,
+    companion,
+    network_cells,
+    provenance_line,
+    setting,
+    size_text,
+)
+from suite.report.numbers import cell_text, value_text
+from suite.report.select import Cell
+
+PLAIN_WIDTH = 100
+"""Columns of the ledger where standard output is not a terminal."""
+VERDICT_STYLES = {
+    "reproduced": "bold green",
+    "not reproduced": "bold red",
+    "partly": "bold yellow",
+    "estimated": "cyan",
+    "not run": "dim",
+}
+FINDING_MARKS = {"inconsistent": "!", "note": "i", "holds": "="}
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(text, style="bold")
+
+
+NUMBER_COLUMNS = ("published", "ours", "AP", "AP50", "CPU ms", "wall ms", "claims")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        number = column in NUMBER_COLUMNS
+        table.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    return table
+
+
+def ours_text(row: LedgerRow) -> str:
+    """Return our value with interval and origin, e.g. ``"0.648 [0.641, 0.655]"``; empty where there is none."""
+    if row.ours is None:
+        return ""
+    unit = row.claim.unit
+    text = value_text(row.ours, unit)
+    if row.interval:
+        text += f" [{value_text(row.interval[0], unit)}, {value_text(row.interval[1], unit)}]"
+    return text if row.origin in (None, "measured") else f"{text} ({row.origin})"
+
+
+def _print_measured(console: Console, evidence: Evidence) -> None:
+    accuracy, latencies = accuracy_rows(evidence), network_cells(evidence)
+    _heading(console, "Measured here, on our own data or hardware (nothing published to compare with)")
+    if not accuracy and not latencies:
+        console.print("nothing yet; run: python -m suite reproduce")
+        return
+    if accuracy:
+        table = _table("score", "on", "AP", "AP50", "trained with", "seeds")
+        for row in accuracy:
+            ap50 = cell_text(row.ap50) if row.ap50 else ""
+            seeds = ", ".join(str(sample.seed) for sample in row.ap.samples if sample.seed is not None)
+            table.add_row(row.what, row.where, marked(row.ap), ap50, setting(row.ap), seeds)
+        console.print(table)
+        for line in cautions(evidence):
+            console.print(f"! {line}", style="yellow", highlight=False)
+    if latencies:
+        console.print()
+        table = _table("network on one core", "input", "CPU ms", "wall ms")
+        for cell in latencies:
+            wall = companion(evidence, cell, "latency_wall_ms")
+            table.add_row(cell.model, size_text(cell), marked(cell), cell_text(wall) if wall else "")
+        console.print(table)
+
+
+def marked(cell: Cell) -> str:
+    """Print a cell, with a dagger where it was measured with uncommitted changes."""
+    return cell_text(cell) + ("†" if cell.dirty else "")
+
+
+def _print_compared(console: Console, ledger: Ledger) -> None:
+    rows = [row for row in ledger.rows if row.verdict != "not run"]
+    if not rows:
+        return
+    _heading(console, "Set beside the paper")
+    table = _table("claim", "published", "ours", "verdict", "")
+    for row in rows:
+        style = VERDICT_STYLES[row.verdict]
+        verdict = f"[{style}]{row.verdict}[/{style}]"
+        name = escape(claim_label(row.claim))
+        table.add_row(name, published_text(row.claim), escape(ours_text(row)), verdict, escape(row.reason))
+    console.print(table)
+    for rule in dict.fromkeys(row.rule for row in rows):
+        console.print(f"  {escape(rule)}", style="dim", highlight=False)
+
+
+def _print_not_run(console: Console, ledger: Ledger) -> None:
+    groups = ledger.not_run()
+    if not groups:
+        return
+    _heading(console, "Not run, by what it needs (--all lists every claim, --json also the command that settles it)")
+    table = _table("claims", "needs")
+    for reason, rows in groups.items():
+        table.add_row(str(len(rows)), escape(reason))
+    console.print(table)
+
+
+def _print_findings(console: Console, ledger: Ledger) -> None:
+    _heading(console, "The published numbers checked against each other (! inconsistent, i note, = holds)")
+    table = Table.grid(padding=(0, 1))
+    for finding in ledger.findings:
+        table.add_row(FINDING_MARKS[finding.severity], escape(finding.sentence))
+    console.print(table)
+
+
+def _print_all(console: Console, ledger: Ledger) -> None:
+    """Print every claim under its table row's id, which is never broken into pieces."""
+    _heading(console, "Every published claim")
+    shown = ""
+    for row in ledger.rows:
+        claim, style = row.claim, VERDICT_STYLES[row.verdict]
+        if claim.row_id != shown:
+            shown = claim.row_id
+            console.print(escape(shown), style="bold", highlight=False)
+        name = claim.metric if claim.kind == "absolute" else claim.statement
+        ours = f", ours {escape(ours_text(row))}" if row.ours is not None else ""
+        text = f"{name}: {published_text(claim)}{ours}: [{style}]{row.verdict}[/{style}], {escape(row.reason)}"
+        console.print(Padding(text, (0, 0, 0, 2)), highlight=False)
+
+
+def print_ledger(ledger: Ledger, evidence: Evidence, everything: bool, console: Console) -> None:
+    """Print the ledger.
+
+    Args:
+        ledger: the judged claims.
+        evidence: the records behind them.
+        everything: list every claim instead of counting those not run by reason.
+        console: where to.
+    """
+    claims, _, verdicts = ledger.coverage().partition(": ")
+    console.print(f"{claims}:", style="bold", highlight=False)
+    console.print(f"  {verdicts}", style="bold", highlight=False)
+    console.print(provenance_line(evidence), highlight=False)
+    _print_measured(console, evidence)
+    if everything:
+        _print_all(console, ledger)
+    else:
+        _print_compared(console, ledger)
+        _print_not_run(console, ledger)
+    _print_findings(console, ledger)
+    if evidence.left_out:
+        _heading(console, "Records not used")
+        for line in evidence.left_out:
+            console.print(f"- {escape(line)}", highlight=False)
+
+
+def plain_ledger(ledger: Ledger, evidence: Evidence, everything: bool = False) -> str:
+    """Return the ledger as plain text of at most `PLAIN_WIDTH` columns, for pipes and files."""
+    stream = io.StringIO()
+    print_ledger(ledger, evidence, everything, Console(file=stream, width=PLAIN_WIDTH, color_system=None))
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())

@@ -1,0 +1,177 @@
+"""Verdicts follow from claims and records by the stated rules, and from nothing else."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from suite.cli import entry
+from suite.records.schema import Dataset, Measurement, Subject
+from suite.report.evidence import load_evidence
+from suite.report.ledger import Ledger, LedgerRow, build_ledger
+from suite.report.verdicts import TREND_SETTINGS, VERDICTS
+from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
+
+AP = "table1/mobileinst-topformer-base-640/ap"
+MS = "table1/mobileinst-topformer-base-640/latency_snapdragon_778g_ms"
+RATIO = "ratio/coco-latency-512-vs-640"
+TREND = "trend/query-passing-helps-video-ap"
+
+
+def ledger_of(maker: RunMaker) -> Ledger:
+    return build_ledger(load_evidence(maker.folder))
+
+
+def row_of(maker: RunMaker, claim_id: str) -> LedgerRow:
+    return next(row for row in ledger_of(maker).rows if row.claim.claim_id == claim_id)
+
+
+def test_without_records_every_claim_is_not_run_with_its_reason(maker: RunMaker):
+    ledger = ledger_of(maker)
+    assert ledger.counts() == {word: (len(ledger.rows) if word == "not run" else 0) for word in VERDICTS}
+    assert "COCO 2017" in row_of(maker, AP).reason
+    assert row_of(maker, MS).reason == "needs a Snapdragon 778G"
+    assert sum(len(rows) for rows in ledger.not_run().values()) == len(ledger.rows)
+    assert ledger.coverage().startswith(f"{len(ledger.rows)} published claims")
+
+
+def test_a_third_party_value_is_shown_but_decides_nothing(maker: RunMaker):
+    row = row_of(maker, AP)
+    assert (row.verdict, row.origin) == ("not run", "third-party")
+    assert row.ours == pytest.approx(27.178)
+    assert not any(row.claim.origin == "third-party" for row in ledger_of(maker).rows)
+
+
+def test_host_milliseconds_never_stand_beside_snapdragon_milliseconds(filled: RunMaker):
+    for row in ledger_of(filled).rows:
+        if row.claim.device and row.claim.kind == "absolute":
+            assert row.verdict == "not run"
+            assert row.ours is None
+
+
+def test_a_ratio_on_another_core_is_at_most_partly(filled: RunMaker):
+    row = row_of(filled, RATIO)
+    assert row.verdict == "partly"
+    assert row.ours == pytest.approx(0.8, abs=0.01)
+    assert row.interval is not None
+    assert row.interval[0] < row.ours < row.interval[1]
+    assert "another core (Test CPU)" in row.rule
+    assert row.run_ids
+
+
+@pytest.mark.parametrize(
+    ("base_512_ms", "verdict"), [(79.0, "partly"), (55.0, "not reproduced"), (104.0, "not reproduced")]
+)
+def test_ratio_rule(maker: RunMaker, base_512_ms: float, verdict: str):
+    maker.latency({BASE_640: 100.0, BASE_512: base_512_ms})
+    assert row_of(maker, RATIO).verdict == verdict
+
+
+def test_a_claim_of_equal_speed_may_fall_on_either_side(maker: RunMaker):
+    maker.latency({BASE_640: 100.0, "mobileinst_seaformer_base_640": 97.0})
+    assert row_of(maker, "ratio/coco-latency-seaformer-vs-topformer").verdict == "partly"
+
+
+def test_models_of_two_runs_are_not_compared(maker: RunMaker):
+    maker.latency({BASE_640: 100.0})
+    maker.latency({BASE_512: 80.0})
+    assert row_of(maker, RATIO).verdict == "not run"
+
+
+@pytest.mark.parametrize(
+    ("split", "pinned", "value", "verdict"),
+    [
+        ("test-dev", True, 0.311, "reproduced"),
+        ("test-dev", True, 0.306, "not reproduced"),
+        ("val2017", True, 0.303, "partly"),
+        ("val2017", True, 0.300, "not reproduced"),
+        ("val2017", False, 0.9, "not run"),
+    ],
+)
+def test_accuracy_rule(maker: RunMaker, split: str, pinned: bool, value: float, verdict: str):
+    data = Dataset("coco", split, "f" * 32, pinned, images=5000)
+    line = Measurement("mask_ap", value, Subject(BASE_640, WEIGHTS), {"task": "coco"}, data)
+    maker.write(maker.run("score"), line)
+    row = row_of(maker, AP)
+    assert row.verdict == verdict
+    if verdict != "not run":
+        assert row.ours == pytest.approx(100 * value)
+
+
+def test_random_weights_and_other_data_prove_no_accuracy(maker: RunMaker):
+    coco = Dataset("coco", "test-dev", "f" * 32, True)
+    maker.write(maker.run("score"), Measurement("mask_ap", 0.312, Subject(BASE_640), {}, coco))
+    maker.write(maker.run("score"), Measurement("mask_ap", 0.312, Subject(BASE_640, WEIGHTS), {}, SHAPES))
+    assert row_of(maker, AP).verdict == "not run"
+
+
+@pytest.mark.parametrize(
+    ("origin", "value", "verdict"),
+    [("measured", 440.0, "reproduced"), ("measured", 500.0, "not reproduced"), ("estimated", 440.0, "estimated")],
+)
+def test_milliseconds_of_the_same_device(maker: RunMaker, origin: str, value: float, verdict: str):
+    fields = {"span": "network", "device": "snapdragon_778g", "valid": True}
+    maker.write(maker.run("phone"), Measurement("latency_wall_ms", value, Subject(BASE_640), fields, origin=origin))
+    row = row_of(maker, MS)
+    assert (row.verdict, row.origin) == (verdict, origin)
+
+
+def test_a_trend_needs_three_seeds_and_two_standard_errors(maker: RunMaker):
+    for seed, (with_it, without) in enumerate(((0.55, 0.54), (0.57, 0.555))):
+        maker.training(seed, with_it)
+        maker.training(seed, without, query_passing=False)
+    assert row_of(maker, TREND).verdict == "not run"
+    maker.training(2, 0.52)
+    maker.training(2, 0.508, query_passing=False)
+    row = row_of(maker, TREND)
+    assert row.verdict == "partly"
+    assert row.ours == pytest.approx(100 * (0.01 + 0.015 + 0.012) / 3)
+    assert "on shapes" in row.rule
+    maker.training(2, 0.60, query_passing=False)
+    assert row_of(maker, TREND).verdict == "not reproduced"
+
+
+def test_every_trend_claim_has_a_setting_to_look_for(maker: RunMaker):
+    trends = {row.claim.claim_id for row in ledger_of(maker).rows if row.claim.kind == "trend"}
+    assert trends == set(TREND_SETTINGS)
+
+
+def test_terminal_summary_first_and_nothing_wider_than_100(filled: RunMaker):
+    for words in (["ledger"], ["ledger", "--all"]):
+        result = CliRunner().invoke(entry, [*words, "--records", str(filled.folder)])
+        assert result.exit_code == 0, result.output
+        lines = result.output.splitlines()
+        assert "published claims" in lines[0]
+        assert "1 partly" in lines[1]
+        assert max(map(len, lines)) <= 100
+        assert "\x1b" not in result.output
+        assert "shapes is generated by this suite" in result.output
+    assert "54.7 ± 2.5" in result.output
+    assert "\ntable1/mobileinst-topformer-base-640\n  latency_snapdragon_778g_ms: 433 ms: not run" in result.output
+
+
+def test_json_is_one_object_with_every_claim(filled: RunMaker):
+    result = CliRunner().invoke(entry, ["ledger", "--json", "--records", str(filled.folder)])
+    document = json.loads(result.output)
+    assert len(document["claims"]) == len(ledger_of(filled).rows)
+    assert {claim["verdict"] for claim in document["claims"]} <= set(VERDICTS)
+    (cell,) = (cell for cell in document["measured"] if cell["metric"] == "mask_ap")
+    assert [sample["value"] for sample in cell["samples"]] == [0.55, 0.57, 0.52]
+
+
+def test_a_missing_folder_of_records_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "suite", "ledger", "--records", str(tmp_path / "nowhere")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "nowhere" in done.stderr
+
+
+def test_tiny_is_measured_without_a_published_counterpart(filled: RunMaker):
+    assert not any(TINY in row.command for row in ledger_of(filled).rows)

@@ -1,0 +1,76 @@
+"""Which records a cell is made of."""
+
+import pytest
+
+from suite.records.schema import Measurement, Subject
+from suite.records.store import read_folder
+from suite.report.evidence import load_evidence
+from suite.report.select import select_cells
+from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
+
+
+def test_accuracy_is_the_mean_over_seeds_with_its_deviation(filled: RunMaker):
+    (cell,) = load_evidence(filled.folder).find("mask_ap", TINY)
+    assert [sample.seed for sample in cell.samples] == [0, 1, 2]
+    assert cell.value == pytest.approx((0.55 + 0.57 + 0.52) / 3)
+    assert cell.deviation == pytest.approx(0.0251661)
+    assert cell.interval is None
+    assert len(cell.run_ids) == 3
+
+
+def test_a_repeated_seed_replaces_the_older_run_and_says_so(maker: RunMaker):
+    old = maker.training(0, 0.40)
+    new = maker.training(0, 0.50)
+    cells, unused = select_cells(read_folder(maker.folder)[0])
+    (cell,) = (cell for cell in cells if cell.metric == "mask_ap")
+    assert cell.value == pytest.approx(0.50)
+    assert cell.run_ids == (new.run_id,)
+    assert cell.interval is not None
+    assert any(old.run_id in line and f"superseded by {new.run_id}" in line for line in unused)
+
+
+def test_settings_and_data_are_never_averaged_together(maker: RunMaker):
+    maker.training(0, 0.50)
+    maker.training(1, 0.60, query_passing=False)
+    other = SHAPES.__class__(SHAPES.name, SHAPES.split, "e" * 32 + ".dir", True)
+    protocol = {"seed": 2, "iterations": 1800, "query_passing": True, "recipe_digest": "recipe-True", "task": "coco"}
+    maker.write(maker.run("score"), Measurement("mask_ap", 0.9, Subject(TINY, WEIGHTS), protocol, other))
+    cells = load_evidence(maker.folder).find("mask_ap")
+    assert sorted(round(cell.value, 2) for cell in cells) == [0.5, 0.6, 0.9]
+
+
+def test_the_latest_valid_timing_wins(maker: RunMaker):
+    maker.latency({BASE_640: 100.0, BASE_512: 80.0})
+    maker.latency({BASE_640: 110.0, BASE_512: 85.0})
+    spoiled = maker.latency({BASE_640: 300.0, BASE_512: 200.0}, valid=False)
+    evidence = load_evidence(maker.folder)
+    (cell,) = evidence.find("latency_cpu_ms", BASE_640, {"span": "network"})
+    assert cell.value == pytest.approx(110.0)
+    assert any(spoiled.run_id in line and "core_taken_away" in line for line in evidence.left_out)
+
+
+def test_uncommitted_changes_are_marked(maker: RunMaker):
+    maker.training(0, 0.5, git_dirty=True)
+    maker.training(1, 0.5)
+    maker.latency({BASE_640: 100.0})
+    evidence = load_evidence(maker.folder)
+    assert evidence.find("mask_ap")[0].dirty
+    assert not evidence.find("latency_cpu_ms")[0].dirty
+    unknown = maker.latency({BASE_640: 100.0}, git_dirty=None, git_sha=None)
+    assert load_evidence(maker.folder).find("latency_cpu_ms")[0].run_ids == (unknown.run_id,)
+    assert load_evidence(maker.folder).find("latency_cpu_ms")[0].dirty
+
+
+def test_a_spoiled_file_is_left_out_with_its_line_and_the_rest_is_used(filled: RunMaker):
+    path = sorted(filled.folder.glob("*.jsonl"))[0]
+    path.write_bytes(path.read_bytes().replace(b'"value":0.55', b'"value":0.99', 1))
+    evidence = load_evidence(filled.folder)
+    (cell,) = evidence.find("mask_ap", TINY)
+    assert [sample.seed for sample in cell.samples] == [1, 2]
+    assert any(path.name in line and "line" in line for line in evidence.left_out)
+
+
+def test_no_records_is_no_error(maker: RunMaker):
+    evidence = load_evidence(maker.folder)
+    assert evidence.cells == ()
+    assert evidence.left_out == ()
