@@ -131,16 +131,25 @@ class Criterion(nn.Module):
             NonFiniteError: if logits are NaN.
             TargetError: if the targets do not fit the images.
         """
-        targets, valid = self.prepare(output, targets, valid_size)
+        return self.supervise(output, *self.prepare(output, targets, valid_size))[0]
+
+    def supervise(
+        self, output: MobileInstOutput, targets: Sequence[InstanceTargets], valid: Tensor
+    ) -> tuple[dict[str, Tensor], list[Match]]:
+        """Matches and computes the weighted losses; `targets` and `valid` at mask scale (`prepare`).
+
+        Returns:
+            What `forward` returns, and who was matched with whom.
+        """
         instances = sum(len(target.labels) for target in targets)
-        values = self.losses(output, targets, valid, self.match(output, targets, valid), instances)
+        matches = self.match(output, targets, valid)
+        values = self.losses(output, targets, valid, matches, instances)
         if output.auxiliary is not None:
-            early = self.losses(
-                output.auxiliary, targets, valid, self.match(output.auxiliary, targets, valid), instances
-            )
+            early_matches = self.match(output.auxiliary, targets, valid)
+            early = self.losses(output.auxiliary, targets, valid, early_matches, instances)
             weight = self.config.loss_weight_deep_supervision
             values |= {f"auxiliary/{name}": weight * value for name, value in early.items()}
-        return values
+        return values, matches
 
     def match(self, output: MobileInstOutput, targets: Sequence[InstanceTargets], valid: Tensor) -> list[Match]:
         """Pairs queries with instances; `targets` and `valid` at mask scale (`prepare`)."""
