@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from suite.accuracy.rle import check_codes
-from suite.accuracy.typed_json import MAX_SIDE_PX, Rle, Segmentation
+from suite.accuracy.typed_json import Rle, Segmentation
 from suite.errors import InputError
 
 MAX_COORDINATE_PX = 1e5
@@ -24,53 +26,73 @@ Place = Callable[[int], str]
 class Codes:
     """Compressed codes of many masks; ``has_empty_runs`` tells of codes that no encoder writes but some tools make."""
 
-    counts: list[bytes]
+    counts: list[str]
     heights: NDArray[np.int64]
     widths: NDArray[np.int64]
+    areas_px: NDArray[np.int64]
     has_empty_runs: bool
 
-    def rle(self, index: int) -> dict[str, object]:
-        """Return one mask as pycocotools takes it."""
-        return {"size": [int(self.heights[index]), int(self.widths[index])], "counts": self.counts[index]}
+    def rles(self) -> list[dict[str, Any]]:
+        """Return the masks as pycocotools takes them; masks of one size share the list that states it."""
+        shared: dict[tuple[int, int], list[int]] = {}
+        sizes = zip(self.heights.tolist(), self.widths.tolist(), strict=True)
+        # Half a million new dictionaries would make the garbage collector walk all of them again and again.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return [
+                {"size": shared.setdefault(size, list(size)), "counts": counts}
+                for size, counts in zip(sizes, self.counts, strict=True)
+            ]
+        finally:
+            if collecting:
+                gc.enable()
 
 
-def _polygon_problem(polygons: list[list[float]]) -> str | None:
+def _from_rle(rle: Rle, frame: tuple[int, int]) -> str:
+    if rle.counts is None or rle.size is None:
+        raise ValueError("has no 'size' and 'counts'; write the mask as run-length code")
+    height, width = frame
+    if rle.size != frame:
+        raise ValueError(
+            f"size {list(rle.size)} differs from the frame's [{height}, {width}] (height, width); whose mask is it?"
+        )
+    if isinstance(rle.counts, str):
+        return rle.counts
+    if not rle.counts or min(rle.counts) < 0 or sum(rle.counts) != height * width:
+        raise ValueError(
+            f"its counts are not non-negative runs that add up to height x width = {height * width}; encode it again"
+        )
+    encoded: bytes = coco_mask.frPyObjects({"size": [height, width], "counts": rle.counts}, height, width)["counts"]
+    return encoded.decode("ascii")
+
+
+def _from_polygons(polygons: list[list[float]], frame: tuple[int, int]) -> str:
     if not polygons:
-        return "holds no polygon; give one or remove the object"
+        raise ValueError("holds no polygon; give one or remove the object")
     for place, polygon in enumerate(polygons):
         # pycocotools takes a first polygon of four numbers for a box and fails; later ones it draws as nothing.
         if len(polygon) % 2 or len(polygon) < (2 if place else 6):
-            return f"polygon {place} has {len(polygon)} numbers; give x1, y1, x2, y2, ... for at least 3 corners"
+            raise ValueError(
+                f"polygon {place} has {len(polygon)} numbers; give x1, y1, x2, y2, ... for at least 3 corners"
+            )
         if any(abs(value) > MAX_COORDINATE_PX for value in polygon):
-            return f"polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it"
-    return None
+            raise ValueError(f"polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it")
+    merged: bytes = coco_mask.merge(coco_mask.frPyObjects(polygons, *frame))["counts"]
+    return merged.decode("ascii")
 
 
-def _from_rle(rle: Rle, height: int, width: int) -> bytes | str:
-    """Return the counts, or as a string the problem."""
-    counts, size = rle.counts, rle.size
-    if counts is None or size is None:
-        return "has no 'size' and 'counts'; write the mask as run-length code"
-    if tuple(size) != (height, width):
-        return (
-            f"size {list(size)} differs from the frame's [{height}, {width}] (height, width); is it of another image?"
-        )
-    if not all(1 <= side <= MAX_SIDE_PX for side in size):
-        return f"size {list(size)} is not between 1 and {MAX_SIDE_PX} pixels; correct it"
-    if isinstance(counts, str):
-        return counts.encode("ascii", "replace")
-    if not counts or min(counts) < 0 or max(counts) > height * width or sum(counts) != height * width:
-        return f"its counts are not non-negative runs that add up to height x width = {height * width}; encode it again"
-    encoded: bytes = coco_mask.frPyObjects({"size": list(size), "counts": counts}, height, width)["counts"]
-    return encoded
+def _convert(segmentation: Segmentation, frame: tuple[int, int]) -> str:
+    """Return the compressed counts of one segmentation.
 
-
-def _from_polygons(polygons: list[list[float]], height: int, width: int) -> bytes | str:
-    """Return the counts, or as a string the problem."""
-    if (problem := _polygon_problem(polygons)) is not None:
-        return problem
-    merged: bytes = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))["counts"]
-    return merged
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    if isinstance(segmentation, Rle):
+        return _from_rle(segmentation, frame)
+    if segmentation is None:
+        raise ValueError("is null; give a mask or remove the object")
+    return _from_polygons(segmentation, frame)
 
 
 def compress(
@@ -87,20 +109,18 @@ def compress(
     Raises:
         InputError: for an empty or ragged polygon, another size than the frame's, or counts that are not a mask.
     """
-    counts: list[bytes] = []
-    for index, (segmentation, (height, width)) in enumerate(zip(segmentations, sizes, strict=True)):
-        made: bytes | str
-        if isinstance(segmentation, Rle):
-            made = _from_rle(segmentation, height, width)
-        elif segmentation is None:
-            made = "is null; give a mask or remove the object"
-        else:
-            made = _from_polygons(segmentation, height, width)
-        if isinstance(made, str):
-            raise InputError(f"{path}: {place(index)}: {made}")
-        counts.append(made)
+    counts: list[str] = []
+    try:
+        for segmentation, size in zip(segmentations, sizes, strict=True):
+            # The usual case comes first and calls nothing: there may be half a million of them.
+            if type(segmentation) is Rle and segmentation.size == size and type(segmentation.counts) is str:
+                counts.append(segmentation.counts)
+            else:
+                counts.append(_convert(segmentation, size))
+    except ValueError as error:
+        raise InputError(f"{path}: {place(len(counts))}: {error}") from None
     shape = np.asarray(sizes, np.int64).reshape(-1, 2)
     checked = check_codes(counts, shape[:, 0] * shape[:, 1])
     if checked.bad_index is not None:
         raise InputError(f"{path}: {place(checked.bad_index)}: {checked.reason}; encode the mask again")
-    return Codes(counts, shape[:, 0], shape[:, 1], checked.has_empty_runs)
+    return Codes(counts, shape[:, 0], shape[:, 1], checked.areas_px, checked.has_empty_runs)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from suite.accuracy.coco_files import (
     crowd_flag,
@@ -18,10 +20,10 @@ from suite.accuracy.coco_files import (
 )
 from suite.accuracy.score import Category
 from suite.accuracy.segmentations import compress
-from suite.accuracy.typed_json import Id, Rle, Segmentation, Side, read_typed
+from suite.accuracy.typed_json import MAX_SIDE_PX, Id, Rle, Segmentation, Side, read_typed
 from suite.errors import InputError
 
-Frame = dict[str, object] | None
+Frame = dict[str, Any] | None
 """The compressed code of one frame as pycocotools takes it, or None where the object is absent."""
 
 
@@ -125,11 +127,16 @@ def _frame_lists(
     for (track, _), segmentation in zip(present, segmentations, strict=True):
         video = tracks[track][1]
         own = segmentation.size if official_quirks and isinstance(segmentation, Rle) else None
-        sizes.append((video.height, video.width) if own is None else own)
+        foreign = own is not None and all(1 <= side <= MAX_SIDE_PX for side in own)
+        sizes.append(own if own is not None and foreign else (video.height, video.width))
     codes = compress(segmentations, sizes, path, lambda i: f"{root}[{present[i][0]}].segmentations[{present[i][1]}]")
     made: list[list[Frame]] = [[None] * len(segmentations) for segmentations, _ in tracks]
-    for index, (track, frame) in enumerate(present):
-        made[track][frame] = codes.rle(index)
+    rles = codes.rles()
+    if codes.has_empty_runs:
+        # pycocotools stops comparing early where the empty runs of two masks meet.
+        rles = [coco_mask.encode(coco_mask.decode(rle)) for rle in rles]
+    for (track, frame), code in zip(present, rles, strict=True):
+        made[track][frame] = code
     return [tuple(frames) for frames in made]
 
 
@@ -210,8 +217,6 @@ def read_tracks(path: Path, ground_truth: VideoGroundTruth, official_quirks: boo
         DataError: if the file is absent.
         InputError: naming the place of bad JSON, a wrong type, an unknown id, a ragged track or a bad mask.
     """
-    from pycocotools import mask as coco_mask
-
     remedy = "a result needs video_id, category_id, score and segmentations"
     results = read_typed(path, list[_Result], "results file", "results", remedy)
     if official_quirks and not results:
