@@ -12,6 +12,7 @@ from reference_model.inference import Geometry, postprocess, preprocess
 from reference_model.losses import Criterion
 from reference_model.mobileinst import MobileInst
 from reference_model.targets import InstanceTargets
+from reference_model.tracking import OnlineTracker
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +51,12 @@ def test_criterion_forward_and_backward_batch_8(benchmark: BenchmarkFixture) -> 
     ]
     criterion = Criterion(config)
     benchmark(lambda: sum(criterion(output, targets).values()).backward())
+
+
+@pytest.mark.parametrize("key_frame_interval", [1, 3, 6])
+def test_tracking_six_frames_of_128x192(benchmark: BenchmarkFixture, key_frame_interval: int) -> None:
+    torch.manual_seed(0)
+    config = get_config("mobileinst_topformer_tiny_shapes")
+    tracker = OnlineTracker(MobileInst(config), config, key_frame_interval)
+    frames = np.random.default_rng(0).integers(0, 256, (6, 128, 192, 3), dtype=np.uint8)
+    benchmark(tracker.track_video, frames)
