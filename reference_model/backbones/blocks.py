@@ -161,7 +161,8 @@ def drop_path_schedule(last: float, depth: int) -> list[float]:
 def initialise_convolutions(module: nn.Module) -> None:
     """Draw every convolution from N(0, sqrt(2 / (k * k * out / groups))) and zero its bias, as upstream does.
 
-    Normalisation scales are left as they were built, so branches that start at zero stay so.
+    Normalisation scales are left as they were built, so branches that start at zero stay so. (Upstream's classifiers
+    start like this; its segmenters would set all scales to 1, but they always start from a classifier.)
     """
     for part in module.modules():
         if isinstance(part, nn.Conv2d):

@@ -38,7 +38,7 @@ def loaded(name: str, weights: upstream.Weights, inject: bool = False) -> Backbo
 def test_topformer_equals_the_derivation_at_an_odd_size(name: str) -> None:
     size = upstream.TOPFORMER[name]
     weights = upstream.random_weights(upstream.topformer_shapes(size, injected=True))
-    image = picture(97, 133)
+    image = picture(137, 151)
     expected = upstream.topformer_stages(size, weights, image, injected=True)
     backbone = loaded(name, weights, inject=True)
     assert_same(stages_of(backbone, image), expected, rtol=1e-9, atol=1e-10)
@@ -49,7 +49,7 @@ def test_topformer_equals_the_derivation_at_an_odd_size(name: str) -> None:
 def test_seaformer_equals_the_derivation_at_an_odd_size(name: str) -> None:
     size = upstream.SEAFORMER[name]
     weights = upstream.random_weights(upstream.seaformer_shapes(size))
-    image = picture(97, 133)
+    image = picture(137, 151)
     expected = upstream.seaformer_stages(size, weights, image)
     backbone = loaded(name, weights)
     assert_same(stages_of(backbone, image), expected, rtol=1e-9, atol=1e-10)
