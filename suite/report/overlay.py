@@ -1,0 +1,162 @@
+"""Painting masks on pictures: fills, contours and labels, the same pixels on every machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+COLOURS: tuple[tuple[int, int, int], ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+    (153, 153, 255),
+)
+"""Okabe and Ito's palette, which colour-blind readers can tell apart, black replaced by a light violet."""
+
+CROWD_COLOUR = (160, 160, 160)
+FILL_OPACITY = 0.38
+CONTOUR_PX = 3
+LABEL_SIZE_PX = 13
+Mask = NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One mask to paint: where, in which colour, under which label (empty = none)."""
+
+    mask: Mask
+    colour: tuple[int, int, int]
+    label: str = ""
+
+
+def font(size_px: int) -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans as matplotlib ships it, laid out without the system's own engine."""
+    import matplotlib
+
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), size_px, layout_engine=ImageFont.Layout.BASIC)
+
+
+def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return black or white, whichever reads better on a colour (ITU-R BT.601 luma)."""
+    luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    return (0, 0, 0) if luma > 120 else (255, 255, 255)
+
+
+def grown(mask: Mask, steps: int) -> Mask:
+    """Return a mask grown by ``steps`` pixels in the four directions."""
+    for _ in range(steps):
+        wider = mask.copy()
+        wider[1:] |= mask[:-1]
+        wider[:-1] |= mask[1:]
+        wider[:, 1:] |= mask[:, :-1]
+        wider[:, :-1] |= mask[:, 1:]
+        mask = wider
+    return mask
+
+
+def resized(mask: Mask, width: int, height: int) -> Mask:
+    """Return a mask at another size, nearest neighbour."""
+    image = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.NEAREST)
+    return np.asarray(image) > 0
+
+
+@dataclass
+class _Labels:
+    """Places labels inside one picture so that none covers another."""
+
+    width: int
+    height: int
+    taken: list[Box] = field(default_factory=list)
+
+    def _free(self, box: Box) -> bool:
+        return all(
+            box[2] <= other[0] or other[2] <= box[0] or box[3] <= other[1] or other[3] <= box[1] for other in self.taken
+        )
+
+    def place(self, left: int, top: int, width: int, height: int) -> Box:
+        """Return the free box nearest to the wanted corner, above each other where it is crowded."""
+        left = max(0, min(left, self.width - width))
+        top = max(0, min(top, self.height - height))
+        tries = sorted(range(0, max(self.height - height, 0) + 1, 2), key=lambda y: abs(y - top))
+        boxes = [(left, y, left + width, y + height) for y in tries]
+        box = next((box for box in boxes if self._free(box)), (left, top, left + width, top + height))
+        self.taken.append(box)
+        return box
+
+
+def paint(pixels: NDArray[np.uint8], shapes: list[Shape], width: int) -> Image.Image:
+    """Paint masks on an image, later ones over earlier ones, and return it ``width`` pixels wide.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        shapes: masks of (H, W).
+        width: width of the returned picture; the aspect is kept.
+    """
+    height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
+    base = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    canvas = np.asarray(base, dtype=np.float64).copy()
+    scaled = [(shape, resized(shape.mask, width, height)) for shape in shapes if shape.mask.any()]
+    for shape, mask in scaled:
+        canvas[mask] += (np.array(shape.colour) - canvas[mask]) * FILL_OPACITY
+    for shape, mask in scaled:
+        canvas[mask & grown(~mask, CONTOUR_PX)] = shape.colour
+    picture = Image.fromarray(np.rint(canvas).astype(np.uint8))
+    labels, draw, face = _Labels(width, height), ImageDraw.Draw(picture), font(LABEL_SIZE_PX)
+    for shape, mask in reversed(scaled):
+        if shape.label:
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            wide = int(np.ceil(face.getlength(shape.label))) + 6
+            box = labels.place(int(columns[0]), int(rows[0]) - LABEL_SIZE_PX, wide, LABEL_SIZE_PX + 4)
+            draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=shape.colour)
+            draw.text((box[0] + 3, box[1] + 1), shape.label, fill=ink_on(shape.colour), font=face)
+    return picture
+
+
+def banner(text: str, width: int, size_px: int = 15, padding_px: int = 5) -> Image.Image:
+    """Return a white strip with one or more lines of black text, broken at spaces to fit ``width``."""
+    face = font(size_px)
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and face.getlength(longer) > width - 2 * padding_px:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    step = size_px + 4
+    strip = Image.new("RGB", (width, len(lines) * step + 2 * padding_px), (255, 255, 255))
+    draw = ImageDraw.Draw(strip)
+    for number, line in enumerate(lines):
+        draw.text((padding_px, padding_px + number * step), line, fill=(0, 0, 0), font=face)
+    return strip
+
+
+def stacked(rows: list[Image.Image], gap_px: int = 4) -> Image.Image:
+    """Return pictures one below the other on white."""
+    width = max(row.width for row in rows)
+    sheet = Image.new("RGB", (width, sum(row.height for row in rows) + gap_px * (len(rows) - 1)), (255, 255, 255))
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height + gap_px
+    return sheet
+
+
+def side_by_side(pictures: list[Image.Image], gap_px: int = 4) -> Image.Image:
+    """Return pictures beside each other on white, aligned at the top."""
+    width = sum(picture.width for picture in pictures) + gap_px * (len(pictures) - 1)
+    sheet = Image.new("RGB", (width, max(picture.height for picture in pictures)), (255, 255, 255))
+    left = 0
+    for picture in pictures:
+        sheet.paste(picture, (left, 0))
+        left += picture.width + gap_px
+    return sheet

@@ -1,0 +1,105 @@
+"""Pictures of results: predicted masks beside the ground truth; `draw_track_strip` is in `suite.report.track_strip`.
+
+What is shown is chosen by a rule that never looks at the results, and the rule is part of the caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from suite.errors import InputError
+from suite.report.overlay import COLOURS, CROWD_COLOUR, Shape, banner, paint, side_by_side, stacked
+from suite.report.picture_files import Keys, decoded, evenly_spaced, read_results, save_png
+from suite.report.track_strip import draw_track_strip
+
+if TYPE_CHECKING:
+    from suite.datasets.coco import CocoDataset, CocoImage
+
+__all__ = ["draw_detections", "draw_track_strip"]
+SHOWN_IMAGES = 8
+IMAGES_PER_ROW = 4
+IMAGE_WIDTH_PX = 360
+
+
+def _chosen_images(dataset: CocoDataset, image_ids: Sequence[int] | None) -> tuple[list[CocoImage], str]:
+    if image_ids is None:
+        places = evenly_spaced(len(dataset.images), SHOWN_IMAGES)
+        rule = f"{len(places)} of {len(dataset.images)} images, evenly spaced in the file's order"
+        return [dataset.images[place] for place in places], rule
+    known = {image.image_id: image for image in dataset.images}
+    for image_id in image_ids:
+        if image_id not in known:
+            raise InputError(f"{dataset.path}: has no image with id {image_id}; choose one of the file's ids")
+    return [known[image_id] for image_id in image_ids], f"image ids {', '.join(map(str, image_ids))}, as asked for"
+
+
+def draw_detections(
+    dataset: CocoDataset,
+    results_path: Path,
+    out_path: Path,
+    image_ids: Sequence[int] | None = None,
+    score_threshold: float = 0.3,
+) -> str:
+    """Draw ground truth above predictions for a few images, in the colours of the categories.
+
+    Args:
+        dataset: images and ground truth; its image folder must be known.
+        results_path: COCO results file (``.json`` or ``.json.gz``).
+        out_path: PNG to write.
+        image_ids: images to show; by default `SHOWN_IMAGES` of them, evenly spaced in the file's order.
+        score_threshold: predictions below it are not drawn, 0 to 1.
+
+    Returns:
+        The caption, which states the rule of choice and the threshold.
+
+    Raises:
+        DataError: if the results file or an image is absent.
+        InputError: if the results file is damaged or for other images.
+    """
+    keys: Keys = {
+        "image_id": int,
+        "category_id": int,
+        "score": (int, float),
+        "segmentation": (dict, list),
+    }
+    by_image: dict[int, list[tuple[int, dict[str, Any]]]] = {}
+    for number, entry in enumerate(read_results(results_path, keys)):
+        by_image.setdefault(entry["image_id"], []).append((number, entry))
+    images, rule = _chosen_images(dataset, image_ids)
+    names = dict(zip(dataset.categories.ids, dataset.categories.names, strict=True))
+    truths, predictions = [], []
+    for image in images:
+        pixels, where = dataset.read(image), f"{dataset.path}: image {image.image_id}"
+        shapes = [
+            Shape(
+                decoded(item.segmentation, image.height, image.width, where),
+                CROWD_COLOUR if item.iscrowd else COLOURS[item.class_index % len(COLOURS)],
+                dataset.categories.names[item.class_index] + (" (crowd)" if item.iscrowd else ""),
+            )
+            for item in dataset.annotations_of(image.image_id)
+        ]
+        truths.append(paint(pixels, shapes, IMAGE_WIDTH_PX))
+        kept = [pair for pair in by_image.get(image.image_id, []) if pair[1]["score"] >= score_threshold]
+        found = []
+        for number, entry in sorted(kept, key=lambda pair: pair[1]["score"]):
+            if entry["category_id"] not in names:
+                raise InputError(f"{results_path}: result [{number}].category_id is not in {dataset.path}; wrong file?")
+            index = dataset.categories.ids.index(entry["category_id"])
+            place = f"{results_path}: result [{number}]"
+            mask = decoded(entry["segmentation"], image.height, image.width, place)
+            label = f"{names[entry['category_id']]} {entry['score']:.2f}"
+            found.append(Shape(mask, COLOURS[index % len(COLOURS)], label))
+        predictions.append(paint(pixels, found, IMAGE_WIDTH_PX))
+    rows: list[Image.Image] = []
+    width = min(len(images), IMAGES_PER_ROW) * (IMAGE_WIDTH_PX + 4) - 4
+    for start in range(0, len(images), IMAGES_PER_ROW):
+        stop = start + IMAGES_PER_ROW
+        rows += [banner("ground truth", width), side_by_side(truths[start:stop])]
+        rows += [banner("predicted", width), side_by_side(predictions[start:stop])]
+    caption = f"Ground truth and predicted masks with scores of at least {score_threshold:g}; shown: {rule}."
+    save_png(stacked(rows), out_path)
+    return caption

@@ -1,0 +1,221 @@
+"""Pictures show what the files say, by a rule that does not look at the results, in the same bytes every time."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from suite.datasets.coco import CocoDataset
+from suite.datasets.masks import encode_mask
+from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.errors import DataError, InputError
+from suite.report.overlay import COLOURS, Shape, grown, ink_on, paint
+from suite.report.picture_files import evenly_spaced
+from suite.report.pictures import draw_detections, draw_track_strip
+from suite.report.track_strip import _Track, assign_colours, track_iou
+
+SIZE = (40, 60)
+
+
+def square(top: int, left: int, side: int = 12) -> np.ndarray:
+    mask = np.zeros(SIZE, np.bool_)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(3):
+        Image.fromarray(np.full((*SIZE, 3), 20 * number + 60, np.uint8)).save(tmp_path / f"{number}.png")
+    categories = [{"id": 4, "name": "cup"}, {"id": 9, "name": "plate"}]
+    masks = [square(5, 5), square(20, 30)]
+    annotations = [
+        {
+            "id": 2 * image + place + 1,
+            "image_id": image + 10,
+            "category_id": categories[place]["id"],
+            "segmentation": encode_mask(mask),
+            "area": int(mask.sum()),
+            "bbox": [0, 0, 1, 1],
+            "iscrowd": 0,
+        }
+        for image in range(3)
+        for place, mask in enumerate(masks)
+    ]
+    images = [{"id": 10 + k, "file_name": f"{k}.png", "height": SIZE[0], "width": SIZE[1]} for k in range(3)]
+    coco = {"images": images, "categories": categories, "annotations": annotations}
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    tracks = [
+        {
+            "id": place + 1,
+            "video_id": 1,
+            "category_id": categories[place]["id"],
+            "segmentations": [
+                encode_mask(np.roll(mask, 2 * frame, 1)) if frame != 1 or place else None for frame in range(3)
+            ],
+            "areas": [144 if frame != 1 or place else None for frame in range(3)],
+            "iscrowd": 0,
+        }
+        for place, mask in enumerate(masks)
+    ]
+    video = {"id": 1, "file_names": [f"{k}.png" for k in range(3)], "height": SIZE[0], "width": SIZE[1], "length": 3}
+    (tmp_path / "vis.json").write_text(json.dumps({"videos": [video], "categories": categories, "annotations": tracks}))
+    return tmp_path
+
+
+def write_results(folder: Path, results: Any) -> Path:
+    path = folder / "results.json"
+    path.write_text(json.dumps(results))
+    return path
+
+
+def detection(mask: np.ndarray, **changes: Any) -> dict[str, Any]:
+    return {"image_id": 10, "category_id": 4, "score": 0.9, "segmentation": encode_mask(mask)} | changes
+
+
+def has_colour(path: Path, colour: tuple[int, int, int], half: str) -> bool:
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    middle = len(pixels) // 2
+    part = pixels[:middle] if half == "upper" else pixels[middle:]
+    return bool((part == np.array(colour)).all(-1).any())
+
+
+def test_evenly_spaced_positions():
+    assert evenly_spaced(3, 8) == [0, 1, 2]
+    assert evenly_spaced(384, 8) == [0, 55, 109, 164, 219, 274, 328, 383]
+
+
+def test_masks_have_their_category_colour_and_low_scores_are_hidden(folder: Path):
+    dataset = CocoDataset.load(folder / "coco.json", folder)
+    results = write_results(folder, [detection(square(5, 5)), detection(square(20, 30), category_id=9, score=0.2)])
+    out = folder / "out" / "masks.png"
+    caption = draw_detections(dataset, results, out)
+    assert has_colour(out, COLOURS[0], "upper")
+    assert has_colour(out, COLOURS[1], "upper")
+    assert has_colour(out, COLOURS[0], "lower")
+    assert not has_colour(out, COLOURS[1], "lower")
+    assert "3 of 3 images, evenly spaced" in caption
+    assert "0.3" in caption
+    draw_detections(dataset, results, out, score_threshold=0.1)
+    assert has_colour(out, COLOURS[1], "lower")
+
+
+def test_the_same_input_gives_the_same_bytes(folder: Path):
+    dataset = CocoDataset.load(folder / "coco.json", folder)
+    results = write_results(folder, [detection(square(5, 5))])
+    draw_detections(dataset, results, folder / "a.png")
+    draw_detections(dataset, results, folder / "b.png")
+    assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
+
+
+def test_asked_for_images_are_named_in_the_caption(folder: Path):
+    dataset = CocoDataset.load(folder / "coco.json", folder)
+    results = write_results(folder, [])
+    assert "image ids 11, as asked for" in draw_detections(dataset, results, folder / "a.png", image_ids=[11])
+    with pytest.raises(InputError, match="no image with id 99"):
+        draw_detections(dataset, results, folder / "a.png", image_ids=[99])
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ({"images": []}, "a results file holds a list"),
+        ([{"image_id": 10}], r"result \[0\] has no usable 'category_id'"),
+        ([detection(square(5, 5)), detection(square(5, 5), score="high")], r"result \[1\] has no usable 'score'"),
+        ([detection(square(5, 5), category_id=5)], r"result \[0\]\.category_id"),
+        ([detection(np.ones((3, 3), np.bool_))], r"result \[0\]: segmentation size"),
+    ],
+)
+def test_damaged_results_are_refused_and_nothing_is_written(folder: Path, results: Any, message: str):
+    dataset = CocoDataset.load(folder / "coco.json", folder)
+    with pytest.raises(InputError, match=message):
+        draw_detections(dataset, write_results(folder, results), folder / "a.png")
+    assert not (folder / "a.png").exists()
+
+
+def test_missing_files_are_named(folder: Path):
+    dataset = CocoDataset.load(folder / "coco.json", folder)
+    with pytest.raises(DataError, match=r"nowhere\.json"):
+        draw_detections(dataset, folder / "nowhere.json", folder / "a.png")
+    (folder / "1.png").unlink()
+    with pytest.raises(DataError, match=r"1\.png"):
+        draw_detections(dataset, write_results(folder, []), folder / "a.png")
+
+
+def track(masks: list[np.ndarray | None], **changes: Any) -> dict[str, Any]:
+    encoded = [None if mask is None else encode_mask(mask) for mask in masks]
+    return {"video_id": 1, "category_id": 4, "score": 0.9, "segmentations": encoded} | changes
+
+
+def test_a_predicted_track_takes_the_colour_of_the_track_it_follows(folder: Path):
+    dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
+    follower = track([np.roll(square(20, 30), 2 * frame + 1, 1) for frame in range(3)], category_id=9)
+    out = folder / "strip.png"
+    caption = draw_track_strip(dataset, write_results(folder, [follower]), out)
+    assert has_colour(out, COLOURS[0], "upper")
+    assert has_colour(out, COLOURS[1], "lower")
+    assert not has_colour(out, COLOURS[0], "lower")
+    assert "most annotated objects" in caption
+    assert "frames 1, 2, 3" in caption
+
+
+def test_tracks_for_other_videos_lengths_or_categories_are_refused(folder: Path):
+    dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
+    for bad in (track([square(0, 0)] * 2), track([square(0, 0)] * 3, category_id=7)):
+        with pytest.raises(InputError, match=r"result \[0\] does not fit"):
+            draw_track_strip(dataset, write_results(folder, [bad]), folder / "a.png")
+    with pytest.raises(InputError, match="no video with id 5"):
+        draw_track_strip(dataset, write_results(folder, []), folder / "a.png", video_id=5)
+
+
+def test_track_iou_sums_before_it_divides():
+    one, other = square(0, 0, 10), square(0, 5, 10)
+    assert track_iou([one, one], [one, None]) == pytest.approx(100 / 200)
+    assert track_iou([one, None], [other, None]) == pytest.approx(50 / 150)
+    assert track_iou([None], [None]) == 0
+
+
+def test_each_annotated_track_gives_its_colour_once():
+    def as_track(mask: np.ndarray) -> _Track:
+        return _Track((mask,), "cup", 0.5)
+
+    truth = [as_track(square(0, 0)), as_track(square(20, 30))]
+    predicted = [as_track(square(20, 31)), as_track(square(20, 29)), as_track(square(0, 1)), as_track(square(28, 0))]
+    assert assign_colours(truth, predicted) == [1, 2, 0, 3]
+
+
+def test_labels_do_not_cover_each_other():
+    mask = square(15, 20)
+    shapes = [Shape(mask, COLOURS[number], "a long label") for number in range(3)]
+    pixels = np.asarray(paint(np.zeros((*SIZE, 3), np.uint8), shapes, 360))
+    areas = [int((pixels == np.array(COLOURS[number])).all(-1).sum()) for number in range(3)]
+    assert min(areas) > 0.5 * max(areas)
+
+
+def test_grown_and_ink():
+    point = np.zeros((5, 5), np.bool_)
+    point[2, 2] = True
+    assert grown(point, 1).sum() == 5
+    assert ink_on((255, 255, 0)) == (0, 0, 0)
+    assert ink_on((0, 0, 120)) == (255, 255, 255)
+
+
+def test_real_video_and_real_results(shared_data: Path, tmp_path: Path):
+    folder = shared_data / "ytvis_mini"
+    dataset = YoutubeVisDataset.load(folder / "valid.json", folder / "valid" / "JPEGImages")
+    out = tmp_path / "strip.png"
+    caption = draw_track_strip(dataset, folder / "sample_results_valid.json", out, score_threshold=0.5)
+    assert "0.5" in caption
+    assert Image.open(out).size[0] == 6 * 304 - 4
+
+
+def test_real_images_with_polygons_and_crowds(shared_data: Path, tmp_path: Path):
+    folder = shared_data / "coco_mini"
+    dataset = CocoDataset.load(folder / "annotations" / "instances_val2017.json", folder / "val2017")
+    out = tmp_path / "masks.png"
+    caption = draw_detections(dataset, write_results(tmp_path, []), out)
+    assert "8 of 80 images" in caption
+    assert Image.open(out).size[0] == 4 * 364 - 4
