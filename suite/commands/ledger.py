@@ -9,26 +9,18 @@ from pathlib import Path
 import click
 
 
-@click.command(name="ledger")
-@click.option("--all", "everything", is_flag=True, help="List every claim instead of counting those not run.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every claim.")
-@click.option(
-    "--records",
-    type=click.Path(path_type=Path),
-    help="Folder of record files; default: reports/records.",
-)
-def command(everything: bool, as_json: bool, records: Path | None) -> None:
-    """Print which published numbers hold, which do not, and what is missing, from the committed records alone.
+def show_ledger(records: Path | None = None, everything: bool = False, as_json: bool = False) -> None:
+    """Print the ledger on standard output.
 
-    A verdict is reproduced, not reproduced, partly (with its rule), estimated, or not run (with what it needs).
+    Args:
+        records: folder of record files; ``reports/records`` if None.
+        everything: list every claim instead of counting those not run.
+        as_json: one JSON object instead of text.
     """
-    from suite.errors import InputError
     from suite.paths import records_dir
     from suite.report.evidence import load_evidence
     from suite.report.ledger import build_ledger
 
-    if records is not None and not records.is_dir():
-        raise InputError(f"{records}: no such folder of records; name the folder that holds the .jsonl files")
     evidence = load_evidence(records or records_dir())
     ledger = build_ledger(evidence)
     if as_json:
@@ -44,3 +36,23 @@ def command(everything: bool, as_json: bool, records: Path | None) -> None:
         print_ledger(ledger, evidence, everything, Console())
     else:
         click.echo(plain_ledger(ledger, evidence, everything), nl=False)
+
+
+@click.command(name="ledger")
+@click.option("--all", "everything", is_flag=True, help="List every claim instead of counting those not run.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every claim.")
+@click.option(
+    "--records",
+    type=click.Path(path_type=Path),
+    help="Folder of record files; default: reports/records.",
+)
+def command(everything: bool, as_json: bool, records: Path | None) -> None:
+    """Print which published numbers hold, which do not, and what is missing, from the committed records alone.
+
+    A verdict is reproduced, not reproduced, partly (with its rule), estimated, or not run (with what it needs).
+    """
+    from suite.errors import InputError
+
+    if records is not None and not records.is_dir():
+        raise InputError(f"{records}: no such folder of records; name the folder that holds the .jsonl files")
+    show_ledger(records, everything, as_json)

@@ -25,6 +25,9 @@ CROWD_COLOUR = (160, 160, 160)
 FILL_OPACITY = 0.38
 CONTOUR_PX = 3
 LABEL_SIZE_PX = 13
+MAX_LABELS = 12
+"""Only the largest masks of a picture are named: more labels would hide what they name."""
+
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 
@@ -112,8 +115,9 @@ def paint(pixels: NDArray[np.uint8], shapes: list[Shape], width: int) -> Image.I
         canvas[mask & grown(~mask, CONTOUR_PX)] = shape.colour
     picture = Image.fromarray(np.rint(canvas).astype(np.uint8))
     labels, draw, face = _Labels(width, height), ImageDraw.Draw(picture), font(LABEL_SIZE_PX)
+    largest = sorted((int(mask.sum()) for shape, mask in scaled if shape.label), reverse=True)[:MAX_LABELS]
     for shape, mask in reversed(scaled):
-        if shape.label:
+        if shape.label and int(mask.sum()) >= largest[-1]:
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             wide = int(np.ceil(face.getlength(shape.label))) + 6
             box = labels.place(int(columns[0]), int(rows[0]) - LABEL_SIZE_PX, wide, LABEL_SIZE_PX + 4)

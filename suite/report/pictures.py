@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from suite.errors import InputError
@@ -23,6 +25,7 @@ __all__ = ["draw_detections", "draw_track_strip"]
 SHOWN_IMAGES = 8
 IMAGES_PER_ROW = 4
 IMAGE_WIDTH_PX = 360
+IMAGE_HEIGHT_PX = 270
 
 
 def _chosen_images(dataset: CocoDataset, image_ids: Sequence[int] | None) -> tuple[list[CocoImage], str]:
@@ -35,6 +38,15 @@ def _chosen_images(dataset: CocoDataset, image_ids: Sequence[int] | None) -> tup
         if image_id not in known:
             raise InputError(f"{dataset.path}: has no image with id {image_id}; choose one of the file's ids")
     return [known[image_id] for image_id in image_ids], f"image ids {', '.join(map(str, image_ids))}, as asked for"
+
+
+def _framed(pixels: NDArray[np.uint8], shapes: list[Shape]) -> Image.Image:
+    """Paint an image as large as the frame of `IMAGE_WIDTH_PX` x `IMAGE_HEIGHT_PX` allows, centred between white."""
+    height, width = pixels.shape[:2]
+    picture = paint(pixels, shapes, min(IMAGE_WIDTH_PX, max(1, IMAGE_HEIGHT_PX * width // height)))
+    frame = Image.new("RGB", (IMAGE_WIDTH_PX, picture.height), (255, 255, 255))
+    frame.paste(picture, ((IMAGE_WIDTH_PX - picture.width) // 2, 0))
+    return frame
 
 
 def draw_detections(
@@ -82,7 +94,7 @@ def draw_detections(
             )
             for item in dataset.annotations_of(image.image_id)
         ]
-        truths.append(paint(pixels, shapes, IMAGE_WIDTH_PX))
+        truths.append(_framed(pixels, shapes))
         kept = [pair for pair in by_image.get(image.image_id, []) if pair[1]["score"] >= score_threshold]
         found = []
         for number, entry in sorted(kept, key=lambda pair: pair[1]["score"]):
@@ -93,7 +105,7 @@ def draw_detections(
             mask = decoded(entry["segmentation"], image.height, image.width, place)
             label = f"{names[entry['category_id']]} {entry['score']:.2f}"
             found.append(Shape(mask, COLOURS[index % len(COLOURS)], label))
-        predictions.append(paint(pixels, found, IMAGE_WIDTH_PX))
+        predictions.append(_framed(pixels, found))
     rows: list[Image.Image] = []
     width = min(len(images), IMAGES_PER_ROW) * (IMAGE_WIDTH_PX + 4) - 4
     for start in range(0, len(images), IMAGES_PER_ROW):
