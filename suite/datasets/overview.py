@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from suite.datasets.dvc_check import dvc_changes
+from suite.datasets.fetch import GOOD, confirm_with_dvc
 from suite.datasets.pins import Pin, State, examine, select_pins
 from suite.errors import DataError
 from suite.progress import track
@@ -72,7 +72,7 @@ def verify(groups: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         groups: as `suite.datasets.pins.select_pins` takes them.
 
     Returns:
-        Rows as `overview` gives them, all of them verified.
+        Rows as `overview` gives them, none of them wrong.
 
     Raises:
         DataError: if anything is not as pinned, naming the first such file.
@@ -91,11 +91,9 @@ def verify(groups: tuple[str, ...]) -> dict[str, dict[str, Any]]:
                 pending %= megabyte
 
             rows[pin.name] = _row(pin, examine(pin, use_memory=False, on_bytes=count))
-    wrong = [row["explanation"] for row in rows.values() if row["status"] != "verified"]
+    wrong = [row["explanation"] for row in rows.values() if row["status"] not in GOOD]
     if wrong:
         more = f" (and {len(wrong) - 1} more, see 'python -m suite data status')" if len(wrong) > 1 else ""
         raise DataError(wrong[0] + more)
-    if changes := dvc_changes([pin.path for pin in pins]):
-        path, word = next(iter(changes.items()))
-        raise DataError(f"{path}: its digest is right but dvc calls it {word}; run 'dvc status {path}'")
+    confirm_with_dvc(pins)
     return rows

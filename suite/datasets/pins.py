@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from suite.datasets.digests import directory_digest, directory_md5, file_md5, remember, remembered_md5
+from suite.datasets.stamps import read_stamp
 from suite.errors import DataError, InputError
 from suite.paths import repository_root, shown
 
@@ -185,10 +186,12 @@ class State:
     """What is on the disk for a pin.
 
     Attributes:
-        status: ``verified``, ``absent``, ``truncated``, ``mismatch``, or ``unpinned`` (present, nothing to compare).
+        status: ``verified``; ``unpacked`` (the archive was as pinned, was unpacked and is gone); ``adopted`` (folders
+            from elsewhere, right by their counts); ``unpinned`` (present, nothing to compare with); ``absent``;
+            ``truncated``; ``mismatch``.
         have: the digest found, or None.
         size: bytes found, or None.
-        explanation: one line naming the file and the remedy; empty if verified.
+        explanation: one line naming the file and the remedy; empty if nothing is wrong.
     """
 
     status: str
@@ -210,6 +213,9 @@ def examine(pin: Pin, use_memory: bool = True, on_bytes: Callable[[int], None] |
     """
     path = pin.file
     if not path.exists():
+        stamp = read_stamp(pin.unpack, pin.name)
+        if stamp is not None and (stamp.adopted or stamp.digest == pin.md5):
+            return State("adopted" if stamp.adopted else "unpacked", stamp.digest)
         return State("absent", explanation=f"{pin.path}: absent; {pin.how_to_get()}")
     if pin.is_folder != path.is_dir():
         kind = "folder" if pin.is_folder else "file"
@@ -247,7 +253,8 @@ def verified_digest(name: str, allow_unpinned: bool = False) -> str:
 
     Args:
         name: a pin's name, e.g. ``"shapes"``.
-        allow_unpinned: whether a dataset without a published digest may be used; its measured digest is returned.
+        allow_unpinned: whether a dataset may be used that cannot be compared with a pin, because none is published or
+            because it was adopted unpacked; its measured digest is returned.
 
     Raises:
         InputError: if nothing has that name.
@@ -257,6 +264,8 @@ def verified_digest(name: str, allow_unpinned: bool = False) -> str:
     if name not in pins:
         raise InputError(f"{PINS_NAME}: no dataset '{name}'; known: {', '.join(pins)}")
     state = examine(pins[name])
-    if state.have and (state.status == "verified" or (state.status == "unpinned" and allow_unpinned)):
+    if state.have and state.status in ("verified", "unpacked"):
         return state.have
-    raise DataError(state.explanation)
+    if state.have and allow_unpinned and state.status in ("unpinned", "adopted"):
+        return state.have
+    raise DataError(state.explanation or f"{pins[name].path}: adopted, its bytes cannot be compared with the pin")
