@@ -1,0 +1,276 @@
+"""What a person may hand over by mistake: each ends in one line with file, place and remedy, and an exit code."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite.cli import main
+from tests.suite.accuracy.cases import compressed
+
+MASK = compressed(np.eye(6, 8, dtype=np.bool_))
+COCO_TRUTH: dict[str, Any] = {
+    "images": [{"id": 1, "height": 6, "width": 8}],
+    "categories": [{"id": 1, "name": "cat"}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": MASK, "area": 6, "iscrowd": 0}],
+}
+COCO_RESULTS: list[Any] = [
+    {"image_id": 1, "category_id": 1, "segmentation": MASK, "score": 0.5},
+    {"image_id": 1, "category_id": 1, "segmentation": MASK, "score": 0.25},
+]
+VIDEO_TRUTH: dict[str, Any] = {
+    "videos": [{"id": 1, "height": 6, "width": 8, "length": 2}],
+    "categories": [{"id": 1, "name": "cat"}],
+    "annotations": [
+        {
+            "id": 1,
+            "video_id": 1,
+            "category_id": 1,
+            "segmentations": [MASK, None],
+            "areas": [6, None],
+            "iscrowd": 0,
+        }
+    ],
+}
+VIDEO_RESULTS: list[Any] = [{"video_id": 1, "category_id": 1, "segmentations": [None, MASK], "score": 0.5}]
+
+
+def put(*keys: Any) -> Callable[[Any], None]:
+    """Return a change that sets the value at a path of keys; the last argument is the value."""
+    *path, last, value = keys
+
+    def change(document: Any) -> None:
+        for key in path:
+            document = document[key]
+        document[last] = value
+
+    return change
+
+
+def drop(*keys: Any) -> Callable[[Any], None]:
+    """Return a change that deletes the entry at a path of keys."""
+    *path, last = keys
+
+    def change(document: Any) -> None:
+        for key in path:
+            document = document[key]
+        del document[last]
+
+    return change
+
+
+def code(counts: Any, size: Any = (6, 8)) -> dict[str, Any]:
+    return {"size": list(size), "counts": counts}
+
+
+TRUTH_CASES: list[tuple[str, Callable[[Any], None], str]] = [
+    ("no annotations", drop("annotations"), "no 'annotations'"),
+    ("no images", drop("images"), "images"),
+    ("no categories", drop("categories"), "missing required field `categories`"),
+    ("no area", drop("annotations", 0, "area"), "annotations[0]: object missing required field `area`"),
+    ("no crowd flag", drop("annotations", 0, "iscrowd"), "annotations[0]: object missing required field `iscrowd`"),
+    ("crowd of two", put("annotations", 0, "iscrowd", 2), "annotations[0].iscrowd: 2"),
+    ("text for area", put("annotations", 0, "area", "6"), "annotations[0].area: expected `float`, got `str`"),
+    ("foreign image", put("annotations", 0, "image_id", 9), "annotations[0].image_id: unknown image 9"),
+    ("foreign category", put("annotations", 0, "category_id", 9), "annotations[0].category_id: unknown category 9"),
+    ("image twice", put("images", COCO_TRUTH["images"] * 2), "images[1].id: 1"),
+    ("category twice", put("categories", COCO_TRUTH["categories"] * 2), "categories[1].id: 1"),
+    ("annotation twice", put("annotations", COCO_TRUTH["annotations"] * 2), "annotations[1].id: 1"),
+    ("height 0", put("images", 0, "height", 0), "images[0].height"),
+    ("monstrous width", put("images", 0, "width", 10**9), "images[0].width"),
+    ("no polygon", put("annotations", 0, "segmentation", []), "annotations[0].segmentation: holds no polygon"),
+    ("odd polygon", put("annotations", 0, "segmentation", [[1, 1, 2, 2, 3, 3, 4]]), "polygon 0 has 7 numbers"),
+    ("two corners", put("annotations", 0, "segmentation", [[1, 1, 2, 2]]), "polygon 0 has 4 numbers"),
+    ("far corner", put("annotations", 0, "segmentation", [[0, 0, 1e300, 0, 1, 1]]), "annotations[0].segmentation"),
+    ("flat polygon", put("annotations", 0, "segmentation", [1, 1, 2, 2, 3, 3]), "annotations[0].segmentation[0]"),
+    ("short runs", put("annotations", 0, "segmentation", code([5, 5])), "add up to height x width = 48"),
+    ("negative runs", put("annotations", 0, "segmentation", code([50, -2])), "non-negative"),
+    ("other size", put("annotations", 0, "segmentation", code([48], (8, 6))), "size [8, 6] differs"),
+    ("monstrous id", put("annotations", 0, "id", 10**30), "annotations[0].id"),
+]
+
+RESULT_CASES: list[tuple[str, Callable[[Any], None], str]] = [
+    ("foreign image", put(1, "image_id", 7), "results[1].image_id: unknown image 7; these results are not for"),
+    ("foreign category", put(1, "category_id", 0), "results[1].category_id: unknown category 0"),
+    ("text for score", put(1, "score", "0.5"), "results[1].score: expected `float`, got `str`"),
+    ("true for score", put(0, "score", True), "results[0].score: expected `float`, got `bool`"),
+    ("null score", put(0, "score", None), "results[0].score"),
+    ("no score", drop(1, "score"), "results[1]: object missing required field `score`"),
+    ("true for image", put(0, "image_id", True), "results[0].image_id"),
+    ("text for image", put(0, "image_id", "1"), "results[0].image_id: expected `int`, got `str`"),
+    ("not an object", put(1, 3), "results[1]: expected `object`, got `int`"),
+    ("null mask", put(1, "segmentation", None), "results[1].segmentation: is null"),
+    ("empty object for mask", put(1, "segmentation", {}), "results[1].segmentation: has no 'size'"),
+    ("mask without counts", put(1, "segmentation", {"size": [6, 8]}), "results[1].segmentation: has no 'size'"),
+    ("three sides", put(1, "segmentation", code("h1", (6, 8, 1))), "results[1].segmentation.size"),
+    ("other size", put(1, "segmentation", code("h1", (8, 6))), "results[1].segmentation: size [8, 6] differs"),
+    ("cut code", put(1, "segmentation", code("h")), "results[1].segmentation: its counts end inside a run"),
+    ("short code", put(1, "segmentation", code("11")), "results[1].segmentation: its counts do not add up"),
+    ("long code", put(1, "segmentation", code("h1h1h1h1")), "results[1].segmentation"),
+    ("alien code", put(1, "segmentation", code("h1\n\u00fc")), "results[1].segmentation: its counts hold a character"),
+    ("empty code", put(1, "segmentation", code("")), "results[1].segmentation: its counts are empty"),
+    ("fractional runs", put(1, "segmentation", code([20.5, 27.5])), "results[1].segmentation.counts[0]"),
+    ("box of three", put(0, "bbox", [1, 2, 3]), "results[0].bbox"),
+    ("one box only", put(0, "bbox", [1, 2, 3, 4]), "results[1].bbox: the first result has a box"),
+]
+
+VIDEO_TRUTH_CASES: list[tuple[str, Callable[[Any], None], str]] = [
+    ("no annotations", drop("annotations"), "no 'annotations'"),
+    ("null annotations", put("annotations", None), "no 'annotations'"),
+    ("no areas", drop("annotations", 0, "areas"), "annotations[0]: object missing required field `areas`"),
+    ("video twice", put("videos", VIDEO_TRUTH["videos"] * 2), "videos[1].id: 1"),
+    ("ragged", put("annotations", 0, "segmentations", [MASK]), "annotations[0].segmentations: 1 entries for the 2"),
+    ("no crowd flag", drop("annotations", 0, "iscrowd"), "missing required field `iscrowd`"),
+    ("foreign video", put("annotations", 0, "video_id", 3), "annotations[0].video_id: unknown video 3"),
+    ("bad mask", put("annotations", 0, "segmentations", 0, code("h")), "annotations[0].segmentations[0]: its counts"),
+]
+
+VIDEO_RESULT_CASES: list[tuple[str, Callable[[Any], None], str]] = [
+    ("foreign video", put(0, "video_id", 3), "results[0].video_id: unknown video 3"),
+    ("foreign category", put(0, "category_id", 3), "results[0].category_id: unknown category 3"),
+    ("ragged", put(0, "segmentations", [None] * 3), "results[0].segmentations: 3 entries for the 2 frames of video 1"),
+    ("one mask for all", put(0, "segmentations", MASK), "results[0].segmentations: expected `array`, got `object`"),
+    ("other size", put(0, "segmentations", 1, code("h1", (8, 6))), "results[0].segmentations[1]: size [8, 6] differs"),
+    ("bad code", put(0, "segmentations", 1, code("h1h")), "results[0].segmentations[1]: its counts end inside a run"),
+    ("segmentation", lambda document: document[0].update(segmentation=document[0].pop("segmentations")), "results[0]"),
+]
+
+
+def one_line(capsys: pytest.CaptureFixture[str], task: str, paths: tuple[Path, Path]) -> tuple[int, str]:
+    exit_code = main(["score", task, "--annotations", str(paths[0]), "--results", str(paths[1]), "--json"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return exit_code, err
+
+
+def run_case(
+    capsys: pytest.CaptureFixture[str], folder: Path, task: str, change: tuple[int, Callable[[Any], None]]
+) -> tuple[int, str]:
+    documents = copy.deepcopy((COCO_TRUTH, COCO_RESULTS) if task == "coco" else (VIDEO_TRUTH, VIDEO_RESULTS))
+    which, alter = change
+    alter(documents[which])
+    paths = folder / "truth.json", folder / "found.json"
+    for path, document in zip(paths, documents, strict=True):
+        path.write_text(json.dumps(document))
+    return one_line(capsys, task, paths)
+
+
+CASES = [
+    pytest.param(task, which, alter, message, id=f"{task} {('annotations', 'results')[which]}: {name}")
+    for task, which, cases in (
+        ("coco", 0, TRUTH_CASES),
+        ("coco", 1, RESULT_CASES),
+        ("youtube-vis", 0, VIDEO_TRUTH_CASES),
+        ("youtube-vis", 1, VIDEO_RESULT_CASES),
+    )
+    for name, alter, message in cases
+]
+
+
+@pytest.mark.parametrize(("task", "which", "alter", "message"), CASES)
+def test_a_wrong_entry_is_named(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    task: str,
+    which: int,
+    alter: Callable[[Any], None],
+    message: str,
+) -> None:
+    exit_code, line = run_case(capsys, tmp_path, task, (which, alter))
+    assert exit_code == 2
+    assert ("truth.json", "found.json")[which] in line
+    assert message in line
+
+
+@pytest.mark.parametrize("task", ["coco", "youtube-vis"])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    ("content", "exit_code", "message"),
+    [
+        (None, 4, "no such"),
+        (b"", 2, "line 1 column 1"),
+        (b"\xff\xfe[]", 2, "not valid JSON"),
+        (gzip.compress(b"[]" * 50)[:-9], 2, "damaged gzip"),
+        (gzip.compress(b"[]" * 50)[:12] + b"\xff" * 9, 2, "damaged gzip"),
+        (b"\x89PNG\r\n", 2, "not valid JSON"),
+        (b"[" * 100_000, 2, "bad.json"),
+        (b"3", 2, "expected"),
+        (b'{"results": []}', 2, "bad.json"),
+        (b"[[]]", 2, "expected"),
+    ],
+)
+def test_a_file_that_is_no_document(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    task: str,
+    which: int,
+    content: bytes | None,
+    exit_code: int,
+    message: str,
+) -> None:
+    truth, found = (COCO_TRUTH, COCO_RESULTS) if task == "coco" else (VIDEO_TRUTH, VIDEO_RESULTS)
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(found if which == 0 else truth))
+    if content is not None:
+        bad.write_bytes(content)
+    got, line = one_line(capsys, task, (bad, good) if which == 0 else (good, bad))
+    assert got == exit_code
+    assert str(bad) in line
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: text[:-20], "at line 1 column"),
+        (lambda text: text.replace("0.5", "NaN"), "NaN is not a JSON number"),
+        (lambda text: text.replace("0.5", "-Infinity"), "-Infinity is not a JSON number"),
+        (lambda text: text.replace("0.5", "1e999"), "results[0].score: number out of range"),
+        (lambda text: text.replace("0.5", "0,5"), "at line 1 column"),
+        (lambda text: text + "[]", "Extra data"),
+    ],
+)
+@pytest.mark.parametrize("task", ["coco", "youtube-vis"])
+def test_spoiled_results(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, task: str, spoil: Callable[[str], str], message: str
+) -> None:
+    truth, found = (COCO_TRUTH, COCO_RESULTS) if task == "coco" else (VIDEO_TRUTH, VIDEO_RESULTS)
+    paths = tmp_path / "truth.json", tmp_path / "found.json"
+    paths[0].write_text(json.dumps(truth))
+    paths[1].write_text(spoil(json.dumps(found)))
+    exit_code, line = one_line(capsys, task, paths)
+    assert exit_code == 2
+    assert str(paths[1]) in line
+    assert message in line
+
+
+def test_a_folder_and_a_wrong_option(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert one_line(capsys, "coco", (tmp_path, tmp_path))[0] == 2
+    assert main(["score", "coco", "--annotations", "a.json"]) == 2
+    assert "--results" in capsys.readouterr().err
+    assert main(["score", "cocoa"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("task", ["coco", "youtube-vis"])
+def test_the_untouched_documents_score(capsys: pytest.CaptureFixture[str], tmp_path: Path, task: str) -> None:
+    truth, found = (COCO_TRUTH, COCO_RESULTS) if task == "coco" else (VIDEO_TRUTH, VIDEO_RESULTS)
+    paths = tmp_path / "truth.json", tmp_path / "found.json"
+    for path, document in zip(paths, (truth, found), strict=True):
+        path.write_text(json.dumps(document))
+    words = ["score", task, "--annotations", str(paths[0]), "--results", str(paths[1])]
+    assert main([*words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert list(json.loads(out)["stats"])[:2] == ["AP", "AP50"]
+    assert err == ""
+    assert main(words) == 0
+    assert "cat" in capsys.readouterr().out

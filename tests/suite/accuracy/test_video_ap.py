@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite.accuracy.score import STATS
+from suite.accuracy.video_ap import score_youtube_vis
+from suite.errors import InputError
+from tests.suite.accuracy.brute_force import brute_force_video_stats
+from tests.suite.accuracy.cases import compressed, random_video, rectangle, uncompressed, written
+
+SIZE = (10, 20)
+
+
+def strip(top: int, left: int, rows: int, columns: int) -> dict[str, Any]:
+    return compressed(rectangle(*SIZE, top, left, rows, columns))
+
+
+def document(tracks: list[dict[str, Any]], length: int = 2, videos: int = 1) -> dict[str, Any]:
+    filled = []
+    for place, track in enumerate(tracks):
+        defaults = {"id": place + 1, "video_id": 1, "category_id": 1, "iscrowd": 0}
+        areas = [None if frame is None else 50 for frame in track["segmentations"]]
+        filled.append({**defaults, "areas": areas, **track})
+    return {
+        "videos": [
+            {"id": n + 1, "height": SIZE[0], "width": SIZE[1], "file_names": ["frame.jpg"] * length}
+            for n in range(videos)
+        ],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": filled,
+    }
+
+
+def result(segmentations: list[Any], score: float = 0.5, **other: Any) -> dict[str, Any]:
+    return {"video_id": 1, "category_id": 1, "score": score, "segmentations": segmentations, **other}
+
+
+def stats(folder: Path, annotations: Any, results: Any, quirks: bool = False) -> dict[str, float]:
+    return score_youtube_vis(*written(folder, annotations, results), official_quirks=quirks).stats
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_sets_agree_with_brute_force(tmp_path: Path, seed: int) -> None:
+    annotations, results = random_video(seed)
+    before = copy.deepcopy((annotations, results))
+    expected = brute_force_video_stats(annotations, results)
+    assert list(stats(tmp_path, annotations, results).values()) == pytest.approx(expected, abs=1e-12)
+    assert (annotations, results) == before
+
+
+def test_one_quotient_over_all_frames_not_a_mean_of_quotients(tmp_path: Path) -> None:
+    annotations = document([{"segmentations": [strip(0, 0, 10, 10), strip(0, 0, 1, 1)]}])
+    # 100 of 100 pixels in the first frame, 0 of 2 in the second: 100 / 102 = 0.98, while the mean would be 0.5.
+    found = stats(tmp_path, annotations, [result([strip(0, 0, 10, 10), strip(5, 5, 1, 1)])])
+    assert found["AP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("columns", "ap"), [(14, 0.5), (15, 0.6), (10, 0.1), (9, 0.0)])
+def test_exact_thresholds_count_as_reached(tmp_path: Path, columns: int, ap: float) -> None:
+    """A union of 20 columns: 10 of them are an IoU of exactly 0.5, 15 of exactly 0.75 (0.70 needs 14)."""
+    annotations = document([{"segmentations": [strip(0, 0, 10, 20), None]}])
+    found = stats(tmp_path, annotations, [result([strip(0, 0, 10, columns), None])])
+    assert found["AP"] == pytest.approx(ap)
+    assert found["AP75"] == (pytest.approx(1) if columns >= 15 else 0)
+
+
+def test_painting_where_the_object_is_absent_costs(tmp_path: Path) -> None:
+    annotations = document([{"segmentations": [strip(0, 0, 10, 10), None]}])
+    found = stats(tmp_path, annotations, [result([strip(0, 0, 10, 10), strip(0, 0, 10, 11)])])
+    assert found["AP50"] == 0
+    assert stats(tmp_path, annotations, [result([strip(0, 0, 10, 10), None])])["AP"] == pytest.approx(1)
+
+
+def test_crowd_absorbs_any_number_of_results(tmp_path: Path) -> None:
+    crowd = {"segmentations": [strip(0, 10, 10, 10)] * 2, "iscrowd": 1}
+    annotations = document([{"segmentations": [strip(0, 0, 10, 8)] * 2}, crowd])
+    on_crowd = [result([strip(0, 10, 10, 10)] * 2, score) for score in (0.9, 0.8, 0.7)]
+    assert stats(tmp_path, annotations, [*on_crowd, result([strip(0, 0, 10, 8)] * 2)])["AP"] == pytest.approx(1)
+    # The union stays the denominator for a crowd, so a small part of it is not absorbed, unlike in COCO.
+    part = [result([strip(0, 10, 10, 2)] * 2, 0.9)]
+    assert stats(tmp_path, annotations, [*part, result([strip(0, 0, 10, 8)] * 2)])["AP"] == pytest.approx(0.5)
+
+
+def test_area_comes_from_the_annotations_and_borders_belong_to_both_ranges(tmp_path: Path) -> None:
+    track = {"segmentations": [strip(0, 0, 10, 8)] * 2, "areas": [2 * 16384, 0]}
+    found = stats(tmp_path, document([{**track, "areas": [16384, None]}]), [result([strip(0, 0, 10, 8)] * 2)])
+    assert [found[name] for name in ("APs", "APm", "APl")] == pytest.approx([1, 1, -1])
+    found = stats(tmp_path, document([track]), [result([strip(0, 0, 10, 8)] * 2)])
+    assert [found[name] for name in ("APs", "APm", "APl")] == pytest.approx([-1, 1, -1])
+
+
+def test_only_100_results_of_a_video_and_category_count(tmp_path: Path) -> None:
+    annotations = document([{"segmentations": [strip(0, 0, 10, 8)] * 2}])
+    wrong = [result([strip(0, 12, 10, 8)] * 2, 0.9)] * 100
+    right = [result([strip(0, 0, 10, 8)] * 2)]
+    assert stats(tmp_path, annotations, wrong + right)["AR100"] == 0
+    assert stats(tmp_path, annotations, wrong[1:] + right)["AR100"] == pytest.approx(1)
+    other = [{**item, "category_id": 2} for item in wrong]
+    assert stats(tmp_path, annotations, other + right)["AP"] == pytest.approx(1)
+
+
+def test_ties_go_to_the_earlier_video_and_then_to_the_earlier_result(tmp_path: Path) -> None:
+    tracks = [{"segmentations": [strip(0, 0, 10, 8)] * 2, "video_id": 2}]
+    annotations = document(tracks, videos=2)
+    right = result([strip(0, 0, 10, 8)] * 2, video_id=2)
+    wrong_first, wrong_same = result([strip(0, 0, 10, 8)] * 2), result([strip(0, 12, 10, 8)] * 2, video_id=2)
+    assert stats(tmp_path, annotations, [right, wrong_first])["AP"] == pytest.approx(0.5)
+    assert stats(tmp_path, annotations, [right, wrong_same])["AP"] == pytest.approx(1)
+    assert stats(tmp_path, annotations, [wrong_same, right])["AP"] == pytest.approx(0.5)
+
+
+def test_empty_results_score_zero_and_absent_categories_are_left_out(tmp_path: Path) -> None:
+    annotations = document([{"segmentations": [strip(0, 0, 10, 8)] * 2}])
+    score = score_youtube_vis(*written(tmp_path, annotations, []))
+    assert score.stats == {name: -1 if name in {"APm", "APl", "ARm", "ARl"} else 0 for name in STATS}
+    assert score.per_category["cat"]["AP"] == 0
+    assert score.per_category["dog"]["AP"] == -1
+    assert list(score.stats) == list(STATS)
+
+
+def test_forms_of_segmentation_agree(tmp_path: Path) -> None:
+    mask = rectangle(*SIZE, 2, 3, 5, 9)
+    polygon = [[3, 2, 12, 2, 12, 7, 3, 7]]
+    perfect = result([compressed(mask), None])
+    for form in (compressed(mask), uncompressed(mask), polygon):
+        for absent in (None, [], {}, compressed(np.zeros(SIZE, np.bool_))):
+            annotations = document([{"segmentations": [form, absent], "areas": [45, None]}])
+            assert stats(tmp_path, annotations, [perfect])["AP"] == pytest.approx(1)
+            swapped = document([{"segmentations": [compressed(mask), None]}])
+            assert stats(tmp_path, swapped, [result([form, absent])])["AP"] == pytest.approx(1)
+
+
+def test_empty_runs_inside_a_code_do_not_hide_the_mask(tmp_path: Path) -> None:
+    twisted = {"size": list(SIZE), "counts": [0, 0, 20, 0, 0, 30, 150]}
+    annotations = document([{"segmentations": [twisted, None]}])
+    assert stats(tmp_path, annotations, [result([twisted, None])])["AP"] == pytest.approx(1)
+
+
+QUIRKS: list[tuple[str, Any, Any, float, str]] = [
+    ("ragged result", {}, {"segmentations": [strip(0, 0, 10, 8)]}, 1.0, "results[0].segmentations: 1 entries"),
+    ("unknown category", {}, {"category_id": 7}, 0.0, "results[0].category_id: unknown category 7"),
+    (
+        "other size",
+        {},
+        {"segmentations": [strip(0, 0, 10, 8), compressed(rectangle(20, 10, 0, 0, 20, 8))]},
+        1.0,
+        "results[0].segmentations[1]: size [20, 10] differs",
+    ),
+    ("ragged track", {"segmentations": [strip(0, 0, 10, 8)]}, {}, 1.0, "annotations[0].segmentations: 1 entries"),
+    ("unknown video of a track", {"video_id": 9}, {}, -1.0, "annotations[0].video_id: unknown video 9"),
+]
+
+
+@pytest.mark.parametrize(("track", "found", "ap", "message"), [case[1:] for case in QUIRKS], ids=[c[0] for c in QUIRKS])
+def test_what_the_official_code_gets_silently_wrong_is_an_error_unless_asked_for(
+    tmp_path: Path, track: Any, found: Any, ap: float, message: str
+) -> None:
+    good = [strip(0, 0, 10, 8)] * 2
+    annotations = document([{"segmentations": good, "areas": [80, 80], **track}])
+    results = [{**result(good), **found}]
+    with pytest.raises(InputError) as caught:
+        stats(tmp_path, annotations, results)
+    assert message in str(caught.value)
+    assert stats(tmp_path, annotations, results, quirks=True)["AP"] == pytest.approx(ap)
+
+
+def test_duplicate_and_zero_ids(tmp_path: Path) -> None:
+    first, second = [strip(0, 0, 10, 8)] * 2, [strip(0, 12, 10, 8)] * 2
+    results = [result(first), result(second)]
+    duplicate = document([{"segmentations": first, "id": 3}, {"segmentations": second, "id": 3}])
+    with pytest.raises(InputError, match=r"annotations\[1\].id: 3 is the id of annotations\[0\] too"):
+        stats(tmp_path, duplicate, results)
+    # Officially the second track stands twice: one result of two is right, and one of two objects is found.
+    assert stats(tmp_path, duplicate, results[::-1], quirks=True)["AR100"] == pytest.approx(0.5)
+    zero = document([{"segmentations": first, "id": 0}])
+    assert stats(tmp_path, zero, results[:1])["AP"] == pytest.approx(1)
+    assert stats(tmp_path, zero, results[:1], quirks=True)["AP"] == 0
+    assert "official" in score_youtube_vis(*written(tmp_path, zero, results[:1])).notes[0]
+
+
+def test_quirks_keep_failing_where_the_official_code_fails(tmp_path: Path) -> None:
+    annotations = document([{"segmentations": [strip(0, 0, 10, 8)] * 2}])
+    with pytest.raises(InputError, match="cannot score an empty list"):
+        stats(tmp_path, annotations, [], quirks=True)
+    with pytest.raises(InputError, match="unknown video 5"):
+        stats(tmp_path, annotations, [result([None, None], video_id=5)], quirks=True)
