@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.errors import SuiteError
-from suite.latency.pinning import observed_affinities, pin_to
+from suite.latency.pinning import observed_affinities, pin_to, prefer
 
 PROGRESS_MARK = "@"
 
@@ -25,8 +25,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         request: ``core``, ``protocol`` and ``jobs`` (see `suite.latency.host.run_child`).
 
     Returns:
-        ``elapsed_s``, ``affinities``, ``threads``, ``peak_memory_kib`` and ``items``: labels, description, problems and
-        raw samples ``[wall_ns, cpu_ns, thread_ns]`` of every candidate.
+        ``elapsed_s``, ``affinities``, ``niceness``, ``threads``, ``peak_memory_kib`` and ``items``: labels,
+        description, problems and raw samples ``[wall_ns, cpu_ns, thread_ns]`` of every candidate.
     """
     pin_to(request["core"])
     # Imported only now: numpy and the runtimes size their thread pools by the cores they see.
@@ -38,6 +38,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     from suite.latency.timer import time_candidates
 
     protocol = protocol_from_mapping(request["protocol"], "request")
+    niceness = prefer(protocol.niceness)
     items = [timed for job in request["jobs"] for timed in Job(**job).make()]
     affinities = observed_affinities()
 
@@ -64,6 +65,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "elapsed_s": elapsed_s,
         "affinities": sorted(affinities),
+        "niceness": niceness,
         "threads": sum(1 for _ in Path("/proc/self/task").iterdir()),
         "peak_memory_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "items": answers,

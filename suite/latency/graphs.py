@@ -33,7 +33,7 @@ def _source_digest() -> str:
     """Return a digest of the reference model's code, so that a changed forward pass is exported anew."""
     import reference_model
 
-    folder = Path(reference_model.__file__).parent
+    folder = Path(next(iter(reference_model.__path__)))
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -194,6 +194,7 @@ def measure_jobs(jobs: Sequence[Job], protocol: Protocol, core: int | None = Non
             machine=machine,
             core=chosen,
             affinities=tuple(answer["affinities"]),
+            niceness=answer["niceness"],
             threads=answer["threads"],
             peak_memory_kib=answer["peak_memory_kib"],
             elapsed_s=answer["elapsed_s"],

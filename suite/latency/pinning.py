@@ -6,6 +6,7 @@ thread pools.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -67,6 +68,13 @@ def pin_to(core: int) -> None:
     except (OSError, OverflowError, ValueError):
         usable = ", ".join(map(str, cores))
         raise InputError(f"core {core}: this process cannot be pinned to it; usable cores: {usable}") from None
+
+
+def prefer(niceness: int) -> int:
+    """Ask for a scheduling priority and return the niceness that the process has afterwards."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def observed_affinities() -> set[str]:

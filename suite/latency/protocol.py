@@ -67,6 +67,8 @@ class Protocol:
         input_pool: number of different base inputs that the fresh inputs are made of.
         bootstrap_resamples: resamples behind every interval of a ratio.
         interval_level: coverage of the interval, e.g. 0.95.
+        niceness: scheduling priority asked for (-20 first, 19 last); taken where the system permits it, and what was
+            got is reported.
         attempts: how often a run is made at most, where only the machine's other load spoils it.
         rules: thresholds of the validity rules.
     """
@@ -80,6 +82,7 @@ class Protocol:
     input_pool: int
     bootstrap_resamples: int
     interval_level: float
+    niceness: int
     attempts: int
     rules: Rules
 
@@ -98,6 +101,8 @@ class Protocol:
                 f"min_duration_s must lie between 0 and max_duration_s ({self.max_duration_s}), "
                 f"got {self.min_duration_s}"
             )
+        if not -20 <= self.niceness <= 19:
+            raise ValueError(f"niceness must lie between -20 and 19, got {self.niceness}")
         if not 50 <= self.percentile <= 100:
             raise ValueError(f"percentile must lie between 50 and 100, got {self.percentile}")
         if not 0 < self.interval_level < 1:

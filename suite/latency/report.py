@@ -63,6 +63,7 @@ class HostReport:
         machine: where.
         core: the core it ran on.
         affinities: core lists read back from all threads during the run.
+        niceness: scheduling priority it ran with; 0 is everybody's, below needs an administrator.
         threads: threads alive at its end; whether a second one worked is the verdict's matter.
         peak_memory_kib: largest resident memory of the measured process, all models together.
         elapsed_s: seconds of timed rounds.
@@ -74,6 +75,7 @@ class HostReport:
     machine: MachineDetails
     core: int
     affinities: tuple[str, ...]
+    niceness: int
     threads: int
     peak_memory_kib: int
     elapsed_s: float
@@ -110,6 +112,7 @@ class HostReport:
             "machine": msgspec.to_builtins(self.machine),
             "core": self.core,
             "affinities": list(self.affinities),
+            "niceness": self.niceness,
             "threads_alive": self.threads,
             "peak_memory_kib": self.peak_memory_kib,
             "elapsed_s": self.elapsed_s,
@@ -130,6 +133,7 @@ def _protocol_fields(report: HostReport, result: SpanResult) -> dict[str, Scalar
         "width_px": labels.width_px,
         "device": "host",
         "core": report.core,
+        "niceness": report.niceness,
         "weights": "random" if labels.weights_sha256 is None else "checkpoint",
         "anchor": result.anchor,
         "name": report.protocol.name,

@@ -39,7 +39,8 @@ def report_table(report: HostReport) -> str:
     lines += ["", *remarks]
     lines.append(
         f"{report.results[0].samples} samples each in {report.elapsed_s:.0f} s, interleaved, core {report.core} of "
-        f"{machine.cores}, one thread, fp32; intervals {report.protocol.interval_level:.0%}, bootstrap over rounds"
+        f"{machine.cores}, one thread, fp32, niceness {report.niceness}; intervals "
+        f"{report.protocol.interval_level:.0%}, bootstrap over rounds"
     )
     lines.append(f"{machine.cpu}; {machine.system}; times are this machine's, not a phone's")
     if random:

@@ -41,9 +41,12 @@ def broken(report: HostReport, index: int = 0) -> set[str]:
 
 
 @contextlib.contextmanager
-def busy_neighbour(core: int) -> Iterator[None]:
-    """Another process that never rests, on the same core."""
-    code = f"import os\nos.sched_setaffinity(0, {{{core}}})\nprint('busy', flush=True)\nwhile True: pass"
+def busy_neighbour(core: int, niceness: int) -> Iterator[None]:
+    """Another process that never rests, on the same core, with the priority that the measured one will have."""
+    code = (
+        f"import os\nfrom suite.latency.pinning import pin_to, prefer\npin_to({core})\nprefer({niceness})\n"
+        "print('busy', flush=True)\nwhile True: pass"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -80,14 +83,14 @@ def test_work_in_a_second_thread_is_seen_although_both_share_the_core(quick: Pro
 
 def test_a_busy_neighbour_on_the_same_core_takes_the_core_away(quick: Protocol) -> None:
     core = usable_cores()[-1]
-    with busy_neighbour(core):
+    with busy_neighbour(core, quick.niceness):
         report = measure_jobs([subject("honest")], quick, core=core)
     assert "core_taken_away" in broken(report)
 
 
 def test_a_disturbed_run_is_tried_again(quick: Protocol, capsys: pytest.CaptureFixture[str]) -> None:
     core = usable_cores()[-1]
-    with busy_neighbour(core):
+    with busy_neighbour(core, quick.niceness):
         report = measure_jobs([subject("honest")], dataclasses.replace(quick, attempts=2, min_samples=20), core=core)
     assert report.valid_count == 0
     assert "attempt 1 was disturbed (core_taken_away" in capsys.readouterr().err
@@ -111,7 +114,7 @@ def test_an_answer_remembered_from_the_same_input_is_caching(quick: Protocol) ->
 
 
 def test_a_sound_graph_breaks_no_rule_of_its_own(make_graph: Callable[..., GraphArtifact], quick: Protocol) -> None:
-    models = [TimedModel(f"c{channels}", {"whole": make_graph(f"c{channels}", channels)}) for channels in (8, 16)]
+    models = [TimedModel(f"c{channels}", {"whole": make_graph(f"c{channels}", channels)}) for channels in (32, 64)]
     report = measure_host(models, quick)
     assert broken(report, 0) | broken(report, 1) <= ENVIRONMENTAL
     assert report.results[0].labels.height_px == 24
