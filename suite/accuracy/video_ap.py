@@ -19,7 +19,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.cocoeval import COCOeval
 
 from suite.accuracy.score import Category, Curves, Score, per_category, summarize
-from suite.accuracy.youtube_vis_files import Frame, Track, VideoGroundTruth, read_tracks, read_video_ground_truth
+from suite.accuracy.youtube_vis_files import Track, TrackMasks, VideoGroundTruth, read_tracks, read_video_ground_truth
 from suite.paths import shown
 
 AREA_RANGES_PX = [[0, 1e10], [0, 128**2], [128**2, 256**2], [256**2, 1e10]]
@@ -33,42 +33,41 @@ def _sizes(frames: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
     return np.array([frame["size"] for frame in frames], np.int64).reshape(-1, 2)
 
 
-def track_iou(results: Sequence[Sequence[Frame]], annotated: Sequence[Sequence[Frame]]) -> NDArray[np.float64]:
+def track_iou(results: Sequence[TrackMasks], annotated: Sequence[TrackMasks]) -> NDArray[np.float64]:
     """Return the intersection over union of every result with every annotated track of one video and category.
 
     Pixels of intersections and unions are summed over frames and divided once. Where one track ends before the other,
     the rest of the longer one counts nowhere; masks of two sizes add nothing (both only under the official quirks).
 
     Args:
-        results: D tracks, one compressed code or None per frame.
-        annotated: G tracks likewise.
+        results: D tracks.
+        annotated: G tracks.
 
     Returns:
         Shape (D, G), each the float64 quotient of two exact pixel counts; 0 where both are empty.
     """
-    lengths = [np.array([len(track) for track in tracks]) for tracks in (results, annotated)]
+    lengths = [np.array([len(track.frames) for track in tracks]) for tracks in (results, annotated)]
     intersection = np.zeros((len(results), len(annotated)))
     union = np.zeros_like(intersection)
     for time in range(int(min(length.max(initial=0) for length in lengths))):
-        rows = [index for index, track in enumerate(results) if time < len(track) and track[time] is not None]
-        columns = [index for index, track in enumerate(annotated) if time < len(track) and track[time] is not None]
-        painted: list[Any] = [results[index][time] for index in rows]
-        wanted: list[Any] = [annotated[index][time] for index in columns]
-        areas = [np.zeros(len(tracks)) for tracks in (results, annotated)]
-        for area, indices, masks in zip(areas, (rows, columns), (painted, wanted), strict=True):
-            if masks:
-                area[indices] = coco_mask.area(masks)
         counted = (time < lengths[0])[:, None] & (time < lengths[1])[None, :]
-        total = np.where(counted, areas[0][:, None] + areas[1][None, :], 0.0)
-        if painted and wanted:
+        painted_px, wanted_px = (
+            np.array([track.areas_px[time] if time < len(track.frames) else 0 for track in tracks], np.float64)
+            for tracks in (results, annotated)
+        )
+        total = np.where(counted, painted_px[:, None] + wanted_px[None, :], 0.0)
+        rows, columns = np.flatnonzero(painted_px).tolist(), np.flatnonzero(wanted_px).tolist()
+        if rows and columns:
+            painted: list[Any] = [results[index].frames[time] for index in rows]
+            wanted: list[Any] = [annotated[index].frames[time] for index in columns]
             place = np.ix_(rows, columns)
             alike = (_sizes(painted)[:, None] == _sizes(wanted)[None]).all(axis=-1)
             overlap = np.where(alike, coco_mask.iou(painted, wanted, [0] * len(wanted)), 0.0)
-            total[place] *= alike
+            both = total[place] * alike
             # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
-            shared = np.rint(overlap * total[place] / (1 + overlap))
+            shared = np.rint(overlap * both / (1 + overlap))
             intersection[place] += shared
-            total[place] -= shared
+            total[place] = both - shared
         union += total
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
@@ -100,7 +99,7 @@ class VideoEval(COCOeval):  # type: ignore[misc]
                         "area": track.area,
                         "iscrowd": int(track.crowd),
                         "ignore": int(track.crowd),
-                        "frames": track.frames,
+                        "masks": track.masks,
                     }
                 )
         self._gts, self._dts = groups
@@ -111,7 +110,7 @@ class VideoEval(COCOeval):  # type: ignore[misc]
         if not annotated or not results:
             return []
         order = np.argsort([-result["score"] for result in results], kind="mergesort")[: self.params.maxDets[-1]]
-        return track_iou([results[index]["frames"] for index in order], [track["frames"] for track in annotated])
+        return track_iou([results[index]["masks"] for index in order], [track["masks"] for track in annotated])
 
 
 def _as_official(ground_truth: VideoGroundTruth) -> list[Track]:
@@ -123,7 +122,7 @@ def _as_official(ground_truth: VideoGroundTruth) -> list[Track]:
 def _renumbered(tracks: Sequence[Track]) -> list[Track]:
     """Return the tracks with ids from 1 on, because COCOeval takes a match with id 0 for none."""
     return [
-        Track(place, track.video_id, track.category_id, track.frames, track.area, track.crowd)
+        Track(place, track.video_id, track.category_id, track.masks, track.area, track.crowd)
         for place, track in enumerate(tracks, start=1)
     ]
 

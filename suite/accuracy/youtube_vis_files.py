@@ -73,6 +73,14 @@ class Video:
 
 
 @dataclass(frozen=True)
+class TrackMasks:
+    """The masks of a track, frame by frame, and the pixels that each covers, 0 where the object is absent."""
+
+    frames: tuple[Frame, ...]
+    areas_px: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Track:
     """One object through one video: of the ground truth (``score`` 1) or of the results (``crowd`` False).
 
@@ -83,7 +91,7 @@ class Track:
     id: int
     video_id: int
     category_id: int
-    frames: tuple[Frame, ...]
+    masks: TrackMasks
     area: float
     crowd: bool = False
     score: float = 1.0
@@ -112,9 +120,9 @@ def _absent(segmentation: Segmentation) -> bool:
     return not segmentation
 
 
-def _frame_lists(
+def _track_masks(
     tracks: Sequence[tuple[Sequence[Segmentation], Video]], path: Path, root: str, official_quirks: bool
-) -> list[tuple[Frame, ...]]:
+) -> list[TrackMasks]:
     """Compress every frame of every track, keeping absent frames as None."""
     present = [
         (track, frame)
@@ -130,14 +138,16 @@ def _frame_lists(
         foreign = own is not None and all(1 <= side <= MAX_SIDE_PX for side in own)
         sizes.append(own if own is not None and foreign else (video.height, video.width))
     codes = compress(segmentations, sizes, path, lambda i: f"{root}[{present[i][0]}].segmentations[{present[i][1]}]")
-    made: list[list[Frame]] = [[None] * len(segmentations) for segmentations, _ in tracks]
     rles = codes.rles()
     if codes.has_empty_runs:
         # pycocotools stops comparing early where the empty runs of two masks meet.
         rles = [coco_mask.encode(coco_mask.decode(rle)) for rle in rles]
-    for (track, frame), code in zip(present, rles, strict=True):
-        made[track][frame] = code
-    return [tuple(frames) for frames in made]
+    frames: list[list[Frame]] = [[None] * len(segmentations) for segmentations, _ in tracks]
+    areas_px = [[0] * len(segmentations) for segmentations, _ in tracks]
+    for (track, frame), code, area_px in zip(present, rles, codes.areas_px.tolist(), strict=True):
+        frames[track][frame] = code
+        areas_px[track][frame] = area_px
+    return [TrackMasks(tuple(codes), tuple(areas)) for codes, areas in zip(frames, areas_px, strict=True)]
 
 
 def _check_lengths(
@@ -196,9 +206,9 @@ def read_video_ground_truth(path: Path, official_quirks: bool = False) -> VideoG
         videos=videos,
         categories=categories,
         tracks=tuple(
-            Track(track.id, track.video_id, track.category_id, frames, mean_area(track.areas), crowd)
-            for (track, crowd), frames in zip(
-                read, _frame_lists(pairs, path, "annotations", official_quirks), strict=True
+            Track(track.id, track.video_id, track.category_id, masks, mean_area(track.areas), crowd)
+            for (track, crowd), masks in zip(
+                read, _track_masks(pairs, path, "annotations", official_quirks), strict=True
             )
         ),
     )
@@ -229,23 +239,18 @@ def read_tracks(path: Path, ground_truth: VideoGroundTruth, official_quirks: boo
             require_known(result.category_id, category_ids, f"{where}.category_id", "category", remedy)
     pairs = [(result.segmentations, ground_truth.videos[result.video_id]) for result in results]
     if not official_quirks:
-        lengths = {track.video_id: len(track.frames) for track in ground_truth.tracks}
+        lengths = {track.video_id: len(track.masks.frames) for track in ground_truth.tracks}
         _check_lengths(pairs, path, "results", lengths)
-    tracks = []
-    for place, (result, frames) in enumerate(
-        zip(results, _frame_lists(pairs, path, "results", official_quirks), strict=True)
-    ):
-        if result.category_id in category_ids:
-            present = [frame for frame in frames if frame is not None]
-            areas = coco_mask.area(present).tolist() if present else []
-            tracks.append(
-                Track(
-                    id=place + 1,
-                    video_id=result.video_id,
-                    category_id=result.category_id,
-                    frames=frames,
-                    area=mean_area(areas),
-                    score=result.score,
-                )
-            )
-    return tuple(tracks)
+    found = zip(results, _track_masks(pairs, path, "results", official_quirks), strict=True)
+    return tuple(
+        Track(
+            id=place,
+            video_id=result.video_id,
+            category_id=result.category_id,
+            masks=masks,
+            area=mean_area(masks.areas_px),
+            score=result.score,
+        )
+        for place, (result, masks) in enumerate(found, start=1)
+        if result.category_id in category_ids
+    )

@@ -135,6 +135,13 @@ def test_forms_of_segmentation_agree(tmp_path: Path) -> None:
             assert stats(tmp_path, swapped, [result([form, absent])])["AP"] == pytest.approx(1)
 
 
+def test_more_frames_objects_and_results_than_a_byte_can_count(tmp_path: Path) -> None:
+    long = [strip(0, 0, 10, 8)] * 300
+    assert stats(tmp_path, document([{"segmentations": long}], length=300), [result(long)])["AP"] == pytest.approx(1)
+    many = document([{"segmentations": long[:2]}] * 270)
+    assert stats(tmp_path, many, [result(long[:2])] * 260)["AR100"] == pytest.approx(100 / 270)
+
+
 def test_empty_runs_inside_a_code_do_not_hide_the_mask(tmp_path: Path) -> None:
     twisted = {"size": list(SIZE), "counts": [0, 0, 20, 0, 0, 30, 150]}
     annotations = document([{"segmentations": [twisted, None]}])
