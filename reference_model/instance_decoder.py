@@ -1,4 +1,4 @@
-"""The dual transformer instance decoder: queries attend to X_G, then to X_L, and become kernels (paper, section 3.2).
+"""The dual transformer instance decoder: queries attend to X_G, then to X_L, and become kernels.
 
     Q -> global decoder (keys and values X_G) -> Q^G -> local decoder (keys and values X_L) -> FFN -> heads
 

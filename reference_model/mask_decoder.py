@@ -1,4 +1,4 @@
-"""The semantic-enhanced mask decoder: X3, X4, X5 and X6 become the mask features at 1/8 (paper, section 3.3).
+"""The semantic-enhanced mask decoder: X3, X4, X5 and X6 become the mask features at 1/8.
 
 Three passes over the pyramid, each map 1/2 the size of the one before::
 

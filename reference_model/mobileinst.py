@@ -1,4 +1,4 @@
-"""The whole MobileInst: images to classes, objectness and masks (paper, figure 2)."""
+"""The whole MobileInst: images to classes, objectness and masks (paper, figure 3)."""
 
 from __future__ import annotations
 

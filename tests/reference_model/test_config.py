@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from reference_model.config import (
+    BACKBONES,
+    TRAINING_FIELDS,
+    VARIANTS,
+    ConfigError,
+    ModelConfig,
+    config_differences,
+    config_from_dict,
+    config_to_dict,
+    get_config,
+)
+from tests.reference_model.small import small_config
+
+
+def test_every_row_of_the_paper_has_a_variant() -> None:
+    rows = {
+        "mobileinst_mobilenetv2_640": ("mobilenetv2", 640, 864, 80),
+        "mobileinst_topformer_base_512": ("topformer_base", 512, 864, 80),
+        "mobileinst_topformer_base_640": ("topformer_base", 640, 864, 80),
+        "mobileinst_seaformer_base_640": ("seaformer_base", 640, 864, 80),
+        "mobileinst_topformer_base_360": ("topformer_base", 360, 640, 40),
+    }
+    for name, expected in rows.items():
+        config = get_config(name)
+        assert (config.backbone, config.short_side_px, config.long_side_px, config.num_classes) == expected
+        assert (config.num_queries, config.hidden_dim, config.kernel_dim) == (100, 256, 128)
+
+
+def test_variants_are_the_paper_s_model_with_the_paper_s_loss_weights() -> None:
+    for name, config in VARIANTS.items():
+        assert config.name == name
+        assert config.decoder == "global_local"
+        assert config.local_pooling == "max"
+        assert (config.loss_weight_class, config.loss_weight_dice, config.loss_weight_objectness) == (2, 2, 1)
+        assert config.loss_weight_mask_bce == (5 if name == "mobileinst_topformer_tiny_shapes" else 2)
+
+
+def test_unknown_variant_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'mobilinst'; known are .*mobileinst_topformer_base_640") as error:
+        get_config("mobilinst")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
+def test_dictionaries_come_back_as_they_went(config: ModelConfig) -> None:
+    assert config_from_dict(config_to_dict(config)) == config
+
+
+def test_unknown_and_missing_keys_are_named() -> None:
+    with pytest.raises(ConfigError, match="unknown key heads, widht"):
+        config_from_dict({"name": "x", "widht": 3, "heads": 2})
+    with pytest.raises(ConfigError, match="'name' is missing"):
+        config_from_dict({"backbone": "mobilenetv2"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("backbone", "resnet50", "topformer_base"),
+        ("pyramid", "both", "raw, injected"),
+        ("decoder", "global", "single_global"),
+        ("decoder_stride", 16, "64, 32"),
+        ("decoder_stride", True, "64, 32"),
+        ("local_pooling", "mean", "max, average"),
+        ("self_attention", 1, "true or false"),
+        ("num_queries", 0, "a positive integer"),
+        ("num_queries", 2.5, "a positive integer"),
+        ("num_classes", True, "a positive integer"),
+        ("feed_forward_dim", 0, "a positive integer"),
+        ("num_heads", 5, "a divisor of hidden_dim 32"),
+        ("long_side_px", 10, "at least short_side_px 64"),
+        ("class_prior", 1.0, "between 0 and 1"),
+        ("loss_weight_dice", -1.0, "a finite number, not negative"),
+        ("loss_weight_dice", float("nan"), "a finite number, not negative"),
+        ("matcher_mask_power", "0.8", "a finite number, not negative"),
+        ("name", "", "a non-empty string"),
+        ("backbone", None, "a non-empty string"),
+    ],
+)
+def test_bad_values_name_field_and_choices(field: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        small_config(**{field: value})
+    message = str(error.value)
+    assert field in message
+    assert repr(value) in message
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_options_that_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="deep_supervision is True, must be false with the one decoder"):
+        small_config(decoder="single_local", deep_supervision=True)
+    with pytest.raises(ConfigError, match="pyramid is 'injected', must be 'raw' with seaformer_tiny"):
+        small_config(backbone="seaformer_tiny", pyramid="injected")
+
+
+def test_differences_leave_out_what_only_training_reads() -> None:
+    one = small_config()
+    other = dataclasses.replace(one, loss_weight_dice=9.0, class_prior=0.5, num_queries=7, local_pooling="average")
+    assert config_differences(one, other) == {"num_queries": (5, 7), "local_pooling": ("max", "average")}
+    assert {field.name for field in dataclasses.fields(ModelConfig)} >= TRAINING_FIELDS
+
+
+def test_backbone_names_are_those_that_can_be_built() -> None:
+    from reference_model.backbones import BACKBONE_NAMES
+
+    assert set(BACKBONES) == set(BACKBONE_NAMES)
+
+
+def test_reading_variants_needs_no_torch() -> None:
+    code = "import sys, reference_model.config, suite.models; suite.models.discover(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import reference_model.export as export_module
+from reference_model.config import config_from_dict
+from reference_model.export import OPSET, ExportError, ParityError, export_onnx
+from reference_model.onnx_translations import averaging_matrix
+from tests.reference_model.small import image, small_model
+
+torch.set_num_threads(1)
+
+
+def run(path: Path, **inputs: torch.Tensor) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+    return dict(zip([output.name for output in session.get_outputs()], outputs, strict=True))
+
+
+def largest_difference(found: np.ndarray, expected: torch.Tensor) -> float:
+    return float(np.abs(found - expected.numpy()).max() / np.abs(expected.numpy()).max())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """TopFormer at a size whose token pooling is uneven: 96 px are one and a half cells of 64."""
+    path = tmp_path_factory.mktemp("onnx") / "new" / "whole.onnx"
+    return path, export_onnx(small_model(), path, 64, 96)
+
+
+def test_whole_graph_computes_what_the_model_computes(whole: tuple[Path, Any]) -> None:
+    path, report = whole
+    picture = image(64, 96, seed=7)
+    found = run(path, image=picture)
+    with torch.no_grad():
+        expected = small_model()(picture)
+    assert list(found) == ["class_logits", "objectness_logits", "kernels", "mask_features", "mask_logits"]
+    for name, output in found.items():
+        assert largest_difference(output, getattr(expected, name)) < 1e-4, name
+    assert 0 < report.parity_max_rel < 1e-4
+    assert report.parity_max_abs > 0
+
+
+def test_whole_graph_is_clean(whole: tuple[Path, Any]) -> None:
+    path, report = whole
+    proto = onnx.load(path)
+    onnx.checker.check_model(proto, full_check=True)
+    assert [(item.domain, item.version) for item in proto.opset_import] == [("", OPSET)]
+    assert report.opset == OPSET
+    assert not proto.functions
+    assert report.nodes == len(proto.graph.node) == sum(report.op_counts.values())
+    # Batch norm is folded, and uneven pooling is two products and not hundreds of gathers.
+    assert "BatchNormalization" not in report.op_counts
+    assert report.op_counts.get("Gather", 0) == 0
+    assert report.nodes < 400
+    assert b"site-packages" not in proto.SerializeToString()
+    assert str(Path(__file__).parents[2]).encode() not in proto.SerializeToString()
+    properties = {item.key: item.value for item in proto.metadata_props}
+    assert properties["model"] == "small"
+    assert properties["part"] == "whole"
+    assert config_from_dict(json.loads(properties["config"])) == small_model().config
+    assert [item.name for item in path.parent.iterdir()] == ["whole.onnx"]
+
+
+def test_frame_graph_takes_kernels_and_has_no_instance_decoder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, model = tmp_path / "frame.onnx", small_model(backbone="mobilenetv2").train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    report = export_onnx(model, path, 64, 64, part="frame")
+    assert capfd.readouterr() == ("", "")
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    picture, kernels = image(64, 64, seed=7), torch.randn(1, 5, 8)
+    found = run(path, image=picture, kernels=kernels)
+    model.eval()
+    with torch.no_grad():
+        expected = model.masks(kernels, model.encode(picture).mask_features)
+    assert list(found) == ["mask_logits"]
+    assert largest_difference(found["mask_logits"], expected) < 1e-4
+    # No attention, no queries, no pooling to X_L: only the kernels' own product is left of the matrix products.
+    assert report.op_counts["MatMul"] == 1
+    assert not {"Softmax", "LayerNormalization", "MaxPool"} & set(report.op_counts)
+    queries = model.instance_decoder.query_content.numpy(force=True)
+    assert all(not np.array_equal(onnx.numpy_helper.to_array(i), queries) for i in onnx.load(path).graph.initializer)
+
+
+def test_frame_graph_of_seaformer(tmp_path: Path) -> None:
+    path, model = tmp_path / "frame.onnx", small_model(backbone="seaformer_tiny")
+    export_onnx(model, path, 64, 64, part="frame")
+    picture, kernels = image(64, 64, seed=7), torch.randn(1, 5, 8)
+    with torch.no_grad():
+        expected = model.masks(kernels, model(picture).mask_features)
+    assert largest_difference(run(path, image=picture, kernels=kernels)["mask_logits"], expected) < 1e-4
+
+
+@pytest.mark.slow  # symbolic sizes make the exporter three times slower
+@pytest.mark.parametrize("backbone", ["topformer_tiny", "seaformer_tiny", "mobilenetv2"])
+def test_key_frame_graph_of_dynamic_size(backbone: str, tmp_path: Path) -> None:
+    path, model = tmp_path / "dynamic.onnx", small_model(backbone=backbone)
+    export_onnx(model, path, 64, 128, part="key_frame", dynamic=True)
+    for height, width in ((64, 128), (128, 64), (192, 256), (64, 64)):
+        picture = image(height, width, seed=7)
+        with torch.no_grad():
+            expected = model(picture)
+        for name, output in run(path, image=picture).items():
+            assert output.shape == getattr(expected, name).shape
+            assert largest_difference(output, getattr(expected, name)) < 1e-4, (name, height, width)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pyramid": "injected"},
+        {"semantic_enhancer": "shared", "downsampling": "bilinear", "upsampling": "nearest"},
+        {"local_pooling": "average", "decoder_stride": 32},
+        {"norm_position": "post", "self_attention": False, "position_encoding": "none"},
+        {"decoder": "single_local"},
+        {"deep_supervision": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("height", "width"), [(128, 192), (75, 133)])
+def test_every_option_exports_at_even_and_odd_sizes(
+    options: dict[str, Any], height: int, width: int, tmp_path: Path
+) -> None:
+    report = export_onnx(small_model(**options), tmp_path / "model.onnx", height, width, tolerance=1e-4)
+    assert report.nodes < 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"height": 64, "width": 100, "dynamic": True}, "size is 64x100 px: a graph of dynamic size takes multiples"),
+        ({"height": 0, "width": 64}, "both sides must be positive"),
+        ({"height": 64, "width": 64, "part": "decoder"}, "part is 'decoder', must be one of whole, key_frame, frame"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=expected) as error:
+        export_onnx(small_model(), tmp_path / "model.onnx", **arguments)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_differs_is_not_written(
+    whole: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proto = onnx.load(whole[0])
+    bias = next(item for item in proto.graph.initializer if item.name.endswith("class_head.bias"))
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.1, bias.name))
+    monkeypatch.setattr(export_module, "_translate", lambda *arguments: proto)
+    with pytest.raises(ParityError, match=r"differs from PyTorch by .* nothing was written"):
+        export_onnx(small_model(), tmp_path / "model.onnx", 64, 96)
+    assert list(tmp_path.iterdir()) == []
+    report = export_onnx(small_model(), tmp_path / "model.onnx", 64, 96, tolerance=1.0)
+    assert report.parity_max_abs == pytest.approx(0.1, rel=0.01)
+
+
+def test_report_is_plain_values(whole: tuple[Path, Any]) -> None:
+    assert json.loads(json.dumps(dataclasses.asdict(whole[1])))["opset"] == OPSET
+
+
+@given(count=st.integers(1, 60), cells=st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_averaging_matrix_is_adaptive_pooling(count: int, cells: int) -> None:
+    values = torch.randn(1, 1, count, generator=torch.Generator().manual_seed(count))
+    expected = F.adaptive_avg_pool1d(values, cells)[0, 0].numpy()
+    np.testing.assert_allclose(averaging_matrix(count, cells) @ values[0, 0].numpy(), expected, rtol=1e-4, atol=1e-5)

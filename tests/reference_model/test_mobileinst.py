@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference_model.config import get_config
+from reference_model.instance_decoder import Attention, QueryDecoder
+from reference_model.layers import resize_like, sine_position
+from reference_model.mask_decoder import SemanticEnhancer
+from reference_model.mobileinst import MaskProduct, MobileInst
+from tests.reference_model.small import image, small_config, small_model
+
+torch.set_num_threads(1)
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"pyramid": "injected"},
+    {"lateral_activation": "none"},
+    {"semantic_enhancer": "shared"},
+    {"upsampling": "nearest"},
+    {"downsampling": "bilinear"},
+    {"local_pooling": "average"},
+    {"decoder_stride": 32},
+    {"decoder": "local_local"},
+    {"decoder": "global_global"},
+    {"decoder": "local_global"},
+    {"decoder": "single_global"},
+    {"decoder": "single_local"},
+    {"self_attention": False},
+    {"norm_position": "post"},
+    {"feed_forward_dim": 48},
+    {"position_encoding": "none"},
+    {"deep_supervision": True},
+    {"backbone": "seaformer_tiny"},
+    {"backbone": "mobilenetv2"},
+]
+
+
+def option_id(options: dict[str, Any]) -> str:
+    return "-".join(f"{key}={value}" for key, value in options.items()) or "default"
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=option_id)
+@pytest.mark.parametrize(("height", "width"), [(64, 128), (50, 77)])
+def test_shapes_and_gradients_of_every_option(options: dict[str, Any], height: int, width: int) -> None:
+    model = small_model(**options).train()
+    output = model(image(height, width, batch=2))
+    rows, columns = math.ceil(height / 8), math.ceil(width / 8)
+    assert output.class_logits.shape == (2, 5, 3)
+    assert output.objectness_logits.shape == (2, 5)
+    assert output.kernels.shape == (2, 5, 8)
+    assert output.mask_features.shape == (2, 8, rows, columns)
+    assert output.mask_logits.shape == (2, 5, 2 * rows, 2 * columns)
+    assert output.global_queries.shape == (2, 5, 32)
+    parts = [output, output.auxiliary] if options.get("deep_supervision") else [output]
+    assert (output.auxiliary is not None) == bool(options.get("deep_supervision"))
+    loss = torch.stack([part[index].square().mean() for part in parts for index in range(5)]).sum()
+    loss.backward()
+    unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    # A single local decoder never reads X_G, but the semantic enhancers do: everything is used by every option.
+    assert unused == []
+
+
+@pytest.mark.parametrize("options", [{}, {"decoder": "local_local"}, {"decoder_stride": 32}], ids=option_id)
+def test_the_parts_together_are_the_whole(options: dict[str, Any]) -> None:
+    model, images = small_model(**options), image(64, 96, batch=2)
+    with torch.no_grad():
+        whole = model(images)
+        features = model.encode(images)
+        prediction = model.decode(features)
+        passed = model.decode_from_queries(prediction.global_queries, features)
+        masks = model.masks(prediction.kernels, features.mask_features)
+    assert torch.equal(whole.mask_features, features.mask_features)
+    for name in ("class_logits", "objectness_logits", "kernels", "global_queries"):
+        assert torch.equal(getattr(whole, name), getattr(prediction, name))
+        assert torch.equal(getattr(passed, name), getattr(prediction, name))
+    assert torch.equal(whole.mask_logits, masks)
+
+
+def test_images_of_a_batch_do_not_see_each_other() -> None:
+    model, images = small_model(), image(64, 64, batch=3)
+    with torch.no_grad():
+        together = model(images)
+        alone = [model(images[index : index + 1]) for index in range(3)]
+    for name in ("class_logits", "kernels", "mask_logits"):
+        separate = torch.cat([getattr(output, name) for output in alone])
+        torch.testing.assert_close(getattr(together, name), separate, rtol=1e-4, atol=1e-4)
+
+
+def test_channels_last_changes_nothing_but_rounding() -> None:
+    model, images = small_model(), image(64, 96)
+    with torch.no_grad():
+        plain = model(images)
+        model.to(memory_format=torch.channels_last)
+        last = model(images.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(plain.mask_logits, last.mask_logits, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(plain.class_logits, last.class_logits, rtol=1e-4, atol=1e-4)
+
+
+def test_passed_queries_look_at_the_other_frame_only_through_the_second_decoder() -> None:
+    model = small_model()
+    with torch.no_grad():
+        first, second = model.encode(image(64, 64, seed=1)), model.encode(image(64, 64, seed=2))
+        queries = model.decode(first).global_queries
+        passed = model.decode_from_queries(queries, second)
+        # The global decoder is not asked again: X_G of the later frame must not matter, X_L must.
+        blind = model.decode_from_queries(queries, second._replace(global_=torch.zeros_like(second.global_)))
+        other = model.decode_from_queries(queries, second._replace(local=first.local))
+    assert torch.equal(passed.kernels, blind.kernels)
+    assert not torch.equal(passed.kernels, other.kernels)
+
+
+def test_a_single_decoder_has_nothing_to_pass_queries_to() -> None:
+    model = small_model(decoder="single_local")
+    features = model.encode(image(64, 64))
+    with pytest.raises(ValueError, match="'single_local' has no second decoder"):
+        model.decode_from_queries(torch.zeros(1, 5, 32), features)
+
+
+def test_decoders_read_the_features_they_are_named_after() -> None:
+    for decoder, reads_global, reads_local in [
+        ("global_local", True, True),
+        ("local_global", True, True),
+        ("global_global", True, False),
+        ("local_local", False, True),
+        ("single_global", True, False),
+        ("single_local", False, True),
+    ]:
+        model = small_model(decoder=decoder)
+        with torch.no_grad():
+            features = model.encode(image(64, 128))
+            kernels = model.decode(features).kernels
+            for field, reads in (("global_", reads_global), ("local", reads_local)):
+                changed = model.decode(features._replace(**{field: getattr(features, field) + 1})).kernels
+                assert torch.equal(kernels, changed) != reads, (decoder, field)
+
+
+def test_local_features_are_the_maxima_of_the_mask_map_s_cells() -> None:
+    model, images = small_model(), image(100, 150)
+    with torch.no_grad():
+        x_mask = model.mask_decoder(*model.backbone(images)).x_mask[0].numpy()
+        local = model.encode(images).local[0].numpy()
+    assert x_mask.shape == (32, 13, 19)
+    assert local.shape == (32, 2, 3)
+    for row in range(2):
+        for column in range(3):
+            cell = x_mask[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+            np.testing.assert_array_equal(local[:, row, column], cell.max(axis=(1, 2)))
+
+
+def test_deep_supervision_reads_the_first_decoder_with_the_same_heads_and_only_in_training() -> None:
+    model, images = small_model(deep_supervision=True, pyramid="raw"), image(64, 64, batch=2)
+    assert model(images).auxiliary is None
+    plain = small_model()
+    assert set(plain.state_dict()) == set(model.state_dict())
+    model.train()
+    output = model(images)
+    early = model.instance_decoder.predict(output.global_queries, output.global_queries)
+    assert output.auxiliary is not None
+    assert torch.equal(output.auxiliary.kernels, early.kernels)
+    assert output.auxiliary.mask_logits.shape == output.mask_logits.shape
+
+
+def test_classes_start_at_the_prior() -> None:
+    torch.manual_seed(0)
+    config = dataclasses.replace(get_config("mobileinst_topformer_tiny_shapes"), class_prior=0.02)
+    with torch.no_grad():
+        probabilities = MobileInst(config).eval()(image(64, 64)).class_logits.sigmoid()
+    assert 0.01 < float(probabilities.mean()) < 0.04
+
+
+def test_mask_product_is_the_dot_product_enlarged_twofold() -> None:
+    kernels, features = torch.randn(2, 3, 4), torch.randn(2, 4, 5, 6)
+    masks = MaskProduct()(kernels, features).numpy()
+    products = np.einsum("bnk,bkhw->bnhw", kernels.numpy(), features.numpy())
+    # Half-pixel centres: every output is 3/4 of the near and 1/4 of the far sample along each axis.
+    for axis in (2, 3):
+        near = np.repeat(products, 2, axis)
+        far = np.empty_like(near)
+        size = products.shape[axis]
+        for index in range(2 * size):
+            source = min(max(index // 2 + (1 if index % 2 else -1), 0), size - 1)
+            np.moveaxis(far, axis, 0)[index] = np.moveaxis(products, axis, 0)[source]
+        products = 0.75 * near + 0.25 * far
+    np.testing.assert_allclose(masks, products, rtol=1e-5, atol=1e-5)
+
+
+def test_attention_equals_loops_over_heads_and_tokens() -> None:
+    torch.manual_seed(0)
+    attention = Attention(8, 2).double()
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter)
+    query, key, value = (torch.randn(2, length, 8).double() for length in (3, 5, 5))
+    with torch.no_grad():
+        found = attention(query, key, value).numpy()
+    weights = {name: parameter.detach().numpy() for name, parameter in attention.named_parameters()}
+
+    def project(name: str, x: np.ndarray) -> np.ndarray:
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    expected = np.zeros((2, 3, 8))
+    q, k, v = project("query", query.numpy()), project("key", key.numpy()), project("value", value.numpy())
+    for batch in range(2):
+        for head in (slice(0, 4), slice(4, 8)):
+            for token in range(3):
+                scores = np.array([q[batch, token, head] @ k[batch, other, head] / 2 for other in range(5)])
+                shares = np.exp(scores) / np.exp(scores).sum()
+                expected[batch, token, head] = sum(s * v[batch, other, head] for other, s in enumerate(shares))
+    np.testing.assert_allclose(found, project("out", expected), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("norm_position", ["pre", "post"])
+def test_query_decoder_is_cross_then_self_attention_with_residuals(norm_position: str) -> None:
+    torch.manual_seed(0)
+    decoder = QueryDecoder(small_config(norm_position=norm_position)).double()
+    queries, position = torch.randn(1, 5, 32).double(), torch.randn(5, 32).double()
+    tokens, keys = torch.randn(1, 6, 32).double(), torch.randn(1, 6, 32).double()
+    cross, own = decoder.cross_attention, decoder.self_attention
+    if norm_position == "pre":
+        middle = queries + cross(decoder.cross_norm(queries) + position, keys, tokens)
+        normed = decoder.self_norm(middle)
+        expected = middle + own(normed + position, normed + position, normed)
+    else:
+        middle = decoder.cross_norm(queries + cross(queries + position, keys, tokens))
+        expected = decoder.self_norm(middle + own(middle + position, middle + position, middle))
+    torch.testing.assert_close(decoder(queries, position, tokens, keys), expected)
+
+
+def test_semantic_enhancer_is_gate_and_shift_by_the_formula() -> None:
+    torch.manual_seed(0)
+    enhancer = SemanticEnhancer(small_config(hidden_dim=4)).eval()
+    x_local, x_global = torch.randn(1, 4, 4, 4), 3 * torch.randn(1, 4, 1, 1)
+    with torch.no_grad():
+        found = enhancer(x_local, x_global).numpy()[0]
+    epsilon = 1e-5
+
+    def conv(name: str, x: np.ndarray) -> np.ndarray:
+        kernel = dict(enhancer.named_parameters())[f"{name}.convolution.weight"].detach().numpy()[:, :, 0, 0]
+        return np.einsum("oc,chw->ohw", kernel, x) / math.sqrt(1 + epsilon)
+
+    gate = np.clip(conv("scale", x_global.numpy()[0]) + 3, 0, 6) / 6
+    expected = conv("local", x_local.numpy()[0]) * gate + conv("shift", x_global.numpy()[0])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@given(height=st.integers(1, 12), width=st.integers(1, 12), quarter=st.integers(1, 6))
+@settings(max_examples=20, deadline=None)
+def test_sine_position_by_its_definition(height: int, width: int, quarter: int) -> None:
+    found = sine_position(height, width, 4 * quarter, torch.zeros(1)).numpy()
+    assert found.shape == (height * width, 4 * quarter)
+    for row in range(height):
+        for column in range(width):
+            expected = []
+            for place, count in ((row, height), (column, width)):
+                angles = [2 * math.pi * (place + 1) / count / 10000 ** (index / quarter) for index in range(quarter)]
+                expected += [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
+            np.testing.assert_allclose(found[row * width + column], expected, atol=1e-5)
+
+
+def test_resize_to_the_same_size_is_the_same_tensor() -> None:
+    x = torch.randn(1, 2, 3, 4)
+    assert resize_like(x, torch.zeros(1, 1, 3, 4), "bilinear") is x
+    assert resize_like(x, torch.zeros(1, 1, 5, 7), "nearest").shape == (1, 2, 5, 7)

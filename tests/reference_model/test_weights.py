@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from reference_model.config import config_to_dict
+from reference_model.weights import CheckpointError, checkpoint_config, load_checkpoint, save_checkpoint
+from tests.reference_model.small import image, small_config, small_model
+
+torch.set_num_threads(1)
+
+METADATA = {"git_sha": "0123abcd", "dataset_digest": "ff.dir", "seed": "3"}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "runs" / "model.safetensors"
+    model = small_model()
+    save_checkpoint(path, model, model.config, METADATA)
+    return path
+
+
+def rewrite(path: Path, header: Any = None, tensors: dict[str, torch.Tensor] | None = None) -> None:
+    """Write the checkpoint again with another header or with some tensors replaced."""
+    with safe_open(path, framework="pt") as file:
+        old = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text = file.metadata()["mobileinst"] if header is None else json.dumps(header)
+    save_file({**old, **(tensors or {})}, path, metadata={"mobileinst": text})
+
+
+def header_with(**values: Any) -> dict[str, Any]:
+    return {"format_version": 1, "config": config_to_dict(small_config()), "metadata": {}, **values}
+
+
+def refused(path: Path, **arguments: Any) -> str:
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, **arguments)
+    message = str(error.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def test_a_checkpoint_comes_back_as_it_went(checkpoint: Path) -> None:
+    model, metadata = load_checkpoint(checkpoint)
+    original = small_model()
+    assert metadata == METADATA
+    assert model.config == original.config == checkpoint_config(checkpoint)
+    assert not model.training
+    with torch.no_grad():
+        assert torch.equal(model(image(64, 64)).mask_logits, original(image(64, 64)).mask_logits)
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_equal_checkpoints_are_equal_bytes(checkpoint: Path, tmp_path: Path) -> None:
+    model, metadata = load_checkpoint(checkpoint)
+    model.to(memory_format=torch.channels_last)
+    save_checkpoint(tmp_path / "again.safetensors", model, model.config, dict(reversed(metadata.items())))
+    assert (tmp_path / "again.safetensors").read_bytes() == checkpoint.read_bytes()
+
+
+def test_loading_leaves_the_random_state_alone(checkpoint: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    load_checkpoint(checkpoint)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_another_variant_is_refused_with_its_keys(checkpoint: Path) -> None:
+    message = refused(checkpoint, expected=small_config(num_queries=9, backbone="mobilenetv2"))
+    assert "num_queries 5 instead of 9" in message
+    assert "backbone 'topformer_tiny' instead of 'mobilenetv2'" in message
+    load_checkpoint(checkpoint, expected=small_config(loss_weight_dice=7.0))
+
+
+def test_absent_file_and_folder(tmp_path: Path) -> None:
+    assert "no such checkpoint" in refused(tmp_path / "none.safetensors")
+    assert "not a whole safetensors file" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, 5000, -1])
+def test_truncated_files(checkpoint: Path, kept: int) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
+    assert "truncated" in refused(checkpoint)
+
+
+def test_garbage_and_pickles_are_never_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(bytes(range(256)) * 40)
+    assert "not a whole safetensors file" in refused(path)
+
+    class Trap:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "sprung",)
+
+    path.write_bytes(pickle.dumps(Trap()))
+    assert "not a whole safetensors file" in refused(path)
+    torch.save({"model": Trap()}, path)
+    assert "not a whole safetensors file" in refused(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_safetensors_of_somebody_else(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    assert "not a MobileInst checkpoint" in refused(path)
+    save_file({"x": torch.zeros(1)}, path, metadata={"mobileinst": "{"})
+    assert "is not JSON" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ([], "must have exactly the keys"),
+        ({"config": {}}, "must have exactly the keys"),
+        (header_with(format_version=2), "format_version is 2, this is 1"),
+        (header_with(config=[]), "must be objects"),
+        (header_with(metadata={"seed": 3}), "strings only"),
+        (header_with(config={**config_to_dict(small_config()), "depth": 3}), "unknown key depth"),
+        (header_with(config={**config_to_dict(small_config()), "decoder": "both"}), "decoder is 'both'"),
+    ],
+)
+def test_bad_headers(checkpoint: Path, header: Any, expected: str) -> None:
+    rewrite(checkpoint, header)
+    assert expected in refused(checkpoint)
+
+
+def test_a_config_that_would_fill_the_memory_allocates_nothing(checkpoint: Path) -> None:
+    rewrite(checkpoint, header_with(config=config_to_dict(small_config(hidden_dim=2**22, num_queries=2**30))))
+    assert "other shape" in refused(checkpoint)
+    rewrite(checkpoint, header_with(config=config_to_dict(small_config(hidden_dim=2**40))))
+    assert "no model can be built" in refused(checkpoint)
+
+
+def test_tensors_that_do_not_fit_are_named(checkpoint: Path) -> None:
+    rewrite(checkpoint, tensors={"instance_decoder.query_content": torch.zeros(6, 32), "extra": torch.zeros(1)})
+    message = refused(checkpoint)
+    assert "unexpected: extra" in message
+    assert "other shape: instance_decoder.query_content" in message
+    config = dataclasses.replace(small_config(), self_attention=False)
+    rewrite(checkpoint, header_with(config=config_to_dict(config)))
+    assert "self_attention.key.bias" in refused(checkpoint)
+
+
+def test_other_types_and_values_that_are_not_finite(checkpoint: Path) -> None:
+    rewrite(checkpoint, tensors={"instance_decoder.query_content": torch.full((5, 32), float("nan"))})
+    assert "instance_decoder.query_content holds values that are not finite" in refused(checkpoint)
+    rewrite(checkpoint, tensors={"instance_decoder.query_content": torch.zeros(5, 32, dtype=torch.float16)})
+    assert "other type: instance_decoder.query_content" in refused(checkpoint)
+
+
+def test_a_failed_save_leaves_the_old_file(checkpoint: Path) -> None:
+    before = checkpoint.read_bytes()
+    model = small_model()
+    with pytest.raises(CheckpointError, match="metadata 'seed' is 3, must be a string"):
+        save_checkpoint(checkpoint, model, model.config, {"seed": 3})  # type: ignore[dict-item]
+    model.register_buffer("complex", torch.zeros(2).to_sparse())
+    with pytest.raises(Exception, match=r".+"):
+        save_checkpoint(checkpoint, model, model.config)
+    assert checkpoint.read_bytes() == before
+    assert len(list(checkpoint.parent.iterdir())) == 1
