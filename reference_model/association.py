@@ -1,4 +1,4 @@
-"""Kernel association (paper, section 3.3): which query of a key frame is which of the key frame before.
+"""Kernel association: which query of a key frame is which of the key frame before.
 
 As in MinVIS: cosine similarity, Hungarian algorithm over all queries, no threshold, no births or deaths.
 """

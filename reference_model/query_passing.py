@@ -1,4 +1,4 @@
-"""Temporal query passing (paper, section 3.4): queries of one frame learn to find their instances in another.
+"""Temporal query passing: queries of one frame learn to find their instances in another.
 
     frame t          Q -> global decoder -> Q^G_t -> local decoder(X_L of t)         -> kernels . X_mask of t
     frame t + delta                           `---> local decoder(X_L of t + delta)  -> kernels . X_mask of t + delta

@@ -1,4 +1,4 @@
-"""Video: kernel reuse between key frames and kernel association from one key frame to the next (paper, section 3.3).
+"""Video: kernel reuse between key frames and kernel association from one key frame to the next.
 
     key frame, every T-th    encode -> decode -> associate -> kernels K of the tracks -> masks K . X_mask
     the T - 1 frames after   encode ---------------------------------------------------> masks K . X_mask
