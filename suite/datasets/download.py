@@ -66,7 +66,7 @@ def download(pin: Pin, options: DownloadOptions | None = None) -> None:
     target = pin.file
     with exclusive(target), disk_faults(pin.path):
         state = examine(pin)
-        if state.status == "verified" or (pin.md5 is None and target.exists()):
+        if state.status in ("verified", "unpacked", "adopted", "unpinned"):
             return
         if state.status != "absent":
             set_aside(pin, target, state.explanation)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from suite.datasets.pins import Pin, examine, load_pins
+from suite.datasets.unpack import unpack
+from suite.errors import DataError
+
+
+def link_entry(name: str, target: str) -> tuple[zipfile.ZipInfo, str]:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry, target
+
+
+def archive(root: Path, entries: list[tuple[str | zipfile.ZipInfo, str]], name: str = "a") -> Pin:
+    path = root / "data" / "archives" / f"{name}.zip"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry, content in entries:
+            target.writestr(entry, content)
+    return pin(root, name)
+
+
+def pin(root: Path, name: str = "a") -> Pin:
+    path = root / "data" / "archives" / f"{name}.zip"
+    known = root / "datasets.dvc"
+    text = known.read_text() if known.exists() else "outs:\n"
+    known.write_text(
+        f"{text}- path: data/archives/{name}.zip\n  md5: '{hashlib.md5(path.read_bytes()).hexdigest()}'\n"
+        f"  cache: false\n  meta: {{group: g, url: 'http://127.0.0.1/{name}.zip', unpack: data/set}}\n"
+    )
+    return load_pins()[name]
+
+
+def files(root: Path) -> dict[str, str]:
+    folder = root / "data" / "set"
+    found = (path for path in folder.rglob("*") if path.is_file() and ".unpacked" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
+
+
+def test_unpacking_once_and_then_nothing(empty_root):
+    target = archive(empty_root, [("val/", ""), ("val/1.txt", "one"), ("val/deep/2.txt", "two")])
+    assert unpack(target)
+    assert files(empty_root) == {"val/1.txt": "one", "val/deep/2.txt": "two"}
+    written = (empty_root / "data/set/val/1.txt").stat().st_mtime_ns
+    assert not unpack(target)
+    assert (empty_root / "data/set/val/1.txt").stat().st_mtime_ns == written
+    assert sorted(path.name for path in (empty_root / "data/set").iterdir()) == [".unpacked", "val"]
+
+
+def test_the_archive_may_go_after_unpacking_and_what_is_gone_is_unpacked_again(empty_root):
+    target = archive(empty_root, [("val/1.txt", "one")])
+    unpack(target)
+    content = target.file.read_bytes()
+    target.file.unlink()
+    assert examine(target).status == "unpacked"
+    assert not unpack(target)
+    (empty_root / "data/set/val/1.txt").unlink()
+    (empty_root / "data/set/val").rmdir()
+    assert examine(target).status == "absent"
+    with pytest.raises(DataError, match=r"a\.zip: absent"):
+        unpack(target)
+    target.file.write_bytes(content)
+    assert unpack(target)
+    assert files(empty_root) == {"val/1.txt": "one"}
+
+
+def test_two_archives_share_a_folder(empty_root):
+    first = archive(empty_root, [("annotations/train.json", "1")], "a")
+    second = archive(empty_root, [("annotations/test.json", "2"), ("test/x.jpg", "3")], "b")
+    assert unpack(first)
+    assert unpack(second)
+    assert files(empty_root) == {"annotations/train.json": "1", "annotations/test.json": "2", "test/x.jpg": "3"}
+    assert not unpack(first)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ("../evil.txt", "x"),
+        ("val/../../evil.txt", "x"),
+        ("/tmp/evil.txt", "x"),
+        ("..\\evil.txt", "x"),
+        link_entry("val/link", "/etc/passwd"),
+    ],
+    ids=["up", "up inside", "absolute", "backslash", "link"],
+)
+def test_an_entry_that_leaves_the_folder_stops_everything(empty_root, entry):
+    target = archive(empty_root, [("val/1.txt", "one"), entry])
+    with pytest.raises(DataError, match=r"data/archives/a\.zip: entry .* nothing was unpacked") as caught:
+        unpack(target)
+    assert "do not trust" in str(caught.value)
+    assert files(empty_root) == {}
+    assert not (empty_root / "evil.txt").exists()
+    assert not (empty_root / "data/evil.txt").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_entry_that_comes_twice_is_refused(empty_root):
+    target = archive(empty_root, [("val/1.txt", "one"), ("val/1.txt", "two")])
+    with pytest.raises(DataError, match="comes twice"):
+        unpack(target)
+
+
+def test_a_damaged_archive_leaves_nothing(empty_root):
+    archive(empty_root, [("val/0.txt", "zero"), ("val/1.txt", "one" * 1000)])
+    path = empty_root / "data/archives/a.zip"
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as whole:
+        entry = whole.getinfo("val/1.txt")
+    content[entry.header_offset + 30 + len(entry.filename) + 4] ^= 255
+    path.write_bytes(content)
+    (empty_root / "datasets.dvc").unlink()
+    damaged = pin(empty_root)
+    with pytest.raises(DataError, match=r"a\.zip: cannot be unpacked .*remove it, then run"):
+        unpack(damaged)
+    assert files(empty_root) == {}
+    assert [path.name for path in (empty_root / "data/set").iterdir()] == [".unpacked"]
+    path.write_bytes(b"no zip at all")
+    (empty_root / "datasets.dvc").unlink()
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        unpack(pin(empty_root))
+
+
+def test_a_zip_that_wants_more_than_the_disk_has(empty_root, monkeypatch):
+    target = archive(empty_root, [("val/1.txt", "one")])
+    usage = shutil.disk_usage(empty_root)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match="unpacking it: needs 0 MB but the disk has 1 MB free"):
+        unpack(target)
+    assert files(empty_root) == {}
+
+
+def test_an_archive_that_is_not_the_pinned_one_is_not_unpacked(empty_root):
+    target = archive(empty_root, [("val/1.txt", "one")])
+    with zipfile.ZipFile(target.file, "a") as more:
+        more.writestr("val/2.txt", "two")
+    with pytest.raises(DataError, match="digest is"):
+        unpack(target)
+    assert files(empty_root) == {}
+
+
+def test_a_linked_folder_is_never_written_into(empty_root, tmp_path_factory):
+    target = archive(empty_root, [("val/1.txt", "one")])
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (empty_root / "data/set").mkdir()
+    (empty_root / "data/set/val").symlink_to(elsewhere)
+    with pytest.raises(DataError, match="data/set/val: is a link"):
+        unpack(target)
+    assert list(elsewhere.iterdir()) == []
