@@ -67,3 +67,8 @@ def count(model: nn.Module, height: int, width: int) -> dict[str, Count]:
 def total(counts: dict[str, Count]) -> Count:
     """Return the sums over all modules of `count`'s result."""
     return Count(sum(c.parameters for c in counts.values()), sum(c.macs for c in counts.values()))
+
+
+def count_total(model: nn.Module, height: int, width: int) -> Count:
+    """Return the whole model's parameters and MACs; arguments and errors are those of `count`."""
+    return total(count(model, height, width))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from reference_model.config import get_config
-from reference_model.counts import Count, count, total
+from reference_model.counts import Count, count, count_total, total
 from reference_model.mobileinst import MobileInst
 from tests.reference_model.small import small_config
 
@@ -84,6 +84,7 @@ def test_sums_are_the_whole_and_the_model_is_untouched() -> None:
     model = MobileInst(small_config()).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     counts = count(model, 64, 64)
+    assert count_total(model, 64, 64) == total(counts)
     assert total(counts).parameters == sum(parameter.numel() for parameter in model.parameters())
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
