@@ -18,8 +18,8 @@ from suite.latency.timer import Timings
 ENVIRONMENTAL = frozenset({"core_taken_away", "throttled"})
 """Rules that other load on the machine breaks; a run that broke only these is worth another attempt."""
 CLOCK_READ_NS = 5_000
-"""CPU time per sample that is not held against a candidate as another thread's: the clocks are read one after the other,
-and reading one takes up to a few microseconds."""
+"""CPU time per sample that is not held against a candidate as another thread's: reading the clocks one after the other
+takes a few microseconds."""
 
 
 @dataclass(frozen=True)
