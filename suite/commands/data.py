@@ -115,3 +115,13 @@ def pin(name: str) -> None:
     from suite.datasets.repin import pin_from_disk
 
     click.echo(pin_from_disk(name))
+
+
+@command.command(name="keep")
+@click.argument("paths", nargs=-1, required=True, type=PATH)
+def keep(paths: tuple[Path, ...]) -> None:
+    """Track results (predictions, raw timing samples) below results/, ready for 'dvc push'."""
+    from suite.datasets.keep import keep
+
+    for path in paths:
+        click.echo(keep(path))
