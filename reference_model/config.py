@@ -71,6 +71,8 @@ class ModelConfig:
         feed_forward_dim: inner width of the one feed-forward network after the last decoder; None is twice
             ``hidden_dim``.
         position_encoding: what is added to the keys (not to the values) of both decoders.
+        token_norm: normalise each token of X_G and X_L over its channels before the decoders attend to it; without
+            weights of its own, since the key and value projections that follow would absorb them.
         deep_supervision: also predict from the queries that leave the first decoder, with the same heads, so that the
             criterion can supervise them.
         class_prior: probability that the class head gives every class before training.
@@ -111,6 +113,7 @@ class ModelConfig:
     norm_position: NormPosition = "pre"
     feed_forward_dim: int | None = None
     position_encoding: PositionEncoding = "sine"
+    token_norm: bool = True
     deep_supervision: bool = False
     class_prior: float = 0.01
     loss_weight_class: float = 2.0
@@ -241,7 +244,8 @@ def _variants() -> dict[str, ModelConfig]:
         ModelConfig("mobileinst_seaformer_small_640", "seaformer_small"),
         ModelConfig("mobileinst_seaformer_large_640", "seaformer_large"),
         # The embedded set: small enough to train in minutes. BCE weight 5 (SparseInst's) is part of the recipe that
-        # was tuned for it; the paper's 2 is the default everywhere else.
+        # was tuned for it; the paper's 2 is the default everywhere else. Stride 64 would leave 2x3 tokens of a
+        # 128x192 frame, fewer than there are objects in some.
         ModelConfig(
             "mobileinst_topformer_tiny_shapes",
             "topformer_tiny",
@@ -251,6 +255,7 @@ def _variants() -> dict[str, ModelConfig]:
             kernel_dim=64,
             short_side_px=128,
             long_side_px=192,
+            decoder_stride=32,
             loss_weight_mask_bce=5.0,
         ),
     ]

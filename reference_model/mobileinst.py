@@ -104,6 +104,8 @@ class MobileInst(nn.Module):
         maps = {"global": features.global_, "local": features.local}
         sources = dict.fromkeys(self.instance_decoder.sources)
         tokens = {source: maps[source].flatten(2).transpose(1, 2) for source in sources}
+        if self.config.token_norm:
+            tokens = {source: F.layer_norm(token, token.shape[-1:]) for source, token in tokens.items()}
         if self.config.position_encoding == "none":
             return {source: (token, token) for source, token in tokens.items()}
         position = sine_position(height, width, self.config.hidden_dim, features.global_)

@@ -31,6 +31,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     vertical_flip: float
     brightness: float
     query_passing: bool
+    image_stage_fraction: float
     pair_gap_frames: int
     evaluations: int
     evaluation_images: int
@@ -39,6 +40,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def digest(self) -> str:
         """Return the SHA-256 of the recipe's values."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+    def trains_on_pairs(self, iteration: int) -> bool:
+        """Return whether an iteration sees pairs of frames (and passes queries between them) or single frames."""
+        return self.query_passing and iteration >= self.image_stage_fraction * self.iterations
 
     def problems(self) -> list[str]:
         """Return one clause per value that cannot be trained with."""

@@ -85,11 +85,12 @@ class _View:
 
 def _views(recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int) -> list[_View]:
     """Draw the views of one iteration; it depends on the seed and the iteration alone, so a resumed run repeats it."""
-    per_step = recipe.batch_size // 2 if recipe.query_passing else recipe.batch_size
+    pairs = recipe.trains_on_pairs(iteration)
+    per_step = recipe.batch_size // 2 if pairs else recipe.batch_size
     views: list[_View] = []
     later: list[_View] = []
     for slot in range(per_step):
-        epoch, place = divmod(iteration * per_step + slot, len(videos))
+        epoch, place = divmod(iteration * recipe.batch_size + slot, len(videos))
         order = np.random.default_rng(derive_seed(seed, f"training/epoch {epoch}")).permutation(len(videos))
         generator = np.random.default_rng(derive_seed(seed, f"training/iteration {iteration} slot {slot}"))
         video = int(order[place])
@@ -98,7 +99,7 @@ def _views(recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: 
         flips = generator.random(2) < (recipe.horizontal_flip, recipe.vertical_flip)
         gains = 1 + recipe.brightness * generator.uniform(-1, 1, size=2)
         views.append(_View(video, frame, bool(flips[0]), bool(flips[1]), float(gains[0])))
-        if recipe.query_passing:
+        if pairs:
             near = [
                 other for other in range(length) if other != frame and abs(other - frame) <= recipe.pair_gap_frames
             ] or [frame]
@@ -109,13 +110,13 @@ def _views(recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: 
 
 def _show(view: _View, videos: Sequence[VideoSample]) -> tuple[np.ndarray, InstanceTargets]:
     video = videos[view.video]
-    axes = ([1] if view.flip_vertical else []) + ([2] if view.flip_horizontal else [])
-    frame = np.flip(video.frames[view.frame], [axis - 1 for axis in axes])
+    rows, columns = (slice(None, None, -1 if flip else 1) for flip in (view.flip_vertical, view.flip_horizontal))
+    frame = video.frames[view.frame][rows, columns]
     image = np.clip(frame.astype(np.float32) * view.gain, 0, 255)
     seen = video.instances[view.frame]
     return image, InstanceTargets(
         labels=torch.from_numpy(seen.labels),
-        masks=torch.from_numpy(np.ascontiguousarray(np.flip(seen.masks, axes))),
+        masks=torch.from_numpy(np.ascontiguousarray(seen.masks[:, rows, columns])),
         instance_ids=torch.from_numpy(seen.ids),
     )
 
@@ -123,7 +124,7 @@ def _show(view: _View, videos: Sequence[VideoSample]) -> tuple[np.ndarray, Insta
 def draw_batch(recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int) -> Batch:
     """Return the batch of one iteration, a pure function of its arguments.
 
-    With query passing the first half holds frames t and the second half, in the same order, frames t + delta.
+    In an iteration on pairs the first half holds frames t and the second half, in the same order, frames t + delta.
     """
     shown = [_show(view, videos) for view in _views(recipe, videos, seed, iteration)]
     images = torch.from_numpy(np.stack([image for image, _ in shown])).permute(0, 3, 1, 2)

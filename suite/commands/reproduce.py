@@ -1,0 +1,68 @@
+"""``python -m suite reproduce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="reproduce")
+@click.option(
+    "--dataset",
+    type=click.Choice(["shapes", "coco", "youtube-vis"]),
+    default="shapes",
+    show_default=True,
+    help="shapes trains, scores, times and draws; the others predict, score and draw with a checkpoint.",
+)
+@click.option("--seed", "seeds", type=int, multiple=True, help="Training seed; may be repeated [default: 0].")
+@click.option("--recipe", default="shapes", show_default=True, help="Shipped recipe or TOML file.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Replace the recipe's number of iterations.")
+@click.option("--query-passing/--no-query-passing", default=None, help="Replace the recipe's choice.")
+@click.option("--fresh", is_flag=True, help="Discard the state of an interrupted training.")
+@click.option("--no-latency", is_flag=True, help="Leave the timing out.")
+@click.option("--annotations", type=click.Path(path_type=Path), help="Annotations file (coco, youtube-vis).")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of images or frames (coco, youtube-vis).")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights [default: the embedded run's].")
+@click.option(
+    "--key-frame-interval",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Kernel-reuse length T (youtube-vis).",
+)
+def command(
+    dataset: str,
+    seeds: tuple[int, ...],
+    recipe: str,
+    iterations: int | None,
+    query_passing: bool | None,
+    fresh: bool,
+    no_latency: bool,
+    annotations: Path | None,
+    images: Path | None,
+    checkpoint: Path | None,
+    key_frame_interval: int,
+) -> None:
+    """Measure, record, redraw reports/ and print the ledger."""
+    if dataset == "shapes":
+        for name, value in (("annotations", annotations), ("images", images), ("checkpoint", checkpoint)):
+            if value is not None:
+                raise click.UsageError(f"--{name} goes with --dataset coco or youtube-vis")
+        from suite.reproduce.shapes import reproduce_shapes
+        from suite.training.recipe import load_recipe
+
+        loaded = load_recipe(recipe, iterations=iterations, query_passing=query_passing)
+        reproduce_shapes(loaded, seeds or (0,), fresh, latency=not no_latency)
+    else:
+        if annotations is None or images is None:
+            raise click.UsageError(f"--dataset {dataset} needs --annotations FILE and --images FOLDER")
+        from suite.reproduce.real import reproduce_real
+
+        reproduce_real(dataset, annotations, images, checkpoint, key_frame_interval)
+
+    from suite.commands.ledger import show_ledger
+    from suite.report.render import render_all
+
+    render_all()
+    show_ledger()

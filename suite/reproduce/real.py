@@ -1,0 +1,88 @@
+"""The main job on real input: predict, score, record and draw with any checkpoint, on COCO or YouTube-VIS files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from reference_model.weights import CheckpointError, load_checkpoint
+from suite.accuracy.mask_ap import score_coco
+from suite.accuracy.predict import predict_images, predict_videos
+from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, score_lines
+from suite.accuracy.video_ap import score_youtube_vis
+from suite.datasets.coco import CocoDataset
+from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.errors import DataError, InputError
+from suite.files import file_digest
+from suite.paths import records_dir, reports_dir, runs_dir, shown
+from suite.progress import say
+from suite.records.provenance import start_run
+from suite.records.schema import Artifact, Dataset, Scalar, Subject
+from suite.records.store import writing
+from suite.report.pictures import draw_detections, draw_track_strip
+
+
+def embedded_checkpoint() -> Path:
+    """Return the latest checkpoint that the main job has trained.
+
+    Raises:
+        DataError: if there is none yet.
+    """
+    found = sorted(runs_dir().glob("shapes/*/model.safetensors"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise DataError("no checkpoint yet: give --checkpoint FILE, or train one with 'python -m suite reproduce'")
+    return found[-1]
+
+
+def reproduce_real(
+    task: str, annotations: Path, images: Path, checkpoint: Path | None, key_frame_interval: int = 1
+) -> None:
+    """Predict, score, record and draw.
+
+    Args:
+        task: ``"coco"`` or ``"youtube-vis"``.
+        annotations: annotations file with ground truth.
+        images: folder that its file names start from.
+        checkpoint: weights; None takes the embedded run's, whose AP on real images means nothing.
+        key_frame_interval: kernel-reuse length T, for videos.
+
+    Raises:
+        DataError: if a file or folder is absent.
+        InputError: if a file is not what it should be; the message names the place.
+    """
+    dataset = CocoDataset.load(annotations, images) if task == "coco" else YoutubeVisDataset.load(annotations, images)
+    weights = checkpoint or embedded_checkpoint()
+    try:
+        model, metadata = load_checkpoint(weights)
+    except CheckpointError as error:
+        raise InputError(str(error)) from None
+    config = model.config
+    digest = file_digest(annotations)
+    folder = runs_dir() / "real" / f"{task}-{digest[:8]}-{file_digest(weights)[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    results = folder / "results.json"
+    trained_on = metadata.get("dataset", "unknown data")
+    fields: dict[str, Scalar] = {"trained_on": trained_on, "annotations": annotations.name}
+    subject = Subject(config.name, file_digest(weights))
+    run = start_run(f"real-{task}")
+    picture = reports_dir() / "pictures" / f"{task}_{digest[:8]}.png"
+    with writing(run, records_dir()) as record:
+        protocol = PredictionProtocol.of(config)
+        if isinstance(dataset, CocoDataset):
+            described = Dataset(task, "custom", digest, pinned=False, images=len(dataset.images))
+            predict_images(model, config, dataset, results, protocol)
+            score, metrics = score_coco(annotations, results), COCO_METRICS
+            caption = draw_detections(dataset, results, picture)
+        else:
+            described = Dataset(task, "custom", digest, pinned=False, videos=len(dataset.videos))
+            protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
+            predict_videos(model, config, dataset, results, protocol)
+            score, metrics = score_youtube_vis(annotations, results), YOUTUBE_VIS_METRICS
+            caption = draw_track_strip(dataset, results, picture)
+        for line in score_lines(score.stats, metrics, subject, described, {**protocol.scalars(task), **fields}):
+            record.add(line)
+        record.add(Artifact(picture.stem, shown(picture), file_digest(picture), subject, caption))
+    say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")
+    if trained_on == "shapes":
+        say("the weights were trained on the embedded shapes only: this AP shows that the path works, and nothing else")

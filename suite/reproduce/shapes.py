@@ -1,0 +1,182 @@
+"""The main job: train on the embedded set, score images and videos, time one core, draw, and judge every claim."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from suite.accuracy.mask_ap import score_coco
+from suite.accuracy.predict import predict_images, predict_videos
+from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, score_lines
+from suite.accuracy.video_ap import score_youtube_vis
+from suite.datasets import embedded
+from suite.errors import SuiteError
+from suite.files import file_digest
+from suite.latency.device import load_device
+from suite.latency.host import measure_host
+from suite.latency.prepare import PreparedModel, prepare_model
+from suite.latency.report import record_lines
+from suite.paths import records_dir, reports_dir, shown
+from suite.progress import say
+from suite.records.provenance import start_run
+from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Subject
+from suite.records.store import RunWriter, writing
+from suite.report.pictures import draw_detections, draw_track_strip
+from suite.training.recipe import Recipe
+from suite.training.run import FinishedRun, run_folder, train_on_shapes
+
+KEY_FRAME_INTERVALS = (1, 3, 6)
+PAPER_SIZE_MODELS = ("mobileinst_topformer_base_640", "mobileinst_topformer_base_512")
+
+
+def shapes_dataset(split: str = "val") -> Dataset:
+    """Return the embedded set's identity for records."""
+    return Dataset(
+        name="shapes",
+        split=split,
+        digest=embedded.ensure(),
+        pinned=True,
+        images=len(embedded.images(split).images),
+        videos=len(embedded.videos(split).videos),
+    )
+
+
+def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
+    """Predict and score every held-out frame; return the COCO results file."""
+    protocol = PredictionProtocol.of(finished.result.config)
+    results = folder / "coco_results.json"
+    predict_images(finished.result.model, finished.result.config, embedded.images("val"), results, protocol)
+    score = score_coco(embedded.annotations_path("instances", "val"), results)
+    fields = {**finished.protocol, **protocol.scalars("coco")}
+    for line in score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields):
+        record.add(line)
+    say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
+    return results
+
+
+def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
+    """Track and score every held-out video at each reuse length; return the results file at T = 1."""
+    annotations = embedded.annotations_path("youtube_vis", "val")
+    for interval in KEY_FRAME_INTERVALS:
+        protocol = dataclasses.replace(PredictionProtocol.of(finished.result.config), key_frame_interval=interval)
+        results = folder / f"youtube_vis_results_T{interval}.json"
+        predict_videos(finished.result.model, finished.result.config, embedded.videos("val"), results, protocol)
+        score = score_youtube_vis(annotations, results)
+        fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
+        for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields):
+            record.add(line)
+        say(f"video AP at T = {interval}: {100 * score.stats['AP']:.1f}")
+    return folder / f"youtube_vis_results_T{KEY_FRAME_INTERVALS[0]}.json"
+
+
+def draw_pictures(finished: FinishedRun, coco_results: Path, video_results: Path, record: RunWriter) -> None:
+    """Draw predicted masks and one tracked video, and note both files in the record."""
+    folder = reports_dir() / "pictures"
+    masks, strip = folder / "shapes_masks.png", folder / "shapes_tracks.png"
+    captions = (
+        draw_detections(embedded.images("val"), coco_results, masks),
+        draw_track_strip(embedded.videos("val"), video_results, strip),
+    )
+    for path, caption in zip((masks, strip), captions, strict=True):
+        record.add(Artifact(path.stem, shown(path), file_digest(path), finished.subject, caption))
+
+
+def reproduce_accuracy(recipe: Recipe, seed: int, fresh: bool, draw: bool) -> FinishedRun:
+    """Train one seed and record everything that is scored on it."""
+    dataset = shapes_dataset()
+    run = start_run("shapes", seed=seed)
+    with writing(run, records_dir()) as record:
+        finished = train_on_shapes(recipe, seed, fresh)
+        for line in finished.record_lines(shapes_dataset("train")):
+            record.add(line)
+        folder = run_folder(recipe, seed)
+        coco_results = score_images(finished, folder, record, dataset)
+        video_results = score_videos(finished, folder, record, dataset)
+        if draw:
+            draw_pictures(finished, coco_results, video_results, record)
+    say(f"record {shown(records_dir() / run.run_id)}.jsonl")
+    return finished
+
+
+def size_lines() -> list[Measurement]:
+    """Return parameters and MACs of every model at its first input shape as record lines."""
+    from reference_model.counts import count_total
+    from suite.models import discover
+
+    lines = []
+    for entry in discover().values():
+        height_px, width_px = entry.input_shapes[0]
+        counted = count_total(entry.build(0), height_px, width_px)
+        size: dict[str, Scalar] = {"height_px": height_px, "width_px": width_px}
+        lines.append(Measurement("parameters", float(counted.parameters), Subject(entry.name), size))
+        lines.append(Measurement("macs", float(counted.macs), Subject(entry.name), size))
+    return lines
+
+
+def parity_lines(prepared: PreparedModel) -> list[Measurement]:
+    """Return how far each exported graph of a model is from torch, as record lines."""
+    subject = Subject(prepared.timed.name, prepared.timed.weights_sha256)
+    return [
+        Measurement(
+            "parity_max_abs",
+            exported.report.parity_max_abs,
+            subject,
+            {"graph": part, "runtime": "onnxruntime", "precision": "fp32", "opset": exported.report.opset},
+        )
+        for part, exported in prepared.exports.items()
+    ]
+
+
+def reproduce_latency(trained: FinishedRun, seed: int) -> None:
+    """Time the trained model (all spans, T = 1, 3, 6) beside the paper-size variants with random weights."""
+    pictures = [embedded.images("val").image_path(image) for image in embedded.images("val").images[:8]]
+    say("exporting to ONNX, each graph checked against torch")
+    prepared = [
+        prepare_model(name, spans=("network", "preprocess", "postprocess"), seed=seed) for name in PAPER_SIZE_MODELS
+    ]
+    prepared.append(
+        prepare_model(
+            trained.subject.model,
+            checkpoint=trained.checkpoint,
+            spans=("network", "preprocess", "postprocess", "video_network", "video"),
+            key_frame_intervals=KEY_FRAME_INTERVALS,
+            images=pictures,
+            seed=seed,
+        )
+    )
+    run = start_run("latency-host", seed=seed)
+    report = measure_host([item.timed for item in prepared], load_device("host").protocol("standard"))
+    with writing(run, records_dir()) as record:
+        for size_line in size_lines():
+            record.add(size_line)
+        for item in prepared:
+            for parity_line in parity_lines(item):
+                record.add(parity_line)
+        for line in record_lines(report):
+            record.add(line)
+    say(f"record {shown(records_dir() / run.run_id)}.jsonl")
+
+
+def reproduce_shapes(recipe: Recipe, seeds: Sequence[int], fresh: bool = False, latency: bool = True) -> None:
+    """Run the main job.
+
+    Args:
+        recipe: what to train.
+        seeds: one training each; pictures and timed weights come from the first.
+        fresh: discard interrupted states.
+        latency: whether to time; a latency that is not valid on this machine is recorded as such and stops nothing.
+
+    Raises:
+        SuiteError: for bad data or a failed training.
+    """
+    started = time.monotonic()
+    finished = [reproduce_accuracy(recipe, seed, fresh, draw=index == 0) for index, seed in enumerate(seeds)]
+    if latency:
+        try:
+            reproduce_latency(finished[0], seeds[0])
+        except SuiteError as error:
+            say(f"latency was not measured: {error}")
+    say(f"measured in {time.monotonic() - started:.0f} s")

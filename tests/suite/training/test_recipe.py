@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from suite.errors import DataError, InputError
+from suite.training.recipe import RECIPES, load_recipe, recipe_names
+
+GOOD = (RECIPES / "shapes.toml").read_text()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_shipped_recipes_are_valid_and_say_their_command(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.problems() == []
+    assert (RECIPES / f"{name}.toml").read_text().startswith(f"# python -m suite train {name}")
+
+
+def test_overrides_replace_and_change_the_digest() -> None:
+    recipe, changed = load_recipe("shapes"), load_recipe("shapes", iterations=7, query_passing=None)
+    assert changed.iterations == 7
+    assert changed.query_passing == recipe.query_passing
+    assert recipe.digest() == load_recipe("shapes").digest() != changed.digest()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("iterations = ", "iteration = ", "iteration"),
+        ("batch_size = 8", "batch_size = 'eight'", "batch_size"),
+        ("batch_size = 8", "batch_size = 7", "even"),
+        ("clip_norm = 1.0", "clip_norm = 0.0", "above 0"),
+        ("horizontal_flip = 0.5", "horizontal_flip = 1.5", "between 0 and 1"),
+        ("model = ", "model ", "not a recipe"),
+        ("threads = 2", "", "threads"),
+    ],
+)
+def test_bad_recipes_are_one_line(tmp_path: Path, old: str, new: str, text: str) -> None:
+    path = tmp_path / "mine.toml"
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(InputError, match=r"mine\.toml") as caught:
+        load_recipe(str(path))
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(DataError, match="shapes"):
+        load_recipe("nonsense")
