@@ -47,40 +47,49 @@ def _chunks(lengths: Integers) -> Iterator[tuple[int, int]]:
 
 def _written(groups: NDArray[np.uint8], last: Integers, sizes: Integers) -> Integers:
     """Return the number written for each run; ``last`` is the place of its last group, ``sizes`` its group count."""
-    values = (((groups[last] & 31) ^ 16).astype(np.int64)) - 16
-    for size in range(2, int(sizes.max()) + 1):
-        longer = np.flatnonzero(sizes == size)
-        if len(longer):
-            first = last[longer] - (size - 1)
-            values[longer] <<= 5 * (size - 1)
-            for place in range(size - 1):
-                values[longer] += (groups[first + place] & 31).astype(np.int64) << (5 * place)
+    # The highest bit of a run's last group is the sign; bytes first, because they are eight times narrower.
+    values = (((groups[last] & 31) ^ 16).view(np.int8) - np.int8(16)).astype(np.int64)
+    longer = np.flatnonzero(sizes > 1)
+    number = values[longer]
+    for place in range(1, int(sizes.max())):
+        number = (number << 5) + (groups[last[longer] - place] & 31)
+        values[longer] = number
+        more = np.flatnonzero(sizes[longer] > place + 1)
+        longer, number = longer[more], number[more]
     return values
 
 
-def _per_code(sums: Integers, first: Integers, stop: Integers, base: Integers) -> tuple[Integers, Integers]:
-    """Return the smallest run and the total of every second run from ``first`` to before ``stop`` of each code.
+def _per_code(written: Integers, begin: Integers, stop: Integers) -> tuple[Integers, Integers, Integers] | None:
+    """Undo the differences.
 
     Args:
-        sums: for each run, the sum of its own and every second written number before it, in the whole chunk.
-        first: place of the first run of the chain.
-        stop: place after the code's last run.
-        base: the part of ``sums`` that comes from before the chain.
+        written: the number written for each run of all codes.
+        begin: place of the first run of each code.
+        stop: place after its last run.
 
     Returns:
-        The smallest (1 where the chain is empty) and the total run length of each code.
+        For each code its smallest run but the first (1 where there is no other), the sum of its second, fourth, ...
+        and of its third, fifth, ... runs; None where a sum is beyond what frames can hold.
     """
-    smallest, total = np.ones(len(first), np.int64), np.zeros(len(first), np.int64)
+    smallest = np.ones(len(begin), np.int64)
+    totals = np.zeros((2, len(begin)), np.int64)
     for parity in (0, 1):
-        codes = np.flatnonzero((first % 2 == parity) & (first < stop))
-        if not len(codes):
-            continue
-        chain = np.append(sums[parity::2], 0)
-        start, end = (first[codes] - parity) // 2, (stop[codes] - parity + 1) // 2
-        bounds = np.stack([start, end], axis=1).ravel()
-        smallest[codes] = np.minimum.reduceat(chain, bounds)[::2] - base[codes]
-        total[codes] = np.add.reduceat(chain, bounds)[::2] - base[codes] * (end - start)
-    return smallest, total
+        # In one running sum over every second number of the chunk, each code has one chain: the runs from its second
+        # on, or from its third. What was summed before the chain begins is the base to take off.
+        sums = np.zeros((len(written) - parity + 1) // 2 + 1, np.int64)
+        np.cumsum(written[parity::2], out=sums[:-1])
+        if int(sums.max()) - int(sums.min()) > LONGEST_RUN * len(begin):
+            return None
+        offset = np.where(begin % 2 == parity, 2, 1)
+        start, end = (begin + offset - parity) // 2, (stop - parity + 1) // 2
+        codes = np.flatnonzero(start < end)
+        if len(codes):
+            start, end = start[codes], end[codes]
+            base = np.where(start > 0, sums[start - 1], 0)
+            bounds = np.stack([start, end], axis=1).ravel()
+            smallest[codes] = np.minimum(smallest[codes], np.minimum.reduceat(sums, bounds)[::2] - base)
+            totals[offset[codes] - 1, codes] = np.add.reduceat(sums, bounds)[::2] - base * (end - start)
+    return smallest, totals[0], totals[1]
 
 
 def _spelling(groups: NDArray[np.uint8], starts: Integers, ends: Integers) -> tuple[NDArray[np.bool_], str] | None:
@@ -106,31 +115,29 @@ def _check_chunk(codes: Sequence[str], areas: Integers, start: int) -> CodeCheck
     if (misspelt := _spelling(groups, string_ends - lengths, string_ends)) is not None:
         return first(*misspelt)
     last = np.flatnonzero(groups < 32)
-    sizes = np.diff(last, prepend=-1)
+    sizes = np.empty_like(last)
+    sizes[0] = last[0] + 1
+    np.subtract(last[1:], last[:-1], out=sizes[1:])
     stop = np.searchsorted(last, string_ends)
     begin = np.append(0, stop[:-1])
     if sizes.max() > MAX_GROUPS_PER_RUN:
         return first(np.maximum.reduceat(sizes, begin) > MAX_GROUPS_PER_RUN, "its counts hold a run that is too long")
     written = _written(groups, last, sizes)
-    sums = np.empty_like(written)
-    for parity in (0, 1):
-        np.cumsum(written[parity::2], out=sums[parity::2])
-    if int(sums.max()) - int(sums.min()) > LONGEST_RUN * len(codes):
-        # Totals could overflow below. At least one code alone goes beyond what any frame can hold.
+    found = _per_code(written, begin, stop)
+    if found is None:
+        # At least one code alone goes beyond what any frame can hold.
         if len(codes) == 1:
             return CodeCheck(areas[:0], start, "its counts hold a run that is too long")
         alone = (_check_chunk(codes[i : i + 1], areas[i : i + 1], start + i) for i in range(len(codes)))
         return next(check for check in alone if check.bad_index is not None)
-    odd_least, odd_total = _per_code(sums, begin + 1, stop, np.where(begin > 0, sums[begin - 1], 0))
-    even_least, even_total = _per_code(sums, begin + 2, stop, sums[begin])
-    least = np.minimum(odd_least, even_least)
-    negative = (least < 0) | (written[begin] < 0)
+    smallest, covered, background = found
+    negative = (smallest < 0) | (written[begin] < 0)
     if negative.any():
         return first(negative, "its counts hold a negative run")
-    wrong = written[begin] + odd_total + even_total != areas
+    wrong = written[begin] + covered + background != areas
     if wrong.any():
         return first(wrong, "its counts do not add up to height x width")
-    return CodeCheck(odd_total, has_empty_runs=bool((least == 0).any()))
+    return CodeCheck(covered, has_empty_runs=bool((smallest == 0).any()))
 
 
 def check_codes(codes: Sequence[str], areas: Integers) -> CodeCheck:

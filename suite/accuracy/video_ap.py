@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 from pycocotools.cocoeval import COCOeval
 
 from suite.accuracy.score import Category, Curves, Score, per_category, summarize
-from suite.accuracy.youtube_vis_files import Track, TrackMasks, VideoGroundTruth, read_tracks, read_video_ground_truth
+from suite.accuracy.track_iou import track_iou
+from suite.accuracy.youtube_vis_files import Track, VideoGroundTruth, read_tracks, read_video_ground_truth
 from suite.paths import shown
 
 AREA_RANGES_PX = [[0, 1e10], [0, 128**2], [128**2, 256**2], [256**2, 1e10]]
@@ -27,49 +27,6 @@ ZERO_ID_NOTE = (
     "annotation id 0 is matched here; the official evaluator counts every match with it as a false positive "
     "(--official-quirks does the same)"
 )
-
-
-def _sizes(frames: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
-    return np.array([frame["size"] for frame in frames], np.int64).reshape(-1, 2)
-
-
-def track_iou(results: Sequence[TrackMasks], annotated: Sequence[TrackMasks]) -> NDArray[np.float64]:
-    """Return the intersection over union of every result with every annotated track of one video and category.
-
-    Pixels of intersections and unions are summed over frames and divided once. Where one track ends before the other,
-    the rest of the longer one counts nowhere; masks of two sizes add nothing (both only under the official quirks).
-
-    Args:
-        results: D tracks.
-        annotated: G tracks.
-
-    Returns:
-        Shape (D, G), each the float64 quotient of two exact pixel counts; 0 where both are empty.
-    """
-    lengths = [np.array([len(track.frames) for track in tracks]) for tracks in (results, annotated)]
-    intersection = np.zeros((len(results), len(annotated)))
-    union = np.zeros_like(intersection)
-    for time in range(int(min(length.max(initial=0) for length in lengths))):
-        counted = (time < lengths[0])[:, None] & (time < lengths[1])[None, :]
-        painted_px, wanted_px = (
-            np.array([track.areas_px[time] if time < len(track.frames) else 0 for track in tracks], np.float64)
-            for tracks in (results, annotated)
-        )
-        total = np.where(counted, painted_px[:, None] + wanted_px[None, :], 0.0)
-        rows, columns = np.flatnonzero(painted_px).tolist(), np.flatnonzero(wanted_px).tolist()
-        if rows and columns:
-            painted: list[Any] = [results[index].frames[time] for index in rows]
-            wanted: list[Any] = [annotated[index].frames[time] for index in columns]
-            place = np.ix_(rows, columns)
-            alike = (_sizes(painted)[:, None] == _sizes(wanted)[None]).all(axis=-1)
-            overlap = np.where(alike, coco_mask.iou(painted, wanted, [0] * len(wanted)), 0.0)
-            both = total[place] * alike
-            # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
-            shared = np.rint(overlap * both / (1 + overlap))
-            intersection[place] += shared
-            total[place] = both - shared
-        union += total
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
 class VideoEval(COCOeval):  # type: ignore[misc]
@@ -105,12 +62,18 @@ class VideoEval(COCOeval):  # type: ignore[misc]
         self._gts, self._dts = groups
 
     def computeIoU(self, imgId: int, catId: int) -> NDArray[np.float64] | list[float]:  # noqa: N802, N803
-        """Return the track IoU of the 100 highest-scored results of one video and category with its annotations."""
+        """Return the track IoU of the 100 highest-scored results of one video and category with its annotations.
+
+        No pair below the lowest threshold can match, so pairs that stay below are not computed to the end, and where
+        none reaches it nothing is returned, which spares the loops of matching.
+        """
         annotated, results = self._gts[imgId, catId], self._dts[imgId, catId]
         if not annotated or not results:
             return []
         order = np.argsort([-result["score"] for result in results], kind="mergesort")[: self.params.maxDets[-1]]
-        return track_iou([results[index]["masks"] for index in order], [track["masks"] for track in annotated])
+        lowest = float(self.params.iouThrs[0])
+        ious = track_iou([results[i]["masks"] for i in order], [track["masks"] for track in annotated], lowest)
+        return ious if (ious >= lowest).any() else []
 
 
 def _as_official(ground_truth: VideoGroundTruth) -> list[Track]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from suite.accuracy.coco_files import (
@@ -19,12 +19,9 @@ from suite.accuracy.coco_files import (
     require_known,
 )
 from suite.accuracy.score import Category
-from suite.accuracy.segmentations import compress
+from suite.accuracy.segmentations import Codes, compress
 from suite.accuracy.typed_json import MAX_SIDE_PX, Id, Rle, Segmentation, Side, read_typed
 from suite.errors import InputError
-
-Frame = dict[str, Any] | None
-"""The compressed code of one frame as pycocotools takes it, or None where the object is absent."""
 
 
 class _Video(msgspec.Struct, frozen=True):
@@ -74,10 +71,15 @@ class Video:
 
 @dataclass(frozen=True)
 class TrackMasks:
-    """The masks of a track, frame by frame, and the pixels that each covers, 0 where the object is absent."""
+    """The masks of a track, frame by frame.
 
-    frames: tuple[Frame, ...]
-    areas_px: tuple[int, ...]
+    ``places`` says where the code of each frame is in ``codes`` (shared by all tracks of a file), -1 where the object
+    is absent; ``areas_px`` is the number of pixels that each covers, 0 where it is absent. Both have the shape (T,).
+    """
+
+    codes: Codes
+    places: NDArray[np.int64]
+    areas_px: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -107,47 +109,55 @@ class VideoGroundTruth:
     tracks: tuple[Track, ...]
 
 
-def mean_area(areas: Sequence[float | None]) -> float:
+def mean_area(areas: Sequence[float | None] | NDArray[np.int64]) -> float:
     """Return the mean of the areas that are neither null nor 0, and 0 where there is none."""
     present = [area for area in areas if area]
     return float(np.array(present).mean()) if present else 0.0
 
 
-def _absent(segmentation: Segmentation) -> bool:
-    """Tell whether a frame is absent: null, ``[]`` or ``{}``."""
+def _present(segmentation: Segmentation) -> bool:
+    """Tell whether the object is in a frame; null, ``[]`` and ``{}`` say that it is not."""
     if isinstance(segmentation, Rle):
-        return segmentation.size is None and segmentation.counts is None
-    return not segmentation
+        return segmentation.counts is not None or segmentation.size is not None
+    return bool(segmentation)
+
+
+def _own_size(segmentation: Segmentation, frame: tuple[int, int]) -> tuple[int, int]:
+    """Return the size that a run-length code itself states, if it can be one, else the frame's."""
+    own = segmentation.size if isinstance(segmentation, Rle) else None
+    return own if own is not None and all(1 <= side <= MAX_SIDE_PX for side in own) else frame
 
 
 def _track_masks(
     tracks: Sequence[tuple[Sequence[Segmentation], Video]], path: Path, root: str, official_quirks: bool
 ) -> list[TrackMasks]:
-    """Compress every frame of every track, keeping absent frames as None."""
-    present = [
-        (track, frame)
-        for track, (segmentations, _) in enumerate(tracks)
-        for frame, segmentation in enumerate(segmentations)
-        if not _absent(segmentation)
-    ]
-    segmentations = [tracks[track][0][frame] for track, frame in present]
-    sizes = []
-    for (track, _), segmentation in zip(present, segmentations, strict=True):
-        video = tracks[track][1]
-        own = segmentation.size if official_quirks and isinstance(segmentation, Rle) else None
-        foreign = own is not None and all(1 <= side <= MAX_SIDE_PX for side in own)
-        sizes.append(own if own is not None and foreign else (video.height, video.width))
-    codes = compress(segmentations, sizes, path, lambda i: f"{root}[{present[i][0]}].segmentations[{present[i][1]}]")
-    rles = codes.rles()
+    """Compress every frame of every track."""
+    every = [segmentation for segmentations, _ in tracks for segmentation in segmentations]
+    frame_sizes = [(video.height, video.width) for segmentations, video in tracks for _ in segmentations]
+    ends = np.cumsum([len(segmentations) for segmentations, _ in tracks], dtype=np.int64)
+    present = [place for place, segmentation in enumerate(every) if _present(segmentation)]
+    segmentations = [every[place] for place in present]
+    sizes = [frame_sizes[place] for place in present]
+    if official_quirks:
+        sizes = [_own_size(segmentation, size) for segmentation, size in zip(segmentations, sizes, strict=True)]
+
+    def named(index: int) -> str:
+        track = int(np.searchsorted(ends, present[index], side="right"))
+        frame = present[index] - int(ends[track]) + len(tracks[track][0])
+        return f"{root}[{track}].segmentations[{frame}]"
+
+    codes = compress(segmentations, sizes, path, named)
     if codes.has_empty_runs:
         # pycocotools stops comparing early where the empty runs of two masks meet.
-        rles = [coco_mask.encode(coco_mask.decode(rle)) for rle in rles]
-    frames: list[list[Frame]] = [[None] * len(segmentations) for segmentations, _ in tracks]
-    areas_px = [[0] * len(segmentations) for segmentations, _ in tracks]
-    for (track, frame), code, area_px in zip(present, rles, codes.areas_px.tolist(), strict=True):
-        frames[track][frame] = code
-        areas_px[track][frame] = area_px
-    return [TrackMasks(tuple(codes), tuple(areas)) for codes, areas in zip(frames, areas_px, strict=True)]
+        clean = [coco_mask.encode(coco_mask.decode(rle))["counts"].decode("ascii") for rle in codes.rles()]
+        codes = replace(codes, counts=clean, has_empty_runs=False)
+    places, areas_px = np.full(len(every), -1), np.zeros(len(every), np.int64)
+    places[present] = np.arange(len(present))
+    areas_px[present] = codes.areas_px
+    return [
+        TrackMasks(codes, places[end - len(segmentations) : end], areas_px[end - len(segmentations) : end])
+        for end, (segmentations, _) in zip(ends.tolist(), tracks, strict=True)
+    ]
 
 
 def _check_lengths(
@@ -239,7 +249,7 @@ def read_tracks(path: Path, ground_truth: VideoGroundTruth, official_quirks: boo
             require_known(result.category_id, category_ids, f"{where}.category_id", "category", remedy)
     pairs = [(result.segmentations, ground_truth.videos[result.video_id]) for result in results]
     if not official_quirks:
-        lengths = {track.video_id: len(track.masks.frames) for track in ground_truth.tracks}
+        lengths = {track.video_id: len(track.masks.places) for track in ground_truth.tracks}
         _check_lengths(pairs, path, "results", lengths)
     found = zip(results, _track_masks(pairs, path, "results", official_quirks), strict=True)
     return tuple(

@@ -103,7 +103,10 @@ def coco_files(folder: Path) -> tuple[Path, Path]:
 
 
 def video_files(folder: Path) -> tuple[Path, Path]:
-    """Write 302 videos of 28 frames, 1 to 4 objects in each, and 100 results for each video."""
+    """Write 302 videos of 28 frames, 1 to 4 objects in each, and 100 results for each video.
+
+    As in YouTube-VIS, objects of one video are mostly of one category, and so are the results.
+    """
     rng = np.random.default_rng(0)
     pool = blobs(rng, 3000, VIDEO_SIZE)
     areas = [int(coco_mask.area(code)) for code in pool]
@@ -111,7 +114,8 @@ def video_files(folder: Path) -> tuple[Path, Path]:
     annotations: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     for video in range(1, 303):
-        labels = rng.integers(1, 41, rng.integers(1, 5)).tolist()
+        labels = rng.integers(1, 41, rng.integers(1, 5))
+        labels = np.where(rng.random(len(labels)) < 0.7, labels[0], labels).tolist()
         tracks = []
         for label in labels:
             shapes = rng.integers(0, len(pool), length).tolist()
