@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from suite.errors import InputError
 from suite.files import file_digest
 from suite.latency.graphs import ExportedPart, export_parts
+from suite.latency.runtime import prepare_graph
 from suite.latency.timed_model import SPANS, TimedModel
 from suite.models import get_entry
 
@@ -97,6 +98,8 @@ def prepare_model(
             exports["key_frame"] = exports["whole"]
             video_parts.remove("key_frame")
         exports |= export_parts(model, *padded, video_parts, folder)
+    for part in exports.values():
+        prepare_graph(runtime, part.artifact.path)
     timed = TimedModel(
         name=name,
         graphs={part: exported.artifact for part, exported in exports.items()},

@@ -1,6 +1,7 @@
 """What an inference runtime has to offer; each lives in one module of ``suite/latency/runtimes/``, found by its name.
 
-A runtime module has one public function, ``open_session(graph: Path) -> Session``.
+A runtime module has ``open_session(graph: Path) -> Session``, and where it takes another format than ONNX
+``convert(graph: Path)``, which is called before anything is measured and keeps its files beside the graph.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +48,26 @@ def runtime_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(suite.latency.runtimes.__path__))
 
 
+def _module(runtime: str) -> ModuleType:
+    if runtime not in runtime_names():
+        raise InputError(f"{runtime}: no such runtime; known runtimes: {', '.join(runtime_names())}")
+    try:
+        return importlib.import_module(f"suite.latency.runtimes.{runtime}")
+    except ImportError as error:
+        raise InputError(f"{runtime}: {error}; install it with pip install 'mobileinst-suite[run]'") from None
+
+
+def prepare_graph(runtime: str, graph: Path) -> None:
+    """Convert a graph to the runtime's own format, if it has one, so that the measured process need not.
+
+    Raises:
+        InputError: if there is no such runtime, or it cannot convert the graph.
+    """
+    module = _module(runtime)
+    if hasattr(module, "convert"):
+        module.convert(graph)
+
+
 def open_session(runtime: str, graph: Path) -> Session:
     """Load a graph with a runtime.
 
@@ -56,11 +78,5 @@ def open_session(runtime: str, graph: Path) -> Session:
     Raises:
         InputError: if there is no such runtime, its package is not installed, or it cannot load the graph.
     """
-    if runtime not in runtime_names():
-        raise InputError(f"{runtime}: no such runtime; known runtimes: {', '.join(runtime_names())}")
-    try:
-        module = importlib.import_module(f"suite.latency.runtimes.{runtime}")
-    except ImportError as error:
-        raise InputError(f"{runtime}: {error}; install it with pip install 'mobileinst-suite[run]'") from None
-    session: Session = module.open_session(graph)
+    session: Session = _module(runtime).open_session(graph)
     return session

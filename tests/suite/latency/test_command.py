@@ -9,6 +9,7 @@ import pytest
 
 from suite.cli import main
 from suite.errors import NOTHING_MEASURED, PASS, USAGE
+from suite.latency.validity import ENVIRONMENTAL
 from suite.records.store import read_folder
 
 TINY = "mobileinst_topformer_tiny_shapes"
@@ -74,6 +75,12 @@ def test_every_span_of_a_real_model_is_timed_and_recorded(
     assert report["results"][-1]["anchor"] == f"{TINY} end_to_end T=1"
     graphs = sorted(path.name.split("-")[1] for path in (tmp_path / "runs" / "onnx").glob("*.onnx"))
     assert graphs == ["frame", "whole"]
+    words = ["--models", TINY, "--spans", "network,video_network", "--key-frame-intervals", "6", "--pairs", "2"]
+    assert main(["latency", "host", *words, "--runtime", "ncnn_cpu", "--json"]) in (PASS, NOTHING_MEASURED)
+    ncnn = json.loads(capsys.readouterr().out)
+    # Outputs are compared with torch's, as those of ONNX Runtime were above: the engines agree to 1e-3.
+    assert {problem["rule"] for item in ncnn["results"] for problem in item["verdict"]["problems"]} <= ENVIRONMENTAL
+    assert {item["runtime"] for item in ncnn["results"]} == {"ncnn"}
     runs, refused = read_folder(tmp_path / "reports" / "records")
     assert refused == []
     assert {line.subject.model for line in runs[0].measurements} == {TINY}

@@ -1,0 +1,164 @@
+"""ncnn on one CPU thread, fp32: the closest well-kept relative of TNN, the engine of the paper's phone numbers.
+
+pnnx, ncnn's own converter, makes ncnn's files from the exported ONNX graph; they lie beside it, named by its digest.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import ncnn
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import InputError
+from suite.files import atomic_path
+from suite.latency.artifact import graph_digest
+from suite.latency.precision import read_graph
+from suite.latency.runtime import Arrays
+from suite.latency.validity import Problem
+
+HALF_PRECISION_OPTIONS = (
+    "use_fp16_packed",
+    "use_fp16_storage",
+    "use_fp16_arithmetic",
+    "use_bf16_storage",
+    "use_bf16_packed",
+)
+# Marks that ncnn's weight file puts before a blob that is not fp32; as fp32 values they are subnormal or nearly so.
+WEIGHT_MARKS = {0x01306B47: "fp16", 0x000D4B38: "int8"}
+CONVERSION_LIMIT_S = 300
+
+
+def _converter() -> str:
+    beside = Path(sys.executable).parent / "pnnx"
+    found = str(beside) if beside.is_file() else shutil.which("pnnx")
+    if not found:
+        raise InputError("ncnn_cpu: the converter pnnx is not installed; install it with pip install pnnx")
+    return found
+
+
+def convert(graph: Path) -> tuple[Path, Path]:
+    """Return ncnn's files (structure, weights) of an ONNX graph, converting it unless that was done before.
+
+    Raises:
+        InputError: if the graph has no fixed input size, pnnx is absent, or it cannot convert the graph.
+    """
+    stem = f"{graph.stem}-{graph_digest(graph)[:12]}.ncnn"
+    targets = (graph.parent / f"{stem}.param", graph.parent / f"{stem}.bin")
+    if all(target.is_file() for target in targets):
+        return targets
+    shapes = []
+    for value in read_graph(graph).graph.input:
+        sides = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+        if not all(sides):
+            raise InputError(f"{graph}: input {value.name} has no fixed size; export it at one")
+        shapes.append(f"[{','.join(map(str, sides))}]")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "graph.onnx"
+        source.symlink_to(graph.resolve())
+        try:
+            done = subprocess.run(
+                [_converter(), source.name, f"inputshape={','.join(shapes)}", "fp16=0"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=CONVERSION_LIMIT_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(
+                f"{graph}: pnnx did not end in {CONVERSION_LIMIT_S} s; time it with another runtime"
+            ) from None
+        made = (Path(folder) / "graph.ncnn.param", Path(folder) / "graph.ncnn.bin")
+        if done.returncode != 0 or not all(path.is_file() for path in made):
+            raise InputError(
+                f"{graph}: pnnx cannot convert this graph (code {done.returncode}); time it with another runtime"
+            )
+        for path, target in zip(made, targets, strict=True):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(path, temporary)
+    return targets
+
+
+class NcnnSession:
+    """An ONNX graph converted to ncnn: one thread, no half precision anywhere, Winograd as ncnn chooses."""
+
+    def __init__(self, graph: Path, converted: tuple[Path, Path]) -> None:
+        model = read_graph(graph)
+        self._inputs = {
+            value.name: tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
+            for value in model.graph.input
+        }
+        self._outputs = [value.name for value in model.graph.output]
+        self._weights = converted[1]
+        self._net = ncnn.Net()
+        self._net.opt.num_threads = 1
+        self._net.opt.use_vulkan_compute = False
+        for option in HALF_PRECISION_OPTIONS:
+            setattr(self._net.opt, option, False)
+        if self._net.load_param(str(converted[0])) or self._net.load_model(str(converted[1])):
+            raise InputError(f"{converted[0]}: ncnn cannot load this graph; delete it to convert it again")
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Run the graph: inputs by name give all outputs by name, each with its batch dimension of 1."""
+        with self._net.create_extractor() as extractor:
+            held = [np.ascontiguousarray(inputs[name][0]) for name in self._inputs]  # ncnn does not copy
+            for number, array in enumerate(held):
+                extractor.input(f"in{number}", ncnn.Mat(array))
+            return {name: self._extract(extractor, number) for number, name in enumerate(self._outputs)}
+
+    def _extract(self, extractor: ncnn.Extractor, number: int) -> NDArray[np.generic]:
+        code, value = extractor.extract(f"out{number}")
+        if code:
+            raise InputError(f"{self._weights}: ncnn cannot compute output {number} (code {code}); delete it and retry")
+        array: NDArray[np.generic] = np.array(value)[None]
+        return array
+
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every input by name."""
+        return dict(self._inputs)
+
+    def precision_problems(self) -> list[Problem]:
+        """Return what is not fp32: options read back from the network, marks in the weight file, output elements."""
+        problems = [
+            Problem("precision_not_fp32", f"ncnn has {option} on")
+            for option in HALF_PRECISION_OPTIONS
+            if getattr(self._net.opt, option)
+        ]
+        words = np.fromfile(self._weights, dtype="<u4")
+        for mark, name in WEIGHT_MARKS.items():
+            count = int(np.count_nonzero(words == mark))
+            if count:
+                problems.append(Problem("precision_not_fp32", f"ncnn's weight file has {count} {name} blobs"))
+        zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in self._inputs.items()}
+        for name, value in self.run(zeros).items():
+            if value.dtype != np.float32:
+                problems.append(Problem("precision_not_fp32", f"ncnn gives {name} as {value.dtype}"))
+        return problems
+
+    def description(self) -> dict[str, str]:
+        """Return engine, version and the settings that change speed, read back from the network."""
+        options = self._net.opt
+        return {
+            "runtime": "ncnn",
+            "version": ncnn.__version__,
+            "converter": f"pnnx {importlib.metadata.version('pnnx')}",
+            "threads": str(options.num_threads),
+            "winograd": "on" if options.use_winograd_convolution else "off",
+            "packing": "on" if options.use_packing_layout else "off",
+        }
+
+
+def open_session(graph: Path) -> NcnnSession:
+    """Convert an ONNX file where that was not done yet, and load it.
+
+    Raises:
+        InputError: if the file is absent or not ONNX, or pnnx or ncnn refuses it.
+    """
+    return NcnnSession(graph, convert(graph))
