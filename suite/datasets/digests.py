@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -112,7 +113,9 @@ def remember(path: Path, md5: str) -> None:
         return
     memory = _memory() | {str(path.resolve()): {"identity": _identity(path), "md5": md5}}
     memory = {name: entry for name, entry in memory.items() if Path(name).exists()}
-    write_json(data_dir() / MEMORY_NAME, memory)
+    # A disk that may not be written costs a second look later, nothing more.
+    with contextlib.suppress(OSError):
+        write_json(data_dir() / MEMORY_NAME, memory)
 
 
 def remembered_md5(path: Path) -> str | None:

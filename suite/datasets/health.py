@@ -6,6 +6,7 @@ for as long as neither the annotations nor the image folder change.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -112,7 +113,9 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
         checks = _check_videos(YoutubeVisDataset.load(annotations, images), deep)
     health = Health(str(annotations), digest, deep, checks)
     kept = dict(list(_memory().items())[-_KEPT:]) | {key: {"checks": [asdict(check) for check in checks]}}
-    write_json(data_dir() / MEMORY_NAME, kept)
+    # A disk that may not be written costs another check later, nothing more.
+    with contextlib.suppress(OSError):
+        write_json(data_dir() / MEMORY_NAME, kept)
     return health
 
 
