@@ -54,6 +54,8 @@ class Claim:
         statement: the claim as a sentence (ratios and trends), else empty.
         operands: claim ids of numerator and denominator (ratios only).
         doubts: what a reader must know before comparing this number, one line each.
+        footnotes: those of the doubts that concern few numbers, to be printed below a table.
+        disputed: whether the number cannot be right as printed, so that it must not count as the best of a column.
     """
 
     claim_id: str
@@ -77,6 +79,8 @@ class Claim:
     statement: str = ""
     operands: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
+    disputed: bool = False
 
     @property
     def family(self) -> str:

@@ -36,7 +36,8 @@ YOUTUBE_VIS_COLUMNS = [
 THIRD_PARTY_COLUMNS = ["reproduction", "backbone", "short_side_px", "dataset_split", *SIZE_METRICS, "note"]
 RATIO_COLUMNS = ["claim_id", "numerator", "denominator", "statement", "source"]
 TREND_COLUMNS = ["claim_id", "metric", "low", "high", "unit", "dataset", "statement", "source"]
-DOUBT_COLUMNS = ["claim_pattern", "doubt"]
+DOUBT_COLUMNS = ["claim_pattern", "use", "doubt"]
+DOUBT_USES = ("general", "footnote", "disputed")
 LATENCY_PROTOCOLS = {
     "snapdragon-778g": "one CPU core, TNN, no other acceleration; core, input shape and precision not published",
     "rtx-2080-ti": "one GPU; precision not published",
@@ -178,15 +179,22 @@ def _trends(folder: Path) -> Iterator[Claim]:
 
 
 def _with_doubts(folder: Path, claims: list[Claim]) -> list[Claim]:
-    rules = []
+    doubts: dict[str, list[tuple[str, str]]] = {}
     for line in read_lines(folder / "doubts.csv", DOUBT_COLUMNS):
-        pattern = line.text("claim_pattern")
-        if not any(fnmatch.fnmatchcase(claim.claim_id, pattern) for claim in claims):
+        pattern, use = line.text("claim_pattern"), line.text("use")
+        if use not in DOUBT_USES:
+            raise line.fail(f"column use holds {use!r}; write one of {', '.join(DOUBT_USES)}")
+        concerned = [claim.claim_id for claim in claims if fnmatch.fnmatchcase(claim.claim_id, pattern)]
+        if not concerned:
             raise line.fail(f"no claim matches {pattern!r}; correct the pattern")
-        rules.append((pattern, line.text("doubt")))
+        for claim_id in concerned:
+            doubts.setdefault(claim_id, []).append((use, line.text("doubt")))
     return [
         dataclasses.replace(
-            claim, doubts=tuple(doubt for pattern, doubt in rules if fnmatch.fnmatchcase(claim.claim_id, pattern))
+            claim,
+            doubts=tuple(text for _, text in doubts.get(claim.claim_id, [])),
+            footnotes=tuple(text for use, text in doubts.get(claim.claim_id, []) if use != "general"),
+            disputed=any(use == "disputed" for use, _ in doubts.get(claim.claim_id, [])),
         )
         for claim in claims
     ]

@@ -45,7 +45,8 @@ def accuracy_cells(evidence: Evidence, metric: str) -> list[Cell]:
     def order(cell: Cell) -> tuple[object, ...]:
         name = cell.dataset.name if cell.dataset else ""
         interval = cell.get("key_frame_interval")
-        return (name != "shapes", name, cell.model, setting(cell), interval if isinstance(interval, int) else 0)
+        place = (name != "shapes", name, cell.model, cell.get("query_passing") is False, setting(cell))
+        return (*place, interval if isinstance(interval, int) else 0)
 
     return sorted(evidence.find(metric), key=order)
 

@@ -1,0 +1,68 @@
+"""Video AP against the kernel-reuse length T: mean over seeds and every seed's own points."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from suite.report.drawing import BLUE, GREY, VERMILION, new_figure
+from suite.report.evidence import Evidence
+from suite.report.measured import accuracy_cells, setting
+from suite.report.select import Cell
+
+LINES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREY, "^", ":"))
+
+
+def by_setting(evidence: Evidence) -> dict[str, list[Cell]]:
+    """Return the video AP cells on shapes with at least two reuse lengths, by training setting, ordered by T."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in accuracy_cells(evidence, "video_ap"):
+        if cell.dataset is not None and cell.dataset.name == "shapes" and cell.get("association") is not False:
+            groups.setdefault(setting(cell), []).append(cell)
+    return {name: cells for name, cells in groups.items() if len({reuse_length(cell) for cell in cells}) > 1}
+
+
+def reuse_length(cell: Cell) -> int:
+    """Return T, 1 where the record gives none."""
+    value = cell.get("key_frame_interval")
+    return value if isinstance(value, int) else 1
+
+
+def _at_length(groups: dict[str, list[Cell]], length: int) -> list[Cell]:
+    return [cell for cells in groups.values() for cell in cells if reuse_length(cell) == length]
+
+
+def draw(evidence: Evidence) -> Figure | None:
+    """Draw one line per training setting; small points are single seeds."""
+    groups = by_setting(evidence)
+    if not groups:
+        return None
+    figure = new_figure(5.4, 3.6)
+    axes = figure.subplots()
+    for place, (name, cells) in enumerate(groups.items()):
+        colour, marker, dashes = LINES[place % len(LINES)]
+        lengths = [reuse_length(cell) for cell in cells]
+        means = [100 * cell.value for cell in cells]
+        seeds = max(len(cell.samples) for cell in cells)
+        label = f"{name}, {f'mean of {seeds} seeds' if seeds > 1 else 'one seed'}"
+        axes.plot(lengths, means, marker=marker, linestyle=dashes, color=colour, linewidth=1.5, label=label, zorder=3)
+        for cell, length, mean in zip(cells, lengths, means, strict=True):
+            if len(cell.samples) > 1:
+                values = [100 * sample.value for sample in cell.samples]
+                places = [length] * len(values)
+                axes.plot(places, values, marker, color=colour, markersize=4, alpha=0.45, linestyle="none")
+            highest = mean >= max(100 * other.value for other in _at_length(groups, length))
+            offset, side = ((7, 5), "bottom") if highest else ((7, -5), "top")
+            axes.annotate(
+                f"{mean:.1f}", (length, mean), xytext=offset, textcoords="offset points", color=colour, va=side
+            )
+    ticks = sorted({reuse_length(cell) for cells in groups.values() for cell in cells})
+    axes.set_xticks(ticks)
+    axes.set_xlim(ticks[0] - 0.5, ticks[-1] + 0.9)
+    values = [100 * sample.value for cells in groups.values() for cell in cells for sample in cell.samples]
+    margin = max(3.0, 0.15 * (max(values) - min(values)))
+    axes.set_ylim(min(values) - margin, max(values) + 2 * margin)
+    axes.set_xlabel("T: kernels are computed on every T-th frame and reused between")
+    axes.set_ylabel("video AP on shapes val (not YouTube-VIS)")
+    axes.set_title("kernel reuse")
+    axes.legend(loc="upper right")
+    return figure

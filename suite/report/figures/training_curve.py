@@ -1,0 +1,64 @@
+"""Loss and held-out mask AP over the training iterations, every seed."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from suite.records.schema import Run, Scalar, Series
+from suite.report.drawing import SEED_COLOURS, new_figure
+from suite.report.evidence import Evidence
+
+
+def latest_curves(evidence: Evidence) -> list[tuple[Run, Series]]:
+    """Return the newest training's setting, one curve per seed (the latest of each), ordered by seed."""
+    curves = evidence.series("training_curve")
+    if not curves:
+        return []
+
+    def identity(series: Series) -> tuple[object, ...]:
+        fields = tuple(sorted((key, value) for key, value in series.protocol.items() if key != "seed"))
+        return series.subject.model, series.dataset.digest if series.dataset else None, fields
+
+    newest = identity(curves[-1][1])
+    by_seed = {series.protocol.get("seed"): (run, series) for run, series in curves if identity(series) == newest}
+    return [by_seed[seed] for seed in sorted(by_seed, key=str)]
+
+
+def column(series: Series, name: str) -> tuple[list[float], list[float]]:
+    """Return (iterations, values) of a column, rows without a value left out."""
+    place, step = series.columns.index(name), series.columns.index("iteration")
+
+    def number(value: Scalar) -> float:
+        return float(value) if isinstance(value, int | float) else 0.0
+
+    rows = [row for row in series.rows if row[place] is not None]
+    return [number(row[step]) for row in rows], [number(row[place]) for row in rows]
+
+
+def draw(evidence: Evidence) -> Figure | None:
+    """Draw the total loss and the AP of the newest setting, one line per seed."""
+    curves = latest_curves(evidence)
+    if not curves:
+        return None
+    figure = new_figure(8, 3.4)
+    loss_axes, ap_axes = figure.subplots(1, 2)
+    for place, (_, series) in enumerate(curves):
+        colour, seed = SEED_COLOURS[place % len(SEED_COLOURS)], series.protocol.get("seed")
+        loss_axes.plot(*column(series, "loss"), color=colour, linewidth=1.2, label=f"seed {seed}")
+        steps, values = column(series, "mask_ap")
+        percent = [100 * value for value in values]
+        ap_axes.plot(steps, percent, "o-", color=colour, linewidth=1.2, markersize=4, label=f"seed {seed}")
+    first = curves[0][1]
+    loss_axes.set_title("training loss")
+    loss_axes.set_ylabel("weighted sum of all losses")
+    loss_axes.set_ylim(bottom=0)
+    ap_axes.set_title("held-out mask AP during training")
+    ap_axes.set_ylabel("mask AP on a fixed part of shapes val")
+    ap_axes.set_ylim(bottom=0)
+    for axes in (loss_axes, ap_axes):
+        axes.set_xlabel("iteration")
+        axes.set_xlim(left=0)
+    if len(curves) > 1:
+        ap_axes.legend(loc="lower right")
+    figure.suptitle(first.subject.model, fontsize=8, x=0.01, ha="left")
+    return figure

@@ -1,0 +1,133 @@
+"""What is on disk is what claims and records give: written once, unchanged twice, refused when it drifted."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from suite.cli import entry, main
+from suite.errors import InputError
+from suite.report.drawing import figure_bytes
+from suite.report.evidence import load_evidence
+from suite.report.figures import ap_reuse, latency_ratio, training_curve
+from suite.report.readme import BEGIN, END, with_block
+from suite.report.render import render_all, update_tables
+from tests.suite.report.synthetic import RunMaker
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def reports(filled: RunMaker) -> Path:
+    folder = filled.folder.parent
+    (folder.parent / "README.md").write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nrest\n")
+    return folder
+
+
+def contents(reports: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(reports.parent.rglob("*")) if path.is_file()}
+
+
+def test_everything_is_written_once_and_byte_identical_when_repeated(reports: Path):
+    first = render_all(reports)
+    assert "reports/ledger.md" in first.written
+    assert "reports/tables/table1.tex" in first.written
+    assert "reports/figures/ap_latency.svg" in first.written
+    before = contents(reports)
+    for path in (reports / "tables").iterdir():
+        path.unlink()
+    for path in (reports / "figures").iterdir():
+        assert b"<dc:date>" not in path.read_bytes()
+        assert b"tEXtSoftware" not in path.read_bytes()
+        path.unlink()
+    second = render_all(reports)
+    assert set(second.unchanged) == {name for name in first.written if name.startswith(("reports/ledger", "README"))}
+    assert contents(reports) == before
+
+
+def test_readme_keeps_everything_outside_the_markers(reports: Path):
+    update_tables(reports)
+    text = (reports.parent / "README.md").read_text()
+    assert text.startswith(f"# Title\n\n{BEGIN}\n**214 published claims")
+    assert text.endswith(f"{END}\n\nrest\n")
+    assert "old" not in text
+    assert "54.7 ± 2.5" in text
+
+
+@pytest.mark.parametrize("text", ["no markers", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
+def test_readme_without_its_markers_is_refused(text: str):
+    with pytest.raises(InputError, match="README"):
+        with_block(text, "block\n")
+
+
+def test_check_writes_nothing_and_fails_on_any_difference(reports: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["--reports", str(reports)]
+    assert main(["tables", *arguments]) == 0
+    assert main(["tables", "--check", *arguments]) == 0
+    ledger = reports / "ledger.md"
+    ledger.write_text(ledger.read_text().replace("31.2", "31.3", 1))
+    spoiled = contents(reports)
+    assert main(["tables", "--check", *arguments]) == 1
+    assert contents(reports) == spoiled
+    assert "differs reports/ledger.md" in capsys.readouterr().out
+    assert main(["tables", *arguments]) == 0
+    assert main(["tables", "--check", *arguments]) == 0
+
+
+def test_files_that_nothing_renders_any_more_are_stale(reports: Path):
+    update_tables(reports)
+    (reports / "tables" / "table9.md").write_text("gone")
+    assert update_tables(reports, check=True).stale == ("reports/tables/table9.md",)
+    assert (reports / "tables" / "table9.md").exists()
+    update_tables(reports)
+    assert not (reports / "tables" / "table9.md").exists()
+
+
+def test_a_spoiled_record_is_named_and_the_rest_still_rendered(reports: Path):
+    path = sorted((reports / "records").glob("*.jsonl"))[1]
+    path.write_text(path.read_text()[:-40])
+    result = CliRunner().invoke(entry, ["tables", "--reports", str(reports)])
+    assert result.exit_code == 0
+    assert f"left out {path.name} line" in result.output
+    assert "seed 1" not in (reports / "tables" / "embedded.md").read_text()
+    assert "seed 2" in (reports / "tables" / "embedded.md").read_text()
+
+
+def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str]):
+    assert main(["plots", "--reports", "nowhere"]) == 4
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_nothing_measured_still_renders_the_published_side(tmp_path: Path):
+    (tmp_path / "reports" / "records").mkdir(parents=True)
+    outcome = render_all(tmp_path / "reports")
+    assert "reports/figures/ap_latency.png" in outcome.written
+    assert "reports/figures/training_curve.png" not in outcome.written
+
+
+def test_figures_differ_when_their_records_do(maker: RunMaker):
+    maker.everything()
+    before = load_evidence(maker.folder)
+    maker.training(0, 0.7)
+    after = load_evidence(maker.folder)
+    for module, changes in ((training_curve, True), (ap_reuse, True), (latency_ratio, False)):
+        one, other = (figure_bytes(module.draw, evidence) for evidence in (before, after))
+        assert (one["png"] != other["png"], one["svg"] != other["svg"]) == (changes, changes)
+
+
+def test_redrawing_needs_no_torch_and_no_pycocotools(reports: Path):
+    script = (
+        "import sys\n"
+        "for name in ('torch', 'pycocotools', 'scipy', 'onnx', 'onnxruntime'): sys.modules[name] = None\n"
+        "from suite.cli import main\n"
+        f"sys.exit(main(['tables', '--reports', {str(reports)!r}]) or main(['plots', '--reports', {str(reports)!r}]))\n"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not render_all(reports, check=True).differs
