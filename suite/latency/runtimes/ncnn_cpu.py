@@ -6,9 +6,9 @@ pnnx, ncnn's own converter, makes ncnn's files from the exported ONNX graph; the
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -36,8 +36,12 @@ CONVERSION_LIMIT_S = 300
 
 
 def _converter() -> str:
-    beside = Path(sys.executable).parent / "pnnx"
-    found = str(beside) if beside.is_file() else shutil.which("pnnx")
+    """Return the converter's executable; the package's own, since the script on the path imports torch first."""
+    package = importlib.util.find_spec("pnnx")
+    for folder in package.submodule_search_locations or () if package else ():
+        if (Path(folder) / "pnnx").is_file():
+            return str(Path(folder) / "pnnx")
+    found = shutil.which("pnnx")
     if not found:
         raise InputError("ncnn_cpu: the converter pnnx is not installed; install it with pip install pnnx")
     return found

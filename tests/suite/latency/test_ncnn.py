@@ -49,7 +49,7 @@ def test_half_precision_weights_and_options_are_seen(make_graph: GraphMaker, tmp
     artifact = make_graph(channels=64)
     assert open_session("ncnn_cpu", artifact.path).precision_problems() == []
     shutil.copy(artifact.path, tmp_path / "half.onnx")
-    command = [shutil.which("pnnx") or "pnnx", "half.onnx", "inputshape=[1,3,24,24]", "fp16=1"]
+    command = [ncnn_cpu._converter(), "half.onnx", "inputshape=[1,3,24,24]", "fp16=1"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     half = ncnn_cpu.NcnnSession(artifact.path, (tmp_path / "half.ncnn.param", tmp_path / "half.ncnn.bin"))
     assert ["fp16 blobs" in problem.detail for problem in half.precision_problems()] == [True]
