@@ -94,7 +94,7 @@ class OnlineTracker:
         key_frame_interval: int = 3,
         association: bool = True,
         associate_on: Literal["kernels", "queries"] = "kernels",
-        score_maskness: bool = False,
+        score_maskness: bool = True,
         thresholds: Thresholds | None = None,
     ) -> None:
         if key_frame_interval < 1:

@@ -34,7 +34,7 @@ class PredictionProtocol:
     max_tracks: int = 10
     key_frame_interval: int = 1
     association: bool = True
-    score_maskness: bool = False
+    score_maskness: bool = True
 
     @classmethod
     def of(cls, config: ModelConfig) -> PredictionProtocol:

@@ -29,6 +29,8 @@ from suite.training.recipe import Recipe
 from suite.training.run import FinishedRun, run_folder, train_on_shapes
 
 KEY_FRAME_INTERVALS = (1, 3, 6)
+VIDEO_SETTINGS = (*((interval, True) for interval in KEY_FRAME_INTERVALS), (1, False))
+"""(kernel-reuse length T, association), in the order they are scored."""
 PAPER_SIZE_MODELS = ("mobileinst_topformer_base_640", "mobileinst_topformer_base_512")
 
 
@@ -58,18 +60,23 @@ def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset
 
 
 def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
-    """Track and score every held-out video at each reuse length; return the results file at T = 1."""
+    """Track and score every held-out video in each setting; return the results file of the first (T = 1)."""
     annotations = embedded.annotations_path("youtube_vis", "val")
-    for interval in KEY_FRAME_INTERVALS:
-        protocol = dataclasses.replace(PredictionProtocol.of(finished.result.config), key_frame_interval=interval)
-        results = folder / f"youtube_vis_results_T{interval}.json"
+    paths = []
+    for interval, association in VIDEO_SETTINGS:
+        protocol = dataclasses.replace(
+            PredictionProtocol.of(finished.result.config), key_frame_interval=interval, association=association
+        )
+        results = folder / f"youtube_vis_results_T{interval}{'' if association else '_no_association'}.json"
         predict_videos(finished.result.model, finished.result.config, embedded.videos("val"), results, protocol)
         score = score_youtube_vis(annotations, results)
         fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
         for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields):
             record.add(line)
-        say(f"video AP at T = {interval}: {100 * score.stats['AP']:.1f}")
-    return folder / f"youtube_vis_results_T{KEY_FRAME_INTERVALS[0]}.json"
+        setting = f"T = {interval}" + ("" if association else " without association")
+        say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")
+        paths.append(results)
+    return paths[0]
 
 
 def draw_pictures(finished: FinishedRun, coco_results: Path, video_results: Path, record: RunWriter) -> None:

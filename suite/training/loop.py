@@ -27,7 +27,10 @@ from suite.training.recipe import Recipe
 from suite.training.samples import Batch, VideoSample, draw_batch
 from suite.training.state import Progress, load_state, save_state
 
-CURVE_COLUMNS = ["iteration", "loss", "loss_class", "loss_mask_bce", "loss_dice", "loss_objectness", "mask_ap"]
+LOSS_TERMS = ("loss_class", "loss_mask_bce", "loss_dice", "loss_objectness")
+CURVE_COLUMNS = ["iteration", "loss", *LOSS_TERMS, "loss_passed", "mask_ap"]
+"""``loss`` and its terms are those of single frames (of frame t in a pair), so that both stages are on one scale;
+``loss_passed`` is that of the passed queries, null in the image stage."""
 CURVE_POINTS = 60
 
 Evaluate = Callable[[MobileInst, ModelConfig], float]
@@ -132,8 +135,11 @@ def keep_freed_memory() -> None:
     set_option(mmap_max, 0)
 
 
-def _summed(losses: dict[str, Tensor], name: str) -> float:
-    return sum(float(value.detach()) for key, value in losses.items() if key.endswith(name))
+def curve_row(iteration: int, losses: dict[str, Tensor], mask_ap: float | None) -> list[float | int | None]:
+    """Return one row of the training curve, in the order of `CURVE_COLUMNS`."""
+    terms = [float(losses[name].detach()) for name in LOSS_TERMS]
+    passed = [float(value.detach()) for name, value in losses.items() if name.startswith("passed/")]
+    return [iteration, sum(terms), *terms, sum(passed) if passed else None, mask_ap]
 
 
 def train(
@@ -201,13 +207,13 @@ def train(
                 mask_ap = evaluate(model.eval(), config)
                 model.train()
             if done in evaluate_at or done % record_every == 0:
-                parts = [_summed(losses, name) for name in CURVE_COLUMNS[2:6]]
-                progress.curve.append([done, float(total.detach()), *parts, mask_ap if done in evaluate_at else None])
+                progress.curve.append(curve_row(done, losses, mask_ap if done in evaluate_at else None))
             progress.iteration, progress.elapsed_s = done, time.monotonic() - started
             if stop_requested() or done % recipe.checkpoint_every == 0:
                 save_state(state_path, progress, model, optimizer)
             if stop_requested():
                 say(f"stopped after iteration {done}; the same command resumes there")
                 raise KeyboardInterrupt
-            step(f"loss {float(total.detach()):.2f}" + (f" AP {100 * mask_ap:.1f}" if mask_ap is not None else ""))
+            shown_loss = curve_row(done, losses, None)[1]
+            step(f"loss {shown_loss:.2f}" + (f" AP {100 * mask_ap:.1f}" if mask_ap is not None else ""))
     return TrainResult(model.eval(), config, progress.curve, progress.elapsed_s)
