@@ -37,6 +37,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"norm_position": "post"},
     {"feed_forward_dim": 48},
     {"position_encoding": "none"},
+    {"token_norm": False},
     {"deep_supervision": True},
     {"backbone": "seaformer_tiny"},
     {"backbone": "mobilenetv2"},
@@ -138,8 +139,20 @@ def test_decoders_read_the_features_they_are_named_after() -> None:
             features = model.encode(image(64, 128))
             kernels = model.decode(features).kernels
             for field, reads in (("global_", reads_global), ("local", reads_local)):
-                changed = model.decode(features._replace(**{field: getattr(features, field) + 1})).kernels
+                changed = model.decode(features._replace(**{field: getattr(features, field).flip(1)})).kernels
                 assert torch.equal(kernels, changed) != reads, (decoder, field)
+
+
+def test_token_norm_makes_decoders_blind_to_brightness_and_contrast_of_a_token() -> None:
+    for token_norm in (True, False):
+        model = small_model(token_norm=token_norm)
+        with torch.no_grad():
+            features = model.encode(image(64, 128))
+            kernels = model.decode(features).kernels
+            changed = model.decode(
+                features._replace(local=3 * features.local + 5, global_=features.global_ - 2)
+            ).kernels
+        assert torch.allclose(kernels, changed, rtol=1e-3, atol=1e-4) == token_norm
 
 
 def test_local_features_are_the_maxima_of_the_mask_map_s_cells() -> None:
