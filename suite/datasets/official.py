@@ -39,6 +39,11 @@ READY: dict[str, tuple[Literal["coco", "youtube-vis"], str, str]] = {
 }
 """Pin name of a picture archive -> format, annotations and picture folder, relative to where it is unpacked."""
 
+ANNOTATIONS: dict[str, tuple[str, str]] = {
+    "e8c7f7908f1d7278341fae127d0da654f102f11bd7b21d8aeefa635b8c810b6f": ("coco", "val2017"),
+}
+"""SHA-256 of an official annotations file -> dataset and split: what a score on it may be compared with."""
+
 _JSON_LISTS = {
     "annotations_trainval2017": {
         "train": ("instances_train2017.json", {"images": "images", "objects": "annotations"}),

@@ -12,6 +12,8 @@ from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, score_lines
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
+from suite.datasets.health import require_health
+from suite.datasets.official import ANNOTATIONS
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.files import file_digest
@@ -51,7 +53,13 @@ def reproduce_real(
         DataError: if a file or folder is absent.
         InputError: if a file is not what it should be; the message names the place.
     """
-    dataset = CocoDataset.load(annotations, images) if task == "coco" else YoutubeVisDataset.load(annotations, images)
+    dataset: CocoDataset | YoutubeVisDataset
+    if task == "coco":
+        dataset = CocoDataset.load(annotations, images)
+        require_health("coco", annotations, images)
+    else:
+        dataset = YoutubeVisDataset.load(annotations, images)
+        require_health("youtube-vis", annotations, images)
     weights = checkpoint or embedded_checkpoint()
     try:
         model, metadata = load_checkpoint(weights)
@@ -59,30 +67,33 @@ def reproduce_real(
         raise InputError(str(error)) from None
     config = model.config
     digest = file_digest(annotations)
+    name, split = ANNOTATIONS.get(digest, (task, annotations.stem))
     folder = runs_dir() / "real" / f"{task}-{digest[:8]}-{file_digest(weights)[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.json"
     trained_on = metadata.get("dataset", "unknown data")
-    fields: dict[str, Scalar] = {"trained_on": trained_on, "annotations": annotations.name}
+    fields: dict[str, Scalar] = {"trained_on": trained_on}
     subject = Subject(config.name, file_digest(weights))
     run = start_run(f"real-{task}")
     picture = reports_dir() / "pictures" / f"{task}_{digest[:8]}.png"
     with writing(run, records_dir()) as record:
         protocol = PredictionProtocol.of(config)
         if isinstance(dataset, CocoDataset):
-            described = Dataset(task, "custom", digest, pinned=False, images=len(dataset.images))
-            predict_images(model, config, dataset, results, protocol)
+            described = Dataset(name, split, digest, pinned=digest in ANNOTATIONS, images=len(dataset.images))
+            caution = predict_images(model, config, dataset, results, protocol)
             score, metrics = score_coco(annotations, results), COCO_METRICS
             caption = draw_detections(dataset, results, picture)
         else:
-            described = Dataset(task, "custom", digest, pinned=False, videos=len(dataset.videos))
+            described = Dataset(name, split, digest, pinned=False, videos=len(dataset.videos))
             protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
-            predict_videos(model, config, dataset, results, protocol)
+            caution = predict_videos(model, config, dataset, results, protocol)
             score, metrics = score_youtube_vis(annotations, results), YOUTUBE_VIS_METRICS
             caption = draw_track_strip(dataset, results, picture)
         for line in score_lines(score.stats, metrics, subject, described, {**protocol.scalars(task), **fields}):
             record.add(line)
         record.add(Artifact(picture.stem, shown(picture), file_digest(picture), subject, caption))
     say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")
+    if caution:
+        say(caution)
     if trained_on == "shapes":
         say("the weights were trained on the embedded shapes only: this AP shows that the path works, and nothing else")

@@ -144,7 +144,10 @@ def test_association_follows_kernels_that_turn_further_than_they_are_apart(frame
         kernels[0, :, 0], kernels[0, :, 1] = angles.cos(), angles.sin()
         return permuted(call, prediction._replace(kernels=kernels))
 
-    plain, turned = OnlineTracker(build(), CONFIG, 1), OnlineTracker(build(turning), CONFIG, 1)
+    plain, turned = (
+        OnlineTracker(build(), CONFIG, 1, score_maskness=False),
+        OnlineTracker(build(turning), CONFIG, 1, score_maskness=False),
+    )
     for _ in range(6):
         plain.push(frames[0])
         turned.push(frames[0])
@@ -157,7 +160,7 @@ def probability(logit: float) -> float:
 
 def test_score_is_the_mean_over_key_frames_and_the_ten_best_pairs_are_returned(frames: list[np.ndarray]) -> None:
     model = build()
-    tracks = OnlineTracker(model, CONFIG, 3, association=False).track_video(iter(frames))
+    tracks = OnlineTracker(model, CONFIG, 3, association=False, score_maskness=False).track_video(iter(frames))
     with torch.no_grad():
         outputs = [model(preprocess(frames[index], CONFIG)[0]) for index in (0, 3, 6)]
     pairs = {}
@@ -181,7 +184,7 @@ def test_score_is_the_mean_over_key_frames_and_the_ten_best_pairs_are_returned(f
 
 def test_a_finished_video_shows_what_was_pushed(frames: list[np.ndarray]) -> None:
     model = build()
-    tracker = OnlineTracker(model, CONFIG, 3)
+    tracker = OnlineTracker(model, CONFIG, 3, score_maskness=False)
     pushed = [masks_of(tracker.push(frame)) for frame in frames]
     tracks = tracker.track_video(iter(frames), max_tracks=8 * 3)
     distinct = {id(track.masks): track.masks for track in tracks}.values()
@@ -198,10 +201,11 @@ def test_a_track_is_not_shown_where_its_key_frame_does_not_see_it(frames: list[n
         logits[:, 3] = -30.0 if call == 1 else 3.0
         return prediction._replace(class_logits=logits)
 
-    tracks = OnlineTracker(build(hidden_once), CONFIG, 2, association=False).track_video(frames, max_tracks=3)
+    tracker = OnlineTracker(build(hidden_once), CONFIG, 2, association=False, score_maskness=False)
+    tracks = tracker.track_video(frames, max_tracks=1000)
     hidden = [[mask is None for mask in track.masks] for track in tracks]
     assert [False, False, True, True, False, False, False, False] in hidden
-    tracker = OnlineTracker(build(hidden_once), CONFIG, 2, association=False)
+    tracker = OnlineTracker(build(hidden_once), CONFIG, 2, association=False, score_maskness=False)
     assert [3 in masks_of(tracker.push(frame)) for frame in frames[:6]] == [True, True, False, False, True, True]
 
 
