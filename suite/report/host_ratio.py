@@ -12,6 +12,9 @@ from suite.records.schema import Run, Series
 from suite.report.evidence import Evidence
 from suite.report.select import Cell
 
+MAIN_ENGINE = "onnxruntime"
+"""Ratios of this engine are preferred where several engines timed the same models."""
+
 RESAMPLES = 2000
 LEVEL = 0.95
 SEED = 0
@@ -56,12 +59,15 @@ def _rounds(series: Series) -> NDArray[np.float64]:
 
 
 def _latest_pair(evidence: Evidence, numerator: str, denominator: str) -> tuple[Run, Series, Series] | None:
-    by_run: dict[str, dict[str, tuple[Run, Series]]] = {}
+    by_run: dict[tuple[str, object], dict[str, tuple[Run, Series]]] = {}
     for run, series in evidence.series("latency_samples"):
         if _is_network(series):
             # A model timed at several input shapes lists its primary one first.
-            by_run.setdefault(run.run_id, {}).setdefault(series.subject.model, (run, series))
-    for models in reversed(by_run.values()):
+            by_run.setdefault((run.run_id, series.protocol.get("runtime")), {}).setdefault(
+                series.subject.model, (run, series)
+            )
+    newest = sorted(by_run, key=lambda key: key[1] == MAIN_ENGINE)
+    for models in (by_run[key] for key in reversed(newest)):
         if numerator in models and denominator in models:
             return models[numerator][0], models[numerator][1], models[denominator][1]
     return None
@@ -86,6 +92,10 @@ def host_ratio(evidence: Evidence, numerator: str, denominator: str) -> HostRati
     cells = tuple(
         cell
         for name in (numerator, denominator)
-        for cell in evidence.find("latency_cpu_ms", name, {"span": "network", "key_frame_interval": None})[-1:]
+        for cell in evidence.find(
+            "latency_cpu_ms",
+            name,
+            {"span": "network", "key_frame_interval": None, "runtime": above.protocol.get("runtime")},
+        )[-1:]
     )
     return HostRatio(ratio.value, ratio.low, ratio.high, short_cpu(run.machine.cpu), cells)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from suite.records.schema import Scalar
 from suite.report.evidence import Evidence
+from suite.report.host_ratio import MAIN_ENGINE, short_cpu
 from suite.report.numbers import scaled
 from suite.report.select import Cell
 from suite.report.settle import ANCHOR
@@ -77,9 +78,17 @@ def accuracy_rows(evidence: Evidence) -> list[AccuracyRow]:
 
 
 def network_cells(evidence: Evidence, metric: str = "latency_cpu_ms") -> list[Cell]:
-    """Return the image-network latencies on the host: the anchor first, then by model and input size."""
+    """Return the image-network latencies on the host: the anchor first, then by model and input size.
+
+    The suite's main engine comes before others of the same model and size.
+    """
     cells = evidence.find(metric, protocol={"span": "network", "key_frame_interval": None, "device": "host"})
-    return sorted(cells, key=lambda cell: (cell.model != ANCHOR, cell.model, -_pixels(cell), cell.machine.cpu))
+
+    def order(cell: Cell) -> tuple[object, ...]:
+        engine = str(cell.get("runtime"))
+        return (cell.model != ANCHOR, cell.model, -_pixels(cell), engine != MAIN_ENGINE, engine, cell.machine.cpu)
+
+    return sorted(cells, key=order)
 
 
 def _pixels(cell: Cell) -> int:
@@ -97,6 +106,14 @@ def companion(evidence: Evidence, cell: Cell, metric: str, **changes: Scalar) ->
     keys = ("height_px", "width_px", "runtime", "device", "precision", "threads", "span", "key_frame_interval")
     wanted = {key: cell.get(key) for key in keys} | changes
     same = [item for item in evidence.find(metric, cell.model, wanted) if item.machine.cpu == cell.machine.cpu]
+    return same[-1] if same else None
+
+
+def other_span(evidence: Evidence, cell: Cell, span: str) -> Cell | None:
+    """Return the newest CPU latency of another span of the same model, machine and input, whatever engine ran it."""
+    wanted = {key: cell.get(key) for key in ("height_px", "width_px", "device", "key_frame_interval")} | {"span": span}
+    cells = evidence.find("latency_cpu_ms", cell.model, wanted)
+    same = [item for item in cells if item.machine.cpu == cell.machine.cpu]
     return same[-1] if same else None
 
 
@@ -126,7 +143,7 @@ def provenance_line(evidence: Evidence) -> str:
         return "no records yet"
     dates = sorted({run.started_utc[:10] for run in runs})
     commits = sorted({(run.git_sha or "no commit")[:10] + ("" if run.git_dirty is False else "†") for run in runs})
-    cpus = sorted({run.machine.cpu.split(" (family")[0] for run in runs})
+    cpus = sorted({short_cpu(run.machine.cpu) for run in runs})
     period = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     shown = ", ".join(commits[:4]) + (f" and {len(commits) - 4} more" if len(commits) > 4 else "")
     mark = " († = with uncommitted changes)" if any(commit.endswith("†") for commit in commits) else ""

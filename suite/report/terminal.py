@@ -81,10 +81,12 @@ def _print_measured(console: Console, evidence: Evidence) -> None:
             console.print(f"! {line}", style="yellow", highlight=False)
     if latencies:
         console.print()
-        table = _table("network on one core", "input", "CPU ms", "wall ms")
+        table = _table("network on one core", "input", "engine", "CPU ms", "wall ms")
         for cell in latencies:
             wall = companion(evidence, cell, "latency_wall_ms")
-            table.add_row(cell.model, size_text(cell), marked(cell), cell_text(wall) if wall else "")
+            table.add_row(
+                cell.model, size_text(cell), str(cell.get("runtime")), marked(cell), cell_text(wall) if wall else ""
+            )
         console.print(table)
 
 

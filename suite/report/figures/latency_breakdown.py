@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from suite.report.drawing import BLUE, ORANGE, SKY, new_figure
 from suite.report.evidence import Evidence
-from suite.report.host_ratio import short_cpu
-from suite.report.measured import companion, network_cells, size_text
+from suite.report.host_ratio import MAIN_ENGINE, short_cpu
+from suite.report.measured import network_cells, other_span, size_text
 from suite.report.numbers import milliseconds
 
 SPANS = (("preprocess", SKY, "//"), ("network", BLUE, ""), ("postprocess", ORANGE, ".."))
@@ -16,8 +16,8 @@ SPANS = (("preprocess", SKY, "//"), ("network", BLUE, ""), ("postprocess", ORANG
 def draw(evidence: Evidence) -> Figure | None:
     """Draw one bar per model whose three spans were all timed, each span as its share, with milliseconds written in."""
     rows = []
-    for cell in network_cells(evidence):
-        spans = [companion(evidence, cell, "latency_cpu_ms", span=name) for name, _, _ in SPANS]
+    for cell in (cell for cell in network_cells(evidence) if cell.get("runtime") == MAIN_ENGINE):
+        spans = [cell if name == "network" else other_span(evidence, cell, name) for name, _, _ in SPANS]
         found = [span for span in spans if span is not None]
         if len(found) == len(SPANS):
             rows.append((cell, [span.value for span in found]))

@@ -18,8 +18,6 @@ SPAN_LABELS = {
     "preprocess": "preprocess",
     "postprocess": "postprocess",
     "end_to_end": "end to end",
-    "video_network": "video, network per frame",
-    "video": "video, all per frame",
 }
 
 
@@ -43,7 +41,8 @@ def span_label(cell: Cell) -> str:
 
 
 def _optional(cell: Cell | None) -> TableCell:
-    return TableCell() if cell is None else record_cell(cell)
+    """Return a further number of a row; the row's first number carries the marks for all."""
+    return TableCell() if cell is None else replace(record_cell(cell), mark="")
 
 
 def _ratio(evidence: Evidence, cell: Cell) -> TableCell:
@@ -91,14 +90,15 @@ def build(evidence: Evidence) -> Table:
                 text_cell(short_cpu(cell.machine.cpu)),
             )
         )
-    anchors = sorted({str(cell.get("anchor")) for cell in evidence.find("latency_ratio_cpu")})
     table = without_empty_columns(
         Table("latency", "Latency measured here: one pinned core, one thread, batch 1", columns, tuple(rows))
     )
     notes = (
-        f"Ratios are CPU time over that of the anchor ({'; '.join(anchors) or 'none'}), timed in interleaved rounds of "
-        "the same run; their intervals cover timing noise of that run only.",
-        "Latency does not depend on the values of the weights; paper-size models are timed with random ones.",
+        "Ratios are CPU time over that of the same span of the anchor, the first model, timed in interleaved rounds of "
+        "the same run (with T: over T = 1); their intervals cover timing noise of that run only.",
+        "T = key-frame interval: mean per frame of a video whose kernels are computed on every T-th frame.",
+        "A network's time does not depend on the values of its weights; paper-size models are timed with random ones. "
+        "Postprocess does: random weights let almost every query through, which makes it long.",
         "These are milliseconds of this host; they say nothing about milliseconds of a phone.",
         *legend(table),
     )

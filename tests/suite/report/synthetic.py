@@ -82,7 +82,7 @@ class RunMaker:
         (self.folder / f"{run.run_id}.jsonl").write_bytes(writer.sealed())
         return run
 
-    def latency(self, cpu_ms: dict[str, float], valid: bool = True, **changes: Any) -> Run:
+    def latency(self, cpu_ms: dict[str, float], valid: bool = True, engine: str = "onnxruntime", **changes: Any) -> Run:
         """Write one latency run on the host: network, preprocess and postprocess spans of the models."""
         run = self.run("latency-host", **changes)
         writer = RunWriter(run)
@@ -93,7 +93,7 @@ class RunMaker:
             for span, share in {"network": 1.0, "preprocess": 0.1, "postprocess": 0.2}.items():
                 fields: dict[str, Scalar] = {
                     "span": span,
-                    "runtime": "onnxruntime",
+                    "runtime": engine if span == "network" else "torch",
                     "threads": 1,
                     "precision": "fp32",
                     "height_px": height,
@@ -123,8 +123,8 @@ class RunMaker:
                 columns = ["round", "position", "span", "wall_ms", "cpu_ms"]
                 writer.add(Series("latency_samples", subject, columns, rows, fields))
             for frames in (1, 3, 6) if model == TINY else ():
-                for span, share in {"video_network": 1 - 0.01 * frames, "video": 1.2 - 0.02 * frames}.items():
-                    fields = fields | {"span": span, "key_frame_interval": frames}
+                for span, share in {"network": 1 - 0.01 * frames, "end_to_end": 1.2 - 0.02 * frames}.items():
+                    fields |= {"span": span, "key_frame_interval": frames, "runtime": "onnxruntime"}
                     writer.add(Measurement("latency_cpu_ms", median * share, subject, fields))
         (self.folder / f"{run.run_id}.jsonl").write_bytes(writer.sealed())
         return run

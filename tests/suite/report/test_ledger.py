@@ -175,3 +175,15 @@ def test_a_missing_folder_of_records_is_one_line(tmp_path):
 
 def test_tiny_is_measured_without_a_published_counterpart(filled: RunMaker):
     assert not any(TINY in row.command for row in ledger_of(filled).rows)
+
+
+def test_another_engine_does_not_displace_the_main_one(maker: RunMaker):
+    maker.latency({BASE_640: 100.0, BASE_512: 80.0})
+    maker.latency({BASE_640: 100.0, BASE_512: 60.0}, engine="ncnn")
+    assert row_of(maker, RATIO).ours == pytest.approx(0.8, abs=0.01)
+
+
+def test_models_of_two_engines_are_not_compared(maker: RunMaker):
+    maker.latency({BASE_640: 100.0})
+    maker.latency({BASE_512: 80.0}, engine="ncnn")
+    assert row_of(maker, RATIO).verdict == "not run"

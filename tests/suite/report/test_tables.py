@@ -165,7 +165,7 @@ def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
     tiny = cells_of(table, f"{TINY} 128x192 network")
     assert tiny["CPU ratio to anchor [95 %]"].text == "0.050 [0.049, 0.051]"
     assert tiny["weights"].text == "trained"
-    assert cells_of(table, f"{TINY} 128x192 video, all per frame, T = 3")["CPU median ms"].text == "5.70"
+    assert cells_of(table, f"{TINY} 128x192 end to end, T = 3")["CPU median ms"].text == "5.70"
     assert any("Test CPU" in note for note in table.notes)
 
 
