@@ -87,3 +87,38 @@ def host(
     click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report_table(report))
     if report.valid_count == 0:
         raise NothingMeasuredError("latency: no candidate was valid; stop other work on the machine and run again")
+
+
+@command.command(name="gate")
+@click.option("--baseline", metavar="REV", help="Commit to compare with; default: HEAD if files changed, else HEAD~1.")
+@click.option("--models", metavar="A,B,...", help="Models to compare; default: those of suite/latency/gate.toml.")
+@click.option("--tolerance", type=click.FloatRange(0, 1, max_open=True), help="Permitted growth; default: gate.toml's.")
+@click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+def gate(baseline: str | None, models: str | None, tolerance: float | None, core: int | None, as_json: bool) -> None:
+    """Compare this code's graphs with another commit's, on one core, interleaved.
+
+    Fails (exit code 1) if the bootstrap interval of the CPU-time ratio clears the tolerance, or if parameters, MACs,
+    operators or peak tensor memory differ at all; exit code 3 if nothing was compared.
+    """
+    from suite.latency import gate as gates
+    from suite.latency.baseline import baseline_graphs, resolve_commit
+    from suite.latency.device import load_device
+    from suite.latency.prepare import prepare_model
+    from suite.latency.request import words_of
+
+    rules = gates.load_gate()
+    names = rules.models if models is None else words_of(models, "--models")
+    permitted = rules.tolerance if tolerance is None else tolerance
+    protocol = load_device("host").protocol(rules.protocol)
+    sha = resolve_commit(baseline)
+    current = {name: prepare_model(name).timed.graphs["whole"] for name in names}
+    before = baseline_graphs(sha, names)
+    results = []
+    for name in names:
+        results.append(gates.compare(name, before[name], current[name], protocol, permitted, core))
+        if not as_json:
+            click.echo(results[-1].line())
+    if as_json:
+        click.echo(json.dumps(gates.to_json(results, sha, permitted), allow_nan=False))
+    gates.settle(results)

@@ -58,7 +58,7 @@ class HostRequest:
         Raises:
             InputError: naming the option and what it may be.
         """
-        names = _words(models, "--models")
+        names = words_of(models, "--models")
         if runtime not in runtime_names():
             raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
         chosen = load_device("host").protocol(protocol)
@@ -75,7 +75,7 @@ class HostRequest:
             models=names,
             size=_size(size),
             checkpoints=_checkpoints(checkpoints, names),
-            spans=_words(spans, "--spans"),
+            spans=words_of(spans, "--spans"),
             key_frame_intervals=_intervals(key_frame_intervals),
             images=_pictures(images),
             protocol=chosen,
@@ -85,7 +85,12 @@ class HostRequest:
         )
 
 
-def _words(text: str, option: str) -> tuple[str, ...]:
+def words_of(text: str, option: str) -> tuple[str, ...]:
+    """Return the different, comma-separated words of an option.
+
+    Raises:
+        InputError: if there is none, or one is given twice.
+    """
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words or len(set(words)) != len(words):
         raise InputError(f"{option} {text!r}: give different names, separated by commas")
@@ -102,7 +107,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 
 def _intervals(text: str) -> tuple[int, ...]:
-    words = _words(text, "--key-frame-intervals")
+    words = words_of(text, "--key-frame-intervals")
     if not all(word.isdigit() for word in words):
         raise InputError(f"--key-frame-intervals {text!r}: give whole numbers, separated by commas")
     return tuple(int(word) for word in words)

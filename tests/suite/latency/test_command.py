@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from reference_model.counts import count, total
 from suite.cli import main
 from suite.errors import NOTHING_MEASURED, PASS, USAGE
+from suite.latency.graph_counts import count_graph
 from suite.latency.validity import ENVIRONMENTAL
+from suite.models import get_entry
 from suite.records.store import read_folder
 
 TINY = "mobileinst_topformer_tiny_shapes"
@@ -75,6 +78,11 @@ def test_every_span_of_a_real_model_is_timed_and_recorded(
     assert report["results"][-1]["anchor"] == f"{TINY} end_to_end T=1"
     graphs = sorted(path.name.split("-")[1] for path in (tmp_path / "runs" / "onnx").glob("*.onnx"))
     assert graphs == ["frame", "whole"]
+    counted = count_graph(next((tmp_path / "runs" / "onnx").glob("*-whole-*.onnx")))
+    # The exporter folds batch norms and what depends on the queries alone, so a little is missing.
+    in_torch = total(count(get_entry(TINY).build(0), 128, 192))
+    assert counted.macs == pytest.approx(in_torch.macs, rel=0.01)
+    assert counted.parameters == pytest.approx(in_torch.parameters, rel=0.02)
     words = ["--models", TINY, "--spans", "network,video_network", "--key-frame-intervals", "6", "--pairs", "2"]
     assert main(["latency", "host", *words, "--runtime", "ncnn_cpu", "--json"]) in (PASS, NOTHING_MEASURED)
     ncnn = json.loads(capsys.readouterr().out)

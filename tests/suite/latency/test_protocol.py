@@ -82,5 +82,5 @@ def test_a_wrong_device_file_is_named_with_its_place(tmp_path: Path, change: Cal
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"known devices: .*host"):
         load_device("toaster")
-    with pytest.raises(InputError, match="it has standard, strict"):
+    with pytest.raises(InputError, match="it has standard, strict, gate"):
         load_device("host").protocol("hasty")

@@ -1,0 +1,27 @@
+"""A factory for the measured process: a model's network with extra CPU time planted in every call."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from suite.latency.job import Timed
+from suite.latency.spans import build_candidates
+
+
+def slowed(extra_share: float, **arguments: Any) -> list[Timed]:
+    """Make the usual candidates, each call of which takes ``extra_share`` more CPU time."""
+    made = []
+    for timed in build_candidates(**arguments):
+        candidate = timed.candidate
+
+        def run(value: Any, inner: Any = candidate.run) -> None:
+            started = time.thread_time_ns()
+            inner(value)
+            end = started + (1 + extra_share) * (time.thread_time_ns() - started)
+            while time.thread_time_ns() < end:
+                pass
+
+        made.append(dataclasses.replace(timed, candidate=dataclasses.replace(candidate, run=run)))
+    return made

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from suite.cli import main
+from suite.errors import USAGE, InputError, NothingMeasuredError, RegressionError
+from suite.latency import gate
+from suite.latency.artifact import GraphArtifact
+from suite.latency.baseline import baseline_graphs, resolve_commit
+from suite.latency.graph_counts import count_graph
+from suite.latency.protocol import Protocol
+from suite.latency.statistics import RatioInterval
+
+GraphMaker = Callable[..., GraphArtifact]
+RATIO = RatioInterval(1.1, 1.08, 1.12, 0.95, 2000)
+
+
+def test_counts_of_one_convolution_are_those_on_paper(make_graph: GraphMaker) -> None:
+    counts = count_graph(make_graph(channels=8).path)
+    assert counts.parameters == 8 * 3 * 3 * 3
+    assert counts.macs == 8 * 3 * 3 * 3 * 24 * 24
+    assert counts.operators == {"Conv": 1, "Identity": 1}
+    # The image, the copy of the weights that the graph makes, and the masks are alive at once.
+    assert counts.peak_tensor_bytes == 4 * (3 * 24 * 24 + 8 * 27 + 8 * 24 * 24)
+
+
+def test_tensors_are_alive_from_their_making_to_their_last_use(tmp_path: Path) -> None:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [100]) for name in ("x", "y")]
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("Add", ["c", "a"], ["y"]),
+    ]
+    path = tmp_path / "chain.onnx"
+    model = helper.make_model(
+        helper.make_graph(nodes, "chain", values[:1], values[1:]), opset_imports=[helper.make_opsetid("", 18)]
+    )
+    onnx.save(model, path)
+    assert count_graph(path).peak_tensor_bytes == 3 * 400  # a, b and c; x has gone, y comes when b has
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "length"
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="no fixed size"):
+        count_graph(path)
+
+
+def test_the_same_graph_is_no_regression(make_graph: GraphMaker, quick: Protocol) -> None:
+    artifact = make_graph(channels=64)
+    result = gate.compare("same", artifact, artifact, quick, 0.5)
+    assert result.differences == ()
+    assert result.word in ("pass", "not measured")  # the second where the machine is busy
+
+
+def test_a_larger_graph_is_slower_and_its_counts_differ(make_graph: GraphMaker, quick: Protocol) -> None:
+    steady = dataclasses.replace(quick, attempts=5)
+    result = gate.compare("grown", make_graph("small", 32), make_graph("large", 128), steady, 0.03)
+    assert result.ratio.value > 1.5
+    assert result.word in ("slower", "not measured")
+    assert any(line.startswith("macs ") for line in result.differences)
+    assert any(line.startswith("peak_tensor_bytes ") for line in result.differences)
+    with pytest.raises(RegressionError, match="grown"):
+        gate.settle([result])
+
+
+def outcome(word: gate.GateWord, *differences: str) -> gate.GateResult:
+    return gate.GateResult("net", word, RATIO, "busy" if word == "not measured" else "", differences)
+
+
+def test_a_gate_passes_only_what_it_compared() -> None:
+    gate.settle([outcome("pass")])
+    with pytest.raises(RegressionError):
+        gate.settle([outcome("pass"), outcome("slower")])
+    with pytest.raises(RegressionError):
+        gate.settle([outcome("pass", "macs 1 -> 2")])
+    for results in ([], [outcome("pass"), outcome("not measured")]):
+        with pytest.raises(NothingMeasuredError, match="compared nothing"):
+            gate.settle(results)
+    with pytest.raises(RegressionError):
+        gate.settle([outcome("not measured"), outcome("slower")])
+    assert outcome("slower", "macs 1 -> 2").line() == (
+        "net: slower, CPU time 1.100 [1.080, 1.120] of the baseline's; macs 1 -> 2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "word"), [(1.029, "pass"), (1.031, "slower"), (0.5, "pass")], ids=["touches", "clears", "faster"]
+)
+def test_only_an_interval_that_clears_the_tolerance_fails(
+    low: float, word: str, make_graph: GraphMaker, quick: Protocol
+) -> None:
+    from suite.latency.host import measure_host
+    from suite.latency.validity import Verdict
+
+    def measured(*arguments: object) -> object:
+        report = measure_host(*arguments)  # type: ignore[arg-type]
+        ratio = dataclasses.replace(report.results[1].ratio_cpu, low=low, value=low + 0.01, high=low + 0.02)
+        results = [
+            dataclasses.replace(result, verdict=Verdict((), 0.0, 0.0, 1.0), ratio_cpu=ratio)
+            for result in report.results
+        ]
+        return dataclasses.replace(report, results=tuple(results))
+
+    artifact = make_graph()
+    short = dataclasses.replace(quick, min_samples=2)
+    assert gate.compare("net", artifact, artifact, short, 0.03, measure=measured).word == word  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("models = []\nprotocol = 'gate'\ntolerance = 0.1", "compares nothing"),
+        ("models = ['a']\nprotocol = 'gate'", "'tolerance' is missing"),
+        ("models = ['a']\nprotocol = 'gate'\ntolerance = 1.5", "'tolerance' must be"),
+        ("models = ['a']\nprotocol = 'gate'\ntolerance = true", "'tolerance' must be"),
+        ("models = ['a']\nprotocol = 'gate'\ntolerance = 0.1\nmood = 1", "'mood' is unknown"),
+        ("models = [", "cannot read"),
+    ],
+)
+def test_wrong_rules_are_named(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"gate\.toml") as caught:
+        gate.load_gate(path)
+    assert words in str(caught.value)
+
+
+PREPARE = """
+from pathlib import Path
+from types import SimpleNamespace
+def prepare_model(name, seed, folder):
+    if name == "unknown":
+        raise KeyError("no model of that name")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{seed}-VERSION.onnx"
+    path.write_text(__file__)
+    graph = SimpleNamespace(path=path, sha256="0" * 64, reference=path.with_suffix(".npz"))
+    return SimpleNamespace(timed=SimpleNamespace(graphs={"whole": graph}))
+"""
+
+
+@pytest.fixture
+def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """A repository with two commits, each of which exports a graph named after it."""
+    root = tmp_path / "checkout"
+    (root / "suite" / "latency").mkdir(parents=True)
+    (root / ".gitignore").write_text("/runs/\n")
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(root))
+
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"]
+        done = subprocess.run(["git", *identity, *words], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    for version in ("first", "second"):
+        for package in ("suite", "suite/latency"):
+            (root / package / "__init__.py").touch()
+        (root / "suite" / "latency" / "prepare.py").write_text(PREPARE.replace("VERSION", version))
+        git("add", ".")
+        git("commit", "-q", "-m", version)
+    return git
+
+
+def test_a_baseline_is_exported_by_its_own_code_and_leaves_no_work_tree(history: Callable[..., str]) -> None:
+    sha = resolve_commit("HEAD~1")
+    graphs = baseline_graphs(sha, ["net"], seed=3)
+    assert graphs["net"].path.name == "net-3-first.onnx"
+    assert "latency-baseline-" in graphs["net"].path.read_text()
+    assert len(history("worktree", "list").splitlines()) == 1
+    assert history("status", "--porcelain") == ""
+
+
+def test_without_a_name_the_baseline_is_never_the_code_itself(history: Callable[..., str], tmp_path: Path) -> None:
+    assert resolve_commit(None) == history("rev-parse", "HEAD~1")
+    (tmp_path / "checkout" / "suite" / "latency" / "prepare.py").write_text("changed = True\n")
+    assert resolve_commit(None) == history("rev-parse", "HEAD")
+
+
+def test_bad_baselines_are_named(history: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="name a commit of this repository"):
+        resolve_commit("no-such-branch")
+    with pytest.raises(InputError, match=r"cannot export unknown \(KeyError: 'no model of that name'\)"):
+        baseline_graphs(resolve_commit("HEAD"), ["unknown"])
+    assert len(history("worktree", "list").splitlines()) == 1
+    assert main(["latency", "gate", "--baseline", "no-such-branch"]) == USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "name a commit of this repository" in err
