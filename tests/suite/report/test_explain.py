@@ -1,0 +1,82 @@
+"""Every number of the report leads back to its run."""
+
+import json
+
+import pytest
+
+from suite.cli import main
+from suite.errors import InputError
+from suite.report.cell_ids import cell_ids
+from suite.report.evidence import load_evidence
+from suite.report.explain import explain, explanation, find, names
+from tests.suite.report.synthetic import BASE_640, TINY, RunMaker
+
+RATIO = "ratio/coco-latency-512-vs-640"
+
+
+def test_every_id_is_unique_and_can_be_explained(filled: RunMaker):
+    for seed in range(2):
+        filled.training(seed, 0.4, query_passing=False)
+    filled.latency({BASE_640: 90.0}, engine="ncnn")
+    evidence = load_evidence(filled.folder)
+    known = names(evidence)
+    assert len(set(known)) == len(known) == len(evidence.claims) + len(evidence.cells)
+    for name in known:
+        assert explanation(evidence, name)
+    for name in cell_ids(evidence.cells):
+        assert explain(evidence, name)["runs"]
+
+
+def test_a_measured_cell_names_run_command_commit_digest_and_machine(filled: RunMaker):
+    evidence = load_evidence(filled.folder)
+    text = explanation(evidence, f"video_ap/{TINY}/shapes-val/T3")
+    for expected in (
+        "seed 2: 0.39",
+        "python -m suite reproduce",
+        "c" * 40,
+        "clean",
+        "a" * 32,
+        "Test CPU",
+        "numpy 2.4.6",
+    ):
+        assert expected in text
+    assert text.count("\nrun ") == 3
+
+
+def test_a_claim_names_rule_interval_and_runs(filled: RunMaker, capsys: pytest.CaptureFixture[str]):
+    assert main(["explain", RATIO, "--records", str(filled.folder)]) == 0
+    text = capsys.readouterr().out
+    assert "partly = same order and within 25%" in text
+    assert "latency-host" in text
+    assert main(["explain", RATIO, "--json", "--records", str(filled.folder)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["ledger"]["verdict"] == "partly"
+    assert document["runs"][0]["git_sha"] == "c" * 40
+
+
+def test_a_third_party_number_is_explained_too(filled: RunMaker):
+    text = explanation(load_evidence(filled.folder), "third-party/ambitious-idiot/topformer-base-640/ap")
+    assert "Ambitious-idiot/MobileInst-Reproduction" in text
+
+
+def test_a_unique_part_is_enough_and_an_ambiguous_one_lists_the_choices(filled: RunMaker):
+    evidence = load_evidence(filled.folder)
+    assert find(evidence, "512-vs-640") == RATIO
+    with pytest.raises(InputError, match="fits .* cells: .*and .* more"):
+        find(evidence, "table1")
+    with pytest.raises(InputError, match="no claim or measured cell"):
+        find(evidence, "nonsense")
+
+
+def test_cells_that_differ_in_details_only_keep_separate_ids(maker: RunMaker):
+    maker.latency({BASE_640: 100.0})
+    other = maker.run("x").machine.__class__("host", "Other CPU", "x86_64", 2, 24.0, "Linux", [])
+    maker.latency({BASE_640: 100.0}, machine=other)
+    found = [name for name in cell_ids(load_evidence(maker.folder).cells) if name.startswith("latency_cpu_ms")]
+    assert len(found) == 6
+    assert all("#" in name for name in found)
+
+
+def test_without_a_cell_all_ids_are_listed(filled: RunMaker, capsys: pytest.CaptureFixture[str]):
+    assert main(["explain", "--records", str(filled.folder)]) == 0
+    assert RATIO in capsys.readouterr().out.splitlines()
