@@ -69,6 +69,12 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def gate_latency(session: nox.Session) -> None:
+    """Compare this code's latency and graph counts with the commit before (or --baseline REV after --)."""
+    suite_command(session, "latency", "gate")
+
+
+@nox.session(python=False)
 def lint(session: nox.Session) -> None:
     """Check style and formatting with ruff."""
     python = environment(session, "suite", "run,dev")
