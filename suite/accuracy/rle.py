@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK_CHARACTERS = 1 << 16
+CHUNK_CHARACTERS = 1 << 17
 """Arrays of one chunk stay in the processor's cache."""
 
 MAX_GROUPS_PER_RUN = 7

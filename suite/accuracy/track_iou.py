@@ -11,33 +11,38 @@ from pycocotools import mask as coco_mask
 
 from suite.accuracy.youtube_vis_files import TrackMasks
 
-FRAMES_BETWEEN_PRUNINGS = 4
+FRAMES_PER_BLOCK = 4
+"""After each block, pairs that cannot reach the lowest threshold any more are given up."""
 
 Integers = NDArray[np.int64]
 
 
-def _padded(rows: Sequence[Integers], frames: int) -> Integers:
-    """Stack rows of several lengths, cut or filled with 0 to ``frames``."""
-    table = np.zeros((len(rows), frames), np.int64)
+def _padded(rows: Sequence[Integers], frames: int, filling: int) -> Integers:
+    """Stack rows of several lengths, cut or filled to ``frames``."""
+    table = np.full((len(rows), frames), filling, np.int64)
     for index, row in enumerate(rows):
         table[index, : len(row)] = row[:frames]
     return table
 
 
-def _one_size(tracks: Sequence[TrackMasks]) -> bool:
-    """Tell whether every mask of these tracks has the same height and width."""
-    places = np.concatenate([track.places for track in tracks])
-    codes, places = tracks[0].codes, places[places >= 0]
-    heights, widths = codes.heights[places], codes.widths[places]
-    return bool((heights == heights[:1]).all() and (widths == widths[:1]).all())
+class _Side:
+    """The tracks of one side, their pixel counts and code places as tables of shape (tracks, frames)."""
 
+    def __init__(self, tracks: Sequence[TrackMasks], frames: int) -> None:
+        self.codes = tracks[0].codes
+        self.areas_px = _padded([track.areas_px for track in tracks], frames, 0)
+        self.places = _padded([track.places for track in tracks], frames, -1)
+        used = self.places[self.places >= 0]
+        sizes = np.stack([self.codes.heights[used], self.codes.widths[used]], axis=1)
+        self.one_size = sizes[0].tolist() if len(sizes) and (sizes == sizes[0]).all() else None
 
-def _frame(tracks: Sequence[TrackMasks], present: Sequence[int], time: int) -> list[dict[str, Any]]:
-    """Return the codes of some tracks in one frame as pycocotools takes them."""
-    codes = tracks[0].codes
-    places = [int(tracks[index].places[time]) for index in present]
-    sizes = zip(codes.heights[places].tolist(), codes.widths[places].tolist(), strict=True)
-    return [{"size": size, "counts": codes.counts[place]} for size, place in zip(sizes, places, strict=True)]
+    def frame(self, present: Integers, time: int) -> list[dict[str, Any]]:
+        """Return the codes of some tracks in one frame as pycocotools takes them."""
+        places, counts = self.places[present, time].tolist(), self.codes.counts
+        if self.one_size is not None:
+            return [{"size": self.one_size, "counts": counts[place]} for place in places]
+        heights, widths = self.codes.heights, self.codes.widths
+        return [{"size": [int(heights[i]), int(widths[i])], "counts": counts[i]} for i in places]
 
 
 def _differ(painted: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> NDArray[np.bool_]:
@@ -66,34 +71,38 @@ def track_iou(
     lengths = [np.array([len(track.places) for track in tracks]) for tracks in (results, annotated)]
     frames = int(min(length.max() for length in lengths))
     shorter = np.minimum(np.minimum(lengths[0][:, None], lengths[1][None, :]), frames)
-    painted_px, wanted_px = (_padded([track.areas_px for track in tracks], frames) for tracks in (results, annotated))
-    up_to = [np.cumsum(np.pad(areas, ((0, 0), (1, 0))), axis=1) for areas in (painted_px, wanted_px)]
+    painted, wanted = _Side(results, frames), _Side(annotated, frames)
+    up_to = [np.cumsum(np.pad(side.areas_px, ((0, 0), (1, 0))), axis=1) for side in (painted, wanted)]
     covered = np.take_along_axis(up_to[0], shorter, axis=1) + np.take_along_axis(up_to[1], shorter.T, axis=1).T
     # At best, the smaller mask of each pair lies inside the larger one in all frames to come.
-    at_best = np.minimum(painted_px[:, None, :], wanted_px[None, :, :])
-    to_come = at_best.sum(axis=2)
-    plain = _one_size(results) and _one_size(annotated)
-    shared = np.zeros((len(results), len(annotated)), np.int64)
-    alive = np.ones(shared.shape, np.bool_)
-    for time in range(frames):
-        if plain and time % FRAMES_BETWEEN_PRUNINGS == 0:
-            most = shared + to_come
+    at_best = np.minimum(painted.areas_px.T[:, :, None], wanted.areas_px.T[:, None, :])
+    to_come = np.append(np.cumsum(at_best[::-1], axis=0)[::-1], np.zeros((1, *covered.shape), np.int64), axis=0)
+    plain = painted.one_size is not None and painted.one_size == wanted.one_size
+    shared = np.zeros(covered.shape, np.int64)
+    alive = np.ones(covered.shape, np.bool_)
+    for start in range(0, frames, FRAMES_PER_BLOCK):
+        if plain:
+            most = shared + to_come[start]
             alive = most >= (at_least - 1e-9) * (covered - most)
-        to_come -= at_best[:, :, time]
-        rows = np.flatnonzero(painted_px[:, time] * alive.any(axis=1)).tolist()
-        columns = np.flatnonzero(wanted_px[:, time] * alive.any(axis=0)).tolist()
-        if not rows or not columns:
-            continue
-        painted, wanted = _frame(results, rows, time), _frame(annotated, columns, time)
-        overlap = coco_mask.iou(painted, wanted, [0] * len(wanted))
-        both = painted_px[rows, time][:, None] + wanted_px[columns, time][None, :]
-        pairs = np.ix_(rows, columns)
-        if not plain or painted[0]["size"] != wanted[0]["size"]:
-            foreign = _differ(painted, wanted)
-            overlap[foreign] = 0
-            covered[pairs] -= both * foreign
+        if not alive.any():
+            break
+        times = np.arange(start, min(start + FRAMES_PER_BLOCK, frames))
+        overlap = np.zeros((len(times), *covered.shape))
+        both = painted.areas_px.T[times][:, :, None] + wanted.areas_px.T[times][:, None, :]
+        for place, time in enumerate(times.tolist()):
+            rows = np.flatnonzero(painted.areas_px[:, time] * alive.any(axis=1))
+            columns = np.flatnonzero(wanted.areas_px[:, time] * alive.any(axis=0))
+            if not len(rows) or not len(columns):
+                continue
+            pairs = np.ix_(rows, columns)
+            codes = painted.frame(rows, time), wanted.frame(columns, time)
+            overlap[place][pairs] = coco_mask.iou(*codes, [0] * len(columns))
+            if not plain:
+                foreign = _differ(*codes)
+                overlap[place][pairs] *= ~foreign
+                covered[pairs] -= both[place][pairs] * foreign
         # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
-        shared[pairs] += np.rint(overlap * both / (1 + overlap)).astype(np.int64)
+        shared += np.rint(overlap * both / (1 + overlap)).astype(np.int64).sum(axis=0)
     union = covered - shared
     quotient: NDArray[np.float64] = np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
     return quotient

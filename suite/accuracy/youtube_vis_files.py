@@ -109,7 +109,7 @@ class VideoGroundTruth:
     tracks: tuple[Track, ...]
 
 
-def mean_area(areas: Sequence[float | None] | NDArray[np.int64]) -> float:
+def mean_area(areas: Sequence[float | None]) -> float:
     """Return the mean of the areas that are neither null nor 0, and 0 where there is none."""
     present = [area for area in areas if area]
     return float(np.array(present).mean()) if present else 0.0
@@ -117,7 +117,7 @@ def mean_area(areas: Sequence[float | None] | NDArray[np.int64]) -> float:
 
 def _present(segmentation: Segmentation) -> bool:
     """Tell whether the object is in a frame; null, ``[]`` and ``{}`` say that it is not."""
-    if isinstance(segmentation, Rle):
+    if type(segmentation) is Rle:
         return segmentation.counts is not None or segmentation.size is not None
     return bool(segmentation)
 
@@ -132,12 +132,16 @@ def _track_masks(
     tracks: Sequence[tuple[Sequence[Segmentation], Video]], path: Path, root: str, official_quirks: bool
 ) -> list[TrackMasks]:
     """Compress every frame of every track."""
-    every = [segmentation for segmentations, _ in tracks for segmentation in segmentations]
-    frame_sizes = [(video.height, video.width) for segmentations, video in tracks for _ in segmentations]
     ends = np.cumsum([len(segmentations) for segmentations, _ in tracks], dtype=np.int64)
-    present = [place for place, segmentation in enumerate(every) if _present(segmentation)]
-    segmentations = [every[place] for place in present]
-    sizes = [frame_sizes[place] for place in present]
+    present: list[int] = []
+    segmentations: list[Segmentation] = []
+    sizes: list[tuple[int, int]] = []
+    for end, (frames, video) in zip(ends.tolist(), tracks, strict=True):
+        first, size = end - len(frames), (video.height, video.width)
+        here = [place for place, frame in enumerate(frames) if frame is not None and _present(frame)]
+        present += [first + place for place in here]
+        segmentations += frames if len(here) == len(frames) else [frames[place] for place in here]
+        sizes += [size] * len(here)
     if official_quirks:
         sizes = [_own_size(segmentation, size) for segmentation, size in zip(segmentations, sizes, strict=True)]
 
@@ -151,12 +155,13 @@ def _track_masks(
         # pycocotools stops comparing early where the empty runs of two masks meet.
         clean = [coco_mask.encode(coco_mask.decode(rle))["counts"].decode("ascii") for rle in codes.rles()]
         codes = replace(codes, counts=clean, has_empty_runs=False)
-    places, areas_px = np.full(len(every), -1), np.zeros(len(every), np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    places, areas_px = np.full(total, -1), np.zeros(total, np.int64)
     places[present] = np.arange(len(present))
     areas_px[present] = codes.areas_px
     return [
-        TrackMasks(codes, places[end - len(segmentations) : end], areas_px[end - len(segmentations) : end])
-        for end, (segmentations, _) in zip(ends.tolist(), tracks, strict=True)
+        TrackMasks(codes, places[end - len(frames) : end], areas_px[end - len(frames) : end])
+        for end, (frames, _) in zip(ends.tolist(), tracks, strict=True)
     ]
 
 
@@ -258,7 +263,7 @@ def read_tracks(path: Path, ground_truth: VideoGroundTruth, official_quirks: boo
             video_id=result.video_id,
             category_id=result.category_id,
             masks=masks,
-            area=mean_area(masks.areas_px),
+            area=int(masks.areas_px.sum()) / max(int(np.count_nonzero(masks.areas_px)), 1),
             score=result.score,
         )
         for place, (result, masks) in enumerate(found, start=1)
