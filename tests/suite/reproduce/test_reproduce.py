@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from suite.cli import main
+from suite.records.store import read_folder
+
+SHORT = ["reproduce", "--no-latency", "--iterations", "2"]
+
+
+def accuracy(root: Path) -> list[dict[str, float]]:
+    """The measured AP of each record, oldest first."""
+    runs, refused = read_folder(root / "reports" / "records")
+    assert refused == []
+    return [
+        {
+            f"{item.metric} T={item.protocol.get('key_frame_interval')} {item.protocol.get('association')}": item.value
+            for item in run.measurements
+            if item.value is not None and item.metric != "train_time_s"
+        }
+        for run in runs
+    ]
+
+
+def test_the_main_job_runs_end_to_end_and_repeats_to_the_last_digit(
+    small_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(SHORT) == 0
+    shown = capsys.readouterr().out
+    assert "published claims" in shown
+    assert "shapes" in shown
+    for name in ("ledger.md", "tables/table1.tex", "tables/embedded.csv", "figures/ap_latency.png"):
+        assert (small_root / "reports" / name).stat().st_size > 100, name
+    for name in ("shapes_masks.png", "shapes_tracks.png"):
+        assert (small_root / "reports" / "pictures" / name).read_bytes().startswith(b"\x89PNG")
+    assert main(SHORT) == 0
+    first, second = accuracy(small_root)
+    assert first == second
+    assert {"video_ap T=1 True", "video_ap T=3 True", "video_ap T=6 True", "video_ap T=1 False"} <= set(first)
+    runs, _ = read_folder(small_root / "reports" / "records")
+    assert {item.name for item in runs[0].series} == {"training_curve"}
+    assert runs[0].run.seed == 0
+    assert all(item.dataset is not None and item.dataset.pinned for item in runs[0].measurements)
+
+
+def test_a_dataset_that_is_not_the_pinned_one_stops_the_job(
+    small_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = next((small_root / "data" / "shapes" / "train").rglob("*.png"))
+    damaged = bytearray(frame.read_bytes())
+    damaged[-20] ^= 1
+    frame.write_bytes(damaged)
+    assert main(SHORT) == 4
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "shapes" in error
+    assert not (small_root / "reports" / "records").exists()
+
+
+def test_ctrl_c_leaves_a_state_that_the_same_command_resumes(small_root: Path) -> None:
+    command = [sys.executable, "-m", "suite", "train", "shapes", "--iterations", "400"]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert child.stderr is not None
+    deadline = time.monotonic() + 120
+    for line in child.stderr:
+        assert time.monotonic() < deadline
+        if "/400" in line:
+            break
+    child.send_signal(signal.SIGINT)
+    rest = child.stderr.read()
+    assert child.wait(timeout=60) == 130
+    assert "the same command resumes" in rest
+    assert "Traceback" not in rest
+    (state,) = (small_root / "runs").rglob("state.safetensors")
+    assert state.stat().st_size > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("task", "annotations", "images"),
+    [
+        ("coco", "coco_mini/annotations/instances_val2017.json", "coco_mini/val2017"),
+        ("youtube-vis", "ytvis_mini/valid.json", "ytvis_mini/valid/JPEGImages"),
+    ],
+)
+def test_real_input_goes_the_same_way(
+    small_root: Path, shared_data: Path, capsys: pytest.CaptureFixture[str], task: str, annotations: str, images: str
+) -> None:
+    assert main(["train", "shapes", "--iterations", "1"]) == 0
+    paths = ["--annotations", str(shared_data / annotations), "--images", str(shared_data / images)]
+    assert main(["reproduce", "--dataset", task, *paths]) == 0
+    captured = capsys.readouterr()
+    assert "trained on the embedded shapes only" in captured.err
+    assert "not trained on them" in captured.out
+    (results,) = (small_root / "runs" / "real").rglob("results.json")
+    assert isinstance(json.loads(results.read_text()), list)
+    (run,), _ = read_folder(small_root / "reports" / "records")
+    assert not any(item.dataset.pinned for item in run.measurements if item.dataset)
+    assert Path(small_root / run.artifacts[0].path).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["reproduce", "--dataset", "coco"], 2, "needs --annotations"),
+        (["reproduce", "--dataset", "cocoa"], 2, "cocoa"),
+        (["reproduce", "--annotations", "x.json"], 2, "goes with --dataset"),
+        (["reproduce", "--iterations", "0"], 2, "iterations"),
+        (["reproduce", "--recipe", "nonsense"], 4, "nonsense"),
+        (["reproduce", "--dataset", "coco", "--annotations", "none.json", "--images", "."], 4, "none.json"),
+        (["train", "--seed", "one"], 2, "one"),
+    ],
+)
+def test_bad_words_are_one_line(
+    small_root: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, text: str
+) -> None:
+    assert main(words) == code
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+
+
+def test_a_bad_checkpoint_or_broken_annotations_are_one_line(
+    small_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = ["reproduce", "--dataset", "coco", "--images", str(small_root / "data" / "shapes" / "val")]
+    good = small_root / "data" / "shapes" / "annotations" / "instances_val.json"
+    checkpoint, broken = tmp_path / "cut.safetensors", tmp_path / "broken.json"
+    checkpoint.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    broken.write_text(good.read_text()[:1000])
+    for words, name in (
+        (["--annotations", str(good), "--checkpoint", str(checkpoint)], "cut.safetensors"),
+        (["--annotations", str(broken), "--checkpoint", str(checkpoint)], "broken.json"),
+    ):
+        assert main([*real, *words]) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith("error: ")
+        assert name in last
+    assert not (small_root / "reports" / "records").exists()
