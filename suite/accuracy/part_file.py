@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,8 +14,63 @@ from typing import Any
 from suite.files import atomic_path
 
 
+@dataclass(frozen=True)
+class Entry:
+    """Where the results of one image or video lie: in which file, from which byte."""
+
+    path: Path
+    offset: int
+
+    def line(self) -> bytes:
+        """Return the line."""
+        with self.path.open("rb") as stream:
+            stream.seek(self.offset)
+            return stream.readline()
+
+
+def part_path(results: Path, rank: int = 0) -> Path:
+    """Return the file beside ``results`` that process ``rank`` appends to."""
+    return results.with_name(f"{results.name}.rank{rank}.part" if rank else f"{results.name}.part")
+
+
+def _header(identity: str) -> bytes:
+    return json.dumps({"identity": identity}).encode() + b"\n"
+
+
+def _scan(path: Path, identity: str) -> tuple[dict[int, Entry], int]:
+    """Return the complete entries of a part file and how many of its bytes they take; 0 if it is of another run."""
+    entries: dict[int, Entry] = {}
+    with path.open("rb") as stream:
+        if stream.readline() != _header(identity):
+            return {}, 0
+        good = stream.tell()
+        for line in stream:
+            try:
+                key = json.loads(line)["id"]
+            except (ValueError, KeyError, TypeError):
+                break
+            if not line.endswith(b"\n"):
+                break
+            entries[key] = Entry(path, good)
+            good += len(line)
+    return entries, good
+
+
+def _part_files(results: Path) -> list[Path]:
+    pattern = re.compile(re.escape(results.name) + r"(\.rank\d+)?\.part")
+    return sorted(path for path in results.parent.iterdir() if pattern.fullmatch(path.name))
+
+
+def finished_entries(results: Path, identity: str) -> dict[int, Entry]:
+    """Return every image or video that some process has finished, in the part files that this machine sees."""
+    entries: dict[int, Entry] = {}
+    for path in _part_files(results):
+        entries |= _scan(path, identity)[0]
+    return entries
+
+
 class PartFile:
-    """The unfinished form of a results file, ``NAME.part`` beside it.
+    """The unfinished form of a results file, beside it.
 
     The first line holds the identity of the prediction; a part file of another identity is discarded. A last line that
     was cut by a kill is discarded too, so that its image is predicted again: none is lost, none is there twice.
@@ -21,40 +78,19 @@ class PartFile:
     Args:
         results: the final results file.
         identity: digest of everything that the results depend on.
+        rank: number of the process that appends.
     """
 
-    def __init__(self, results: Path, identity: str) -> None:
-        self.results = results
-        self.path = results.with_name(f"{results.name}.part")
-        self.offsets: dict[int, int] = {}
-        header = json.dumps({"identity": identity}).encode() + b"\n"
-        results.parent.mkdir(parents=True, exist_ok=True)
-        good = self._scan(header)
-        self._stream = self.path.open("r+b" if good else "wb")
+    def __init__(self, results: Path, identity: str, rank: int = 0) -> None:
+        path = part_path(results, rank)
+        good = _scan(path, identity)[1] if path.exists() else 0
+        self._stream = path.open("r+b" if good else "wb")
         if good:
             self._stream.truncate(good)
             self._stream.seek(good)
         else:
-            self._stream.write(header)
-
-    def _scan(self, header: bytes) -> int:
-        """Index the complete lines of an existing part file; return how many of its bytes are good, 0 for none."""
-        if not self.path.exists():
-            return 0
-        with self.path.open("rb") as stream:
-            if stream.readline() != header:
-                return 0
-            good = stream.tell()
-            for line in stream:
-                try:
-                    key = json.loads(line)["id"]
-                except (ValueError, KeyError, TypeError):
-                    break
-                if not line.endswith(b"\n"):
-                    break
-                self.offsets[key] = good
-                good += len(line)
-        return good
+            self._stream.write(_header(identity))
+        self._stream.flush()
 
     def __enter__(self) -> PartFile:
         return self
@@ -64,27 +100,33 @@ class PartFile:
     ) -> None:
         self._stream.close()
 
-    def __contains__(self, key: int) -> bool:
-        return key in self.offsets
-
     def append(self, key: int, results: list[dict[str, Any]]) -> None:
         """Add the results of one image or video; on disk before the call returns, as far as the system promises."""
-        self._stream.flush()
-        self.offsets[key] = self._stream.tell()
-        self._stream.write(json.dumps({"id": key, "results": results}, allow_nan=False).encode() + b"\n")
+        self.append_lines([json.dumps({"id": key, "results": results}, allow_nan=False).encode() + b"\n"])
+
+    def append_lines(self, lines: Iterable[bytes]) -> None:
+        """Add whole lines of another part file."""
+        self._stream.writelines(lines)
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
-    def finish(self, keys: Sequence[int]) -> None:
-        """Write the results file, in the order of ``keys``, and remove the part file. Memory: one entry at a time."""
-        self._stream.close()
-        with atomic_path(self.results) as temporary, temporary.open("wb") as out, self.path.open("rb") as part:
-            out.write(b"[")
-            first = True
-            for key in keys:
-                part.seek(self.offsets[key])
-                for result in json.loads(part.readline())["results"]:
-                    out.write((b"\n" if first else b",\n") + json.dumps(result, separators=(",", ":")).encode())
-                    first = False
-            out.write(b"\n]\n")
-        self.path.unlink()
+
+def _each_result(entries: dict[int, Entry], keys: Sequence[int]) -> Iterator[bytes]:
+    for key in keys:
+        for result in json.loads(entries[key].line())["results"]:
+            yield json.dumps(result, separators=(",", ":")).encode()
+
+
+def write_results(results: Path, entries: dict[int, Entry], keys: Sequence[int]) -> None:
+    """Write the results file in the order of ``keys``, at once or not at all; holds one entry in memory at a time."""
+    with atomic_path(results) as temporary, temporary.open("wb") as out:
+        out.write(b"[")
+        for place, line in enumerate(_each_result(entries, keys)):
+            out.write((b",\n" if place else b"\n") + line)
+        out.write(b"\n]\n")
+
+
+def remove_part_files(results: Path) -> None:
+    """Remove every part file of a results file that this machine sees."""
+    for path in _part_files(results):
+        path.unlink(missing_ok=True)

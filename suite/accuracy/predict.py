@@ -1,4 +1,4 @@
-"""A model over a dataset: the official results file, written as a stream that survives a kill."""
+"""A model over a dataset: the official results file, written as a stream that survives a kill and can be shared out."""
 
 from __future__ import annotations
 
@@ -12,31 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from reference_model.config import ModelConfig, config_to_dict
-from reference_model.inference import Thresholds, detect
+from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
-from reference_model.tracking import OnlineTracker
-from suite.accuracy.part_file import PartFile
+from suite.accuracy.part_file import PartFile, finished_entries, part_path, remove_part_files, write_results
 from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter, Segmenter, VideoSegmenter
+from suite.accuracy.shards import Shards
 from suite.datasets.coco import CocoDataset, CocoImage
+from suite.datasets.locks import exclusive
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset
-from suite.files import file_digest
+from suite.errors import InputError
+from suite.files import file_digest, write_json
+from suite.paths import shown
 from suite.progress import Step, track
 
-
-def model_digest(model: MobileInst) -> str:
-    """Return the SHA-256 of a model's configuration and weights."""
-    digest = hashlib.sha256(json.dumps(config_to_dict(model.config), sort_keys=True).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
-    return digest.hexdigest()
-
-
-def _identity(model: MobileInst, annotations: Path, protocol: PredictionProtocol, task: str) -> str:
-    parts = [task, model_digest(model), file_digest(annotations), json.dumps(asdict(protocol), sort_keys=True)]
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+LINES_PER_MESSAGE = 64
+Predict = Callable[[int], list[dict[str, Any]]]
 
 
 @contextmanager
@@ -50,52 +42,114 @@ def _score(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def _stream(
-    results: Path,
-    identity: str,
-    title: str,
-    keys: list[int],
-    predict: Callable[[int], list[dict[str, Any]]],
-    quiet: bool,
-) -> None:
-    """Predict every key that the part file does not hold yet, then write the results file."""
-    with PartFile(results, identity) as part:
-        with _progress(title, len(keys), sum(key in part for key in keys), quiet) as step:
-            for key in keys:
-                if key not in part:
-                    part.append(key, predict(key))
-                    step()
-        part.finish(keys)
+def protocol_path(results: Path) -> Path:
+    """Return the file beside a results file that says how it was made."""
+    return results.with_name(f"{results.stem}.protocol.json")
 
 
-def unusable_classes(config: ModelConfig, categories: int) -> str | None:
+def unusable_classes(segmenter: Segmenter, categories: int) -> str | None:
     """Return a caution if the model's classes cannot be the dataset's: index i is taken for the i-th category."""
-    if config.num_classes == categories:
+    if segmenter.num_classes == categories:
         return None
     return (
-        f"{config.name} has {config.num_classes} classes and the dataset {categories}: class i was taken for the i-th "
-        "category, so the AP shows that the path works and nothing else"
+        f"{segmenter.name} has {segmenter.num_classes} classes and the dataset {categories}: class i was taken for the "
+        "i-th category, so the AP shows that the path works and nothing else"
     )
 
 
-def predict_images(
-    model: MobileInst,
-    config: ModelConfig,
-    dataset: CocoDataset,
-    results: Path,
-    protocol: PredictionProtocol | None = None,
-    quiet: bool = False,
-) -> str | None:
-    """Write the COCO results file of a model.
+def _collect(results: Path, identity: str, shards: Shards, part: PartFile) -> None:
+    """Bring to process 0 what only other machines see."""
+    seen = shards.gather(sorted(finished_entries(results, identity)))
+    known = set(seen[0])
+    for rank in range(1, shards.count):
+        wanted = [key for key in seen[rank] if key not in known]
+        known.update(wanted)
+        if shards.rank not in (0, rank):
+            continue
+        entries = finished_entries(results, identity) if shards.rank == rank else {}
+        for start in range(0, len(wanted), LINES_PER_MESSAGE):
+            if shards.rank == rank:
+                shards.send([entries[key].line() for key in wanted[start : start + LINES_PER_MESSAGE]])
+            else:
+                part.append_lines(shards.receive(rank))
 
-    A run that was killed continues where it stopped, as long as model, annotations and protocol are the same.
+
+def _stream(results: Path, identity: str, title: str, keys: list[int], predict: Predict, quiet: bool) -> None:
+    """Predict every key that no part file holds yet, each by one of the processes, then write the results file."""
+    shards = Shards()
+    if len(set(shards.gather(identity))) > 1:
+        raise InputError(
+            f"{shown(results)}: the processes differ in model, annotations or protocol; give all of them the same"
+        )
+    try:
+        results.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(part_path(results, shards.rank)), PartFile(results, identity, shards.rank) as part:
+            finished = set().union(*shards.gather(set(finished_entries(results, identity))))
+            mine = [key for key in keys if key not in finished][shards.rank :: shards.count]
+            done = len(finished) // shards.count
+            with _progress(title, done + len(mine), done, quiet or shards.rank > 0) as step:
+                for key in mine:
+                    part.append(key, predict(key))
+                    step()
+            _collect(results, identity, shards, part)
+            if shards.rank == 0:
+                write_results(results, finished_entries(results, identity), keys)
+            shards.gather(None)
+            remove_part_files(results)
+            shards.gather(None)
+    except OSError as error:
+        raise InputError(f"{shown(results)}: cannot be written ({error.strerror}); check folder and space") from None
+
+
+def _predict_all(
+    segmenter: Segmenter,
+    task: str,
+    dataset: CocoDataset | YoutubeVisDataset,
+    results: Path,
+    title: str,
+    keys: list[int],
+    predict: Predict,
+    quiet: bool,
+) -> str | None:
+    """Write results and protocol file; return the caution that must stand beside the AP."""
+    model, annotations, protocol = segmenter.digest(), file_digest(dataset.path), asdict(segmenter.protocol)
+    parts = [task, model, annotations, json.dumps(protocol, sort_keys=True)]
+    identity = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    def named(key: int) -> list[dict[str, Any]]:
+        try:
+            return predict(key)
+        except ValueError as error:
+            kind = "image" if task == "coco" else "video"
+            raise InputError(f"{dataset.path}: {kind} {key}: {error}") from None
+
+    _stream(results, identity, title, keys, named, quiet)
+    caution = unusable_classes(segmenter, len(dataset.categories))
+    if Shards().rank == 0:
+        made = {
+            "results_sha256": file_digest(results),
+            "task": task,
+            "model": segmenter.name,
+            "model_sha256": model,
+            "annotations_sha256": annotations,
+            "protocol": segmenter.protocol.scalars(task),
+            "caution": caution,
+        }
+        write_json(protocol_path(results), made)
+    return caution
+
+
+def segment_dataset(segmenter: ImageSegmenter, dataset: CocoDataset, results: Path, quiet: bool = False) -> str | None:
+    """Write the COCO results file of any model.
+
+    A run that was killed continues where it stopped, as long as model, annotations and protocol are the same. Under
+    ``torchrun`` the images are shared out; the file is the same however they are.
 
     Args:
-        model: in evaluation mode.
-        config: of the model.
+        segmenter: the model with its protocol.
         dataset: the images, with their folder.
-        results: the file to write: a list of ``{image_id, category_id, segmentation (compressed RLE), score}``.
-        protocol: None takes the variant's own.
+        results: the file to write: a list of ``{image_id, category_id, segmentation (compressed RLE), score}``; beside
+            it, ``NAME.protocol.json`` says how it was made.
         quiet: whether to show no progress.
 
     Returns:
@@ -103,10 +157,8 @@ def predict_images(
 
     Raises:
         DataError: if an image is absent.
-        InputError: if an image is not what the annotations say.
+        InputError: if an image is not what the annotations say, or the file cannot be written.
     """
-    protocol = protocol or PredictionProtocol.of(config)
-    thresholds = Thresholds(protocol.score_threshold, protocol.mask_threshold, protocol.max_detections)
     images: dict[int, CocoImage] = {image.image_id: image for image in dataset.images}
     ids = dataset.categories.ids
 
@@ -118,16 +170,59 @@ def predict_images(
                 "segmentation": encode_mask(found.mask),
                 "score": _score(found.score),
             }
-            for found in detect(model, dataset.read(images[key]), config, thresholds)
+            for found in segmenter.segment(dataset.read(images[key]))
             if found.class_index < len(ids)
         ]
 
-    _stream(results, _identity(model, dataset.path, protocol, "coco"), "predict images", list(images), predict, quiet)
-    return unusable_classes(config, len(ids))
+    return _predict_all(segmenter, "coco", dataset, results, "predict images", list(images), predict, quiet)
 
 
 def _segmentations(masks: Iterable[np.ndarray | None]) -> list[dict[str, Any] | None]:
     return [None if mask is None else encode_mask(mask) for mask in masks]
+
+
+def track_dataset(
+    segmenter: VideoSegmenter, dataset: YoutubeVisDataset, results: Path, quiet: bool = False
+) -> str | None:
+    """Write the YouTube-VIS results file of any model; arguments, resuming, sharing and errors as `segment_dataset`.
+
+    Each result is ``{video_id, category_id, score, segmentations}`` with one compressed RLE or null per frame.
+    """
+    videos: dict[int, Video] = {video.video_id: video for video in dataset.videos}
+    ids = dataset.categories.ids
+
+    def predict(key: int) -> list[dict[str, Any]]:
+        coded: dict[int, list[dict[str, Any] | None]] = {}
+        found = []
+        for item in segmenter.track(dataset.read_frames(videos[key])):
+            if item.class_index < len(ids):
+                # Tracks of one query with different classes share their masks.
+                if id(item.masks) not in coded:
+                    coded[id(item.masks)] = _segmentations(item.masks)
+                found.append(
+                    {
+                        "video_id": key,
+                        "category_id": ids[item.class_index],
+                        "score": _score(item.score),
+                        "segmentations": coded[id(item.masks)],
+                    }
+                )
+        return found
+
+    title = f"track videos, T = {segmenter.protocol.key_frame_interval}"
+    return _predict_all(segmenter, "youtube-vis", dataset, results, title, list(videos), predict, quiet)
+
+
+def predict_images(
+    model: MobileInst,
+    config: ModelConfig,
+    dataset: CocoDataset,
+    results: Path,
+    protocol: PredictionProtocol | None = None,
+    quiet: bool = False,
+) -> str | None:
+    """Write the COCO results file of a reference model; see `segment_dataset`. No protocol: the variant's own."""
+    return segment_dataset(ReferenceSegmenter(model, config, protocol), dataset, results, quiet)
 
 
 def predict_videos(
@@ -138,40 +233,5 @@ def predict_videos(
     protocol: PredictionProtocol | None = None,
     quiet: bool = False,
 ) -> str | None:
-    """Write the YouTube-VIS results file of a model; arguments, resuming and errors as in `predict_images`.
-
-    Each result is ``{video_id, category_id, score, segmentations}`` with one compressed RLE or null per frame.
-    """
-    protocol = protocol or PredictionProtocol.of(config)
-    tracker = OnlineTracker(
-        model,
-        config,
-        key_frame_interval=protocol.key_frame_interval,
-        association=protocol.association,
-        score_maskness=protocol.score_maskness,
-        thresholds=Thresholds(protocol.score_threshold, protocol.mask_threshold, protocol.max_detections),
-    )
-    videos: dict[int, Video] = {video.video_id: video for video in dataset.videos}
-    ids = dataset.categories.ids
-
-    def predict(key: int) -> list[dict[str, Any]]:
-        coded: dict[int, list[dict[str, Any] | None]] = {}
-        found = []
-        for item in tracker.track_video(dataset.read_frames(videos[key]), protocol.max_tracks):
-            if item.class_index < len(ids):
-                # Tracks of one query with different classes share their masks.
-                segmentations = coded.setdefault(id(item.masks), []) or _segmentations(item.masks)
-                coded[id(item.masks)] = segmentations
-                found.append(
-                    {
-                        "video_id": key,
-                        "category_id": ids[item.class_index],
-                        "score": _score(item.score),
-                        "segmentations": segmentations,
-                    }
-                )
-        return found
-
-    identity = _identity(model, dataset.path, protocol, "youtube-vis")
-    _stream(results, identity, f"track videos, T = {protocol.key_frame_interval}", list(videos), predict, quiet)
-    return unusable_classes(config, len(ids))
+    """Write the YouTube-VIS results file of a reference model; see `track_dataset`. No protocol: the variant's own."""
+    return track_dataset(ReferenceSegmenter(model, config, protocol), dataset, results, quiet)

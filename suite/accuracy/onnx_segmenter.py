@@ -1,0 +1,146 @@
+"""An exported graph as a segmenter: ONNX Runtime runs the network, the rest is shared with the reference model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from reference_model.config import ConfigError, ModelConfig, config_from_dict
+from reference_model.inference import Detection, postprocess, preprocess
+from reference_model.instance_decoder import InstancePrediction
+from reference_model.mobileinst import FrameFeatures, MaskProduct, MobileInst
+from reference_model.video_tracks import Track
+from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.segmenter import at_size, thresholds, tracker
+from suite.errors import DataError, InputError
+from suite.files import file_digest
+
+OUTPUTS = ("class_logits", "objectness_logits", "kernels", "mask_features", "mask_logits")
+
+
+def _open_session(path: Path, threads: int) -> Any:
+    """Return an ONNX Runtime session on the CPU."""
+    import onnxruntime
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such ONNX file; check the path")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: ONNX Runtime cannot load it ({reason}); export it again") from None
+
+
+class _GraphModel(nn.Module):
+    """Looks like a `MobileInst` to the tracker; the whole graph runs on every frame, key frame or not."""
+
+    def __init__(self, segmenter: OnnxSegmenter) -> None:
+        super().__init__()
+        self.segmenter = [segmenter]
+        self.mask_product = MaskProduct()
+        self.placed = nn.Parameter(torch.zeros(()), requires_grad=False)
+
+    def encode(self, images: Tensor) -> FrameFeatures:
+        """Run the graph; what the decoder made of the same frame waits for `decode`."""
+        self.output = self.segmenter[0].run(images)
+        nothing = torch.zeros(0)
+        return FrameFeatures(self.output["mask_features"], nothing, nothing)
+
+    def decode(self, features: FrameFeatures) -> InstancePrediction:
+        """Return the instances of the frame encoded last; Q^G is not an output of the graph."""
+        out = self.output
+        return InstancePrediction(out["class_logits"], out["objectness_logits"], out["kernels"], torch.zeros(0))
+
+    def masks(self, kernels: Tensor, mask_features: Tensor) -> Tensor:
+        """Return masks of kernels, as the reference model computes them."""
+        logits: Tensor = self.mask_product(kernels, mask_features)
+        return logits
+
+
+class OnnxSegmenter:
+    """A graph written by this suite's export (the whole network), for images and videos.
+
+    A graph of fixed size takes every image: it is resized to fit where the protocol's size would not, and padded to
+    the graph's size, which stands in the protocol as the padding. A graph of dynamic size follows the protocol.
+
+    Args:
+        path: the ONNX file.
+        protocol: None takes the variant's own; its input size has no effect beyond a fixed graph's.
+        threads: of ONNX Runtime; one makes results independent of the machine's load and cores.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it is not a graph of the whole network with its configuration.
+    """
+
+    def __init__(self, path: Path, protocol: PredictionProtocol | None = None, threads: int = 1) -> None:
+        self.path = path
+        self._session = _open_session(path, threads)
+        properties = self._session.get_modelmeta().custom_metadata_map
+        try:
+            self.config: ModelConfig = config_from_dict(json.loads(properties["config"]))
+        except (KeyError, ValueError, TypeError, ConfigError):
+            raise InputError(f"{path}: carries no MobileInst configuration; export it with this suite") from None
+        if properties.get("part") not in ("whole", "key_frame"):
+            raise InputError(f"{path}: holds the part {properties.get('part')!r}; export the part 'whole'")
+        self.protocol = protocol or PredictionProtocol.of(self.config)
+        self.name, self.num_classes = self.config.name, self.config.num_classes
+        sides = self._session.get_inputs()[0].shape[2:]
+        self.fixed_size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None
+        self._tracker_model = _GraphModel(self)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file."""
+        return file_digest(self.path)
+
+    def run(self, images: Tensor) -> dict[str, Tensor]:
+        """Run the graph on one normalised image (1, 3, H, W), padded further to a fixed graph's size."""
+        if self.fixed_size is not None:
+            height, width = (wanted - have for wanted, have in zip(self.fixed_size, images.shape[2:], strict=True))
+            images = nn.functional.pad(images, (0, width, 0, height))
+        outputs = self._session.run(OUTPUTS, {"image": images.numpy()})
+        return {name: torch.from_numpy(value) for name, value in zip(OUTPUTS, outputs, strict=True)}
+
+    def _size_for(self, height: int, width: int) -> ModelConfig:
+        """Return the configuration at whose input size an image fits the graph."""
+        config = at_size(self.config, self.protocol)
+        if self.fixed_size is None:
+            return config
+        short = min(height, width)
+        fitting = int(min(self.fixed_size[0] / height, self.fixed_size[1] / width) * short)
+        # Padding is to the graph's size, not to a multiple.
+        return replace(config, short_side_px=max(1, min(config.short_side_px, fitting)), size_divisor_px=1)
+
+    def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the detections of one image."""
+        pixels, geometry = preprocess(image, self._size_for(*image.shape[:2]))
+        out = self.run(pixels)
+        logits = (out["class_logits"][0], out["objectness_logits"][0], out["mask_logits"][0])
+        return postprocess(*logits, geometry, thresholds(self.protocol))
+
+    def track(self, frames: Iterable[NDArray[np.uint8]]) -> list[Track]:
+        """Return the tracks of one video."""
+        stream = iter(frames)
+        first = next(stream, None)
+        if first is None:
+            raise ValueError("the video has no frames")
+        config = self._size_for(*first.shape[:2])
+        protocol = replace(self.protocol, short_side_px=config.short_side_px, size_divisor_px=config.size_divisor_px)
+
+        def every() -> Iterable[NDArray[np.uint8]]:
+            yield first
+            yield from stream
+
+        online = tracker(cast(MobileInst, self._tracker_model), self.config, protocol)
+        return online.track_video(every(), self.protocol.max_tracks)

@@ -1,0 +1,156 @@
+"""``predict``: a model over a dataset, into the official results file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from suite.accuracy.onnx_segmenter import OnnxSegmenter
+    from suite.accuracy.prediction_protocol import PredictionProtocol
+    from suite.accuracy.segmenter import ReferenceSegmenter
+    from suite.datasets.coco import CocoDataset
+    from suite.datasets.youtube_vis import YoutubeVisDataset
+
+FILE = click.Path(path_type=Path)
+COMMON = (
+    click.option("--checkpoint", type=FILE, help="Weights (.safetensors) of a MobileInst."),
+    click.option("--onnx", type=FILE, help="Instead of a checkpoint, a whole network exported by this suite."),
+    click.option("--annotations", type=FILE, required=True, help="Annotations file; ground truth in it is not read."),
+    click.option("--images", type=FILE, required=True, help="Folder that the file names in it start from."),
+    click.option("--out", type=FILE, required=True, help="Results file to write, e.g. results.json."),
+    click.option("--short-side", "short_side_px", type=click.IntRange(min=1), help="Replace the short side, px."),
+    click.option("--long-side", "long_side_px", type=click.IntRange(min=1), help="Replace the long side's limit, px."),
+    click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), help="Replace 0.005."),
+    click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45."),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Threads of one process. With 1, results do not depend on the number of processes.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
+
+
+def common(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that images and videos share."""
+    for option in reversed(COMMON):
+        function = option(function)
+    return function
+
+
+def _open(
+    checkpoint: Path | None, onnx: Path | None, threads: int, changes: dict[str, Any]
+) -> ReferenceSegmenter | OnnxSegmenter:
+    """Load the model and give it the protocol with the user's changes."""
+    import torch
+
+    from reference_model.weights import CheckpointError, load_checkpoint
+    from suite.accuracy.onnx_segmenter import OnnxSegmenter
+    from suite.accuracy.segmenter import ReferenceSegmenter
+    from suite.errors import InputError
+
+    if (checkpoint is None) == (onnx is None):
+        raise click.UsageError("give either --checkpoint FILE or --onnx FILE")
+    torch.set_num_threads(threads)
+    segmenter: ReferenceSegmenter | OnnxSegmenter
+    if onnx is not None:
+        segmenter = OnnxSegmenter(onnx, threads=threads)
+    else:
+        assert checkpoint is not None
+        try:
+            model, _ = load_checkpoint(checkpoint)
+        except CheckpointError as error:
+            raise InputError(str(error)) from None
+        segmenter = ReferenceSegmenter(model, model.config)
+    given = {name: value for name, value in changes.items() if value is not None}
+    protocol: PredictionProtocol = replace(segmenter.protocol, **given)
+    if protocol.long_side_px < protocol.short_side_px:
+        raise click.UsageError(f"the long side's limit {protocol.long_side_px} is below the short side; give both")
+    segmenter.protocol = protocol
+    return segmenter
+
+
+def _report(out: Path, dataset: CocoDataset | YoutubeVisDataset, caution: str | None, as_json: bool) -> None:
+    """Print what was written; only one of several processes does."""
+    from suite.accuracy.predict import protocol_path
+    from suite.accuracy.shards import Shards
+
+    if Shards().rank:
+        return
+    from suite.datasets.coco import CocoDataset
+    from suite.paths import shown
+    from suite.progress import say
+
+    if as_json:
+        made = json.loads(protocol_path(out).read_text())
+        click.echo(json.dumps({"results": shown(out), **made}))
+        return
+    amount = f"{len(dataset.images)} images" if isinstance(dataset, CocoDataset) else f"{len(dataset.videos)} videos"
+    click.echo(f"{shown(out)}: results of {amount}; how they were made: {shown(protocol_path(out))}")
+    if caution:
+        say(f"caution: {caution}")
+
+
+@click.group(name="predict")
+def command() -> None:
+    """Run a model over a dataset and write the official results file.
+
+    A killed run continues where it stopped when the command is repeated. Under torchrun the images are shared out over
+    processes and machines, and the file is the same: torchrun --nproc-per-node 2 -m suite predict coco ...
+    """
+
+
+@command.command(name="coco")
+@common
+@click.option("--max-detections", type=click.IntRange(min=1), help="Replace 100 detections an image.")
+def coco(
+    checkpoint: Path | None,
+    onnx: Path | None,
+    annotations: Path,
+    images: Path,
+    out: Path,
+    threads: int,
+    as_json: bool,
+    **changes: Any,
+) -> None:
+    """Instances of images, as a COCO results file."""
+    from suite.accuracy.predict import segment_dataset
+    from suite.datasets.coco import CocoDataset
+
+    dataset = CocoDataset.load(annotations, images)
+    caution = segment_dataset(_open(checkpoint, onnx, threads, changes), dataset, out)
+    _report(out, dataset, caution, as_json)
+
+
+@command.command(name="youtube-vis")
+@common
+@click.option("--key-frame-interval", type=click.IntRange(min=1), help="Kernel-reuse length T instead of 1.")
+@click.option(
+    "--association/--no-association", default=None, help="Associate kernels of key frames, or query i = track i."
+)
+@click.option("--max-tracks", type=click.IntRange(min=1), help="Replace 10 (query, class) pairs a video.")
+def youtube_vis(
+    checkpoint: Path | None,
+    onnx: Path | None,
+    annotations: Path,
+    images: Path,
+    out: Path,
+    threads: int,
+    as_json: bool,
+    **changes: Any,
+) -> None:
+    """Instances of videos, as a YouTube-VIS results file."""
+    from suite.accuracy.predict import track_dataset
+    from suite.datasets.youtube_vis import YoutubeVisDataset
+
+    dataset = YoutubeVisDataset.load(annotations, images)
+    caution = track_dataset(_open(checkpoint, onnx, threads, changes), dataset, out)
+    _report(out, dataset, caution, as_json)
