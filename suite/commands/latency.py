@@ -122,3 +122,29 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
     if as_json:
         click.echo(json.dumps(gates.to_json(results, sha, permitted), allow_nan=False))
     gates.settle(results)
+
+
+@command.command(name="phone")
+@click.option("--device", default="snapdragon_778g", show_default=True, help="Device file the phone has to match.")
+@click.option("--serial", help="Which phone, if several are connected (see adb devices).")
+@click.option(
+    "--core", type=click.IntRange(min=0, max=63), help="Core to measure on; default: the fastest, as it says."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+def phone(device: str, serial: str | None, core: int | None, as_json: bool) -> None:
+    """Look at a phone over adb and say whether it may be measured now.
+
+    Checks chip, cores, pinning, frequency cap, temperature, battery, screen and space against the device file. Nothing
+    is timed, recorded or left on the phone. Exit code 3 if something stands against measuring.
+    """
+    from suite.errors import NothingMeasuredError
+    from suite.latency.device import load_device
+    from suite.latency.phone.adb import Adb
+    from suite.latency.phone.inspect import inspect_phone
+
+    known = load_device(device)
+    report = inspect_phone(Adb(serial), known, core)
+    click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report.text())
+    refusals = [finding.what for finding in report.findings if finding.refuses]
+    if refusals:
+        raise NothingMeasuredError(f"phone {report.serial}: not ready ({'; '.join(refusals)})")

@@ -1,0 +1,189 @@
+"""What a phone tells of itself, parsed; everything may be missing, because vendors deny what they like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from suite.latency.phone.adb import Adb
+
+CPU_FOLDER = "/sys/devices/system/cpu"
+COMMANDS: dict[str, str] = {
+    "properties": "getprop",
+    "cores": f"grep . {CPU_FOLDER}/possible {CPU_FOLDER}/present {CPU_FOLDER}/online",
+    "frequencies": f"grep . {CPU_FOLDER}/cpu*/cpufreq/*_max_freq {CPU_FOLDER}/cpu*/cpufreq/scaling_cur_freq",
+    "status": "grep Cpus_allowed /proc/self/status",
+    "zones": "grep . /sys/class/thermal/thermal_zone*/type /sys/class/thermal/thermal_zone*/temp",
+    "thermal": "dumpsys thermalservice",
+    "battery": "dumpsys battery",
+    "power": "dumpsys power",
+    "disk": "df -k /data",
+}
+
+
+@dataclass(frozen=True)
+class PhoneState:
+    """One look at a phone; None = it did not tell.
+
+    Attributes:
+        soc: every name of the chip it gives: model, name and numbers.
+        product: maker and model for sale.
+        android: Android's release.
+        booted: whether it has finished starting.
+        online: cores that are switched on.
+        allowed: cores that its shell may use.
+        max_khz: highest frequency by core, as built.
+        permitted_khz: highest frequency by core that is permitted now.
+        zones_c: temperature by sensor, without the suffix "-usr".
+        hal_c: temperature by name as Android's thermal service reads it now, e.g. ``CPU7``; its cached block is left
+            out, since it may be frozen.
+        thermal_status: Android's verdict, 0 none to 6 shutdown; unknown while the thermal service is not ready.
+        battery_percent: charge.
+        battery_c: temperature of the battery.
+        battery_faked: whether somebody told Android to report other values.
+        charging: whether it is on external power.
+        awake: whether the screen is on.
+        free_mib: free space of /data.
+    """
+
+    soc: frozenset[str]
+    product: str
+    android: str
+    booted: bool
+    online: frozenset[int] | None
+    allowed: frozenset[int] | None
+    max_khz: Mapping[int, int]
+    permitted_khz: Mapping[int, int]
+    zones_c: Mapping[str, float]
+    hal_c: Mapping[str, float]
+    thermal_status: int | None
+    battery_percent: int | None
+    battery_c: float | None
+    battery_faked: bool
+    charging: bool | None
+    awake: bool | None
+    free_mib: int | None
+
+
+def core_list(text: str) -> frozenset[int]:
+    """Read a kernel list: ``"0-2,7"`` is {0, 1, 2, 7}."""
+    cores: set[int] = set()
+    for part in filter(None, text.strip().split(",")):
+        first, _, last = part.partition("-")
+        cores.update(range(int(first), int(last or first) + 1))
+    return frozenset(cores)
+
+
+def properties(text: str) -> dict[str, str]:
+    """Read ``getprop``: lines ``[key]: [value]``."""
+    return dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]", text, flags=re.MULTILINE))
+
+
+def grepped(text: str) -> dict[str, str]:
+    """Read ``grep . FILES``: lines ``path:value``; anything else (refusals) is left out."""
+    return dict(re.findall(r"^(/[^:\n]+):([^\n]*)$", text, flags=re.MULTILINE))
+
+
+def frequencies(files: Mapping[str, str], name: str) -> dict[int, int]:
+    """Return one cpufreq value in kHz by core."""
+    found = {}
+    for path, value in files.items():
+        match = re.fullmatch(rf"{CPU_FOLDER}/cpu(\d+)/cpufreq/{name}", path)
+        if match and value.strip().isdigit():
+            found[int(match[1])] = int(value)
+    return found
+
+
+def zone_temperatures(files: Mapping[str, str]) -> dict[str, float]:
+    """Return temperatures in Celsius by sensor; zones are matched by their type, since their order varies."""
+    found = {}
+    for path, kind in files.items():
+        temperature = files.get(path.removesuffix("/type") + "/temp", "").strip()
+        if path.endswith("/type") and re.fullmatch(r"-?\d+", temperature):
+            found[kind.strip().removesuffix("-usr")] = int(temperature) / 1000
+    return found
+
+
+def hal_temperatures(text: str) -> dict[str, float]:
+    """Read the block "Current temperatures from HAL" of ``dumpsys thermalservice``."""
+    _, _, block = text.partition("Current temperatures from HAL:")
+    found = {}
+    for line in block.splitlines()[1:]:
+        match = re.match(r"\s+Temperature\{mValue=(-?[\d.]+), mType=\d+, mName=([^,]+),", line)
+        if not match:
+            break
+        found[match[2]] = float(match[1])
+    return found
+
+
+def allowed_cores(text: str) -> frozenset[int] | None:
+    """Read the core list of a ``/proc/PID/status``."""
+    match = re.search(r"^Cpus_allowed_list:\s*(\S+)", text, flags=re.MULTILINE)
+    return core_list(match[1]) if match else None
+
+
+def battery(text: str) -> dict[str, str]:
+    """Read the first block of ``dumpsys battery``; some phones append an event log."""
+    fields: dict[str, str] = {}
+    for line in text.splitlines()[1:]:
+        match = re.match(r"\s+([\w ]+): (\S+)\s*$", line)
+        if match:
+            fields.setdefault(match[1], match[2])
+        elif line.strip() and "UPDATES STOPPED" not in line:
+            break
+    return fields
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else None
+
+
+def _awake(text: str) -> bool | None:
+    if re.search(r"mWakefulness=Awake|Display Power: state=ON", text):
+        return True
+    return False if re.search(r"mWakefulness=|Display Power: state=", text) else None
+
+
+def parse_state(answers: Mapping[str, str]) -> PhoneState:
+    """Build a state from the outputs of `COMMANDS`, by their names."""
+    named = properties(answers.get("properties", ""))
+    chip = ("ro.soc.model", "ro.vendor.qti.soc_model", "ro.vendor.qti.soc_name", "ro.vendor.qti.soc_id")
+    files = grepped("\n".join(answers.get(name, "") for name in ("cores", "frequencies", "zones")))
+    online = files.get(f"{CPU_FOLDER}/online")
+    charge = battery(answers.get("battery", ""))
+    tenths = _number(charge.get("temperature"))
+    service = answers.get("thermal", "")
+    thermal = re.search(r"^Thermal Status: (\d+)", service, flags=re.MULTILINE)
+    if "HAL Ready: false" in service:
+        thermal = None
+    disk = re.search(r"^\S+\s+\d+\s+\d+\s+(\d+)\s+\d+%\s+/data", answers.get("disk", ""), flags=re.MULTILINE)
+    powered = [charge.get(f"{source} powered") for source in ("AC", "USB", "Wireless")]
+    return PhoneState(
+        soc=frozenset(value for key in chip if (value := named.get(key, "").strip())),
+        product=" ".join(filter(None, (named.get("ro.product.manufacturer"), named.get("ro.product.model")))),
+        android=named.get("ro.build.version.release", ""),
+        booted=named.get("sys.boot_completed") == "1",
+        online=core_list(online) if online else None,
+        allowed=allowed_cores(answers.get("status", "")),
+        max_khz=frequencies(files, "cpuinfo_max_freq"),
+        permitted_khz=frequencies(files, "scaling_max_freq"),
+        zones_c=zone_temperatures(files),
+        hal_c=hal_temperatures(service),
+        thermal_status=int(thermal[1]) if thermal else None,
+        battery_percent=_number(charge.get("level")),
+        battery_c=None if tenths is None else tenths / 10,
+        battery_faked="UPDATES STOPPED" in answers.get("battery", ""),
+        charging=None if not any(powered) else "true" in powered,
+        awake=_awake(answers.get("power", "")),
+        free_mib=int(disk[1]) // 1024 if disk else None,
+    )
+
+
+def read_state(phone: Adb) -> PhoneState:
+    """Ask a phone for everything; what it denies stays unknown.
+
+    Raises:
+        NothingMeasuredError: if the phone was lost meanwhile.
+    """
+    return parse_state({name: phone.shell(command).output for name, command in COMMANDS.items()})
