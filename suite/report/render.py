@@ -88,13 +88,15 @@ def render_figures(evidence: Evidence) -> Files:
     return files
 
 
-def settle(files: Mapping[str, bytes], root: Path, owned: str, left_out: tuple[str, ...], check: bool) -> Outcome:
+def settle(
+    files: Mapping[str, bytes], root: Path, owned: str | None, left_out: tuple[str, ...], check: bool
+) -> Outcome:
     """Write what differs, or with ``check`` only tell.
 
     Args:
         files: rendered content by path relative to ``root``.
         root: the folder that holds ``reports/``.
-        owned: the folder under ``root`` in which every file is generated, e.g. ``"reports/tables"``.
+        owned: the folder under ``root`` in which every file is generated, e.g. ``"reports/tables"``; None for none.
         left_out: lines on records not used, passed through.
         check: compare instead of writing.
     """
@@ -107,7 +109,8 @@ def settle(files: Mapping[str, bytes], root: Path, owned: str, left_out: tuple[s
         written.append(name)
         if not check:
             write_bytes(path, content)
-    present = [path.relative_to(root).as_posix() for path in sorted((root / owned).glob("*")) if path.is_file()]
+    found = sorted((root / owned).glob("*")) if owned else []
+    present = [path.relative_to(root).as_posix() for path in found if path.is_file()]
     stale = [name for name in present if name not in files]
     if not check:
         for name in stale:
@@ -137,7 +140,25 @@ def update_figures(reports: Path, check: bool = False) -> Outcome:
     return settle(render_figures(evidence), reports.parent, "reports/figures", evidence.left_out, check)
 
 
+def render_page(evidence: Evidence, drawn: Mapping[str, bytes]) -> Files:
+    """Render ``index.html`` with the figures that `render_figures` drew."""
+    from suite.report.page.content import build_page
+
+    return {"reports/index.html": build_page(evidence, drawn).encode()}
+
+
+def update_page(reports: Path, check: bool = False) -> Outcome:
+    """Render the page from the records in ``reports/records``; arguments as `update_tables`."""
+    evidence = load_evidence(reports / "records")
+    files = render_page(evidence, render_figures(evidence))
+    return settle(files, reports.parent, None, evidence.left_out, check)
+
+
 def render_all(reports: Path | None = None, check: bool = False) -> Outcome:
-    """Render tables, README's part and figures; ``reports`` is the repository's own folder if None."""
+    """Render tables, README's part, figures and page; ``reports`` is the repository's own folder if None."""
     folder = reports or reports_dir()
-    return update_tables(folder, check).joined(update_figures(folder, check))
+    outcome = update_tables(folder, check)
+    evidence = load_evidence(folder / "records")
+    drawn = render_figures(evidence)
+    outcome = outcome.joined(settle(drawn, folder.parent, "reports/figures", evidence.left_out, check))
+    return outcome.joined(settle(render_page(evidence, drawn), folder.parent, None, evidence.left_out, check))

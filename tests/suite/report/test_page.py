@@ -1,0 +1,167 @@
+"""The page is one honest file: everything escaped, every link lands, and it works in a real browser."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from suite.cli import main
+from suite.report.evidence import load_evidence
+from suite.report.render import render_figures, render_page, update_page
+from tests.suite.report.chromium import PROGRAM, Browser, browser
+from tests.suite.report.synthetic import RunMaker
+
+
+class Links(HTMLParser):
+    """Collects ids, links and sources, and checks that tags are closed in order."""
+
+    VOID = frozenset({"meta", "link", "input", "img", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if values.get("id"):
+            self.ids.append(values["id"] or "")
+        for name, found in (("href", self.links), ("src", self.sources)):
+            if values.get(name):
+                found.append(values[name] or "")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    maker = RunMaker(tmp_path_factory.mktemp("page") / "reports" / "records")
+    maker.folder.mkdir(parents=True)
+    maker.everything()
+    reports = maker.folder.parent
+    update_page(reports)
+    return reports / "index.html"
+
+
+def test_every_link_lands_and_every_id_is_unique(page: Path):
+    found = Links(page.read_text())
+    assert found.open == []
+    assert len(set(found.ids)) == len(found.ids)
+    for link in found.links:
+        if link.startswith("#"):
+            assert link[1:] in found.ids, link
+    records = [link for link in found.links if link.startswith("records/")]
+    assert records
+    assert all((page.parent / link).is_file() for link in records)
+
+
+def test_nothing_is_fetched_from_elsewhere(page: Path):
+    text = page.read_text()
+    found = Links(text)
+    assert not [link for link in found.links + found.sources if re.match(r"(https?:)?//", link)]
+    assert "@import" not in text
+    assert all(source.startswith("data:image/svg+xml") for source in found.sources)
+
+
+def test_measured_cells_link_to_their_run_and_claims_to_rule_and_command(page: Path):
+    text = page.read_text()
+    assert re.search(r'<a href="#run-20260101T0003[^"]*">0\.80', text)
+    assert "partly = same order and within 25%" in text
+    assert "python -m suite latency host --models" in text
+    assert "c" * 40 in text
+
+
+def test_hostile_record_text_is_escaped(maker: RunMaker):
+    maker.training(0, 0.5, command="<script>alert(1)</script>")
+    evidence = load_evidence(maker.folder)
+    text = render_page(evidence, {})["reports/index.html"].decode()
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_the_page_of_nothing_still_has_the_ledger(maker: RunMaker):
+    text = render_page(load_evidence(maker.folder), {})["reports/index.html"].decode()
+    assert "214 published claims" in text
+    assert 'id="table-ledger"' in text
+
+
+def test_repeating_gives_the_same_bytes(page: Path):
+    assert main(["page", "--check", "--reports", str(page.parent)]) == 0
+    evidence = load_evidence(page.parent / "records")
+    assert render_page(evidence, render_figures(evidence))["reports/index.html"] == page.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if PROGRAM is None:
+        pytest.skip("no Chromium here (Debian: chromium)")
+    with browser(tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+def click_head(window: Browser, table: str, index: int) -> None:
+    window.run(f"document.querySelectorAll('#table-{table} thead tr:last-child button')[{index}].click()")
+
+
+def test_tables_sort_by_number_in_both_directions_with_gaps_last(page: Path, window: Browser):
+    window.open(page, 1280, 900)
+    for expected in (sorted, lambda values: sorted(values, reverse=True)):
+        click_head(window, "table1", 3)
+        script = (
+            "[...document.querySelectorAll('#table-table1 tbody tr')]"
+            ".map(r => r.cells[3].dataset.value === undefined ? null : Number(r.cells[3].dataset.value))"
+        )
+        values = window.run(script)
+        numbers = [value for value in values if value is not None]
+        assert numbers == expected(numbers)
+        assert values[-1] is None
+        assert len(values) == 17
+    assert window.problems == []
+
+
+def test_the_ledger_filters_by_words_and_verdict(page: Path, window: Browser):
+    window.open(page, 1280, 900)
+    visible = "[...document.querySelectorAll('#table-ledger tbody tr')].filter(r => !r.hidden)"
+    window.run("find.value = 'sparseinst ap50'; find.dispatchEvent(new Event('input'))")
+    ids = window.run(f"{visible}.map(r => r.id)")
+    assert ids
+    assert all("sparseinst" in name and "ap50" in name for name in ids)
+    window.run("find.value = ''; verdict.value = 'partly'; verdict.dispatchEvent(new Event('change'))")
+    assert window.run(f"{visible}.length") == 1
+    assert window.run("document.getElementById('shown').textContent") == "1 of 214"
+    assert window.problems == []
+
+
+def test_a_measured_cell_leads_to_its_open_record(page: Path, window: Browser):
+    window.open(page, 1280, 900)
+    window.run("document.querySelector('#table-ledger tbody a').click()")
+    window.run("new Promise(done => setTimeout(done, 100))")
+    assert window.run("location.hash").startswith("#run-20260101T0003")
+    assert window.run("document.querySelector(location.hash).open") is True
+    text = window.run("document.querySelector(location.hash).innerText")
+    assert "python -m suite latency-host" in text
+    assert window.problems == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, False), (390, True)])
+def test_no_sideways_scrolling_and_no_errors(page: Path, window: Browser, width: int, dark: bool):
+    window.open(page, width, 900, dark=dark)
+    window.run("document.querySelectorAll('details').forEach(item => { item.open = true; })")
+    assert window.run("document.documentElement.scrollWidth") <= width
+    assert window.problems == []
+
+
+def test_dark_and_light_differ(page: Path, window: Browser):
+    colours = []
+    for dark in (False, True):
+        window.open(page, 1280, 900, dark=dark)
+        colours.append(window.run("getComputedStyle(document.body).backgroundColor"))
+    assert colours == ["rgb(255, 255, 255)", "rgb(22, 22, 24)"]
