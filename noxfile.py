@@ -22,7 +22,7 @@ def environment(session: nox.Session, name: str, extras: str) -> str:
     Nox makes one environment a session; torch should be installed once, so sessions share ``.nox/suite``
     (everything) and ``.nox/report`` (tables and plots, without torch).
     """
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (nox itself may run on an older Python)
         session.error(f"Python 3.11 or newer is needed, nox runs on {sys.version.split()[0]}; use python3.11 -m venv")
     folder = ENVIRONMENTS / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

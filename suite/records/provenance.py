@@ -17,7 +17,6 @@ from suite.records.schema import SCHEMA_VERSION, Machine, Run
 
 RECORDED_PACKAGES = (
     "hotcoco",
-    "lightning-fabric",
     "numpy",
     "onnx",
     "onnxruntime",
