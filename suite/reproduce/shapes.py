@@ -28,6 +28,8 @@ from suite.report.pictures import draw_detections, draw_track_strip
 from suite.training.recipe import Recipe
 from suite.training.run import FinishedRun, run_folder, train_on_shapes
 
+SHOWN_SCORE = 0.4
+"""Predictions above it are drawn; fixed before any picture was made of the recorded runs."""
 KEY_FRAME_INTERVALS = (1, 3, 6)
 VIDEO_SETTINGS = (*((interval, True) for interval in KEY_FRAME_INTERVALS), (1, False))
 """(kernel-reuse length T, association), in the order they are scored."""
@@ -84,8 +86,8 @@ def draw_pictures(finished: FinishedRun, coco_results: Path, video_results: Path
     folder = reports_dir() / "pictures"
     masks, strip = folder / "shapes_masks.png", folder / "shapes_tracks.png"
     captions = (
-        draw_detections(embedded.images("val"), coco_results, masks),
-        draw_track_strip(embedded.videos("val"), video_results, strip),
+        draw_detections(embedded.images("val"), coco_results, masks, score_threshold=SHOWN_SCORE),
+        draw_track_strip(embedded.videos("val"), video_results, strip, score_threshold=SHOWN_SCORE),
     )
     for path, caption in zip((masks, strip), captions, strict=True):
         record.add(Artifact(path.stem, shown(path), file_digest(path), finished.subject, caption))
