@@ -36,4 +36,4 @@ def finish(outcome: Outcome, check: bool) -> None:
         click.echo(f"left out {line}")
     click.echo(f"{len(outcome.written)} {'differ' if check else 'written'}, {len(outcome.unchanged)} unchanged")
     if check and outcome.differs:
-        raise RegressionError("reports/ is not what records and claims give; run: python -m suite tables, then plots")
+        raise RegressionError("reports/ is not what records and claims give; run: python -m suite report")

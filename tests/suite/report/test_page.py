@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from suite.cli import main
 from suite.report.evidence import load_evidence
 from suite.report.render import render_figures, render_page, update_page
 from tests.suite.report.chromium import PROGRAM, Browser, browser
@@ -94,7 +93,6 @@ def test_the_page_of_nothing_still_has_the_ledger(maker: RunMaker):
 
 
 def test_repeating_gives_the_same_bytes(page: Path):
-    assert main(["page", "--check", "--reports", str(page.parent)]) == 0
     evidence = load_evidence(page.parent / "records")
     assert render_page(evidence, render_figures(evidence))["reports/index.html"] == page.read_bytes()
 
