@@ -108,6 +108,18 @@ def plots(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def report(session: nox.Session) -> None:
+    """Redraw tables, plots, README's results and the page, without torch; -- --check fails on any difference."""
+    suite_command(session, "report", env="report", extras="")
+
+
+@nox.session(python=False)
+def gate_accuracy(session: nox.Session) -> None:
+    """Compare the records of a folder (-- FOLDER) with the committed ones; fails if AP dropped or nothing compares."""
+    suite_command(session, "gate", "accuracy", env="report", extras="")
+
+
+@nox.session(python=False)
 def ledger(session: nox.Session) -> None:
     """Print every published number with its verdict, from the committed records."""
     suite_command(session, "ledger", env="report", extras="")

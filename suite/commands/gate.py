@@ -1,0 +1,38 @@
+"""``gate``: fail when a measured number got worse than its rule allows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.group(name="gate")
+def command() -> None:
+    """Compare new records with baseline records; exit 1 if worse, 3 if nothing was compared.
+
+    The latency gate times both sides itself: python -m suite latency gate.
+    """
+
+
+@command.command(name="accuracy")
+@click.argument("new", type=FOLDER)
+@click.option("--baseline", type=FOLDER, help="Folder of baseline records; default: reports/records.")
+@click.option("--rules", type=FOLDER, help="Rules file; default: suite/gates.toml.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of one line per comparison.")
+def accuracy(new: Path, baseline: Path | None, rules: Path | None, as_json: bool) -> None:
+    """Compare the AP in the records of the folder NEW with the baseline's, seed by seed."""
+    from suite.gates import GATES_FILE, check_accuracy, enforce, load_rules, read_side
+    from suite.paths import records_dir
+
+    wanted = load_rules(rules or GATES_FILE)
+    lines = check_accuracy(read_side(baseline or records_dir(), "baseline"), read_side(new, "new"), wanted)
+    if as_json:
+        click.echo(json.dumps({"gates": [line.to_json() for line in lines]}))
+    else:
+        for line in lines:
+            click.echo(line.sentence())
+    enforce(lines)

@@ -1,0 +1,196 @@
+"""The accuracy gate: new records against baseline records, by rules that are data (`gates.toml`).
+
+A gate that compared nothing fails with its own exit code, so that an empty run never passes for a good one. The
+latency gate, which has to time both sides in one run, is `suite.latency.gate`.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from suite.errors import DataError, InputError, NothingMeasuredError, RegressionError
+from suite.records.schema import METRICS, Scalar
+from suite.records.store import RunFile, read_folder
+from suite.report.select import Cell, select_cells
+
+GATES_FILE = Path(__file__).with_suffix(".toml")
+GateWord = Literal["pass", "worse", "not measured"]
+IGNORED_KEYS = frozenset({"recipe_digest"})
+"""Protocol entries that may differ between both sides: what a gate guards is the recipe's result."""
+
+
+class AccuracyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One rule of ``gates.toml``.
+
+    Attributes:
+        metric: name in the metric catalogue; a fraction, higher is better.
+        dataset: dataset name of the records.
+        protocol: protocol entries that a cell must have to be judged by this rule.
+        tolerance_points: how many AP points (0 to 100) the new mean may lie below the baseline's.
+        reason: why this number is guarded with this tolerance.
+    """
+
+    metric: str
+    dataset: str
+    protocol: dict[str, Scalar]
+    tolerance_points: float
+    reason: str
+
+
+class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    accuracy: list[AccuracyRule]
+
+
+@dataclass(frozen=True)
+class GateLine:
+    """One comparison.
+
+    Attributes:
+        rule: the rule that judged.
+        word: ``"pass"``, ``"worse"`` or ``"not measured"``.
+        what: metric, model and setting.
+        baseline: mean over the shared seeds, AP points; None where nothing could be compared.
+        new: the same of the new records.
+        seeds: the seeds that both sides have.
+    """
+
+    rule: AccuracyRule
+    word: GateWord
+    what: str
+    baseline: float | None
+    new: float | None
+    seeds: tuple[int | None, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as plain values."""
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        return values
+
+    def sentence(self) -> str:
+        """Return the comparison as one line."""
+        if self.baseline is None or self.new is None:
+            return f"{self.word}: {self.what}; no setting and seed that both sides have"
+        seeds = ", ".join(map(str, self.seeds))
+        change = f"{self.baseline:.1f} -> {self.new:.1f} ({self.new - self.baseline:+.1f}, allowed"
+        return f"{self.word}: {self.what}: {change} -{self.rule.tolerance_points:g}), seeds {seeds}"
+
+
+def load_rules(path: Path = GATES_FILE) -> list[AccuracyRule]:
+    """Read the rules.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it is not TOML, has an unknown or missing key, a wrong type, an unknown metric or no rule.
+    """
+    try:
+        rules = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Rules).accuracy
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such gates file; name an existing one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise InputError(f"{path}: {error}; see suite/gates.toml") from None
+    for number, rule in enumerate(rules):
+        metric = METRICS.get(rule.metric)
+        if metric is None or metric.unit != "fraction" or not metric.higher_is_better or rule.tolerance_points < 0:
+            raise InputError(f"{path}: rule {number} needs an AP metric of the catalogue and a tolerance of at least 0")
+    if not rules:
+        raise InputError(f"{path}: holds no rule, so nothing would be compared; write one")
+    return rules
+
+
+def _setting(cell: Cell) -> tuple[object, ...]:
+    """Return what both sides must share: model, data and protocol."""
+    data = cell.dataset
+    protocol = tuple((key, value) for key, value in cell.protocol if key not in IGNORED_KEYS)
+    return cell.model, data.digest if data else None, protocol
+
+
+def _judged_by(rule: AccuracyRule, cells: Sequence[Cell]) -> dict[tuple[object, ...], Cell]:
+    """Return the cells of a rule by setting; of two recipes of one setting the newer one counts."""
+    found = [
+        cell
+        for cell in cells
+        if cell.metric == rule.metric
+        and cell.dataset is not None
+        and cell.dataset.name == rule.dataset
+        and all(cell.get(key) == value for key, value in rule.protocol.items())
+    ]
+    return {_setting(cell): cell for cell in sorted(found, key=lambda cell: cell.latest.started_utc)}
+
+
+def _compare(rule: AccuracyRule, baseline: Cell, new: Cell) -> GateLine | None:
+    old_values = {sample.seed: 100 * sample.value for sample in baseline.samples}
+    new_values = {sample.seed: 100 * sample.value for sample in new.samples}
+    seeds = tuple(sorted(set(old_values) & set(new_values), key=str))
+    if not seeds:
+        return None
+    before = statistics.fmean(old_values[seed] for seed in seeds)
+    after = statistics.fmean(new_values[seed] for seed in seeds)
+    interval = new.get("key_frame_interval")
+    what = f"{METRICS[rule.metric].label} of {new.model} on {rule.dataset}"
+    what += "" if interval is None else f", T = {interval}"
+    # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
+    word: GateWord = "worse" if after < before - rule.tolerance_points - 1e-9 else "pass"
+    return GateLine(rule, word, what, before, after, seeds)
+
+
+def check_accuracy(
+    baseline: Sequence[RunFile], new: Sequence[RunFile], rules: Sequence[AccuracyRule]
+) -> list[GateLine]:
+    """Compare new runs with baseline runs rule by rule, over the seeds that both sides have.
+
+    Args:
+        baseline: runs to be no worse than, oldest first.
+        new: runs to judge, oldest first.
+        rules: what to compare.
+
+    Returns:
+        At least one line per rule; ``"not measured"`` where the two sides share no setting and seed.
+    """
+    old_cells, new_cells = select_cells(baseline)[0], select_cells(new)[0]
+    lines = []
+    for rule in rules:
+        before, after = _judged_by(rule, old_cells), _judged_by(rule, new_cells)
+        pairs = [_compare(rule, before[key], after[key]) for key in before if key in after]
+        compared = [line for line in pairs if line is not None]
+        settings = ", ".join(f"{key} = {value}" for key, value in rule.protocol.items())
+        name = f"{METRICS[rule.metric].label} on {rule.dataset}" + (f" ({settings})" if settings else "")
+        lines += compared or [GateLine(rule, "not measured", name, None, None, ())]
+    return lines
+
+
+def read_side(folder: Path, name: str) -> list[RunFile]:
+    """Read the records of one side.
+
+    Raises:
+        DataError: if the folder is absent.
+        InputError: if one of its records is spoiled: a gate does not judge by what is left over.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of {name} records; measure them or name another folder")
+    runs, refused = read_folder(folder)
+    if refused:
+        raise InputError(f"{folder}: {refused[0]}")
+    return runs
+
+
+def enforce(lines: Sequence[GateLine]) -> None:
+    """End the gate.
+
+    Raises:
+        RegressionError: if anything is worse.
+        NothingMeasuredError: if a rule could not be applied.
+    """
+    worse = [line for line in lines if line.word == "worse"]
+    if worse:
+        raise RegressionError(f"{len(worse)} of {len(lines)} accuracy gates failed; first: {worse[0].sentence()}")
+    unmeasured = [line for line in lines if line.word == "not measured"]
+    if unmeasured or not lines:
+        first = unmeasured[0].what if unmeasured else "no rule"
+        raise NothingMeasuredError(f"{len(unmeasured)} of {len(lines)} accuracy gates compared nothing; first: {first}")
