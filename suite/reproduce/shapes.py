@@ -29,7 +29,7 @@ from suite.training.recipe import Recipe
 from suite.training.run import FinishedRun, run_folder, train_on_shapes
 
 SHOWN_SCORE = 0.4
-"""Predictions above it are drawn; fixed before any picture was made of the recorded runs."""
+"""Predictions above it are drawn: low-scored duplicates would cover the picture."""
 KEY_FRAME_INTERVALS = (1, 3, 6)
 VIDEO_SETTINGS = (*((interval, True) for interval in KEY_FRAME_INTERVALS), (1, False))
 """(kernel-reuse length T, association), in the order they are scored."""
