@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
+
+if TYPE_CHECKING:
+    from suite.reproduce.inputs import RealInput
 
 
 @click.command(name="reproduce")
@@ -21,8 +25,10 @@ import click
 @click.option("--query-passing/--no-query-passing", default=None, help="Replace the recipe's choice.")
 @click.option("--fresh", is_flag=True, help="Discard the state of an interrupted training.")
 @click.option("--no-latency", is_flag=True, help="Leave the timing out.")
-@click.option("--annotations", type=click.Path(path_type=Path), help="Annotations file (coco, youtube-vis).")
+@click.option("--annotations", type=click.Path(path_type=Path), help="Own annotations (coco, youtube-vis).")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of images or frames (coco, youtube-vis).")
+@click.option("--pin", help="Without own files: dataset of datasets.dvc [default for coco: val2017].")
+@click.option("--allow-unpinned", is_flag=True, help="Use --pin data that are not as pinned; the record says so.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights [default: the embedded run's].")
 @click.option(
     "--key-frame-interval",
@@ -41,12 +47,15 @@ def command(
     no_latency: bool,
     annotations: Path | None,
     images: Path | None,
+    pin: str | None,
+    allow_unpinned: bool,
     checkpoint: Path | None,
     key_frame_interval: int,
 ) -> None:
     """Measure, record, redraw reports/ and print the ledger."""
     if dataset == "shapes":
-        for name, value in (("annotations", annotations), ("images", images), ("checkpoint", checkpoint)):
+        real_only = {"annotations": annotations, "images": images, "pin": pin, "allow-unpinned": allow_unpinned or None}
+        for name, value in {**real_only, "checkpoint": checkpoint}.items():
             if value is not None:
                 raise click.UsageError(f"--{name} goes with --dataset coco or youtube-vis")
         from suite.reproduce.shapes import reproduce_shapes
@@ -55,14 +64,32 @@ def command(
         loaded = load_recipe(recipe, iterations=iterations, query_passing=query_passing)
         reproduce_shapes(loaded, seeds or (0,), fresh, latency=not no_latency)
     else:
-        if annotations is None or images is None:
-            raise click.UsageError(f"--dataset {dataset} needs --annotations FILE and --images FOLDER")
+        data = _real_input("coco" if dataset == "coco" else "youtube-vis", annotations, images, pin, allow_unpinned)
         from suite.reproduce.real import reproduce_real
 
-        reproduce_real(dataset, annotations, images, checkpoint, key_frame_interval)
+        reproduce_real(data, checkpoint, key_frame_interval)
 
     from suite.commands.ledger import show_ledger
     from suite.report.render import render_all
 
     render_all()
     show_ledger()
+
+
+def _real_input(
+    task: Literal["coco", "youtube-vis"],
+    annotations: Path | None,
+    images: Path | None,
+    pin: str | None,
+    allow_unpinned: bool,
+) -> RealInput:
+    """Return the user's own files if both are named, the pinned data if neither is."""
+    from suite.reproduce.inputs import named_input, pinned_input
+
+    if annotations is not None and images is not None:
+        if pin is not None or allow_unpinned:
+            raise click.UsageError("--pin and --allow-unpinned are for pinned data; leave them out with own files")
+        return named_input(task, annotations, images)
+    if annotations is not None or images is not None:
+        raise click.UsageError("give both --annotations FILE and --images FOLDER, or neither for the pinned data")
+    return pinned_input(task, pin, allow_unpinned)

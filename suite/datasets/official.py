@@ -39,6 +39,14 @@ READY: dict[str, tuple[Literal["coco", "youtube-vis"], str, str]] = {
 }
 """Pin name of a picture archive -> format, annotations and picture folder, relative to where it is unpacked."""
 
+_ANNOTATIONS_ELSEWHERE = {
+    "train2017": "annotations_trainval2017",
+    "val2017": "annotations_trainval2017",
+    "test2017": "image_info_test2017",
+    "youtube_vis_2019_train": "youtube_vis_2019_train_annotations",
+    "youtube_vis_2019_valid": "youtube_vis_2019_valid_annotations",
+}
+
 ANNOTATIONS: dict[str, tuple[str, str]] = {
     "e8c7f7908f1d7278341fae127d0da654f102f11bd7b21d8aeefa635b8c810b6f": ("coco", "val2017"),
 }
@@ -54,6 +62,11 @@ _JSON_LISTS = {
         "test-dev": ("image_info_test-dev2017.json", {"images": "images"}),
     },
 }
+
+
+def annotations_pin(name: str) -> str:
+    """Return which pin brings the annotations of a picture archive: another one, or the archive itself."""
+    return _ANNOTATIONS_ELSEWHERE.get(name, name)
 
 
 def check_counts(name: str, counts: dict[str, int], where: str) -> str:

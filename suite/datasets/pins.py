@@ -268,4 +268,7 @@ def verified_digest(name: str, allow_unpinned: bool = False) -> str:
         return state.have
     if state.have and allow_unpinned and state.status in ("unpinned", "adopted"):
         return state.have
-    raise DataError(state.explanation or f"{pins[name].path}: adopted, its bytes cannot be compared with the pin")
+    text = state.explanation or (
+        f"{pins[name].path}: adopted unpacked, its bytes cannot be compared with the pin; fetch the archive itself"
+    )
+    raise DataError(text + (", or use --allow-unpinned" if state.status in ("unpinned", "adopted") else ""))

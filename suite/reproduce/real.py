@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from reference_model.weights import CheckpointError, load_checkpoint
+from suite.accuracy.coco_files import no_ground_truth
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
@@ -13,7 +14,6 @@ from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, score
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
-from suite.datasets.official import ANNOTATIONS
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.files import file_digest
@@ -23,6 +23,7 @@ from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Scalar, Subject
 from suite.records.store import writing
 from suite.report.pictures import draw_detections, draw_track_strip
+from suite.reproduce.inputs import RealInput
 
 
 def embedded_checkpoint() -> Path:
@@ -37,15 +38,11 @@ def embedded_checkpoint() -> Path:
     return found[-1]
 
 
-def reproduce_real(
-    task: str, annotations: Path, images: Path, checkpoint: Path | None, key_frame_interval: int = 1
-) -> None:
+def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval: int = 1) -> None:
     """Predict, score, record and draw.
 
     Args:
-        task: ``"coco"`` or ``"youtube-vis"``.
-        annotations: annotations file with ground truth.
-        images: folder that its file names start from.
+        data: annotations with ground truth, and images.
         checkpoint: weights; None takes the embedded run's, whose AP on real images means nothing.
         key_frame_interval: kernel-reuse length T, for videos.
 
@@ -53,38 +50,41 @@ def reproduce_real(
         DataError: if a file or folder is absent.
         InputError: if a file is not what it should be; the message names the place.
     """
+    task, annotations = data.task, data.annotations
     dataset: CocoDataset | YoutubeVisDataset
     if task == "coco":
-        dataset = CocoDataset.load(annotations, images)
-        require_health("coco", annotations, images)
+        dataset = CocoDataset.load(annotations, data.images)
+        annotated = any(dataset.by_image.values())
     else:
-        dataset = YoutubeVisDataset.load(annotations, images)
-        require_health("youtube-vis", annotations, images)
+        dataset = YoutubeVisDataset.load(annotations, data.images)
+        annotated = dataset.annotated
+    if not annotated:
+        raise no_ground_truth(annotations)
+    require_health(task, annotations, data.images)
     weights = checkpoint or embedded_checkpoint()
     try:
         model, metadata = load_checkpoint(weights)
     except CheckpointError as error:
         raise InputError(str(error)) from None
     config = model.config
-    digest = file_digest(annotations)
-    name, split = ANNOTATIONS.get(digest, (task, annotations.stem))
-    folder = runs_dir() / "real" / f"{task}-{digest[:8]}-{file_digest(weights)[:8]}"
+    key = file_digest(annotations)[:8]
+    folder = runs_dir() / "real" / f"{task}-{key}-{file_digest(weights)[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.json"
     trained_on = metadata.get("dataset", "unknown data")
     fields: dict[str, Scalar] = {"trained_on": trained_on}
     subject = Subject(config.name, file_digest(weights))
     run = start_run(f"real-{task}")
-    picture = reports_dir() / "pictures" / f"{task}_{digest[:8]}.png"
+    picture = reports_dir() / "pictures" / f"{task}_{key}.png"
     with writing(run, records_dir()) as record:
         protocol = PredictionProtocol.of(config)
         if isinstance(dataset, CocoDataset):
-            described = Dataset(name, split, digest, pinned=digest in ANNOTATIONS, images=len(dataset.images))
+            described = Dataset(data.name, data.split, data.digest, data.pinned, images=len(dataset.images))
             caution = predict_images(model, config, dataset, results, protocol)
             score, metrics = score_coco(annotations, results), COCO_METRICS
             caption = draw_detections(dataset, results, picture)
         else:
-            described = Dataset(name, split, digest, pinned=False, videos=len(dataset.videos))
+            described = Dataset(data.name, data.split, data.digest, data.pinned, videos=len(dataset.videos))
             protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
             caution = predict_videos(model, config, dataset, results, protocol)
             score, metrics = score_youtube_vis(annotations, results), YOUTUBE_VIS_METRICS

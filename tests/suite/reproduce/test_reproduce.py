@@ -109,7 +109,6 @@ def test_real_input_goes_the_same_way(
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["reproduce", "--dataset", "coco"], 2, "needs --annotations"),
         (["reproduce", "--dataset", "cocoa"], 2, "cocoa"),
         (["reproduce", "--annotations", "x.json"], 2, "goes with --dataset"),
         (["reproduce", "--iterations", "0"], 2, "iterations"),

@@ -1,0 +1,114 @@
+"""What the main job reads on real input: the user's files or pinned data, with the identity that goes on record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from suite.datasets.official import ANNOTATIONS, READY, annotations_pin
+from suite.datasets.pins import Pin, load_pins, verified_digest
+from suite.datasets.stamps import read_stamp
+from suite.errors import DataError, InputError
+from suite.files import file_digest
+from suite.paths import repository_root, shown
+from suite.progress import say
+
+Task = Literal["coco", "youtube-vis"]
+DEFAULT_PINS: dict[str, str] = {"coco": "val2017"}
+"""Task -> the pin that is read if none is named; YouTube-VIS has no default, no pin of it has a published digest."""
+
+
+@dataclass(frozen=True)
+class RealInput:
+    """Annotations and images to measure on.
+
+    Attributes:
+        task: format of the annotations.
+        annotations: the annotations file.
+        images: the folder its file names start from.
+        name: the dataset's name on record.
+        split: the dataset's split on record.
+        digest: the pinned digest of the images' archive; SHA-256 of the annotations where nothing pinned was verified.
+        pinned: whether the data were verified to be the pinned or the official ones.
+    """
+
+    task: Task
+    annotations: Path
+    images: Path
+    name: str
+    split: str
+    digest: str
+    pinned: bool
+
+
+def named_input(task: Task, annotations: Path, images: Path) -> RealInput:
+    """Return files the user names; they count as pinned only if the annotations are byte for byte official ones.
+
+    Raises:
+        DataError: if a file or folder is absent.
+    """
+    _require(annotations, images, "check the path")
+    digest = file_digest(annotations)
+    name, split = ANNOTATIONS.get(digest, (task, annotations.stem))
+    return RealInput(task, annotations, images, name, split, digest, pinned=digest in ANNOTATIONS)
+
+
+def pinned_input(task: Task, name: str | None = None, allow_unpinned: bool = False) -> RealInput:
+    """Return a dataset of ``datasets.dvc`` after verifying its archives.
+
+    Args:
+        task: format of the annotations.
+        name: pin of the archive that holds the images; None for the task's default.
+        allow_unpinned: whether what is unpacked may be used although it cannot be compared with a pin, or differs
+            from it; ``pinned`` then says so.
+
+    Raises:
+        InputError: if no such dataset of this format is pinned.
+        DataError: if data are absent, not as pinned, or unpinned and that is not allowed; with the remedy.
+    """
+    name = name or DEFAULT_PINS.get(task)
+    known = [pin for pin, (kind, _, _) in READY.items() if kind == task]
+    pins = load_pins()
+    if name not in known or name not in pins:
+        problem = f"no {task} dataset '{name}'" if name else f"--dataset {task} has no default"
+        raise InputError(f"datasets.dvc: {problem}; give --pin with one of {', '.join(known)}")
+    _, annotations_name, images_name = READY[name]
+    archives = [pins[part] for part in dict.fromkeys((name, annotations_pin(name))) if part in pins]
+    folder = repository_root() / (pins[name].unpack or ".")
+    annotations, images = folder / annotations_name, folder / images_name
+    dataset, split = _identity(task, name)
+    try:
+        digests = [_verified(pin) for pin in archives]
+    except DataError as error:
+        if not allow_unpinned:
+            raise
+        _require(annotations, images, f"{error}")
+        say(f"goes on record as not pinned: {error}")
+        return RealInput(task, annotations, images, dataset, split, file_digest(annotations), pinned=False)
+    _require(annotations, images, f"run 'python -m suite data fetch {pins[name].group}'")
+    return RealInput(task, annotations, images, dataset, split, digests[0], pinned=True)
+
+
+def _identity(task: Task, name: str) -> tuple[str, str]:
+    """Return dataset and split of a pin: (coco, val2017), (youtube-vis-2021, train)."""
+    if task == "coco":
+        return "coco", name
+    dataset, _, split = name.replace("_", "-").rpartition("-")
+    return dataset, split
+
+
+def _verified(pin: Pin) -> str:
+    """Return a pin's digest after checking the file and that what is unpacked came from exactly it."""
+    digest = verified_digest(pin.name)
+    stamp = read_stamp(pin.unpack, pin.name)
+    if pin.unpack is not None and (stamp is None or stamp.digest != digest):
+        raise DataError(f"{pin.unpack}: {pin.name} is not unpacked; run 'python -m suite data unpack {pin.name}'")
+    return digest
+
+
+def _require(annotations: Path, images: Path, remedy: str) -> None:
+    if not annotations.is_file():
+        raise DataError(f"{shown(annotations)}: no such annotations file; {remedy}")
+    if not images.is_dir():
+        raise DataError(f"{shown(images)}: no such image folder; {remedy}")

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from reference_model.config import get_config
+from reference_model.mobileinst import MobileInst
+from reference_model.weights import save_checkpoint
+from suite.cli import main
+from suite.records.schema import Dataset
+from suite.records.store import read_folder
+
+IMAGES = 4
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """Weights as they are before training."""
+    torch.manual_seed(0)
+    path = tmp_path / "untrained.safetensors"
+    config = get_config("mobileinst_topformer_tiny_shapes")
+    save_checkpoint(path, MobileInst(config), config, {"dataset": "nothing"})
+    return path
+
+
+def recorded(root: Path) -> Dataset:
+    (run,), refused = read_folder(root / "reports" / "records")
+    assert refused == []
+    (dataset,) = {item.dataset for item in run.measurements}
+    assert dataset is not None
+    return dataset
+
+
+def refusal(words: list[str], capsys: pytest.CaptureFixture[str], code: int = 4) -> str:
+    """Run a command that must be refused and return its one line."""
+    capsys.readouterr()
+    assert main(words) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.fixture
+def coco_archives(small_root: Path, shared_data: Path) -> dict[str, str]:
+    """A few real images and their annotations, packed as COCO's archives are and pinned."""
+    source = shared_data / "coco_mini"
+    content = json.loads((source / "annotations" / "instances_val2017.json").read_text())
+    content["images"] = content["images"][:IMAGES]
+    kept = {image["id"] for image in content["images"]}
+    content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] in kept]
+    folder = small_root / "data" / "archives"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "val2017.zip", "w") as archive:
+        for image in content["images"]:
+            archive.write(source / "val2017" / image["file_name"], f"val2017/{image['file_name']}")
+    with zipfile.ZipFile(folder / "annotations_trainval2017.zip", "w") as archive:
+        archive.writestr("annotations/instances_val2017.json", json.dumps(content))
+    pins = yaml.safe_load((small_root / "datasets.dvc").read_text())
+    digests = {}
+    for out in pins["outs"]:
+        path = small_root / out["path"]
+        if path.is_file():
+            out["md5"], out["size"] = hashlib.md5(path.read_bytes()).hexdigest(), path.stat().st_size
+            digests[path.stem] = out["md5"]
+    (small_root / "datasets.dvc").write_text(yaml.safe_dump(pins, sort_keys=False))
+    return digests
+
+
+def test_absent_data_are_refused_with_the_remedy(small_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refusal(["reproduce", "--dataset", "coco"], capsys)
+    assert "data/archives/val2017.zip: absent" in line
+    assert "python -m suite data fetch coco-val" in line
+    line = refusal(["reproduce", "--dataset", "coco", "--allow-unpinned"], capsys)
+    assert "python -m suite data fetch coco-val" in line
+    assert not (small_root / "reports" / "records").exists()
+
+
+def test_pinned_archives_go_on_record_and_damaged_ones_are_refused(
+    small_root: Path, coco_archives: dict[str, str], checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["reproduce", "--dataset", "coco", "--checkpoint", str(checkpoint)]
+    assert "python -m suite data unpack val2017" in refusal(words, capsys)
+    assert main(["data", "unpack", "coco-val"]) == 0
+    for name in coco_archives:
+        archive = small_root / "data" / "archives" / f"{name}.zip"
+        intact = archive.read_bytes()
+        archive.write_bytes(intact[:-30] + b"x" + intact[-29:])
+        line = refusal(words, capsys)
+        assert f"data/archives/{name}.zip: digest is" in line
+        assert "move it away" in line
+        archive.write_bytes(intact)
+    assert main(words) == 0
+    assert recorded(small_root) == Dataset("coco", "val2017", coco_archives["val2017"], pinned=True, images=IMAGES)
+
+
+def test_unpinned_video_needs_a_word_and_is_marked(
+    small_root: Path, shared_data: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["reproduce", "--dataset", "youtube-vis", "--checkpoint", str(checkpoint)]
+    assert "give --pin with one of youtube_vis_2019_train" in refusal(words, capsys, code=2)
+    words += ["--pin", "youtube_vis_2019_train"]
+    assert "train.zip: absent; get it from https://youtube-vos.org" in refusal(words, capsys)
+    content = json.loads((shared_data / "ytvis_mini" / "valid.json").read_text())
+    content["videos"] = content["videos"][:1]
+    kept = content["videos"][0]["id"]
+    content["annotations"] = [entry for entry in content["annotations"] if entry["video_id"] == kept]
+    folder = small_root / "data" / "youtube_vis_2019"
+    (folder / "train").mkdir(parents=True)
+    (folder / "train" / "JPEGImages").symlink_to((shared_data / "ytvis_mini" / "valid" / "JPEGImages").resolve())
+    annotations = folder / "train.json"
+    annotations.write_text(json.dumps(content))
+    assert "train.zip: absent" in refusal(words, capsys)
+    archive = small_root / "data" / "archives" / "youtube_vis_2019" / "train.zip"
+    archive.parent.mkdir(parents=True)
+    with zipfile.ZipFile(archive, "w") as target:
+        target.writestr("train/readme.txt", "")
+    line = refusal(words, capsys)
+    assert "data pin youtube_vis_2019_train" in line
+    assert "--allow-unpinned" in line
+    assert main([*words, "--allow-unpinned"]) == 0
+    assert "goes on record as not pinned" in capsys.readouterr().err
+    digest = hashlib.sha256(annotations.read_bytes()).hexdigest()
+    assert recorded(small_root) == Dataset("youtube-vis-2019", "train", digest, pinned=False, videos=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--dataset", "coco", "--annotations", "a.json"], "give both"),
+        (["--dataset", "youtube-vis", "--images", "."], "give both"),
+        (["--dataset", "coco", "--pin", "youtube_vis_2019_train"], "no coco dataset 'youtube_vis_2019_train'"),
+        (["--dataset", "coco", "--annotations", "a.json", "--images", ".", "--allow-unpinned"], "leave them out"),
+        (["--pin", "val2017"], "goes with --dataset"),
+        (["--allow-unpinned"], "goes with --dataset"),
+    ],
+)
+def test_words_that_do_not_go_together(
+    small_root: Path, capsys: pytest.CaptureFixture[str], words: list[str], text: str
+) -> None:
+    assert text in refusal(["reproduce", *words], capsys, code=2)
+
+
+def test_a_split_without_public_ground_truth_is_refused_before_predicting(
+    small_root: Path, shared_data: Path, tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((shared_data / "coco_mini" / "annotations" / "instances_val2017.json").read_text())
+    path = tmp_path / "image_info.json"
+    path.write_text(json.dumps({key: value for key, value in content.items() if key != "annotations"}))
+    images = ["--images", str(shared_data / "coco_mini" / "val2017")]
+    line = refusal(["reproduce", "--dataset", "coco", "--annotations", str(path), *images], capsys, code=2)
+    assert "nothing to score against" in line
+    assert not (small_root / "runs").exists()
