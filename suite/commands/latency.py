@@ -38,6 +38,9 @@ def command() -> None:
     help="Folder of pictures (consecutive frames for video) for spans outside the network; default: synthetic ones.",
 )
 @click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's.")
+@click.option(
+    "--attempts", type=click.IntRange(min=1), help="Tries where other load spoils a run; default: protocol's."
+)
 @click.option("--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts).")
 @click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights and synthetic inputs.")
@@ -52,6 +55,7 @@ def host(
     key_frame_intervals: str,
     images: Path | None,
     pairs: int | None,
+    attempts: int | None,
     protocol: str,
     core: int | None,
     seed: int,
@@ -76,6 +80,7 @@ def host(
         key_frame_intervals=key_frame_intervals,
         images=images,
         pairs=pairs,
+        attempts=attempts,
         protocol=protocol,
         core=core,
         seed=seed,

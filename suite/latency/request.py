@@ -48,6 +48,7 @@ class HostRequest:
         key_frame_intervals: str,
         images: Path | None,
         pairs: int | None,
+        attempts: int | None,
         protocol: str,
         core: int | None,
         seed: int,
@@ -71,6 +72,8 @@ class HostRequest:
                 min_duration_s=0.0,
                 max_duration_s=3600.0,
             )
+        if attempts is not None:
+            chosen = dataclasses.replace(chosen, attempts=attempts)
         return HostRequest(
             models=names,
             size=_size(size),
