@@ -76,6 +76,8 @@ def _collect(results: Path, identity: str, shards: Shards, part: PartFile) -> No
 
 def _stream(results: Path, identity: str, title: str, keys: list[int], predict: Predict, quiet: bool) -> None:
     """Predict every key that no part file holds yet, each by one of the processes, then write the results file."""
+    if results.is_dir():
+        raise InputError(f"{shown(results)}: is a folder; name the results file in it, e.g. results.json")
     shards = Shards()
     if len(set(shards.gather(identity))) > 1:
         raise InputError(
