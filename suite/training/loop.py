@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from reference_model.config import ModelConfig, get_config
+from reference_model.config import ModelConfig
 from reference_model.losses import Criterion
 from reference_model.mobileinst import MobileInst
 from reference_model.query_passing import TemporalCriterion
@@ -168,7 +168,7 @@ def train(
     keep_freed_memory()
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(derive_seed(seed, "weights"))
-    config = get_config(recipe.model)
+    config = recipe.config()
     model = MobileInst(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(recipe, model)
     losses_of = Losses(config, recipe.query_passing)

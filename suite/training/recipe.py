@@ -8,13 +8,22 @@ from pathlib import Path
 
 import msgspec
 
+from reference_model.config import ConfigError, ModelConfig, config_from_dict, config_to_dict, get_config
 from suite.errors import DataError, InputError
 
 RECIPES = Path(__file__).parent / "recipes"
+FIXED_FIELDS = frozenset({"name", "num_classes", "short_side_px", "long_side_px", "size_divisor_px"})
+"""Fields of `ModelConfig` that the variant's name, the data and the input size settle."""
+MODEL_OPTIONS = frozenset(config_to_dict(ModelConfig("any"))) - FIXED_FIELDS
+"""Fields of `ModelConfig` that a recipe may replace; each is an entry of its records' protocol."""
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to train, on what, and how. Every field is given in the recipe's file; none has a second default here."""
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What to train, on what, and how.
+
+    Every field is given in the recipe's file; none has a second default here. Only ``model_options``, which replaces
+    fields of the named variant's `ModelConfig`, may be absent; where it is empty it is not part of the digest.
+    """
 
     model: str
     dataset: str
@@ -36,10 +45,19 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     evaluations: int
     evaluation_images: int
     checkpoint_every: int
+    model_options: dict[str, bool | int | float | str] = {}
 
     def digest(self) -> str:
         """Return the SHA-256 of the recipe's values."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+    def config(self) -> ModelConfig:
+        """Return the variant's configuration with the recipe's model options.
+
+        Raises:
+            ConfigError: if the variant or an option is unknown, or a value is refused.
+        """
+        return config_from_dict(config_to_dict(get_config(self.model)) | self.model_options)
 
     def trains_on_pairs(self, iteration: int) -> bool:
         """Return whether an iteration sees pairs of frames (and passes queries between them) or single frames."""
@@ -61,7 +79,18 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             found.append("batch_size must be even, query passing trains on pairs of frames")
         if self.query_passing and self.pair_gap_frames < 1:
             found.append("pair_gap_frames must be at least 1")
-        return found
+        return found + self._model_problems()
+
+    def _model_problems(self) -> list[str]:
+        if refused := sorted(set(self.model_options) - MODEL_OPTIONS):
+            return [f"model_options cannot replace {', '.join(refused)}; known are {', '.join(sorted(MODEL_OPTIONS))}"]
+        try:
+            config = self.config()
+        except ConfigError as error:
+            return [str(error)]
+        if self.query_passing and len(config.decoder_sources) == 1:
+            return [f"query_passing must be false, the one decoder of {config.decoder!r} leaves nothing to pass on to"]
+        return []
 
 
 def recipe_names() -> list[str]:

@@ -33,7 +33,7 @@ class FinishedRun:
     Attributes:
         checkpoint: the safetensors file.
         subject: model name and weights digest.
-        protocol: what defines the run: seed, iterations, query passing.
+        protocol: what defines the run: seed, iterations, query passing, model options.
         result: model, configuration, curve and time.
     """
 
@@ -70,8 +70,9 @@ def code_digest() -> str:
 
 
 def run_folder(recipe: Recipe, seed: int) -> Path:
-    """Return where one run keeps its checkpoint, state and results files."""
-    return runs_dir() / recipe.dataset / f"{recipe.digest()[:8]}-seed-{seed}"
+    """Return where one run keeps its checkpoint, state and results files; models with options are kept apart."""
+    group = f"{recipe.dataset}-options" if recipe.model_options else recipe.dataset
+    return runs_dir() / group / f"{recipe.digest()[:8]}-seed-{seed}"
 
 
 def held_out_evaluation(recipe: Recipe, folder: Path) -> Evaluate:
@@ -147,6 +148,7 @@ def train_on_shapes(recipe: Recipe, seed: int, fresh: bool = False) -> FinishedR
             "iterations": recipe.iterations,
             "query_passing": recipe.query_passing,
             "recipe_digest": recipe.digest()[:16],
+            **recipe.model_options,
         },
         result=result,
     )

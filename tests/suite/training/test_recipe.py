@@ -49,3 +49,25 @@ def test_bad_recipes_are_one_line(tmp_path: Path, old: str, new: str, text: str)
 def test_unknown_recipe_lists_the_known_ones() -> None:
     with pytest.raises(DataError, match="shapes"):
         load_recipe("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"local_pooling": "median"}, "local_pooling"),
+        ({"nonsense": 1}, "cannot replace nonsense"),
+        ({"num_classes": 7}, "cannot replace num_classes"),
+        ({"decoder": "single_global"}, "query_passing must be false"),
+    ],
+)
+def test_bad_model_options_are_one_line(options: dict[str, object], text: str) -> None:
+    with pytest.raises(InputError, match=text) as caught:
+        load_recipe("shapes", model_options=options)
+    assert "\n" not in str(caught.value)
+
+
+def test_model_options_change_the_model_and_only_then_the_digest() -> None:
+    plain, empty = load_recipe("shapes"), load_recipe("shapes", model_options={})
+    changed = load_recipe("shapes", model_options={"local_pooling": "average"})
+    assert plain.digest() == empty.digest() != changed.digest()
+    assert (plain.config().local_pooling, changed.config().local_pooling) == ("max", "average")
