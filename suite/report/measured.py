@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from suite.records.schema import Scalar
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import MAIN_ENGINE, short_cpu
+from suite.report.model_options import replaced_options
 from suite.report.numbers import scaled
 from suite.report.select import Cell
 from suite.report.settle import ANCHOR
@@ -41,7 +42,10 @@ def setting(cell: Cell) -> str:
 
 
 def accuracy_cells(evidence: Evidence, metric: str) -> list[Cell]:
-    """Return the accuracy cells of a metric, the embedded set first, then by dataset and key-frame interval."""
+    """Return the accuracy cells of a metric, the embedded set first, then by dataset and key-frame interval.
+
+    Models with replaced options are the ablation's; its table has them.
+    """
 
     def order(cell: Cell) -> tuple[object, ...]:
         name = cell.dataset.name if cell.dataset else ""
@@ -49,7 +53,7 @@ def accuracy_cells(evidence: Evidence, metric: str) -> list[Cell]:
         place = (name != "shapes", name, cell.model, cell.get("query_passing") is False, setting(cell))
         return (*place, interval if isinstance(interval, int) else 0)
 
-    return sorted(evidence.find(metric), key=order)
+    return sorted((cell for cell in evidence.find(metric) if not replaced_options(dict(cell.protocol))), key=order)
 
 
 def same_setting(evidence: Evidence, cell: Cell, metric: str) -> Cell | None:

@@ -20,7 +20,7 @@ YOUTUBE_VIS_COMMAND = (
 SCORE_COCO_COMMAND = "python -m suite score coco --annotations instances_val2017.json --results results.json"
 SCORE_YOUTUBE_VIS_COMMAND = "python -m suite score youtube-vis --annotations valid.json --results results.json"
 HOST_COMMAND = "python -m suite latency host --models {models}"
-SHAPES_COMMAND = "python -m suite reproduce --seed 0 --seed 1 --seed 2"
+ABLATION_COMMAND = "python -m suite ablation"
 
 
 def settling_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) -> str:
@@ -34,7 +34,7 @@ def settling_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) 
         A command line, or an empty string where no command of the suite could (a device or a method that is not here).
     """
     if claim.kind == "trend":
-        return SHAPES_COMMAND
+        return ABLATION_COMMAND
     if claim.kind == "ratio":
         groups = [counterparts.get(operand.rsplit("/", 1)[0], ()) for operand in claim.operands]
         names = [group[0] for group in groups if group]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +9,8 @@ from suite.claims.claim import Claim
 from suite.records.schema import Scalar
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import host_ratio
+from suite.report.model_options import effective
+from suite.report.paired import MIN_SEEDS, PairedGain, paired_gain
 from suite.report.select import Cell
 
 VerdictWord = Literal["reproduced", "not reproduced", "partly", "estimated", "not run"]
@@ -21,7 +22,6 @@ LATENCY_TOLERANCE = 0.10
 RATIO_TOLERANCE = 0.25
 EVEN_TOLERANCE = 0.1
 """A published ratio this near to 1 claims "as fast as": the order of the two is then not asked for."""
-TREND_MIN_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -154,26 +154,24 @@ def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
     return Verdict("not run", "", "needs both models timed on one core in one run")
 
 
-def _seed_values(cell: Cell) -> dict[int | None, float]:
-    return {sample.seed: sample.value * 100 for sample in cell.samples}
-
-
 def _rest(cell: Cell, key: str) -> dict[str, Scalar]:
     """Return the protocol without the entry that differs; the recipe's digest covers that entry too."""
     return {name: value for name, value in cell.protocol if name not in (key, "recipe_digest")}
 
 
-def _paired(evidence: Evidence, metric: str, key: str, better: Scalar, worse: Scalar) -> tuple[list[float], list[Cell]]:
-    """Return per-seed differences (AP points) between two settings that differ in one protocol entry only."""
-    best: tuple[list[float], list[Cell]] = ([], [])
-    for with_it in evidence.find(metric, protocol={key: better}):
-        for without in evidence.find(metric, with_it.model, {key: worse}):
+def _paired(
+    evidence: Evidence, metric: str, key: str, better: Scalar, worse: Scalar
+) -> tuple[PairedGain, tuple[Cell, ...]]:
+    """Return the gain between two settings that differ in one protocol entry only, of the pair with most seeds."""
+    best: tuple[PairedGain, tuple[Cell, ...]] = (PairedGain({}), ())
+    cells = evidence.find(metric)
+    for with_it in (cell for cell in cells if effective(cell, key) == better):
+        for without in (cell for cell in cells if cell.model == with_it.model and effective(cell, key) == worse):
             if without.dataset != with_it.dataset or _rest(without, key) != _rest(with_it, key):
                 continue
-            ours, theirs = _seed_values(with_it), _seed_values(without)
-            shared = sorted(set(ours) & set(theirs), key=str)
-            if len(shared) > len(best[0]):
-                best = ([ours[seed] - theirs[seed] for seed in shared], [with_it, without])
+            gain = paired_gain(with_it, without)
+            if len(gain.by_seed) > len(best[0].by_seed):
+                best = (gain, (with_it, without))
     return best
 
 
@@ -187,18 +185,14 @@ TREND_SETTINGS: dict[str, tuple[str, str, Scalar, Scalar]] = {
 def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     """Compare a published gain with the same ablation of ours, paired by seed."""
     metric, key, better, worse = TREND_SETTINGS[claim.claim_id]
-    differences, cells = _paired(evidence, metric, key, better, worse)
-    if len(differences) < TREND_MIN_SEEDS:
-        return Verdict(
-            "not run", "", f"needs the ablation: {TREND_MIN_SEEDS} seeds with and {TREND_MIN_SEEDS} without it"
-        )
-    mean = statistics.fmean(differences)
-    error = statistics.stdev(differences) / len(differences) ** 0.5
+    gain, cells = _paired(evidence, metric, key, better, worse)
+    if not gain.enough:
+        return Verdict("not run", "", f"needs the ablation: {MIN_SEEDS} seeds with and {MIN_SEEDS} without it")
     data = cells[0].dataset.name if cells[0].dataset else "other data"
-    word: VerdictWord = "partly" if mean > 2 * error else "not reproduced"
+    word: VerdictWord = "partly" if gain.favours_first else "not reproduced"
     rule = f"on {data}, not the paper's data: partly = a mean gain of more than two standard errors over seeds"
-    reason = f"{len(differences)} seeds, standard error {error:.1f}"
-    return Verdict(word, rule, reason, mean, None, "measured", tuple(cells))
+    reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error:.1f}"
+    return Verdict(word, rule, reason, gain.mean, None, "measured", cells)
 
 
 def judge(claim: Claim, evidence: Evidence) -> Verdict:

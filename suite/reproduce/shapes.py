@@ -25,14 +25,12 @@ from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Subject
 from suite.records.store import RunWriter, writing
 from suite.report.pictures import draw_detections, draw_track_strip
+from suite.reproduce.video_settings import KEY_FRAME_INTERVALS, VIDEO_SETTINGS
 from suite.training.recipe import Recipe
 from suite.training.run import FinishedRun, run_folder, train_on_shapes
 
 SHOWN_SCORE = 0.4
 """Predictions above it are drawn: low-scored duplicates would cover the picture."""
-KEY_FRAME_INTERVALS = (1, 3, 6)
-VIDEO_SETTINGS = (*((interval, True) for interval in KEY_FRAME_INTERVALS), (1, False))
-"""(kernel-reuse length T, association), in the order they are scored."""
 PAPER_SIZE_MODELS = ("mobileinst_topformer_base_640", "mobileinst_topformer_base_512")
 
 

@@ -101,7 +101,10 @@ def _measured_points(evidence: Evidence) -> list[tuple[Cell, Cell]]:
         timed = evidence.find("latency_cpu_ms", accuracy.model, wanted)
         if timed:
             pairs.append((accuracy, timed[-1]))
-    newest = {setting(accuracy): accuracy.latest.started_utc for accuracy, _ in pairs}
+    newest = {
+        setting(accuracy): (accuracy.get("query_passing") is not False, accuracy.latest.started_utc)
+        for accuracy, _ in pairs
+    }
     chosen = max(newest, key=lambda name: newest[name], default="")
     return [(accuracy, timed) for accuracy, timed in pairs if setting(accuracy) == chosen]
 

@@ -1,0 +1,93 @@
+"""The ablation's table: means, paired gains and honest sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from suite.records.schema import Measurement, Scalar, Subject
+from suite.report.evidence import load_evidence
+from suite.report.ledger import build_ledger
+from suite.report.measured import accuracy_cells
+from suite.report.table import Table
+from suite.report.tables import ablation
+from suite.reproduce.ablation_cells import CELLS
+from tests.suite.report.synthetic import SHAPES, TINY, WEIGHTS, RunMaker
+
+BY_NAME = {cell.name: cell for cell in CELLS}
+
+
+def add(maker: RunMaker, name: str, mask_aps: tuple[float, ...], iterations: int = 1800) -> None:
+    """Write one run per seed of a cell, at T = 1 with video AP a tenth below mask AP."""
+    recipe = BY_NAME[name].recipe(iterations)
+    for seed, value in enumerate(mask_aps):
+        fields: dict[str, Scalar] = {
+            "seed": seed,
+            "iterations": iterations,
+            "query_passing": recipe.query_passing,
+            "recipe_digest": recipe.digest()[:16],
+            **recipe.model_options,
+        }
+        video = fields | {"key_frame_interval": 1, "association": True}
+        subject = Subject(TINY, WEIGHTS)
+        maker.write(
+            maker.run("ablation", seed=seed),
+            Measurement("mask_ap", value, subject, fields, SHAPES),
+            Measurement("video_ap", value - 0.1, subject, video, SHAPES),
+        )
+
+
+def built(maker: RunMaker) -> Table:
+    return ablation.build(load_evidence(maker.folder))
+
+
+def sentence(table: Table, start: str) -> str:
+    (found,) = [note for note in table.notes if note.startswith(start)]
+    return found
+
+
+def test_without_records_every_trend_is_not_run(maker: RunMaker) -> None:
+    table = built(maker)
+    assert [row[1].text for row in table.rows] == ["0"] * len(CELLS)
+    assert sentence(table, "Max pooling") == (
+        "Max pooling over average pooling, mask AP: not run (the paper: 0.4 AP on coco)."
+    )
+    assert table.rows[2][-1].text == "0.4"
+
+
+@pytest.mark.parametrize(
+    ("average", "words", "verdict"),
+    [
+        ((0.50, 0.53, 0.51), "the trend shows at this scale", "partly"),
+        ((0.58, 0.60, 0.57), "the trend is reversed", "not reproduced"),
+        ((0.50, 0.60, 0.54), "drowns in seed noise", "not reproduced"),
+        ((0.53, 0.56, 0.54), "exactly equal scores in every one of 3 seeds", "not reproduced"),
+        ((0.50, 0.51), "nothing is concluded", "not run"),
+    ],
+)
+def test_a_trend_is_judged_by_pairs_of_seeds(
+    maker: RunMaker, average: tuple[float, ...], words: str, verdict: str
+) -> None:
+    add(maker, "default", (0.53, 0.56, 0.54))
+    add(maker, "average_pooling", average)
+    table = built(maker)
+    assert words in sentence(table, "Max pooling")
+    row = table.rows[2]
+    assert (row[0].text, row[1].text) == ("average pooling", str(len(average)))
+    pairs = zip((0.53, 0.56, 0.54), average, strict=False)
+    gains = [100 * (one - other) for one, other in pairs]
+    assert row[7].value == pytest.approx(sum(gains) / len(gains))
+    ledger = build_ledger(load_evidence(maker.folder))
+    found = next(item for item in ledger.rows if item.claim.claim_id == "trend/max-pooling-beats-average")
+    assert found.verdict == verdict
+
+
+def test_other_lengths_and_other_tables_are_not_mixed_in(maker: RunMaker) -> None:
+    add(maker, "default", (0.53, 0.56, 0.54))
+    add(maker, "single_global", (0.40, 0.41, 0.42))
+    add(maker, "no_query_passing", (0.30,), iterations=20)
+    table = built(maker)
+    assert "1800" in table.title
+    assert sentence(table, "Query passing").split(": ")[1].startswith("not run")
+    assert table.rows[4][7].note == "no seed in common with no_query_passing"
+    shown = accuracy_cells(load_evidence(maker.folder), "mask_ap")
+    assert all(cell.get("decoder") is None for cell in shown)
