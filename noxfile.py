@@ -52,6 +52,12 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def ablation(session: nox.Session) -> None:
+    """Train what is left of the ablation, cell by cell and seed by seed (hours; Ctrl-C is safe, -- --plan tells)."""
+    suite_command(session, "ablation")
+
+
+@nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the fast tests on two processes (arguments after -- go to pytest)."""
     python = environment(session, "suite", "run,dev")

@@ -1,0 +1,57 @@
+"""``python -m suite ablation``."""
+
+from __future__ import annotations
+
+import click
+
+from suite.reproduce.ablation_cells import CELLS
+
+
+@click.command(name="ablation")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Number of seeds, counted from 0."
+)
+@click.option("--iterations", type=click.IntRange(min=1), help="Replace the recipe's number of iterations.")
+@click.option(
+    "--cell",
+    "names",
+    type=click.Choice([cell.name for cell in CELLS]),
+    multiple=True,
+    help="Only this cell; may be repeated [default: all].",
+)
+@click.option("--plan", "plan_only", is_flag=True, help="Train nothing; print what is done, what is left, how long.")
+def command(seeds: int, iterations: int | None, names: tuple[str, ...], plan_only: bool) -> None:
+    """Train every cell of the ablation on shapes with every seed, score it, and redraw reports/.
+
+    The cells are the default recipe and what differs from it in one choice: decoders, pooling of local features, query
+    passing. Each is scored on images and on videos at T = 1, 3, 6 and without association. A cell and seed that has a
+    complete record of the same recipe, dataset and reference model is skipped. Ctrl-C is safe: the same command
+    resumes inside the interrupted training.
+    """
+    from suite.reproduce.ablation import jobs, make_plan, run_ablation
+    from suite.reproduce.code_identity import present_digest
+
+    cells = [cell for cell in CELLS if not names or cell.name in names]
+    wanted = jobs(cells, seeds, iterations)
+    if not plan_only:
+        from suite.report.render import render_all
+
+        run_ablation(wanted)
+        render_all()
+    plan = make_plan(wanted, present_digest())
+    for cell in cells:
+        done = " ".join(str(job.seed) for job, _ in plan.done if job.cell is cell) or "none"
+        left = " ".join(str(job.seed) for job in plan.left if job.cell is cell) or "none"
+        click.echo(f"{cell.name:<17} seeds done: {done:<12} left: {left}")
+    for title, reason in plan.reasons.items():
+        click.echo(f"{title}: {reason}")
+    minutes = plan.minutes_left
+    if not plan.left:
+        estimate = ""
+    elif minutes is None:
+        estimate = "; no training time is recorded yet to estimate the rest from"
+    else:
+        estimate = (
+            f"; about {minutes:.0f} minutes of training, from {plan.trainings} recorded ones, scoring not counted"
+        )
+    click.echo(f"{len(wanted)} trainings: {len(plan.done)} done, {len(plan.left)} left{estimate}")

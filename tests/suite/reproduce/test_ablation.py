@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import reference_model
+from suite.cli import main
+from suite.records.store import read_folder
+from suite.report.evidence import load_evidence
+from suite.report.tables import ablation
+from suite.reproduce.ablation_cells import CELLS, TRENDS
+from suite.reproduce.code_identity import code_digest, digest_at_commit, present_digest
+
+SHORT = ["--seeds", "1", "--iterations", "2", "--cell", "no_query_passing", "--cell", "single_global"]
+
+
+def test_two_cells_run_are_told_apart_and_never_repeated(
+    small_root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["ablation", *SHORT, "--plan"]) == 0
+    assert "2 trainings: 0 done, 2 left; no training time" in capsys.readouterr().out
+    assert not (small_root / "reports").exists()
+
+    from suite.reproduce import shapes
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shapes, "score_videos", interrupted)
+        assert main(["ablation", *SHORT]) == 130
+    records = small_root / "reports" / "records"
+    assert not list(records.glob("*"))
+
+    assert main(["ablation", *SHORT]) == 0
+    captured = capsys.readouterr()
+    assert "2 trainings: 2 done, 0 left" in captured.out
+    runs, refused = read_folder(records)
+    assert (len(runs), refused) == (2, [])
+    assert [{item.protocol.get("decoder") for item in run.measurements} for run in runs] == [{None}, {"single_global"}]
+    table = ablation.build(load_evidence(records))
+    by_title = {row[0].text: row for row in table.rows}
+    single = by_title["single global decoder, without query passing"]
+    assert single[1].text == "1"
+    assert all(cell.text for cell in single[2:9])
+    assert by_title["average pooling"][2].note.startswith("not run")
+    assert (small_root / "reports" / "tables" / "ablation.md").exists()
+
+    written = sorted(records.iterdir())
+    assert main(["ablation", *SHORT]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("skipped") == 2
+    assert "with uncommitted changes" in captured.err
+    assert sorted(records.iterdir()) == written
+    assert main(["ablation", *SHORT, "--iterations", "3", "--plan"]) == 0
+    assert "0 done, 2 left; about" in capsys.readouterr().out
+    written[0].write_bytes(written[0].read_bytes()[:-20])
+    assert main(["ablation", *SHORT, "--plan"]) == 0
+    assert "1 done, 1 left" in capsys.readouterr().out
+
+
+def test_a_record_of_the_main_job_counts_if_its_commit_has_this_reference_model(
+    small_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *identity, *words], cwd=small_root, check=True, capture_output=True)
+
+    package = small_root / "reference_model"
+    shutil.copytree(Path(reference_model.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (package / "config.py").open("a") as file:
+        file.write("# a comment changes nothing\n")
+    git("init", "-q")
+    git("add", "reference_model", "datasets.dvc", "README.md")
+    git("commit", "-q", "-m", "one")
+    assert main(["reproduce", "--no-latency", "--iterations", "2"]) == 0
+    plan = ["ablation", "--plan", "--iterations", "2", "--seeds", "2", "--cell", "default"]
+    capsys.readouterr()
+    assert main(plan) == 0
+    assert "2 trainings: 1 done, 1 left; about" in capsys.readouterr().out
+
+    (record,) = (small_root / "reports" / "records").glob("*.jsonl")
+    sha = read_folder(record.parent)[0][0].run.git_sha
+    assert sha is not None
+    assert digest_at_commit(sha) == present_digest()
+    assert digest_at_commit("0" * 40) is None
+
+
+def test_only_code_changes_the_digest() -> None:
+    one = {"a.py": b'"""Doc."""\nx = 1  # why\ndef f():\n    """Doc."""\n'}
+    assert code_digest(one) == code_digest({"a.py": b"x=1\ndef f():\n    'Other.'\n"})
+    assert code_digest(one) != code_digest({"a.py": b"x = 2\ndef f(): pass\n"})
+    assert code_digest(one) != code_digest({"b.py": one["a.py"]})
+
+
+def test_every_cell_differs_in_one_choice_from_its_neighbour() -> None:
+    by_name = {cell.name: cell for cell in CELLS}
+    for cell in CELLS:
+        if cell.compared_with:
+            recipe, neighbour = cell.recipe(), by_name[cell.compared_with].recipe()
+            model = set(recipe.model_options.items()) ^ set(neighbour.model_options.items())
+            assert len(model) + (recipe.query_passing != neighbour.query_passing) == 1, cell.name
+    assert {trial.cell for trend in TRENDS for trial in (trend.better, trend.worse)} == set(by_name)
+
+
+def test_bad_words_are_one_line(small_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ablation", "--cell", "nonsense"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "nonsense" in error
