@@ -14,6 +14,7 @@ from suite.report.evidence import Evidence
 from suite.report.labels import claim_label, published_text
 from suite.report.ledger import Ledger, LedgerRow
 from suite.report.measured import (
+    AccuracyRow,
     accuracy_rows,
     cautions,
     companion,
@@ -70,15 +71,18 @@ def _print_measured(console: Console, evidence: Evidence) -> None:
     if not accuracy and not latencies:
         console.print("nothing yet; run: python -m suite reproduce")
         return
-    if accuracy:
-        table = _table("score", "on", "AP", "AP50", "trained with", "seeds")
-        for row in accuracy:
+    groups: dict[str, list[AccuracyRow]] = {}
+    for row in accuracy:
+        groups.setdefault(", ".join(filter(None, (row.where, setting(row.ap)))), []).append(row)
+    for name, rows in groups.items():
+        table = _table(name, "AP", "AP50", "seeds")
+        for row in rows:
             ap50 = cell_text(row.ap50) if row.ap50 else ""
             seeds = ", ".join(str(sample.seed) for sample in row.ap.samples if sample.seed is not None)
-            table.add_row(row.what, row.where, marked(row.ap), ap50, setting(row.ap), seeds)
+            table.add_row(row.what, marked(row.ap), ap50, seeds)
         console.print(table)
-        for line in cautions(evidence):
-            console.print(f"! {line}", style="yellow", highlight=False)
+    for line in cautions(evidence):
+        console.print(f"! {line}", style="yellow", highlight=False)
     if latencies:
         console.print()
         table = _table("network on one core", "input", "engine", "CPU ms", "wall ms")
