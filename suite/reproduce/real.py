@@ -17,7 +17,7 @@ from suite.datasets.health import require_health
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.files import file_digest
-from suite.paths import records_dir, reports_dir, runs_dir, shown
+from suite.paths import records_dir, runs_dir, shown
 from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Scalar, Subject
@@ -75,7 +75,8 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     fields: dict[str, Scalar] = {"trained_on": trained_on}
     subject = Subject(config.name, file_digest(weights))
     run = start_run(f"real-{task}")
-    picture = reports_dir() / "pictures" / f"{task}_{key}.png"
+    # Beside the results and not in reports/: the pictures show somebody's images, under their licences.
+    picture = folder / "picture.png"
     with writing(run, records_dir()) as record:
         protocol = PredictionProtocol.of(config)
         if isinstance(dataset, CocoDataset):
@@ -91,7 +92,7 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
             caption = draw_track_strip(dataset, results, picture)
         for line in score_lines(score.stats, metrics, subject, described, {**protocol.scalars(task), **fields}):
             record.add(line)
-        record.add(Artifact(picture.stem, shown(picture), file_digest(picture), subject, caption))
+        record.add(Artifact(f"{task}_{key}", shown(picture), file_digest(picture), subject, caption))
     say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")
     if caution:
         say(caution)
