@@ -48,8 +48,8 @@ class Verdict:
 
 
 def _names_same_data(cell: Cell, claim: Claim) -> bool:
-    """Whether a cell was measured on the pinned dataset of the claim's family (and year, where the claim has one)."""
-    if cell.dataset is None or not cell.dataset.pinned:
+    """Whether a cell was measured on held-out pinned data of the claim's family (and year, where the claim has one)."""
+    if cell.dataset is None or not cell.dataset.pinned or cell.dataset.split.startswith("train"):
         return False
     name = f"{cell.dataset.name} {cell.dataset.split}".lower().replace("_", "-")
     wanted = claim.dataset.split()[0]
