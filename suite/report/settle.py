@@ -19,7 +19,7 @@ YOUTUBE_VIS_COMMAND = (
 )
 SCORE_COCO_COMMAND = "python -m suite score coco --annotations instances_val2017.json --results results.json"
 SCORE_YOUTUBE_VIS_COMMAND = "python -m suite score youtube-vis --annotations valid.json --results results.json"
-HOST_COMMAND = "python -m suite latency host --models {models}"
+HOST_COMMAND = "python -m suite latency host --models {models} --record"
 ABLATION_COMMAND = "python -m suite ablation"
 
 

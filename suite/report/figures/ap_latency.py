@@ -122,7 +122,7 @@ def _measured_panel(axes: Axes, pairs: list[tuple[Cell, Cell]]) -> None:
     accuracy, timed = pairs[0]
     seeds = len(accuracy.samples)
     axes.set_title("measured here: shapes")
-    axes.set_xlabel(f"CPU ms per frame, end to end, one core\n{short_cpu(timed.machine.cpu)}")
+    axes.set_xlabel(f"CPU ms per frame, end to end\none core, {short_cpu(timed.machine.cpu)}")
     axes.set_ylabel(f"video AP, {f'mean and deviation of {seeds} seeds' if seeds > 1 else 'one seed'}")
 
 

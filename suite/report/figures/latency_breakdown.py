@@ -9,8 +9,14 @@ from suite.report.evidence import Evidence
 from suite.report.host_ratio import MAIN_ENGINE, short_cpu
 from suite.report.measured import network_cells, other_span, size_text
 from suite.report.numbers import milliseconds
+from suite.report.select import Cell
 
 SPANS = (("preprocess", SKY, "//"), ("network", BLUE, ""), ("postprocess", ORANGE, ".."))
+
+
+def _weights(cell: Cell) -> str:
+    """Say so where weights are random: postprocess then has to treat almost every query."""
+    return ", random weights" if cell.samples[0].measurement.subject.weights_sha256 is None else ", trained"
 
 
 def draw(evidence: Evidence) -> Figure | None:
@@ -35,7 +41,7 @@ def draw(evidence: Evidence) -> Figure | None:
                 axes.text(left + share / 2, place, milliseconds(value), ha="center", va="center", fontsize=8, bbox=box)
             left += share
         axes.text(101, place, f"{milliseconds(total)} ms", va="center", fontsize=8)
-    labels = [f"{cell.model}\n{size_text(cell)}" for cell, _ in rows]
+    labels = [f"{cell.model}\n{size_text(cell)}{_weights(cell)}" for cell, _ in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 113)
