@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from suite.accuracy.coco_files import (
     read_detections,
     read_ground_truth,
 )
-from suite.accuracy.mask_engines import evaluate_hotcoco, evaluate_pycocotools
+from suite.accuracy.intervals import bootstrap, with_difference
+from suite.accuracy.mask_engines import HotcocoEvaluation, PycocotoolsEvaluation
 from suite.accuracy.score import Score, per_category, summarize
 from suite.errors import InputError
 
@@ -51,26 +53,21 @@ def choose_engine(asked: str, ground_truth: GroundTruth, detections: Detections)
     return "pycocotools" if found or asked == "pycocotools" else "hotcoco"
 
 
-def score_coco(annotations: Path, results: Path, engine: str = "auto") -> Score:
-    """Score a COCO results file against an instances file, exactly as pycocotools does.
+@dataclass(frozen=True)
+class CocoEvaluation:
+    """A score and the evaluation behind it."""
 
-    Args:
-        annotations: COCO instances file, ``.json`` or ``.json.gz``.
-        results: COCO results file: a list of ``{image_id, category_id, score, segmentation}``.
-        engine: ``"pycocotools"``, ``"hotcoco"`` (equal and much faster) or ``"auto"``: hotcoco where it is equal.
+    score: Score
+    behind: PycocotoolsEvaluation | HotcocoEvaluation
 
-    Returns:
-        The twelve official numbers, over all categories and for each; an empty results list scores 0.
 
-    Raises:
-        DataError: if a file is absent.
-        InputError: naming file and place of whatever is wrong in either file.
-    """
+def evaluate_coco(ground_truth: GroundTruth, results: Path, engine: str = "auto") -> CocoEvaluation:
+    """Score one results file against ground truth that was read already; see `score_coco`."""
     _refuse_unknown_engine(engine)
-    ground_truth = read_ground_truth(annotations)
     detections = read_detections(results, ground_truth)
     used = choose_engine(engine, ground_truth, detections)
-    curves = (evaluate_hotcoco if used == "hotcoco" else evaluate_pycocotools)(ground_truth, detections)
+    evaluation = (HotcocoEvaluation if used == "hotcoco" else PycocotoolsEvaluation)(ground_truth, detections)
+    curves = evaluation.curves()
     notes = []
     if detections.box_areas is not None:
         notes.append(BOX_AREA_NOTE)
@@ -78,7 +75,7 @@ def score_coco(annotations: Path, results: Path, engine: str = "auto") -> Score:
         notes.append(ZERO_ID_NOTE)
     if ground_truth.codes.has_empty_runs and detections.codes.has_empty_runs:
         notes.append(EMPTY_RUN_NOTE)
-    return Score(
+    score = Score(
         task="coco",
         engine=used,
         stats=summarize(curves),
@@ -90,3 +87,40 @@ def score_coco(annotations: Path, results: Path, engine: str = "auto") -> Score:
         },
         notes=tuple(notes),
     )
+    return CocoEvaluation(score, evaluation)
+
+
+def score_coco(
+    annotations: Path,
+    results: Path,
+    engine: str = "auto",
+    resamples: int = 0,
+    seed: int = 0,
+    against: Path | None = None,
+) -> Score:
+    """Score a COCO results file against an instances file, exactly as pycocotools does.
+
+    Args:
+        annotations: COCO instances file, ``.json`` or ``.json.gz``.
+        results: COCO results file: a list of ``{image_id, category_id, score, segmentation}``.
+        engine: ``"pycocotools"``, ``"hotcoco"`` (equal and much faster) or ``"auto"``: hotcoco where it is equal.
+        resamples: number of bootstrap draws of the images for 95 % intervals; 0 leaves them out.
+        seed: base seed of the draws.
+        against: another model's results file, from whose numbers the difference is taken, with its interval.
+
+    Returns:
+        The twelve official numbers, over all categories and for each; an empty results list scores 0.
+
+    Raises:
+        DataError: if a file is absent.
+        InputError: naming file and place of whatever is wrong in any file.
+    """
+    _refuse_unknown_engine(engine)
+    ground_truth = read_ground_truth(annotations)
+    first = evaluate_coco(ground_truth, results, engine)
+    second = evaluate_coco(ground_truth, against, engine) if against is not None else None
+    if not resamples:
+        return with_difference(first.score, second.score if second else None, None)
+    matches = [evaluation.behind.matches() for evaluation in (first, second) if evaluation is not None]
+    drawn = bootstrap(matches, "images", resamples, seed)
+    return with_difference(first.score, second.score if second else None, drawn)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from suite.records.schema import Interval
 
 STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """The official order; fractions, -1 where undefined."""
@@ -36,8 +39,19 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """This score's statistic minus another results file's, with the interval of paired draws if there were any."""
+
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
 class Score:
-    """The outcome of one evaluation; every fraction in full precision, -1 where undefined."""
+    """The outcome of one evaluation; every fraction in full precision, -1 where undefined.
+
+    ``intervals`` are of AP, AP50 and AP75, where draws were asked for; ``differences`` where another file was given.
+    """
 
     task: Task
     engine: str
@@ -45,6 +59,8 @@ class Score:
     per_category: dict[str, dict[str, float]]
     counts: dict[str, int]
     notes: tuple[str, ...] = ()
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    differences: dict[str, Difference] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints."""
@@ -55,6 +71,8 @@ class Score:
             "engine": self.engine,
             "counts": self.counts,
             "notes": list(self.notes),
+            "intervals": msgspec.to_builtins(self.intervals),
+            "differences": msgspec.to_builtins(self.differences),
         }
 
 

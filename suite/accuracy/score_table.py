@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from suite.accuracy.score import STATS, Score
+from suite.records.schema import Interval
 
 MEANING = {
     "AP": "mean over IoU 0.50 to 0.95",
@@ -25,6 +26,10 @@ def _percent(value: float) -> str:
     return "-" if value < 0 else f"{100 * value:.2f}"
 
 
+def _span(interval: Interval) -> str:
+    return f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
+
+
 def score_table(score: Score) -> str:
     """Return the twelve numbers and the table by category as lines of text; percent, ``-`` where undefined."""
     unit = "each image" if score.task == "coco" else "each video"
@@ -35,4 +40,11 @@ def score_table(score: Score) -> str:
     lines.append("category".ljust(max(width, 10)) + "".join(f"{name:>8}" for name in PER_CATEGORY))
     for name, stats in score.per_category.items():
         lines.append(name.ljust(max(width, 10)) + "".join(f"{_percent(stats[key]):>8}" for key in PER_CATEGORY))
+    for name, interval in score.intervals.items():
+        lines.append(f"{name}: {_span(interval)} in {interval.level:.0%} of {interval.resamples} draws")
+    for name, difference in score.differences.items():
+        span = f", {_span(difference.interval)}" if difference.interval else ""
+        lines.append(f"{name} minus the other file's: {100 * difference.value:+.2f}{span}")
+    covers = {interval.covers for interval in score.intervals.values()}
+    lines += [f"intervals cover {sentence}" for sentence in covers]
     return "\n".join(lines + [f"note: {note}" for note in score.notes])

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
+from suite.accuracy.intervals import bootstrap, with_difference
+from suite.accuracy.mask_engines import matches_of
 from suite.accuracy.score import Category, Curves, Score, per_category, summarize
 from suite.accuracy.track_iou import track_iou
 from suite.accuracy.youtube_vis_files import Track, VideoGroundTruth, read_tracks, read_video_ground_truth
@@ -90,40 +92,29 @@ def _renumbered(tracks: Sequence[Track]) -> list[Track]:
     ]
 
 
-def evaluate_tracks(ground_truth: VideoGroundTruth, results: Sequence[Track], official_quirks: bool = False) -> Curves:
+def evaluate_tracks(
+    ground_truth: VideoGroundTruth, results: Sequence[Track], official_quirks: bool = False
+) -> VideoEval:
     """Evaluate tracks that were read and checked already; see `score_youtube_vis`."""
     tracks = _as_official(ground_truth) if official_quirks else _renumbered(ground_truth.tracks)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator = VideoEval(tracks, results, list(ground_truth.videos), ground_truth.categories)
         evaluator.evaluate()
         evaluator.accumulate()
-    return Curves(np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"]))
+    return evaluator
 
 
-def score_youtube_vis(annotations: Path, results: Path, official_quirks: bool = False) -> Score:
-    """Score a YouTube-VIS results file with the semantics of the official evaluator (youtubevos/cocoapi, 2019).
-
-    Args:
-        annotations: YouTube-VIS annotations with ground truth, ``.json`` or ``.json.gz``.
-        results: a list of ``{video_id, category_id, score, segmentations}``, one mask or null per frame.
-        official_quirks: also repeat what the official code gets silently wrong: ragged tracks are cut, masks of
-            another size vanish, unknown categories are dropped, duplicate ids replace each other, matches with
-            annotation id 0 count as false positives. Without it these are errors (id 0 is matched properly).
-
-    Returns:
-        The twelve official numbers, over all categories and for each; an empty results list scores 0.
-
-    Raises:
-        DataError: if a file is absent.
-        InputError: naming file and place of whatever is wrong in either file.
-    """
-    ground_truth = read_video_ground_truth(annotations, official_quirks)
+def evaluate_youtube_vis(
+    ground_truth: VideoGroundTruth, results: Path, official_quirks: bool = False
+) -> tuple[Score, VideoEval]:
+    """Score one results file against ground truth that was read already; see `score_youtube_vis`."""
     tracks = read_tracks(results, ground_truth, official_quirks)
-    curves = evaluate_tracks(ground_truth, tracks, official_quirks)
+    evaluator = evaluate_tracks(ground_truth, tracks, official_quirks)
+    curves = Curves(np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"]))
     notes = [f"{shown(results)}: scored with the official evaluator's quirks"] if official_quirks else []
     if not official_quirks and any(track.id == 0 for track in ground_truth.tracks):
         notes.append(ZERO_ID_NOTE)
-    return Score(
+    score = Score(
         task="youtube-vis",
         engine="pycocotools",
         stats=summarize(curves),
@@ -135,3 +126,41 @@ def score_youtube_vis(annotations: Path, results: Path, official_quirks: bool = 
         },
         notes=tuple(notes),
     )
+    return score, evaluator
+
+
+def score_youtube_vis(
+    annotations: Path,
+    results: Path,
+    official_quirks: bool = False,
+    resamples: int = 0,
+    seed: int = 0,
+    against: Path | None = None,
+) -> Score:
+    """Score a YouTube-VIS results file with the semantics of the official evaluator (youtubevos/cocoapi, 2019).
+
+    Args:
+        annotations: YouTube-VIS annotations with ground truth, ``.json`` or ``.json.gz``.
+        results: a list of ``{video_id, category_id, score, segmentations}``, one mask or null per frame.
+        official_quirks: also repeat what the official code gets silently wrong: ragged tracks are cut, masks of
+            another size vanish, unknown categories are dropped, duplicate ids replace each other, matches with
+            annotation id 0 count as false positives. Without it these are errors (id 0 is matched properly).
+        resamples: number of bootstrap draws of the videos for 95 % intervals; 0 leaves them out.
+        seed: base seed of the draws.
+        against: another model's results file, from whose numbers the difference is taken, with its interval.
+
+    Returns:
+        The twelve official numbers, over all categories and for each; an empty results list scores 0.
+
+    Raises:
+        DataError: if a file is absent.
+        InputError: naming file and place of whatever is wrong in any file.
+    """
+    ground_truth = read_video_ground_truth(annotations, official_quirks)
+    first, evaluator = evaluate_youtube_vis(ground_truth, results, official_quirks)
+    matches = [matches_of(evaluator)] if resamples else []
+    second = None
+    if against is not None:
+        second, evaluator = evaluate_youtube_vis(ground_truth, against, official_quirks)
+        matches += [matches_of(evaluator)] if resamples else []
+    return with_difference(first, second, bootstrap(matches, "videos", resamples, seed) if resamples else None)

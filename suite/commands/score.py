@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,29 +30,64 @@ def command() -> None:
     """
 
 
+def common(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that images and videos share."""
+    options = (
+        click.option("--annotations", type=FILE, required=True, help="Annotations file with the ground truth."),
+        click.option("--results", type=FILE, required=True, help="Results file to score."),
+        click.option("--against", type=FILE, help="Another model's results file; print the difference from it too."),
+        click.option(
+            "--interval",
+            is_flag=True,
+            help="Add 95 % intervals by a (paired) bootstrap over images or videos; half a minute for COCO val2017.",
+        ),
+        click.option("--resamples", type=click.IntRange(min=1), default=1000, show_default=True, help="Draws."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Base seed of the draws."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 @command.command(name="coco")
-@click.option("--annotations", type=FILE, required=True, help="COCO instances file with the ground truth.")
-@click.option("--results", type=FILE, required=True, help="COCO results file: a list of detections with masks.")
+@common
 @click.option("--engine", default="auto", show_default=True, help="auto, pycocotools or hotcoco; all give one answer.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def coco(annotations: Path, results: Path, engine: str, as_json: bool) -> None:
+def coco(
+    annotations: Path,
+    results: Path,
+    against: Path | None,
+    interval: bool,
+    resamples: int,
+    seed: int,
+    as_json: bool,
+    engine: str,
+) -> None:
     """COCO mask AP; pycocotools is the authority."""
     from suite.accuracy.mask_ap import score_coco
 
-    _print(score_coco(annotations, results, engine), as_json)
+    _print(score_coco(annotations, results, engine, resamples if interval else 0, seed, against), as_json)
 
 
 @command.command(name="youtube-vis")
-@click.option("--annotations", type=FILE, required=True, help="YouTube-VIS file with the ground truth.")
-@click.option("--results", type=FILE, required=True, help="YouTube-VIS results file: a list of tracks.")
+@common
 @click.option(
     "--official-quirks",
     is_flag=True,
     help="Also repeat what the official code gets silently wrong (cut ragged tracks, drop unknown categories ...).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def youtube_vis(annotations: Path, results: Path, official_quirks: bool, as_json: bool) -> None:
+def youtube_vis(
+    annotations: Path,
+    results: Path,
+    against: Path | None,
+    interval: bool,
+    resamples: int,
+    seed: int,
+    as_json: bool,
+    official_quirks: bool,
+) -> None:
     """YouTube-VIS AP over tracks, exactly the official semantics."""
     from suite.accuracy.video_ap import score_youtube_vis
 
-    _print(score_youtube_vis(annotations, results, official_quirks), as_json)
+    drawn = resamples if interval else 0
+    _print(score_youtube_vis(annotations, results, official_quirks, drawn, seed, against), as_json)
