@@ -58,10 +58,11 @@ def command(
         for name, value in {**real_only, "checkpoint": checkpoint}.items():
             if value is not None:
                 raise click.UsageError(f"--{name} goes with --dataset coco or youtube-vis")
-        from suite.reproduce.shapes import reproduce_shapes
         from suite.training.recipe import load_recipe
 
         loaded = load_recipe(recipe, iterations=iterations, query_passing=query_passing)
+        from suite.reproduce.shapes import reproduce_shapes  # after the check: torch takes seconds to load
+
         reproduce_shapes(loaded, seeds or (0,), fresh, latency=not no_latency)
     else:
         data = _real_input("coco" if dataset == "coco" else "youtube-vis", annotations, images, pin, allow_unpinned)

@@ -15,9 +15,10 @@ def command(recipe: str, seed: int, iterations: int | None, query_passing: bool 
     """Train one model from a RECIPE (a shipped name or a TOML file) and keep its checkpoint under runs/."""
     from suite.paths import shown
     from suite.training.recipe import load_recipe
-    from suite.training.run import train_on_shapes
 
     loaded = load_recipe(recipe, iterations=iterations, query_passing=query_passing)
+    from suite.training.run import train_on_shapes  # after the check: torch takes seconds to load
+
     finished = train_on_shapes(loaded, seed, fresh)
     click.echo(f"checkpoint {shown(finished.checkpoint)}")
     evaluated = [row for row in finished.result.curve if row[-1] is not None]
