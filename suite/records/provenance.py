@@ -39,9 +39,9 @@ def _git(*arguments: str) -> str | None:
 
 
 def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit's SHA and whether anything but ``reports/`` differs from it; None where git does not know."""
+    """Return the commit's SHA and whether any file but the generated report differs; None: git does not know."""
     sha = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--", ".", ":(exclude)reports")
+    changes = _git("status", "--porcelain", "--", ".", ":(exclude)reports", ":(exclude)README.md")
     return sha, None if changes is None else bool(changes)
 
 
