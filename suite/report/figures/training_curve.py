@@ -55,7 +55,7 @@ def draw(evidence: Evidence) -> Figure | None:
         ap_axes.plot(steps, percent, "o-", color=colour, linewidth=1.2, markersize=4, label=f"seed {seed}")
     first = curves[0][1]
     loss_axes.set_title("training loss")
-    loss_axes.set_ylabel("weighted sum of all losses")
+    loss_axes.set_ylabel("weighted losses of a single frame, summed")
     loss_axes.set_ylim(bottom=0)
     ap_axes.set_title("held-out mask AP during training")
     ap_axes.set_ylabel("mask AP on a fixed part of shapes val")
