@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from suite.accuracy.coco_files import Detections, GroundTruth
+from suite.accuracy.collection import collection_paused
 from suite.accuracy.matches import Matches, collect_matches
 from suite.accuracy.score import Curves
 
@@ -88,7 +89,7 @@ class PycocotoolsEvaluation:
             coco.createIndex()
             return coco
 
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), collection_paused():
             self._evaluator = COCOeval(indexed(annotated), indexed({**annotated, "annotations": results}), "segm")
             self._evaluator.evaluate()
             self._evaluator.accumulate()
@@ -151,4 +152,5 @@ class HotcocoEvaluation:
         """Return which detections hit, over all areas."""
         image_ids = sorted(self._ground_truth.image_sizes)
         categories = [category.id for category in self._ground_truth.categories]
-        return collect_matches(self._entries(image_ids), image_ids, categories)
+        with collection_paused():
+            return collect_matches(self._entries(image_ids), image_ids, categories)

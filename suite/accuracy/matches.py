@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,20 @@ class Matches:
     hit: NDArray[np.bool_]
     ignored: NDArray[np.bool_]
     objects: Integers
+
+
+def _side_by_side(tables: Sequence[Any]) -> NDArray[np.bool_]:
+    """Return tables of 10 rows, arrays or nested lists of any truth values, joined along the second axis."""
+    if isinstance(tables[0], np.ndarray):
+        return np.concatenate(tables, axis=1).astype(np.bool_)
+    # Reading all values in one go spares an array for each of a quarter of a million small tables.
+    widths = np.array([len(table[0]) for table in tables])
+    rows = len(tables[0])
+    flat = np.fromiter(chain.from_iterable(chain.from_iterable(tables)), np.bool_, rows * int(widths.sum()))
+    starts = np.repeat(rows * (np.cumsum(widths) - widths), widths)
+    column = np.arange(len(starts)) - np.repeat(np.cumsum(widths) - widths, widths)
+    joined: NDArray[np.bool_] = flat[starts + np.arange(rows)[:, None] * np.repeat(widths, widths) + column]
+    return joined
 
 
 def collect_matches(
@@ -65,8 +80,8 @@ def collect_matches(
     found: list[tuple[Integers, Integers, NDArray[np.bool_], NDArray[np.bool_]]] = []
     for category in sorted(scores):
         order = np.argsort(-np.concatenate(scores[category]), kind="mergesort")
-        out = np.concatenate(ignored[category], axis=1)[:, order].astype(np.bool_)
-        hit = np.concatenate(matched[category], axis=1)[:, order].astype(np.bool_) & ~out
+        out = _side_by_side(ignored[category])[:, order]
+        hit = _side_by_side(matched[category])[:, order] & ~out
         found.append((np.concatenate(units[category])[order], np.full(len(order), category), hit, out))
     if not found:
         nothing, none = np.zeros(0, np.int64), np.zeros((10, 0), np.bool_)

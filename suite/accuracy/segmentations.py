@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from suite.accuracy.collection import collection_paused
 from suite.accuracy.rle import check_codes
 from suite.accuracy.typed_json import Rle, Segmentation
 from suite.errors import InputError
@@ -36,17 +36,11 @@ class Codes:
         """Return the masks as pycocotools takes them; masks of one size share the list that states it."""
         shared: dict[tuple[int, int], list[int]] = {}
         sizes = zip(self.heights.tolist(), self.widths.tolist(), strict=True)
-        # Half a million new dictionaries would make the garbage collector walk all of them again and again.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
+        with collection_paused():
             return [
                 {"size": shared.setdefault(size, list(size)), "counts": counts}
                 for size, counts in zip(sizes, self.counts, strict=True)
             ]
-        finally:
-            if collecting:
-                gc.enable()
 
 
 def _from_rle(rle: Rle, frame: tuple[int, int]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
+from suite.accuracy.collection import collection_paused
 from suite.accuracy.intervals import bootstrap, with_difference
 from suite.accuracy.mask_engines import matches_of
 from suite.accuracy.score import Category, Curves, Score, per_category, summarize
@@ -97,7 +98,7 @@ def evaluate_tracks(
 ) -> VideoEval:
     """Evaluate tracks that were read and checked already; see `score_youtube_vis`."""
     tracks = _as_official(ground_truth) if official_quirks else _renumbered(ground_truth.tracks)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), collection_paused():
         evaluator = VideoEval(tracks, results, list(ground_truth.videos), ground_truth.categories)
         evaluator.evaluate()
         evaluator.accumulate()

@@ -39,6 +39,10 @@ OURS_COCO = (
     "import hotcoco; from suite.accuracy.mask_ap import score_coco",
     "values = score_coco(annotations, results).stats.values()",
 )
+OURS_INTERVAL = (
+    "import hotcoco; from suite.accuracy.mask_ap import score_coco",
+    "interval = score_coco(annotations, results, resamples=1000).intervals['AP']; values = interval.low, interval.high",
+)
 OURS_VIDEO = (
     "from suite.accuracy.video_ap import score_youtube_vis",
     "values = score_youtube_vis(annotations, results).stats.values()",
@@ -234,6 +238,13 @@ def compare(benchmark: Any, ours: tuple[str, str], plain: tuple[str, str], paths
 
 def test_coco_at_val2017_scale_against_pycocotools(benchmark: Any, tmp_path: Path) -> None:
     compare(benchmark, OURS_COCO, PYCOCOTOOLS, coco_files(tmp_path))
+
+
+def test_coco_at_val2017_scale_with_an_interval_of_1000_draws(benchmark: Any, tmp_path: Path) -> None:
+    cpu_s, peak_mb, values = benchmark.pedantic(measured, args=(OURS_INTERVAL, coco_files(tmp_path)), rounds=1)
+    assert values[0] <= values[1]
+    benchmark.extra_info.update(cpu_s=cpu_s, peak_mb=peak_mb)
+    print({key: round(value, 2) for key, value in benchmark.extra_info.items()})
 
 
 def test_youtube_vis_at_valid_scale_against_merging_every_pair(benchmark: Any, tmp_path: Path) -> None:

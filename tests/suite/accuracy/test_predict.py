@@ -189,6 +189,7 @@ def test_two_processes_under_torchrun_write_what_one_writes(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "results.protocol.json"]
 
 
+@pytest.mark.slow
 def test_machines_without_a_shared_folder(
     data: Path, tmp_path: Path, finished: dict[str, bytes], model: MobileInst
 ) -> None:
