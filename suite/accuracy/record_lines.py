@@ -29,7 +29,7 @@ def score_lines(
     subject: Subject,
     dataset: Dataset,
     protocol: dict[str, Scalar],
-    interval: Interval | None = None,
+    intervals: Mapping[str, Interval] | None = None,
 ) -> list[Measurement]:
     """Return one measurement per statistic; an undefined one (-1) is null with its reason.
 
@@ -39,7 +39,7 @@ def score_lines(
         subject: the scored model.
         dataset: the scored data.
         protocol: everything that defines the numbers.
-        interval: confidence interval of ``AP``, if one was computed.
+        intervals: confidence intervals by official name, as far as they were computed.
     """
     lines = []
     for name, metric in metrics.items():
@@ -51,7 +51,7 @@ def score_lines(
                 subject=subject,
                 protocol=protocol,
                 dataset=dataset,
-                interval=interval if name == "AP" else None,
+                interval=None if undefined or intervals is None else intervals.get(name),
                 reason="no ground truth falls into this statistic" if undefined else None,
             )
         )

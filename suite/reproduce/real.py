@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reference_model.weights import CheckpointError, load_checkpoint
 from suite.accuracy.coco_files import no_ground_truth
+from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
@@ -82,15 +83,16 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         if isinstance(dataset, CocoDataset):
             described = Dataset(data.name, data.split, data.digest, data.pinned, images=len(dataset.images))
             caution = predict_images(model, config, dataset, results, protocol)
-            score, metrics = score_coco(annotations, results), COCO_METRICS
+            score, metrics = score_coco(annotations, results, resamples=RESAMPLES), COCO_METRICS
             caption = draw_detections(dataset, results, picture)
         else:
             described = Dataset(data.name, data.split, data.digest, data.pinned, videos=len(dataset.videos))
             protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
             caution = predict_videos(model, config, dataset, results, protocol)
-            score, metrics = score_youtube_vis(annotations, results), YOUTUBE_VIS_METRICS
+            score, metrics = score_youtube_vis(annotations, results, resamples=RESAMPLES), YOUTUBE_VIS_METRICS
             caption = draw_track_strip(dataset, results, picture)
-        for line in score_lines(score.stats, metrics, subject, described, {**protocol.scalars(task), **fields}):
+        scalars = {**protocol.scalars(task), **fields}
+        for line in score_lines(score.stats, metrics, subject, described, scalars, score.intervals):
             record.add(line)
         record.add(Artifact(f"{task}_{key}", shown(picture), file_digest(picture), subject, caption))
     say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
@@ -51,9 +52,9 @@ def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset
     protocol = PredictionProtocol.of(finished.result.config)
     results = folder / "coco_results.json"
     predict_images(finished.result.model, finished.result.config, embedded.images("val"), results, protocol)
-    score = score_coco(embedded.annotations_path("instances", "val"), results)
+    score = score_coco(embedded.annotations_path("instances", "val"), results, resamples=RESAMPLES)
     fields = {**finished.protocol, **protocol.scalars("coco")}
-    for line in score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields):
+    for line in score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields, score.intervals):
         record.add(line)
     say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
     return results
@@ -69,9 +70,9 @@ def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset
         )
         results = folder / f"youtube_vis_results_T{interval}{'' if association else '_no_association'}.json"
         predict_videos(finished.result.model, finished.result.config, embedded.videos("val"), results, protocol)
-        score = score_youtube_vis(annotations, results)
+        score = score_youtube_vis(annotations, results, resamples=RESAMPLES)
         fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
-        for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields):
+        for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields, score.intervals):
             record.add(line)
         setting = f"T = {interval}" + ("" if association else " without association")
         say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")
