@@ -60,12 +60,18 @@ class _Result(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True)
-class GroundTruth:
-    """The annotated objects of a COCO file, column by column, in file order."""
+class ImageTable:
+    """The images of a COCO file, (height, width) in pixels by id, and its categories by ascending id."""
 
     path: Path
     image_sizes: dict[int, tuple[int, int]]
     categories: tuple[Category, ...]
+
+
+@dataclass(frozen=True)
+class GroundTruth(ImageTable):
+    """The annotated objects of a COCO file, column by column, in file order."""
+
     ids: NDArray[np.int64]
     image_ids: NDArray[np.int64]
     category_ids: NDArray[np.int64]
@@ -125,6 +131,30 @@ def no_ground_truth(path: Path) -> InputError:
     )
 
 
+def _image_table(path: Path, document: _AnnotationFile) -> ImageTable:
+    refuse_duplicates((image.id for image in document.images), path, "images")
+    return ImageTable(
+        path=path,
+        image_sizes={image.id: (image.height, image.width) for image in document.images},
+        categories=named_categories(((category.id, category.name) for category in document.categories), path),
+    )
+
+
+def _read_document(path: Path) -> _AnnotationFile:
+    remedy = "the annotations are not in COCO instances format"
+    return read_typed(path, _AnnotationFile, "annotations file", "", remedy)
+
+
+def read_image_table(path: Path) -> ImageTable:
+    """Read images and categories of a COCO file that need not have annotations, such as test-dev's image info.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the place of bad JSON, a wrong type or a duplicate id.
+    """
+    return _image_table(path, _read_document(path))
+
+
 def read_ground_truth(path: Path) -> GroundTruth:
     """Read a COCO instances file (``.json`` or ``.json.gz``).
 
@@ -132,16 +162,13 @@ def read_ground_truth(path: Path) -> GroundTruth:
         DataError: if the file is absent.
         InputError: naming the place of bad JSON, a wrong type, a duplicate or unknown id, or a bad mask.
     """
-    remedy = "the annotations are not in COCO instances format"
-    document = read_typed(path, _AnnotationFile, "annotations file", "", remedy)
+    document = _read_document(path)
     if document.annotations is None:
         raise no_ground_truth(path)
     annotations = document.annotations
-    refuse_duplicates((image.id for image in document.images), path, "images")
+    table = _image_table(path, document)
     refuse_duplicates((annotation.id for annotation in annotations), path, "annotations")
-    image_sizes = {image.id: (image.height, image.width) for image in document.images}
-    categories = named_categories(((category.id, category.name) for category in document.categories), path)
-    category_ids = {category.id for category in categories}
+    image_sizes, category_ids = table.image_sizes, {category.id for category in table.categories}
     for place, annotation in enumerate(annotations):
         where = f"{path}: annotations[{place}]"
         require_known(annotation.image_id, image_sizes, f"{where}.image_id", "image", "list it under 'images'")
@@ -157,7 +184,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
     return GroundTruth(
         path=path,
         image_sizes=image_sizes,
-        categories=categories,
+        categories=table.categories,
         ids=np.array([annotation.id for annotation in annotations], np.int64),
         image_ids=np.array([annotation.image_id for annotation in annotations], np.int64),
         category_ids=np.array([annotation.category_id for annotation in annotations], np.int64),
@@ -186,8 +213,8 @@ def _box_areas(path: Path, results: list[_Result]) -> NDArray[np.float64] | None
     return areas
 
 
-def read_detections(path: Path, ground_truth: GroundTruth) -> Detections:
-    """Read a COCO results file (``.json`` or ``.json.gz``) that belongs to ``ground_truth``.
+def read_detections(path: Path, table: ImageTable) -> Detections:
+    """Read a COCO results file (``.json`` or ``.json.gz``) that is for the images of ``table``.
 
     Raises:
         DataError: if the file is absent.
@@ -196,17 +223,17 @@ def read_detections(path: Path, ground_truth: GroundTruth) -> Detections:
     """
     remedy = "a result needs image_id, category_id, score and segmentation"
     results = read_typed(path, list[_Result], "results file", "results", remedy)
-    known_categories = {category.id for category in ground_truth.categories}
-    annotations = ground_truth.path.name
+    known_categories = {category.id for category in table.categories}
+    annotations = table.path.name
     for place, result in enumerate(results):
-        if result.image_id not in ground_truth.image_sizes or result.category_id not in known_categories:
+        if result.image_id not in table.image_sizes or result.category_id not in known_categories:
             where = f"{path}: results[{place}]"
             remedy = f"these results are not for {annotations}"
-            require_known(result.image_id, ground_truth.image_sizes, f"{where}.image_id", "image", remedy)
+            require_known(result.image_id, table.image_sizes, f"{where}.image_id", "image", remedy)
             require_known(result.category_id, known_categories, f"{where}.category_id", "category", remedy)
     codes = compress(
         [result.segmentation for result in results],
-        [ground_truth.image_sizes[result.image_id] for result in results],
+        [table.image_sizes[result.image_id] for result in results],
         path,
         lambda index: f"results[{index}].segmentation",
     )

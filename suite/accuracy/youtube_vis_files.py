@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from suite.accuracy.coco_files import (
     crowd_flag,
@@ -19,8 +17,8 @@ from suite.accuracy.coco_files import (
     require_known,
 )
 from suite.accuracy.score import Category
-from suite.accuracy.segmentations import Codes, compress
-from suite.accuracy.typed_json import MAX_SIDE_PX, Id, Rle, Segmentation, Side, read_typed
+from suite.accuracy.track_masks import TrackMasks, compress_tracks
+from suite.accuracy.typed_json import Id, Segmentation, Side, read_typed
 from suite.errors import InputError
 
 
@@ -70,19 +68,6 @@ class Video:
 
 
 @dataclass(frozen=True)
-class TrackMasks:
-    """The masks of a track, frame by frame.
-
-    ``places`` says where the code of each frame is in ``codes`` (shared by all tracks of a file), -1 where the object
-    is absent; ``areas_px`` is the number of pixels that each covers, 0 where it is absent. Both have the shape (T,).
-    """
-
-    codes: Codes
-    places: NDArray[np.int64]
-    areas_px: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Track:
     """One object through one video: of the ground truth (``score`` 1) or of the results (``crowd`` False).
 
@@ -100,12 +85,18 @@ class Track:
 
 
 @dataclass(frozen=True)
-class VideoGroundTruth:
-    """The annotated tracks of a YouTube-VIS file, in file order."""
+class VideoTable:
+    """The videos of a YouTube-VIS file by id, and its categories by ascending id."""
 
     path: Path
     videos: dict[int, Video]
     categories: tuple[Category, ...]
+
+
+@dataclass(frozen=True)
+class VideoGroundTruth(VideoTable):
+    """The annotated tracks of a YouTube-VIS file, in file order."""
+
     tracks: tuple[Track, ...]
 
 
@@ -115,54 +106,10 @@ def mean_area(areas: Sequence[float | None]) -> float:
     return float(np.array(present).mean()) if present else 0.0
 
 
-def _present(segmentation: Segmentation) -> bool:
-    """Tell whether the object is in a frame; null, ``[]`` and ``{}`` say that it is not."""
-    if type(segmentation) is Rle:
-        return segmentation.counts is not None or segmentation.size is not None
-    return bool(segmentation)
-
-
-def _own_size(segmentation: Segmentation, frame: tuple[int, int]) -> tuple[int, int]:
-    """Return the size that a run-length code itself states, if it can be one, else the frame's."""
-    own = segmentation.size if isinstance(segmentation, Rle) else None
-    return own if own is not None and all(1 <= side <= MAX_SIDE_PX for side in own) else frame
-
-
-def _track_masks(
-    tracks: Sequence[tuple[Sequence[Segmentation], Video]], path: Path, root: str, official_quirks: bool
-) -> list[TrackMasks]:
-    """Compress every frame of every track."""
-    ends = np.cumsum([len(segmentations) for segmentations, _ in tracks], dtype=np.int64)
-    present: list[int] = []
-    segmentations: list[Segmentation] = []
-    sizes: list[tuple[int, int]] = []
-    for end, (frames, video) in zip(ends.tolist(), tracks, strict=True):
-        first, size = end - len(frames), (video.height, video.width)
-        here = [place for place, frame in enumerate(frames) if frame is not None and _present(frame)]
-        present += [first + place for place in here]
-        segmentations += frames if len(here) == len(frames) else [frames[place] for place in here]
-        sizes += [size] * len(here)
-    if official_quirks:
-        sizes = [_own_size(segmentation, size) for segmentation, size in zip(segmentations, sizes, strict=True)]
-
-    def named(index: int) -> str:
-        track = int(np.searchsorted(ends, present[index], side="right"))
-        frame = present[index] - int(ends[track]) + len(tracks[track][0])
-        return f"{root}[{track}].segmentations[{frame}]"
-
-    codes = compress(segmentations, sizes, path, named)
-    if codes.has_empty_runs:
-        # pycocotools stops comparing early where the empty runs of two masks meet.
-        clean = [coco_mask.encode(coco_mask.decode(rle))["counts"].decode("ascii") for rle in codes.rles()]
-        codes = replace(codes, counts=clean, has_empty_runs=False)
-    total = int(ends[-1]) if len(ends) else 0
-    places, areas_px = np.full(total, -1), np.zeros(total, np.int64)
-    places[present] = np.arange(len(present))
-    areas_px[present] = codes.areas_px
-    return [
-        TrackMasks(codes, places[end - len(frames) : end], areas_px[end - len(frames) : end])
-        for end, (frames, _) in zip(ends.tolist(), tracks, strict=True)
-    ]
+def _sized(
+    tracks: Sequence[tuple[Sequence[Segmentation], Video]],
+) -> list[tuple[Sequence[Segmentation], tuple[int, int]]]:
+    return [(segmentations, (video.height, video.width)) for segmentations, video in tracks]
 
 
 def _check_lengths(
@@ -178,6 +125,33 @@ def _check_lengths(
             )
 
 
+def _read_document(path: Path) -> _AnnotationFile:
+    return read_typed(path, _AnnotationFile, "annotations file", "", "the annotations are not in YouTube-VIS format")
+
+
+def _video_table(path: Path, document: _AnnotationFile) -> VideoTable:
+    videos = {
+        video.id: Video(
+            video.id, video.height, video.width, len(video.file_names) if video.file_names else video.length
+        )
+        for video in document.videos
+    }
+    pairs = ((category.id, category.name) for category in document.categories)
+    return VideoTable(path, videos, named_categories(pairs, path))
+
+
+def read_video_table(path: Path) -> VideoTable:
+    """Read videos and categories of a YouTube-VIS file that need not have annotations, such as valid.json.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the place of bad JSON, a wrong type or a duplicate id.
+    """
+    document = _read_document(path)
+    refuse_duplicates((video.id for video in document.videos), path, "videos")
+    return _video_table(path, document)
+
+
 def read_video_ground_truth(path: Path, official_quirks: bool = False) -> VideoGroundTruth:
     """Read a YouTube-VIS annotations file (``.json`` or ``.json.gz``).
 
@@ -190,21 +164,14 @@ def read_video_ground_truth(path: Path, official_quirks: bool = False) -> VideoG
         DataError: if the file is absent.
         InputError: naming the place of bad JSON, a wrong type, a duplicate or unknown id, a ragged track or a bad mask.
     """
-    remedy = "the annotations are not in YouTube-VIS format"
-    document = read_typed(path, _AnnotationFile, "annotations file", "", remedy)
+    document = _read_document(path)
     if document.annotations is None:
         raise no_ground_truth(path)
     if not official_quirks:
         refuse_duplicates((video.id for video in document.videos), path, "videos")
         refuse_duplicates((track.id for track in document.annotations), path, "annotations")
-    videos = {
-        video.id: Video(
-            video.id, video.height, video.width, len(video.file_names) if video.file_names else video.length
-        )
-        for video in document.videos
-    }
-    categories = named_categories(((category.id, category.name) for category in document.categories), path)
-    category_ids = {category.id for category in categories}
+    table = _video_table(path, document)
+    videos, category_ids = table.videos, {category.id for category in table.categories}
     read = []
     for place, track in enumerate(document.annotations):
         where = f"{path}: annotations[{place}]"
@@ -219,22 +186,22 @@ def read_video_ground_truth(path: Path, official_quirks: bool = False) -> VideoG
     return VideoGroundTruth(
         path=path,
         videos=videos,
-        categories=categories,
+        categories=table.categories,
         tracks=tuple(
             Track(track.id, track.video_id, track.category_id, masks, mean_area(track.areas), crowd)
             for (track, crowd), masks in zip(
-                read, _track_masks(pairs, path, "annotations", official_quirks), strict=True
+                read, compress_tracks(_sized(pairs), path, "annotations", official_quirks), strict=True
             )
         ),
     )
 
 
-def read_tracks(path: Path, ground_truth: VideoGroundTruth, official_quirks: bool = False) -> tuple[Track, ...]:
-    """Read a YouTube-VIS results file (``.json`` or ``.json.gz``) that belongs to ``ground_truth``.
+def read_tracks(path: Path, table: VideoTable, official_quirks: bool = False) -> tuple[Track, ...]:
+    """Read a YouTube-VIS results file (``.json`` or ``.json.gz``) that is for the videos of ``table``.
 
     Args:
         path: the file.
-        ground_truth: the annotations it is for.
+        table: the videos it is for; ground truth also tells the lengths of videos that do not say theirs.
         official_quirks: drop results of unknown categories and let ragged tracks and masks of other sizes through, as
             the official code does; it too refuses results of unknown videos, and fails on an empty list.
 
@@ -246,17 +213,18 @@ def read_tracks(path: Path, ground_truth: VideoGroundTruth, official_quirks: boo
     results = read_typed(path, list[_Result], "results file", "results", remedy)
     if official_quirks and not results:
         raise InputError(f"{path}: the official evaluator cannot score an empty list; leave out --official-quirks")
-    category_ids = {category.id for category in ground_truth.categories}
+    category_ids = {category.id for category in table.categories}
     for place, result in enumerate(results):
-        where, remedy = f"{path}: results[{place}]", f"these results are not for {ground_truth.path.name}"
-        require_known(result.video_id, ground_truth.videos, f"{where}.video_id", "video", remedy)
+        where, remedy = f"{path}: results[{place}]", f"these results are not for {table.path.name}"
+        require_known(result.video_id, table.videos, f"{where}.video_id", "video", remedy)
         if not official_quirks:
             require_known(result.category_id, category_ids, f"{where}.category_id", "category", remedy)
-    pairs = [(result.segmentations, ground_truth.videos[result.video_id]) for result in results]
+    pairs = [(result.segmentations, table.videos[result.video_id]) for result in results]
     if not official_quirks:
-        lengths = {track.video_id: len(track.masks.places) for track in ground_truth.tracks}
+        known = table.tracks if isinstance(table, VideoGroundTruth) else ()
+        lengths = {track.video_id: len(track.masks.places) for track in known}
         _check_lengths(pairs, path, "results", lengths)
-    found = zip(results, _track_masks(pairs, path, "results", official_quirks), strict=True)
+    found = zip(results, compress_tracks(_sized(pairs), path, "results", official_quirks), strict=True)
     return tuple(
         Track(
             id=place,
