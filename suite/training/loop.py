@@ -24,7 +24,8 @@ from suite.errors import InputError
 from suite.progress import say, track
 from suite.seeds import derive_seed
 from suite.training.recipe import Recipe
-from suite.training.samples import Batch, VideoSample, draw_batch
+from suite.training.samples import VideoSample, draw_batch
+from suite.training.source import Batch
 from suite.training.state import Progress, load_state, save_state
 
 LOSS_TERMS = ("loss_class", "loss_mask_bce", "loss_dice", "loss_objectness")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -18,11 +19,62 @@ MODEL_OPTIONS = frozenset(config_to_dict(ModelConfig("any"))) - FIXED_FIELDS
 """Fields of `ModelConfig` that a recipe may replace; each is an entry of its records' protocol."""
 
 
+class Resizing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """How training images are resized and cropped; both frames of a pair alike.
+
+    Attributes:
+        short_sides_px: the shorter side becomes one of these, drawn for each image or pair.
+        long_side_px: upper limit of the longer side.
+        crop_probability: chance that an image is first resized to one of ``crop_short_sides_px`` and cut.
+        crop_short_sides_px: shorter sides before the cut.
+        crop_sides_px: smallest and largest side of the cut, drawn for height and width apart.
+    """
+
+    short_sides_px: tuple[int, ...]
+    long_side_px: int
+    crop_probability: float = 0.0
+    crop_short_sides_px: tuple[int, ...] = ()
+    crop_sides_px: tuple[int, int] = (0, 0)
+
+    def problems(self) -> list[str]:
+        """Return one clause per value that no image can be resized by."""
+        found = []
+        if not self.short_sides_px or min(self.short_sides_px) < 32:
+            found.append("resizing.short_sides_px must hold sides of at least 32")
+        elif self.long_side_px < max(self.short_sides_px):
+            found.append("resizing.long_side_px must be at least the largest of short_sides_px")
+        if not 0 <= self.crop_probability <= 1:
+            found.append("resizing.crop_probability must be between 0 and 1")
+        low, high = self.crop_sides_px
+        if self.crop_probability and (not self.crop_short_sides_px or not 32 <= low <= high):
+            found.append("resizing.crop_short_sides_px and crop_sides_px (at least 32, ascending) must say how to crop")
+        return found
+
+
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What to train, on what, and how.
 
-    Every field is given in the recipe's file; none has a second default here. Only ``model_options``, which replaces
-    fields of the named variant's `ModelConfig`, may be absent; where it is empty it is not part of the digest.
+    Fields without a default are given in every recipe's file. A field at its default is not part of the digest, so that
+    recipes which were recorded before it existed keep theirs: a default must mean "as if there were no such field".
+
+    Attributes:
+        batch_size: images per optimiser step, over all processes and accumulation steps.
+        clip_norm: largest norm of the gradient.
+        model_options: replaces fields of the named variant's `ModelConfig`.
+        initial_weights: ``""`` draws all weights; ``"imagenet"`` expects an official checkpoint of the backbone;
+            another recipe's name expects the checkpoint that it trains.
+        decay_at: shares of the iterations after which the learning rate falls by ``decay_factor``; empty: cosine.
+        decay_factor: see ``decay_at``.
+        clipping: false leaves the gradient as it is, whatever its norm.
+        precision: of the model's activations; weights, losses and the optimiser are always float32.
+        accumulation: parts that an iteration is computed in, one after the other.
+        batch_norm: ``"own"`` statistics of each part, ``"synchronised"`` over processes, or ``"frozen"`` as loaded.
+        ema_decay: of the running average of the weights, which is then what is evaluated and saved; 0: none.
+        resizing: of images; None: as they are.
+        joint_dataset: images that are mixed into a video recipe as pairs of two views; ``""``: none.
+        joint_share: share of the pairs that come from ``joint_dataset``.
+        keep_checkpoints: states kept at a time, the newest ones.
+        picture_every: iterations between pages of predictions; 0: at evaluations only.
     """
 
     model: str
@@ -46,6 +98,19 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     evaluation_images: int
     checkpoint_every: int
     model_options: dict[str, bool | int | float | str] = {}
+    initial_weights: str = ""
+    decay_at: tuple[float, ...] = ()
+    decay_factor: float = 0.1
+    clipping: bool = True
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    accumulation: int = 1
+    batch_norm: Literal["own", "synchronised", "frozen"] = "own"
+    ema_decay: float = 0.0
+    resizing: Resizing | None = None
+    joint_dataset: str = ""
+    joint_share: float = 0.0
+    keep_checkpoints: int = 1
+    picture_every: int = 0
 
     def digest(self) -> str:
         """Return the SHA-256 of the recipe's values."""
@@ -63,15 +128,43 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Return whether an iteration sees pairs of frames (and passes queries between them) or single frames."""
         return self.query_passing and iteration >= self.image_stage_fraction * self.iterations
 
+    def slots(self, iteration: int, rank: int, world_size: int) -> range:
+        """Return which of an iteration's images (or pairs) one of ``world_size`` equal parts holds.
+
+        Raises:
+            InputError: if the batch cannot be dealt out evenly.
+        """
+        whole = self.batch_size // 2 if self.trains_on_pairs(iteration) else self.batch_size
+        if whole % world_size:
+            unit = "pairs" if self.trains_on_pairs(iteration) else "images"
+            raise InputError(
+                f"{whole} {unit} per iteration cannot be dealt out to {world_size} parts (processes times "
+                "accumulation); choose another batch_size, accumulation or number of processes"
+            )
+        part = whole // world_size
+        return range(rank * part, (rank + 1) * part)
+
     def problems(self) -> list[str]:
         """Return one clause per value that cannot be trained with."""
-        positive = ("iterations", "batch_size", "threads", "learning_rate", "clip_norm", "checkpoint_every")
+        positive = (
+            "iterations",
+            "batch_size",
+            "threads",
+            "learning_rate",
+            "clip_norm",
+            "checkpoint_every",
+            "accumulation",
+            "keep_checkpoints",
+            "evaluation_images",
+            "decay_factor",
+        )
         fractions = (
             "warmup_fraction",
             "final_learning_rate_fraction",
             "horizontal_flip",
             "vertical_flip",
             "brightness",
+            "joint_share",
         )
         found = [f"{name} must be above 0" for name in positive if getattr(self, name) <= 0]
         found += [f"{name} must be between 0 and 1" for name in fractions if not 0 <= getattr(self, name) <= 1]
@@ -79,6 +172,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             found.append("batch_size must be even, query passing trains on pairs of frames")
         if self.query_passing and self.pair_gap_frames < 1:
             found.append("pair_gap_frames must be at least 1")
+        if list(self.decay_at) != sorted(self.decay_at) or not all(0 < share < 1 for share in self.decay_at):
+            found.append("decay_at must ascend between 0 and 1")
+        if not 0 <= self.ema_decay < 1:
+            found.append("ema_decay must be at least 0 and below 1")
+        if self.picture_every < 0:
+            found.append("picture_every must be at least 0")
+        if bool(self.joint_dataset) != (self.joint_share > 0):
+            found.append("joint_dataset and joint_share go together")
+        if self.resizing is not None:
+            found += self.resizing.problems()
         return found + self._model_problems()
 
     def _model_problems(self) -> list[str]:

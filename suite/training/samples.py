@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from reference_model.inference import normalise
 from reference_model.targets import InstanceTargets
@@ -15,6 +14,7 @@ from suite.datasets.masks import to_mask
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset
 from suite.seeds import derive_seed
 from suite.training.recipe import Recipe
+from suite.training.source import Batch
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,6 @@ def _load_video(dataset: YoutubeVisDataset, video: Video) -> VideoSample:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Normalised images (B, 3, H, W), channels last, and the targets of each."""
-
-    images: Tensor
-    targets: list[InstanceTargets]
-
-
-@dataclass(frozen=True)
 class _View:
     """One frame to be shown, and how; both frames of a pair are flipped alike."""
 
@@ -83,13 +75,14 @@ class _View:
     gain: float
 
 
-def _views(recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int) -> list[_View]:
-    """Draw the views of one iteration; it depends on the seed and the iteration alone, so a resumed run repeats it."""
+def _views(
+    recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int, rank: int, world_size: int
+) -> list[_View]:
+    """Draw the views of one part; they depend on the arguments alone, so a resumed run repeats them."""
     pairs = recipe.trains_on_pairs(iteration)
-    per_step = recipe.batch_size // 2 if pairs else recipe.batch_size
     views: list[_View] = []
     later: list[_View] = []
-    for slot in range(per_step):
+    for slot in recipe.slots(iteration, rank, world_size):
         epoch, place = divmod(iteration * recipe.batch_size + slot, len(videos))
         order = np.random.default_rng(derive_seed(seed, f"training/epoch {epoch}")).permutation(len(videos))
         generator = np.random.default_rng(derive_seed(seed, f"training/iteration {iteration} slot {slot}"))
@@ -121,11 +114,13 @@ def _show(view: _View, videos: Sequence[VideoSample]) -> tuple[np.ndarray, Insta
     )
 
 
-def draw_batch(recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int) -> Batch:
-    """Return the batch of one iteration, a pure function of its arguments.
+def draw_batch(
+    recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int, rank: int = 0, world_size: int = 1
+) -> Batch:
+    """Return one part of the batch of an iteration (see `TrainingSource`), a pure function of its arguments.
 
     In an iteration on pairs the first half holds frames t and the second half, in the same order, frames t + delta.
     """
-    shown = [_show(view, videos) for view in _views(recipe, videos, seed, iteration)]
+    shown = [_show(view, videos) for view in _views(recipe, videos, seed, iteration, rank, world_size)]
     images = torch.from_numpy(np.stack([image for image, _ in shown])).permute(0, 3, 1, 2)
     return Batch(images=normalise(images), targets=[targets for _, targets in shown])

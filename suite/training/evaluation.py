@@ -1,0 +1,84 @@
+"""Scores and pictures while training: the accuracy harness on a part of the held-out data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reference_model.config import ModelConfig
+from reference_model.mobileinst import MobileInst
+from suite.accuracy.mask_ap import score_coco
+from suite.accuracy.predict import predict_images, predict_videos
+from suite.accuracy.video_ap import score_youtube_vis
+from suite.datasets.coco import CocoDataset
+from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.files import read_json, write_json
+from suite.report.pictures import draw_detections
+from suite.report.track_strip import draw_track_strip
+
+
+def image_subset(annotations: Path, subset: Path, count: int) -> Path:
+    """Write the annotations of ``count`` images, evenly spread over a COCO file; return the path of the subset."""
+    whole = read_json(annotations, "annotations file")
+    step = max(1, len(whole["images"]) // count)
+    whole["images"] = whole["images"][::step][:count]
+    kept = {image["id"] for image in whole["images"]}
+    whole["annotations"] = [item for item in whole["annotations"] if item["image_id"] in kept]
+    write_json(subset, whole)
+    return subset
+
+
+@dataclass(frozen=True)
+class ImageEvaluation:
+    """Mask AP on images.
+
+    Attributes:
+        dataset: the images with their folder.
+        annotations: the ground truth, a COCO file.
+        results: the results file, written anew each time.
+    """
+
+    dataset: CocoDataset
+    annotations: Path
+    results: Path
+    metric: str = "mask_ap"
+
+    def predict(self, model: MobileInst, config: ModelConfig) -> None:
+        """Write the results file; under torchrun the images are shared out."""
+        predict_images(model, config, self.dataset, self.results, quiet=True)
+
+    def score(self) -> float:
+        """Return the mask AP of the last prediction, in [0, 1]."""
+        return score_coco(self.annotations, self.results).stats["AP"]
+
+    def draw(self, picture: Path) -> None:
+        """Draw the last prediction on a few of the images, the ground truth above it."""
+        draw_detections(self.dataset, self.results, picture)
+
+
+@dataclass(frozen=True)
+class VideoEvaluation:
+    """Video AP at T = 1.
+
+    Attributes:
+        dataset: the videos with their folder of frames.
+        annotations: the ground truth, a YouTube-VIS file.
+        results: the results file, written anew each time.
+    """
+
+    dataset: YoutubeVisDataset
+    annotations: Path
+    results: Path
+    metric: str = "video_ap"
+
+    def predict(self, model: MobileInst, config: ModelConfig) -> None:
+        """Write the results file; under torchrun the videos are shared out."""
+        predict_videos(model, config, self.dataset, self.results, quiet=True)
+
+    def score(self) -> float:
+        """Return the video AP of the last prediction, in [0, 1]."""
+        return score_youtube_vis(self.annotations, self.results).stats["AP"]
+
+    def draw(self, picture: Path) -> None:
+        """Draw the tracks of the last prediction on one of the videos, the annotated ones above them."""
+        draw_track_strip(self.dataset, self.results, picture)

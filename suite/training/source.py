@@ -1,0 +1,127 @@
+"""Where training batches come from: the one interface between the loop and every dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from reference_model.config import ModelConfig
+from reference_model.mobileinst import MobileInst
+from reference_model.targets import InstanceTargets
+from suite.records.schema import Dataset
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and what they should be segmented into.
+
+    Attributes:
+        images: (B, 3, H, W) float32, normalised, padded with zeros at the right and the bottom, channels last.
+        targets: one entry per image; masks cover the padded input, at its size or evenly reduced.
+        valid_size: (B, 2) height and width of each image before padding, in pixels; None: nothing is padded.
+        image_ids: the dataset's id of each image, for messages; may be empty.
+
+    In an iteration on pairs the first half holds frames t and the second half, in the same order, frames t + delta of
+    the same videos, flipped, scaled and cropped alike, so that both halves of ``valid_size`` are equal.
+    """
+
+    images: Tensor
+    targets: list[InstanceTargets]
+    valid_size: Tensor | None = None
+    image_ids: tuple[int, ...] = ()
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device; images keep their memory format."""
+        if self.images.device == device:
+            return self
+        return Batch(
+            self.images.to(device, non_blocking=True),
+            [InstanceTargets(*(part.to(device, non_blocking=True) for part in target)) for target in self.targets],
+            None if self.valid_size is None else self.valid_size.to(device, non_blocking=True),
+            self.image_ids,
+        )
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory, which a GPU copies from without waiting."""
+        return Batch(
+            self.images.pin_memory(),
+            [InstanceTargets(*(part.pin_memory() for part in target)) for target in self.targets],
+            None if self.valid_size is None else self.valid_size.pin_memory(),
+            self.image_ids,
+        )
+
+
+class Evaluation(Protocol):
+    """Scores a model on images or videos that it is not trained on, for the curve and for keeping the best."""
+
+    @property
+    def metric(self) -> str:
+        """Name in the metric catalogue: ``"mask_ap"`` or ``"video_ap"``."""
+
+    def predict(self, model: MobileInst, config: ModelConfig) -> None:
+        """Write the results file of a model in evaluation mode; every process calls it and does its part."""
+
+    def score(self) -> float:
+        """Return the metric of the last prediction, in [0, 1]; process 0 calls it."""
+
+    def draw(self, picture: Path) -> None:
+        """Write a page of the last prediction as PNG; process 0 calls it."""
+
+
+class TrainingSource(Protocol):
+    """The training data of one recipe and seed.
+
+    `batch` is a pure function of recipe, seed and its arguments, so that a resumed run needs no sampler state and
+    worker processes may compute any iteration in any order. A source must survive pickling or forking.
+    """
+
+    @property
+    def size(self) -> int:
+        """Images, or videos, that one epoch goes through."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """What goes on record: name, split, digest and whether it is the pinned one."""
+
+    def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
+        """Return one of the equal parts that an iteration's ``recipe.batch_size`` images are dealt into.
+
+        Args:
+            iteration: from 0.
+            rank: number of the part, from 0.
+            world_size: number of parts: processes times accumulation steps. The images of all parts together are the
+                same, in the same order, for every ``world_size``; in an iteration on pairs (`Recipe.trains_on_pairs`)
+                the pairs are dealt out, so that a part holds frames t of its pairs and then their frames t + delta.
+        """
+
+    def evaluation(self, folder: Path) -> Evaluation | None:
+        """Return the evaluation during training, or None where there is nothing with ground truth to score.
+
+        Args:
+            folder: where annotations of a subset and results files may be kept.
+        """
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """Data that the user names instead of the pinned ones; None: as ``datasets.dvc`` and the recipe say.
+
+    Attributes:
+        annotations: training annotations.
+        images: folder that their file names start from.
+        evaluation_annotations: annotations that are scored during training.
+        evaluation_images: folder of their images or frames.
+        joint_annotations: COCO annotations of the images in joint training.
+        joint_images: folder of those images.
+    """
+
+    annotations: Path | None = None
+    images: Path | None = None
+    evaluation_annotations: Path | None = None
+    evaluation_images: Path | None = None
+    joint_annotations: Path | None = None
+    joint_images: Path | None = None
