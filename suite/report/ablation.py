@@ -84,7 +84,7 @@ def ablation_scores(evidence: Evidence) -> AblationScores:
     return AblationScores(chosen, found)
 
 
-def _described(trend: Trend, gain: PairedGain) -> str:
+def described(gain: PairedGain) -> str:
     """Say what the paired differences show, no more."""
     if not gain.by_seed:
         return "not run"
@@ -106,6 +106,6 @@ def _described(trend: Trend, gain: PairedGain) -> str:
 def trend_sentence(evidence: Evidence, scores: AblationScores, trend: Trend) -> str:
     """Return one sentence: what differs, by how much, whether that exceeds the seed spread, what the paper found."""
     text = f"{trend.name[0].upper()}{trend.name[1:]}, {METRICS[trend.better.metric].label}: "
-    text += _described(trend, scores.gain(trend.better, trend.worse))
+    text += described(scores.gain(trend.better, trend.worse))
     claim = evidence.claim(trend.claim_id) if trend.claim_id else None
     return text + (f" (the paper: {published_text(claim)} on {claim.dataset.split()[0]})" if claim else "") + "."

@@ -21,7 +21,7 @@ from suite.report.numbers import cell_text
 from suite.report.readme import latest_artifacts
 from suite.report.terminal import ours_text
 
-TABLES = ("embedded", "ablation", "latency", "table1", "table2", "counts")
+TABLES = ("embedded", "ablation", "association", "latency", "table1", "table2", "counts")
 FIGURES = {
     "ap_latency": "AP against latency: published points with their Pareto frontiers, and what was measured here.",
     "ap_reuse": "Video AP against the kernel-reuse length T.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from suite.records.schema import Measurement, Scalar, Subject
@@ -9,7 +10,7 @@ from suite.report.evidence import load_evidence
 from suite.report.ledger import build_ledger
 from suite.report.measured import accuracy_cells
 from suite.report.table import Table
-from suite.report.tables import ablation
+from suite.report.tables import ablation, association
 from suite.reproduce.ablation_cells import CELLS
 from tests.suite.report.synthetic import SHAPES, TINY, WEIGHTS, RunMaker
 
@@ -92,3 +93,31 @@ def test_other_lengths_and_other_tables_are_not_mixed_in(maker: RunMaker) -> Non
     assert table.rows[4][6].note == "no seed in common with no_query_passing"
     shown = accuracy_cells(load_evidence(maker.folder), "mask_ap")
     assert all(cell.get("decoder") is None for cell in shown)
+
+
+def test_association_is_shown_by_kind_of_video_and_paired_by_seed(maker: RunMaker) -> None:
+    recipe = BY_NAME["default"].recipe(900)
+    for seed in range(3):
+        fields: dict[str, Scalar] = {
+            "experiment": "ablation",
+            "seed": seed,
+            "iterations": 900,
+            "recipe_digest": recipe.digest()[:16],
+            "key_frame_interval": 3,
+        }
+        hard = msgspec.structs.replace(SHAPES, images=None, videos=11)
+        lines = [Measurement("mask_ap", 0.5, Subject(TINY, WEIGHTS), fields, SHAPES)]
+        for association_on in (False, True):
+            value = 0.2 + 0.1 * association_on + 0.01 * seed
+            protocol = fields | {"association": association_on}
+            lines.append(Measurement("video_ap_occlusion", value, Subject(TINY, WEIGHTS), protocol, hard))
+            lines.append(Measurement("video_ap", 0.3, Subject(TINY, WEIGHTS), protocol, SHAPES))
+        maker.write(maker.run("ablation", seed=seed), *lines)
+    table = association.build(load_evidence(maker.folder))
+    by_place = {(row[0].text, row[2].text): row for row in table.rows}
+    hidden = by_place["occlusion", "3"]
+    assert hidden[1].text == "11"
+    assert [cell.text.split()[0] for cell in hidden[3:5]] == ["21.0", "31.0"]
+    assert hidden[5].text.startswith("+10.0 points")
+    assert "no effect on this data" in by_place["all", "3"][5].text
+    assert by_place["fast motion", "3"][3].note.startswith("not run")

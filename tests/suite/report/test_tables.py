@@ -13,10 +13,19 @@ from suite.claims.loader import load_claims
 from suite.report.evidence import Evidence, load_evidence
 from suite.report.formats import csv_file, latex, markdown
 from suite.report.table import Column, Table, TableCell, missing, text_cell, with_best_in_bold, without_empty_columns
-from suite.report.tables import ablation, counts, embedded, latency, ledger, table1, table2
+from suite.report.tables import ablation, association, counts, embedded, latency, ledger, table1, table2
 from tests.suite.report.synthetic import BASE_640, TINY, RunMaker
 
-BUILDERS = (table1.build, table2.build, embedded.build, ablation.build, latency.build, counts.build, ledger.build)
+BUILDERS = (
+    table1.build,
+    table2.build,
+    embedded.build,
+    ablation.build,
+    association.build,
+    latency.build,
+    counts.build,
+    ledger.build,
+)
 
 
 @pytest.fixture
