@@ -27,9 +27,9 @@ def command() -> None:
 )
 @click.option(
     "--spans",
-    default="network,preprocess,postprocess",
-    show_default=True,
-    help="What the clock covers: network, preprocess, postprocess, video_network, video (end to end per frame).",
+    help="What the clock covers: network, with_masks (the network up to 100 instances' masks), selection, preprocess, "
+    "postprocess, video_network, video (end to end per frame). Default: network, preprocess and postprocess for "
+    "MobileInst; network, with_masks where it is another graph, and selection for prior art.",
 )
 @click.option("--key-frame-intervals", default="1,3,6", show_default=True, help="T of the video spans.")
 @click.option(
@@ -51,7 +51,7 @@ def host(
     models: str,
     size: str | None,
     checkpoints: tuple[Path, ...],
-    spans: str,
+    spans: str | None,
     key_frame_intervals: str,
     images: Path | None,
     pairs: int | None,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
+
+from numpy.typing import NDArray
 
 from suite.errors import InputError
 from suite.files import read_json, write_json
@@ -17,6 +21,8 @@ from suite.paths import runs_dir
 from suite.progress import say
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from reference_model.export import ExportReport
     from reference_model.mobileinst import MobileInst
 
@@ -29,30 +35,47 @@ class ExportedPart:
     report: ExportReport
 
 
+def _digest_of(files: Iterable[Path], root: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def _source_digest() -> str:
     """Return a digest of the reference model's code, so that a changed forward pass is exported anew."""
     import reference_model
 
     folder = Path(next(iter(reference_model.__path__)))
+    return _digest_of(folder.rglob("*.py"), folder)
+
+
+def _network_digest(model: nn.Module) -> str:
+    """Return a digest of the code that shapes a graph of prior art: its layers', the shared parts', the exporter's."""
+    import suite.models.parts
+
+    own = {f"{__package__}.module_export", "reference_model.onnx_translations"}
+    names = {type(layer).__module__ for layer in model.modules()} | own
+    ours = [name for name in names if name.partition(".")[0] in ("suite", "reference_model")]
+    found = (importlib.import_module(name).__file__ for name in ours)
+    files = {Path(file) for file in found if file}
+    files |= set(Path(next(iter(suite.models.parts.__path__))).rglob("*.py"))
+    return _digest_of(files, Path(os.path.commonpath(files)))
+
+
+def _weights_digest(model: nn.Module) -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _graph_key(model: MobileInst, height_px: int, width_px: int) -> str:
-    """Return a digest of all that shapes a graph: weights, configuration, size, code, exporter versions."""
-    from reference_model.config import config_to_dict
-
-    digest = hashlib.sha256(_source_digest().encode())
-    digest.update(json.dumps(config_to_dict(model.config), sort_keys=True).encode())
-    digest.update(f"{height_px}x{width_px}".encode())
-    for package in ("torch", "onnx", "onnxscript"):
-        digest.update(importlib.metadata.version(package).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
+
+
+def _graph_key(code: str, model: nn.Module, options: str, height_px: int, width_px: int) -> str:
+    """Return a digest of all that shapes a graph: code, weights, configuration, size, exporter versions."""
+    versions = [importlib.metadata.version(package) for package in ("torch", "onnx", "onnxscript")]
+    shaping = [code, _weights_digest(model), options, f"{height_px}x{width_px}", *versions]
+    return hashlib.sha256("\n".join(shaping).encode()).hexdigest()[:16]
 
 
 def _kept(path: Path) -> ExportedPart | None:
@@ -70,6 +93,17 @@ def _kept(path: Path) -> ExportedPart | None:
         )
     except (InputError, KeyError, TypeError):
         return None
+
+
+def _keep(
+    path: Path, report: ExportReport, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]]
+) -> ExportedPart:
+    """Write what proves a fresh graph beside it, and return the part."""
+    reference = path.with_suffix(".npz")
+    write_reference(reference, inputs, outputs)
+    part = ExportedPart(GraphArtifact(path, graph_digest(path), reference), report)
+    write_json(path.with_suffix(".json"), {"sha256": part.artifact.sha256, "report": asdict(report)})
+    return part
 
 
 def export_parts(
@@ -94,6 +128,7 @@ def export_parts(
     """
     import torch
 
+    from reference_model.config import config_to_dict
     from reference_model.export import (
         INPUTS,
         OUTPUTS,
@@ -106,7 +141,8 @@ def export_parts(
     )
 
     folder = runs_dir() / "onnx" if folder is None else folder
-    key = _graph_key(model, height_px, width_px)
+    options = json.dumps(config_to_dict(model.config), sort_keys=True)
+    key = _graph_key(_source_digest(), model, options, height_px, width_px)
     exported = {}
     for part in get_args(Part):
         if part not in parts:
@@ -126,13 +162,57 @@ def export_parts(
             with torch.no_grad():
                 outputs = graph(*inputs)
             model.train(training)
-            reference = path.with_suffix(".npz")
-            write_reference(
-                reference,
+            kept = _keep(
+                path,
+                report,
                 {name: tensor.numpy() for name, tensor in zip(INPUTS[part], inputs, strict=True)},
                 {name: tensor.numpy() for name, tensor in zip(OUTPUTS[part], outputs, strict=True)},
             )
-            kept = ExportedPart(GraphArtifact(path, graph_digest(path), reference), report)
-            write_json(path.with_suffix(".json"), {"sha256": kept.artifact.sha256, "report": asdict(report)})
+        exported[part] = kept
+    return exported
+
+
+def export_methods(
+    name: str,
+    model: nn.Module,
+    height_px: int,
+    width_px: int,
+    methods: Mapping[str, str],
+    folder: Path | None = None,
+) -> dict[str, ExportedPart]:
+    """Export graphs of a model of prior art that are not kept from an earlier run; see `export_parts`.
+
+    Args:
+        name: the model's name.
+        model: its module with its weights.
+        height_px: height of the input.
+        width_px: width of the input.
+        methods: part to the module's method that computes it, e.g. ``{"whole": "forward"}``.
+        folder: where to keep the files; ``runs/onnx`` if None.
+
+    Returns:
+        The exported parts by name.
+
+    Raises:
+        InputError: if the model cannot be exported at this size or fails the exporter's parity check.
+    """
+    folder = runs_dir() / "onnx" if folder is None else folder
+    key = _graph_key(_network_digest(model), model, name, height_px, width_px)
+    exported = {}
+    for part, method in methods.items():
+        path = folder / f"{name}-{part}-{height_px}x{width_px}-{key}.onnx"
+        kept = _kept(path)
+        if kept is None:
+            from suite.latency.module_export import example_image, export_module
+
+            say(f"export: {name} {part} at {height_px}x{width_px}")
+            report, outputs = export_module(name, model, method, path, height_px, width_px)
+            image = example_image(height_px, width_px)
+            kept = _keep(
+                path,
+                report,
+                {"image": image.numpy()},
+                {output: tensor.numpy() for output, tensor in outputs.items()},
+            )
         exported[part] = kept
     return exported

@@ -30,6 +30,7 @@ from suite.progress import say, track
 from suite.seeds import derive_seed
 
 LOADING_LIMIT_S = 600
+MASK_SPANS = ("network", "with_masks")
 
 
 def _environment() -> dict[str, str]:
@@ -112,8 +113,8 @@ def _timings(item: dict[str, Any], title: str) -> Timings:
 def _anchor_index(labels: Sequence[Labels], index: int) -> int:
     """Return whose times a candidate is compared with.
 
-    That is the first candidate of the same span; for a video, the same model's shortest reuse interval, so that the
-    ratio is what reuse saves.
+    That is the first candidate of the same span, where a network that makes masks and a network extended to make them
+    are the same; for a video, the same model's shortest reuse interval, so that the ratio is what reuse saves.
     """
     own = labels[index]
     if own.key_frame_interval is not None:
@@ -123,7 +124,8 @@ def _anchor_index(labels: Sequence[Labels], index: int) -> int:
             if (other.model, other.span) == (own.model, own.span) and other.key_frame_interval is not None
         ]
         return min(same, key=lambda place: labels[place].key_frame_interval or 0)
-    same = [place for place, other in enumerate(labels) if other.span == own.span and other.key_frame_interval is None]
+    spans = MASK_SPANS if own.span in MASK_SPANS else (own.span,)
+    same = [place for place, other in enumerate(labels) if other.span in spans and other.key_frame_interval is None]
     return same[0]
 
 

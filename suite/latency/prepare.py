@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 from suite.errors import InputError
 from suite.files import file_digest
-from suite.latency.graphs import ExportedPart, export_parts
+from suite.latency.graphs import ExportedPart, export_methods, export_parts
 from suite.latency.runtime import prepare_graph
-from suite.latency.timed_model import SPANS, TimedModel
-from suite.models import get_entry
+from suite.latency.timed_model import REFERENCE_SPANS, SPANS, TimedModel
+from suite.models import ModelEntry, get_entry
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from reference_model.mobileinst import MobileInst
 
 IMAGE_PARTS = ("whole",)
 VIDEO_PARTS = ("key_frame", "frame")
+OWN_SPANS = ("network", "preprocess", "postprocess")
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,23 @@ class PreparedModel:
     exports: dict[str, ExportedPart]
 
 
-def _with_weights(name: str, checkpoint: Path | None, seed: int) -> tuple[MobileInst, str | None]:
-    from reference_model.mobileinst import MobileInst
+def default_spans(entry: ModelEntry) -> tuple[str, ...]:
+    """Return what is timed of a model unless something else is asked for.
+
+    The reference model: network, preprocess and postprocess. Prior art: network, the network that goes on to masks
+    where that is another graph, and selection.
+    """
+    if not entry.reading:
+        return OWN_SPANS
+    further = {"with_masks": entry.masks_apart, "selection": entry.selection is not None}
+    return ("network", *(span for span, has in further.items() if has))
+
+
+def _with_weights(name: str, checkpoint: Path | None, seed: int) -> tuple[nn.Module, str | None]:
     from reference_model.weights import CheckpointError, load_checkpoint
 
     if checkpoint is None:
-        model = get_entry(name).build(seed)
-        if not isinstance(model, MobileInst):
-            raise InputError(f"{name}: has no exporter to ONNX; name a variant of MobileInst")
-        return model, None
+        return get_entry(name).build(seed), None
     try:
         loaded, _ = load_checkpoint(checkpoint)
     except CheckpointError as error:
@@ -45,6 +56,47 @@ def _with_weights(name: str, checkpoint: Path | None, seed: int) -> tuple[Mobile
     if loaded.config.name != name:
         raise InputError(f"{checkpoint}: holds {loaded.config.name}, not {name}; name that model or another checkpoint")
     return loaded, file_digest(checkpoint)
+
+
+def _export_reference(
+    model: MobileInst, size: tuple[int, int], parts: set[str], folder: Path | None
+) -> dict[str, ExportedPart]:
+    """Export what is asked for of the reference model; video graphs always take its padded picture size."""
+    from reference_model.preprocess import padded_size
+
+    exports: dict[str, ExportedPart] = {}
+    image_parts = [part for part in IMAGE_PARTS if part in parts]
+    if "with_masks" in parts and not image_parts:
+        image_parts = ["whole"]
+    if image_parts:
+        exports |= export_parts(model, *size, image_parts, folder)
+    if "with_masks" in parts:
+        exports["with_masks"] = exports["whole"]
+    video_parts = [part for part in VIDEO_PARTS if part in parts]
+    if video_parts:
+        config = model.config
+        padded = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
+        if image_parts and padded == size:
+            # A key frame's graph is the whole graph.
+            exports["key_frame"] = exports["whole"]
+            video_parts.remove("key_frame")
+        exports |= export_parts(model, *padded, video_parts, folder)
+    return exports
+
+
+def _export_prior_art(
+    entry: ModelEntry, model: nn.Module, size: tuple[int, int], parts: set[str], folder: Path | None
+) -> dict[str, ExportedPart]:
+    """Export what is asked for of a model of prior art; where masks have no graph apart, its network makes them."""
+    if not parts <= {"whole", "with_masks"}:
+        raise InputError(f"{entry.name}: has no video graphs; only MobileInst reuses kernels, time its network")
+    methods = {"whole": "forward"} if "whole" in parts or not entry.masks_apart else {}
+    if "with_masks" in parts and entry.masks_apart:
+        methods["with_masks"] = "with_masks"
+    exports = export_methods(entry.name, model, *size, methods, folder) if parts else {}
+    if "with_masks" in parts and not entry.masks_apart:
+        exports["with_masks"] = exports["whole"]
+    return exports
 
 
 def prepare_model(
@@ -65,7 +117,7 @@ def prepare_model(
         checkpoint: its weights; random ones from ``seed`` if None.
         size: (height_px, width_px) of the image graph; the model's primary size if None. Video graphs always take the
             size that preprocessing pads the model's pictures to.
-        spans: keys of `suite.latency.timed_model.SPANS`.
+        spans: keys of `suite.latency.timed_model.SPANS`; the model's `default_spans` if empty.
         key_frame_intervals: T of the video spans.
         images: pictures for the spans outside the network; synthetic ones if empty.
         seed: of random weights and synthetic pictures.
@@ -76,39 +128,38 @@ def prepare_model(
         InputError: if the name, size, span, checkpoint or picture is bad, or the model cannot be exported.
     """
     from reference_model.config import config_to_dict
-    from reference_model.preprocess import padded_size
+    from reference_model.mobileinst import MobileInst
 
     entry = get_entry(name)
+    spans = tuple(spans) or default_spans(entry)
     for span in spans:
         if span not in SPANS:
             raise InputError(f"{name}: unknown span {span!r}; known: {', '.join(SPANS)}")
     model, weights_sha256 = _with_weights(name, checkpoint, seed)
     parts = {part for span in spans for part in SPANS[span]}
-    exports: dict[str, ExportedPart] = {}
-    image_parts = [part for part in IMAGE_PARTS if part in parts]
-    if image_parts:
-        height_px, width_px = size or (entry.input_height_px, entry.input_width_px)
-        exports |= export_parts(model, height_px, width_px, image_parts, folder)
-    video_parts = [part for part in VIDEO_PARTS if part in parts]
-    if video_parts:
-        config = model.config
-        padded = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
-        if image_parts and padded == (height_px, width_px):
-            # A key frame's graph is the whole graph.
-            exports["key_frame"] = exports["whole"]
-            video_parts.remove("key_frame")
-        exports |= export_parts(model, *padded, video_parts, folder)
+    chosen_size = size or (entry.input_height_px, entry.input_width_px)
+    config = None
+    if isinstance(model, MobileInst):
+        exports = _export_reference(model, chosen_size, parts, folder)
+        config = config_to_dict(model.config)
+    else:
+        if set(spans) & set(REFERENCE_SPANS):
+            raise InputError(
+                f"{name}: spans {', '.join(REFERENCE_SPANS)} are MobileInst's; leave --spans out for its own"
+            )
+        exports = _export_prior_art(entry, model, chosen_size, parts, folder)
     for part in exports.values():
         prepare_graph(runtime, part.artifact.path)
     timed = TimedModel(
         name=name,
         graphs={part: exported.artifact for part, exported in exports.items()},
-        spans=tuple(spans),
+        spans=spans,
         key_frame_intervals=tuple(key_frame_intervals),
         weights_sha256=weights_sha256,
-        config=config_to_dict(model.config),
+        config=config,
         images=tuple(images),
         runtime=runtime,
         seed=seed,
+        size=chosen_size,
     )
     return PreparedModel(timed, exports)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.errors import InputError
 from suite.latency.artifact import GraphArtifact, output_problems
 from suite.latency.inputs import fresh_from, stamped
 from suite.latency.job import Labels, Timed
 from suite.latency.runtime import Session, open_session
 from suite.latency.timer import Candidate
 from suite.latency.validity import Problem
+from suite.models import get_entry
 
 CLIP_FRAMES = 6
 """Frames of a timed clip: a multiple of every reuse interval, so that per-frame times of all intervals compare."""
@@ -27,7 +29,11 @@ class Graphs:
         self.artifacts = artifacts
         self.limit = limit
         self.checked: dict[str, list[Problem]] = {}
-        self.sessions: dict[str, Session] = {part: open_session(runtime, item.path) for part, item in artifacts.items()}
+        opened: dict[Path, Session] = {}
+        for item in artifacts.values():
+            if item.path not in opened:
+                opened[item.path] = open_session(runtime, item.path)
+        self.sessions: dict[str, Session] = {part: opened[item.path] for part, item in artifacts.items()}
 
     def check(self, *parts: str) -> list[Problem]:
         """Return the precision and output problems of the given parts, looked for once."""
@@ -49,16 +55,29 @@ def _network_inputs(size: tuple[int, int], seed: int, count: int) -> list[NDArra
     return [generator.standard_normal((1, 3, *size), dtype=np.float32) for _ in range(count)]
 
 
-def _network(graphs: Graphs, labels: Callable[..., Labels], seed: int, pool: int) -> Timed:
-    session, size = graphs.sessions["whole"], graphs.size("whole")
-    label = labels("network", size)
+def _network(graphs: Graphs, part: str, labels: Callable[..., Labels], seed: int, pool: int) -> Timed:
+    session, size = graphs.sessions[part], graphs.size(part)
+    label = labels("network" if part == "whole" else part, size)
     return Timed(
         labels=label,
         candidate=Candidate(
             label.title, lambda image: session.run({"image": image}), fresh_from(_network_inputs(size, seed, pool))
         ),
-        check=lambda: graphs.check("whole"),
+        check=lambda: graphs.check(part),
         description=session.description(),
+    )
+
+
+def _selection(model: str, labels: Callable[..., Labels], seed: int, size: tuple[int, int]) -> Timed:
+    entry = get_entry(model)
+    if entry.selection is None:
+        raise InputError(f"{model}: span 'selection' is not defined for it; time postprocess")
+    chosen = entry.selection(*size, seed)
+    label = labels("selection", size, runtime="numpy")
+    return Timed(
+        labels=label,
+        candidate=Candidate(label.title, chosen.run, fresh_from(chosen.score_maps)),
+        description={"runtime": "numpy", "version": np.__version__, "covers": chosen.covers},
     )
 
 
@@ -98,6 +117,7 @@ def build_candidates(
     seed: int,
     pool: int,
     max_output_difference: float,
+    size: Sequence[int] | None = None,
 ) -> list[Timed]:
     """Make the candidates of one model (a factory for `suite.latency.job.Job`).
 
@@ -113,6 +133,7 @@ def build_candidates(
         seed: of synthetic inputs.
         pool: number of different base inputs.
         max_output_difference: see `suite.latency.protocol.Rules`.
+        size: height and width of the network's input, for ``selection``.
 
     Returns:
         The candidates in the order of ``spans``, video spans once per interval.
@@ -123,15 +144,20 @@ def build_candidates(
     }
     graphs = Graphs(runtime, parts, max_output_difference)
 
-    engine = next(iter(graphs.sessions.values())).description()["runtime"]
+    engines = [session.description()["runtime"] for session in graphs.sessions.values()]
+    engine = engines[0] if engines else "none"
 
     def labels(span: str, size: tuple[int, int], interval: int | None = None, runtime: str = engine) -> Labels:
         return Labels(model, span, runtime, "fp32", *size, weights_sha256, interval)
 
     timed: list[Timed] = []
     for span in spans:
-        if span == "network":
-            timed.append(_network(graphs, labels, seed, pool))
+        if span in ("network", "with_masks"):
+            part = "whole" if span == "network" else span
+            timed.append(_network(graphs, part, labels, seed, pool))
+        elif span == "selection":
+            assert size is not None
+            timed.append(_selection(model, labels, seed, (size[0], size[1])))
         elif span == "video_network":
             timed += [_video_network(graphs, labels, seed, pool, interval) for interval in key_frame_intervals]
         else:

@@ -14,13 +14,18 @@ from suite.latency.protocol import Protocol
 
 SPANS: dict[str, tuple[str, ...]] = {
     "network": ("whole",),
+    "with_masks": ("with_masks",),
+    "selection": (),
     "preprocess": ("whole",),
     "postprocess": ("whole",),
     "video_network": ("key_frame", "frame"),
     "video": ("key_frame", "frame"),
 }
-"""Spans and the graphs they need. ``video`` is end to end, per frame: preprocess, network with kernel reuse,
-postprocess; ``video_network`` is the network's part of it."""
+"""Spans and the graphs they need. ``with_masks`` is the network that goes on to the masks of 100 instances, for methods
+whose network stops before; ``selection`` chooses detections from synthetic scores. ``video`` is end to end, per frame:
+preprocess, network with kernel reuse, postprocess; ``video_network`` is the network's part of it."""
+REFERENCE_SPANS = ("preprocess", "postprocess", "video")
+"""Spans that only the reference model has, since they need its configuration."""
 KEY_FRAME_INTERVALS = (1, 2, 3, 6)
 """Reuse intervals that divide the timed clip of six frames."""
 
@@ -39,6 +44,7 @@ class TimedModel:
         images: pictures for the spans outside the network; synthetic ones if empty.
         runtime: a module of ``suite/latency/runtimes``.
         seed: of synthetic inputs.
+        size: (height_px, width_px) of the network's input; needed by ``selection`` alone.
     """
 
     name: str
@@ -50,6 +56,7 @@ class TimedModel:
     images: Sequence[Path] = ()
     runtime: str = "onnxruntime_cpu"
     seed: int = 0
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be timed.
@@ -63,7 +70,7 @@ class TimedModel:
             for part in SPANS[span]:
                 if part not in self.graphs:
                     raise InputError(f"{self.name}: span {span!r} needs the graph {part!r}, which was not exported")
-            if not span.endswith("network") and self.config is None:
+            if span in REFERENCE_SPANS and self.config is None:
                 raise InputError(f"{self.name}: span {span!r} is known for the reference model only; time its network")
         for interval in self.key_frame_intervals:
             if interval not in KEY_FRAME_INTERVALS:
@@ -97,6 +104,7 @@ class TimedModel:
                 "config": None if self.config is None else dict(self.config),
                 "images": [str(image.resolve()) for image in self.images],
                 "seed": self.seed,
+                "size": None if self.size is None else list(self.size),
                 "pool": protocol.input_pool,
                 "max_output_difference": protocol.rules.max_output_difference,
             },

@@ -1,7 +1,8 @@
 """One module per runnable method; `discover` finds them by folder.
 
 A module defines ``ENTRIES: tuple[ModelEntry, ...]`` and must import without torch, since tables and lists read entries
-too: import torch inside ``build``. Modules whose name starts with an underscore are shared helpers, not methods.
+too: import torch inside ``build``. Modules whose name starts with an underscore are shared helpers, not methods, and so
+are the folders: ``networks`` holds the graphs of prior art, one method a file, ``parts`` what several of them share.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from suite.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from suite.models.parts.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,12 @@ class ModelEntry:
             state untouched. Its forward takes normalised images (B, 3, H, W) and returns a tuple of tensors, None for
             what it does not compute; no operator depends on the data.
         published_rows: ids of the claims' rows that this model stands for; empty if none.
+        reading: how the published row is read where the paper leaves a choice, and why; empty for our own models.
+        alternative_to: name of the model whose row this one reads differently; empty for the default reading.
+        masks_apart: whether ``forward`` stops before the masks, so that the module has a second graph ``with_masks``
+            that goes on to those of 100 instances. Otherwise the network itself makes its masks.
+        selection: (height_px, width_px, seed) -> what chooses detections after the network, on synthetic scores; None
+            where the suite times the model's own postprocess instead.
     """
 
     name: str
@@ -43,6 +52,10 @@ class ModelEntry:
     num_classes: int
     build: Callable[[int], nn.Module]
     published_rows: tuple[str, ...] = ()
+    reading: str = ""
+    alternative_to: str = ""
+    masks_apart: bool = False
+    selection: Callable[[int, int, int], Selection] | None = None
 
     @property
     def input_height_px(self) -> int:
@@ -64,7 +77,7 @@ def discover() -> dict[str, ModelEntry]:
     entries: dict[str, ModelEntry] = {}
     origin: dict[str, str] = {}
     for module_info in pkgutil.iter_modules(__path__):
-        if module_info.name.startswith("_"):
+        if module_info.ispkg or module_info.name.startswith("_"):
             continue
         file = f"suite/models/{module_info.name}.py"
         module = importlib.import_module(f"{__name__}.{module_info.name}")

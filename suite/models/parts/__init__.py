@@ -1,0 +1,1 @@
+"""What several graphs of prior art share: trunks, pyramids, seeded weights, selection of detections."""

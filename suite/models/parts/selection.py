@@ -1,0 +1,142 @@
+"""What chooses detections after a network: timed apart, on synthetic scores, since random weights give no good ones.
+
+NumPy only: the process that is timed need not load torch. A method's selection covers everything that decides which
+instances are kept and how they are scored (thresholds, top-k, suppression, mask scores); upsampling masks to the
+picture is left out for all methods alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+BACKGROUND_LOGIT = -6.0
+OBJECT_LOGIT = 2.0
+MASK_THRESHOLD = 0.45
+SCORE_THRESHOLD = 0.005
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A method's selection, ready to be timed.
+
+    Attributes:
+        run: scores of one image -> what is kept; everything else it needs (boxes, masks) is fixed inside.
+        score_maps: seeded score maps of a few images, all of one shape, float32.
+        covers: one line that says which steps are timed.
+    """
+
+    run: Callable[[Floats], object]
+    score_maps: tuple[Floats, ...]
+    covers: str
+
+
+def synthetic_logits(
+    places: int, classes: int, seed: int, objects: int = 100, neighbours: int = 1, count: int = 4
+) -> tuple[Floats, ...]:
+    """Return class logits as a trained network gives them: background nearly everywhere, some confident places.
+
+    Args:
+        places: locations, anchors or queries.
+        classes: number of classes.
+        seed: of the draws.
+        objects: confident groups of places (at most a third of the places are confident).
+        neighbours: consecutive places that see the same object, so that there are duplicates to suppress.
+        count: number of maps.
+
+    Returns:
+        Maps (places, classes), float32, logits.
+    """
+    generator = np.random.default_rng(seed)
+    groups = max(1, min(objects, places // (3 * neighbours)))
+    maps = []
+    for _ in range(count):
+        logits = generator.normal(BACKGROUND_LOGIT, 1.0, (places, classes)).astype(np.float32)
+        starts = generator.choice(max(1, places - neighbours), groups, replace=False)
+        for start, category in zip(starts, generator.integers(0, classes, groups), strict=True):
+            logits[start : start + neighbours, category] = generator.normal(OBJECT_LOGIT, 1.0, neighbours)
+        maps.append(logits)
+    return tuple(maps)
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Return 1 / (1 + exp(-x)) without overflow warnings for logits above -80."""
+    result: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return result
+
+
+def blob_logits(count: int, height: int, width: int, seed: int) -> Floats:
+    """Return mask logits (count, height, width) of discs, positive inside, as trained masks are."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
+    centres = generator.uniform((0, 0), (height, width), (count, 2)).astype(np.float32)
+    radii = generator.uniform(0.05, 0.3, count).astype(np.float32) * min(height, width)
+    discs = [radius - np.hypot(rows - y, columns - x) for (y, x), radius in zip(centres, radii, strict=True)]
+    return np.stack(discs).astype(np.float32)
+
+
+def mask_scores(mask_logits: Floats, threshold: float) -> Floats:
+    """Return the mean probability of each mask's foreground pixels, 0 without any: the "maskness" of SOLO.
+
+    Args:
+        mask_logits: (K, h, w).
+        threshold: probability above which a pixel is foreground.
+    """
+    flat = sigmoid(mask_logits.reshape(len(mask_logits), -1))
+    foreground = flat > threshold
+    mean: Floats = ((flat * foreground).sum(1) / np.maximum(foreground.sum(1), 1)).astype(np.float32)
+    return mean
+
+
+def sigmoid_query_selection(num_classes: int, queries: int, mask_size: tuple[int, int], seed: int) -> Selection:
+    """Return SparseInst's and MobileInst's selection: no top-k and no suppression.
+
+    Score = square root of class times objectness probability, best class of a query, threshold, times the mask score.
+
+    Args:
+        num_classes: number of classes.
+        queries: number of queries.
+        mask_size: (height, width) of the network's masks.
+        seed: of scores and masks.
+    """
+    masks = blob_logits(queries, *mask_size, seed)
+
+    def run(scores: Floats) -> object:
+        probability = np.sqrt(sigmoid(scores[:, :-1]) * sigmoid(scores[:, -1:]))
+        category = probability.argmax(1)
+        best = probability[np.arange(len(category)), category]
+        kept = best > SCORE_THRESHOLD
+        return category[kept], best[kept] * mask_scores(masks[kept], MASK_THRESHOLD), kept
+
+    logits = synthetic_logits(queries, num_classes + 1, seed, objects=20)
+    return Selection(run, logits, "score, threshold, mask score")
+
+
+def softmax_query_selection(
+    num_classes: int, queries: int, mask_size: tuple[int, int], seed: int, mask_threshold: float = 0.5
+) -> Selection:
+    """Return Mask2Former's and FastInst's selection: the best pairs of query and class, times the mask score.
+
+    Args:
+        num_classes: number of classes, background not counted.
+        queries: number of queries, and of pairs kept.
+        mask_size: (height, width) of the network's masks.
+        seed: of scores and masks.
+        mask_threshold: probability above which a pixel is foreground.
+    """
+    masks = blob_logits(queries, *mask_size, seed)
+
+    def run(scores: Floats) -> object:
+        exponents = np.exp(scores - scores.max(1, keepdims=True))
+        probability = (exponents / exponents.sum(1, keepdims=True))[:, :-1].reshape(-1)
+        pairs = np.argpartition(probability, -queries)[-queries:]
+        query, category = np.divmod(pairs, num_classes)
+        return category, probability[pairs] * mask_scores(masks[query], mask_threshold), query
+
+    logits = synthetic_logits(queries, num_classes + 1, seed, objects=20)
+    return Selection(run, logits, "softmax, top pairs of query and class, mask score")
