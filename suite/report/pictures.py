@@ -1,4 +1,4 @@
-"""Pictures of results: predicted masks beside the ground truth; `draw_track_strip` is in `suite.report.track_strip`.
+"""Pictures of results: predicted masks beside the ground truth; those of videos are in `suite.report.track_strip`.
 
 What is shown is chosen by a rule that never looks at the results, and the rule is part of the caption.
 """
@@ -16,12 +16,10 @@ from PIL import Image
 from suite.errors import InputError
 from suite.report.overlay import COLOURS, CROWD_COLOUR, Shape, banner, paint, side_by_side, stacked
 from suite.report.picture_files import Keys, decoded, evenly_spaced, read_results, save_png
-from suite.report.track_strip import draw_track_strip
 
 if TYPE_CHECKING:
     from suite.datasets.coco import CocoDataset, CocoImage
 
-__all__ = ["draw_detections", "draw_track_strip"]
 SHOWN_IMAGES = 8
 IMAGES_PER_ROW = 4
 IMAGE_WIDTH_PX = 360

@@ -23,7 +23,8 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Scalar, Subject
 from suite.records.store import writing
-from suite.report.pictures import draw_detections, draw_track_strip
+from suite.report.pictures import draw_detections
+from suite.report.track_strip import draw_track_strip
 from suite.reproduce.inputs import RealInput
 
 

@@ -25,7 +25,9 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Subject
 from suite.records.store import RunWriter, writing
-from suite.report.pictures import draw_detections, draw_track_strip
+from suite.report.pictures import draw_detections
+from suite.report.track_animation import draw_track_animation
+from suite.report.track_strip import draw_track_strip
 from suite.reproduce.hard_videos import hard_video_lines
 from suite.reproduce.video_settings import KEY_FRAME_INTERVALS, VIDEO_SETTINGS
 from suite.training.recipe import Recipe
@@ -84,14 +86,16 @@ def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset
 
 
 def draw_pictures(finished: FinishedRun, coco_results: Path, video_results: Path, record: RunWriter) -> None:
-    """Draw predicted masks and one tracked video, and note both files in the record."""
+    """Draw predicted masks and one tracked video, still and moving, and note the files in the record."""
     folder = reports_dir() / "pictures"
-    masks, strip = folder / "shapes_masks.png", folder / "shapes_tracks.png"
-    captions = (
-        draw_detections(embedded.images("val"), coco_results, masks, score_threshold=SHOWN_SCORE),
-        draw_track_strip(embedded.videos("val"), video_results, strip, score_threshold=SHOWN_SCORE),
-    )
-    for path, caption in zip((masks, strip), captions, strict=True):
+    masks, strip, moving = (folder / f"shapes_{name}.png" for name in ("masks", "tracks", "tracks_animated"))
+    videos = embedded.videos("val")
+    captions = {
+        masks: draw_detections(embedded.images("val"), coco_results, masks, score_threshold=SHOWN_SCORE),
+        strip: draw_track_strip(videos, video_results, strip, score_threshold=SHOWN_SCORE),
+        moving: draw_track_animation(videos, video_results, moving, score_threshold=SHOWN_SCORE),
+    }
+    for path, caption in captions.items():
         record.add(Artifact(path.stem, shown(path), file_digest(path), finished.subject, caption))
 
 

@@ -30,6 +30,9 @@ FIGURES = {
     "latency_breakdown": "Where the CPU time of one image goes.",
 }
 
+ANIMATED = "_animated"
+"""Ending of an animation's name; the still that stands in for it has the name without this ending."""
+
 
 def _data_uri(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
@@ -83,11 +86,17 @@ def _run_section(file: RunFile, used: list[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def _pictures(evidence: Evidence) -> list[dict[str, str]]:
+def _pictures(evidence: Evidence) -> list[dict[str, str | None]]:
+    """Return the newest pictures; ``still`` is None for those that do not move, else what stands in for motion."""
+    artifacts = latest_artifacts(evidence)
+    paths = {name: item.path.removeprefix("reports/") for name, item in artifacts.items() if item.path.endswith(".png")}
     return [
-        {"path": item.path.removeprefix("reports/"), "caption": item.caption}
-        for item in latest_artifacts(evidence).values()
-        if item.path.endswith(".png")
+        {
+            "path": path,
+            "caption": artifacts[name].caption,
+            "still": paths.get(name.removesuffix(ANIMATED), "") if name.endswith(ANIMATED) else None,
+        }
+        for name, path in paths.items()
     ]
 
 

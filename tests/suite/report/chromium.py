@@ -74,8 +74,10 @@ class Browser:
                 return result
             self._note(answer)
 
-    def open(self, path: Path, width: int, height: int, fragment: str = "", dark: bool = False) -> None:
-        """Load a file in a window of this size and wait until it is complete."""
+    def open(
+        self, path: Path, width: int, height: int, fragment: str = "", dark: bool = False, still: bool = False
+    ) -> None:
+        """Load a file in a window of this size and wait until it is complete; ``still`` asks for reduced motion."""
         if not self._session:
             target = self.call("Target.createTarget", url="about:blank")["targetId"]
             self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -85,9 +87,10 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        motion = {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme, motion])
         self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=path.resolve().as_uri() + fragment)
+        self.call("Page.navigate", url=path.resolve().as_uri())
         deadline = time.monotonic() + TIMEOUT_S
         while self.run("document.readyState") != "complete" or "about:blank" in self.run("location.href"):
             assert time.monotonic() < deadline, "the page does not finish loading"

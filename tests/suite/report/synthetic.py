@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from suite.records.schema import Dataset, Interval, Machine, Measurement, Run, Scalar, Series, Subject
+from suite.records.schema import Artifact, Dataset, Interval, Machine, Measurement, Run, Scalar, Series, Subject
 from suite.records.store import RunWriter, writing
 
 SHAPES = Dataset("shapes", "val", "a" * 32 + ".dir", True, images=240, videos=40)
@@ -44,7 +44,7 @@ class RunMaker:
         }
         return msgspec.convert(fields | changes, Run)
 
-    def write(self, run: Run, *lines: Measurement | Series) -> Run:
+    def write(self, run: Run, *lines: Measurement | Series | Artifact) -> Run:
         """Write a complete run of these lines."""
         with writing(run, self.folder) as writer:
             for line in lines:

@@ -6,17 +6,20 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from suite.records.schema import Artifact, Subject
 from suite.report.evidence import load_evidence
 from suite.report.render import render_figures, render_page, update_page
+from suite.report.track_animation import animated_png
 from tests.suite.report.chromium import PROGRAM, Browser, browser
-from tests.suite.report.synthetic import RunMaker
+from tests.suite.report.synthetic import TINY, RunMaker
 
 
 class Links(HTMLParser):
     """Collects ids, links and sources, and checks that tags are closed in order."""
 
-    VOID = frozenset({"meta", "link", "input", "img", "br"})
+    VOID = frozenset({"meta", "link", "input", "img", "br", "source"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -46,6 +49,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     maker.folder.mkdir(parents=True)
     maker.everything()
     reports = maker.folder.parent
+    (reports / "pictures").mkdir()
+    Image.new("RGB", (12, 4), (9, 9, 9)).save(reports / "pictures" / "shapes_tracks.png")
+    frames = [Image.new("RGB", (8, 4), (60 * number, 0, 0)) for number in range(3)]
+    (reports / "pictures" / "shapes_tracks_animated.png").write_bytes(animated_png(frames))
+    subject = Subject(TINY)
+    for name in ("shapes_tracks", "shapes_tracks_animated"):
+        maker.write(maker.run(name), Artifact(name, f"reports/pictures/{name}.png", "0" * 64, subject, f"the {name}"))
     update_page(reports)
     return reports / "index.html"
 
@@ -67,7 +77,7 @@ def test_nothing_is_fetched_from_elsewhere(page: Path):
     found = Links(text)
     assert not [link for link in found.links + found.sources if re.match(r"(https?:)?//", link)]
     assert "@import" not in text
-    assert all(source.startswith("data:image/svg+xml") for source in found.sources)
+    assert all(source.startswith(("data:image/svg+xml", "pictures/")) for source in found.sources)
 
 
 def test_measured_cells_link_to_their_run_and_claims_to_rule_and_command(page: Path):
@@ -154,6 +164,21 @@ def test_no_sideways_scrolling_and_no_errors(page: Path, window: Browser, width:
     window.open(page, width, 900, dark=dark)
     window.run("document.querySelectorAll('details').forEach(item => { item.open = true; })")
     assert window.run("document.documentElement.scrollWidth") <= width
+    assert window.problems == []
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_the_animation_respects_reduced_motion_and_can_be_stopped(page: Path, window: Browser, still: bool):
+    window.open(page, 1280, 900, still=still)
+    shown = "document.querySelector('.motion img').currentSrc.split('/').pop()"
+    button = "document.querySelector('.motion button')"
+    moving = ["shapes_tracks_animated.png", "stop"]
+    stopped = ["shapes_tracks.png", "play"]
+    expected = [stopped, moving, stopped] if still else [moving, stopped, moving]
+    for state in expected:
+        assert window.run(f"{button}.checkVisibility()")
+        assert [window.run(shown), window.run(f"{button}.textContent")] == state
+        window.run(f"{button}.click(); new Promise(done => setTimeout(done, 100))")
     assert window.problems == []
 
 

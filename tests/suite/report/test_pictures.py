@@ -1,11 +1,16 @@
 """Pictures show what the files say, by a rule that does not look at the results, in the same bytes every time."""
 
+import io
+import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from suite.datasets.coco import CocoDataset
@@ -14,8 +19,10 @@ from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.report.overlay import COLOURS, Shape, grown, ink_on, paint
 from suite.report.picture_files import evenly_spaced
-from suite.report.pictures import draw_detections, draw_track_strip
-from suite.report.track_strip import _Track, assign_colours, track_iou
+from suite.report.pictures import draw_detections
+from suite.report.track_animation import animated_png, draw_track_animation
+from suite.report.track_strip import draw_track_strip
+from suite.report.tracks import Track, assign_colours, track_iou
 
 SIZE = (40, 60)
 
@@ -162,6 +169,41 @@ def test_a_predicted_track_takes_the_colour_of_the_track_it_follows(folder: Path
     assert "frames 1, 2, 3" in caption
 
 
+def test_the_animation_has_every_frame_in_turn_and_nothing_else(folder: Path):
+    dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
+    follower = track([np.roll(square(20, 30), 2 * frame + 1, 1) for frame in range(3)], category_id=9)
+    results, out = write_results(folder, [follower]), folder / "moving.png"
+    caption = draw_track_animation(dataset, results, out)
+    assert "all 3 frames" in caption
+    with Image.open(out) as picture:
+        assert (picture.n_frames, picture.info["loop"]) == (3, 0)
+        shown = []
+        for frame in range(3):
+            picture.seek(frame)
+            shown.append(np.asarray(picture.convert("RGB")))
+            assert picture.info["duration"] == 500
+    assert not any(np.array_equal(one, other) for one, other in itertools.combinations(shown, 2))
+    colour = np.array(COLOURS[1])
+    half = shown[0].shape[1] // 2
+    places = [np.flatnonzero((np.abs(frame[:, half:].astype(int) - colour) < 12).all(-1).any(0)) for frame in shown]
+    assert places[0].min() < places[1].min() < places[2].min(), "the predicted square moves to the right"
+    assert not re.findall(rb"tEXt|iTXt|zTXt|tIME", out.read_bytes())
+    draw_track_animation(dataset, results, folder / "again.png")
+    assert (folder / "again.png").read_bytes() == out.read_bytes()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(2, 5), st.integers(0, 2**32 - 1))
+def test_an_animation_of_few_colours_is_kept_to_the_pixel(count: int, seed: int):
+    noise = np.random.default_rng(seed)
+    colours = noise.integers(0, 256, (40, 3), np.uint8)
+    frames = [colours[noise.integers(0, 40, (9, 13))] for _ in range(count)]
+    with Image.open(io.BytesIO(animated_png([Image.fromarray(frame) for frame in frames], 100))) as picture:
+        for number, frame in enumerate(frames):
+            picture.seek(number)
+            assert np.array_equal(np.asarray(picture.convert("RGB")), frame)
+
+
 def test_tracks_for_other_videos_lengths_or_categories_are_refused(folder: Path):
     dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
     for bad in (track([square(0, 0)] * 2), track([square(0, 0)] * 3, category_id=7)):
@@ -179,8 +221,8 @@ def test_track_iou_sums_before_it_divides():
 
 
 def test_each_annotated_track_gives_its_colour_once():
-    def as_track(mask: np.ndarray) -> _Track:
-        return _Track((mask,), "cup", 0.5)
+    def as_track(mask: np.ndarray) -> Track:
+        return Track((mask,), "cup", 0.5)
 
     truth = [as_track(square(0, 0)), as_track(square(20, 30))]
     predicted = [as_track(square(20, 31)), as_track(square(20, 29)), as_track(square(0, 1)), as_track(square(28, 0))]

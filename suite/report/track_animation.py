@@ -1,0 +1,73 @@
+"""One video's tracks as an animated PNG: every frame in turn, ground truth beside prediction."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from suite.files import write_bytes
+from suite.report.overlay import banner, side_by_side, stacked
+from suite.report.picture_files import evenly_spaced
+from suite.report.tracks import ShownVideo, show_video
+
+if TYPE_CHECKING:
+    from suite.datasets.youtube_vis import YoutubeVisDataset
+
+MAX_FRAMES = 24
+FRAME_WIDTH_PX = 360
+FRAME_DURATION_MS = 500
+PALETTE_COLOURS = 128
+"""Colours of the whole animation; a third of the bytes of full colour, and contours and labels stay crisp."""
+
+
+def _pictures(shown: ShownVideo, frames: list[int]) -> list[Image.Image]:
+    pictures = []
+    for frame in frames:
+        sides = [("predicted", shown.paint_predicted(frame, FRAME_WIDTH_PX))]
+        if shown.truth:
+            sides.insert(0, ("ground truth", shown.paint_truth(frame, FRAME_WIDTH_PX)))
+        place = f"frame {frame + 1} of {shown.video.length}"
+        columns = [stacked([banner(f"{title}, {place}", FRAME_WIDTH_PX), picture]) for title, picture in sides]
+        pictures.append(side_by_side(columns))
+    return pictures
+
+
+def animated_png(pictures: list[Image.Image], duration_ms: int = FRAME_DURATION_MS) -> bytes:
+    """Return pictures of one size as an endless animated PNG without metadata, in one palette for all.
+
+    Args:
+        pictures: RGB frames in order; the first one is what programs without animation show.
+        duration_ms: how long each frame stays.
+    """
+    palette = stacked(pictures, gap_px=0).quantize(PALETTE_COLOURS, Image.Quantize.MEDIANCUT)
+    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    stream = io.BytesIO()
+    frames[0].save(
+        stream, format="PNG", save_all=True, append_images=frames[1:], duration=duration_ms, loop=0, compress_level=9
+    )
+    return stream.getvalue()
+
+
+def draw_track_animation(
+    dataset: YoutubeVisDataset,
+    results_path: Path,
+    out_path: Path,
+    video_id: int | None = None,
+    score_threshold: float = 0.3,
+) -> str:
+    """Write an animated PNG of one video's tracks; arguments and errors as `suite.report.track_strip.draw_track_strip`.
+
+    Returns:
+        The caption, which states the rule of choice, the frames and the threshold.
+    """
+    shown = show_video(dataset, results_path, video_id, score_threshold)
+    frames = evenly_spaced(shown.video.length, MAX_FRAMES)
+    write_bytes(out_path, animated_png(_pictures(shown, frames)))
+    count = "all" if len(frames) == shown.video.length else f"{len(frames)} of"
+    return (
+        f"Tracking, {count} {shown.video.length} frames of a video, tracks with scores of at least "
+        f"{score_threshold:g}; shown: {shown.rule}. Colours and numbers follow a track."
+    )

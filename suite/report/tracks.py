@@ -1,0 +1,187 @@
+"""Which tracks of which video a picture shows, and in which colours: shared by the strip and the animation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from suite.errors import InputError
+from suite.report.overlay import COLOURS, CROWD_COLOUR, Mask, Shape, paint
+from suite.report.picture_files import Keys, decoded, read_results
+
+if TYPE_CHECKING:
+    from suite.datasets.youtube_vis import Video, YoutubeVisDataset
+
+MATCH_IOU = 0.3
+MAX_TRACKS = 10
+"""No more tracks than the field's video methods keep per video."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One track to paint: its masks (None where absent), category name and score (None for ground truth)."""
+
+    masks: tuple[Mask | None, ...]
+    name: str
+    score: float | None
+    crowd: bool = False
+
+
+def chosen_video(dataset: YoutubeVisDataset, video_id: int | None) -> tuple[Video, str]:
+    """Return the video to show and the rule by which it was chosen.
+
+    Raises:
+        InputError: if there is no such video, or none at all.
+    """
+    if video_id is None:
+        if not dataset.videos:
+            raise InputError(f"{dataset.path}: lists no video; nothing can be drawn")
+        video = max(dataset.videos, key=lambda item: len(dataset.tracks_of(item.video_id)))
+        return video, "the first video with the most annotated objects"
+    for video in dataset.videos:
+        if video.video_id == video_id:
+            return video, f"video {video_id}, as asked for"
+    raise InputError(f"{dataset.path}: has no video with id {video_id}; choose one of the file's ids")
+
+
+def track_iou(first: Sequence[Mask | None], second: Sequence[Mask | None]) -> float:
+    """Return the spatio-temporal IoU of two tracks: intersections summed over frames, divided by summed unions."""
+    intersection = union = 0
+    for one, other in zip(first, second, strict=True):
+        if one is not None and other is not None:
+            intersection += int((one & other).sum())
+            union += int((one | other).sum())
+        else:
+            union += sum(int(mask.sum()) for mask in (one, other) if mask is not None)
+    return intersection / union if union else 0.0
+
+
+def assign_colours(truth: Sequence[Track], predicted: Sequence[Track]) -> list[int]:
+    """Give each predicted track the colour number of the annotated track it follows best, else one of its own.
+
+    Colours say who follows whom in the picture; they are no score. Tracks are taken in the given order (by score), each
+    annotated track at most once, from an IoU of `MATCH_IOU`.
+    """
+    free, numbers, own = set(range(len(truth))), [], len(truth)
+    for track in predicted:
+        overlaps = {number: track_iou(track.masks, truth[number].masks) for number in sorted(free)}
+        best = max(overlaps, key=lambda number: overlaps[number], default=None)
+        if best is not None and overlaps[best] >= MATCH_IOU:
+            free.discard(best)
+            numbers.append(best)
+        else:
+            numbers.append(own)
+            own += 1
+    return numbers
+
+
+def predicted_tracks(
+    dataset: YoutubeVisDataset, results_path: Path, video: Video, score_threshold: float
+) -> list[Track]:
+    """Return the predicted tracks of a video from a score on, best first, at most `MAX_TRACKS`.
+
+    Raises:
+        DataError: if the results file is absent.
+        InputError: if it is damaged or for other videos.
+    """
+    keys: Keys = {
+        "video_id": int,
+        "category_id": int,
+        "score": (int, float),
+        "segmentations": list,
+    }
+    names = dict(zip(dataset.categories.ids, dataset.categories.names, strict=True))
+    tracks = []
+    for number, entry in enumerate(read_results(results_path, keys)):
+        if entry["video_id"] != video.video_id or entry["score"] < score_threshold:
+            continue
+        place = f"{results_path}: result [{number}]"
+        if entry["category_id"] not in names or len(entry["segmentations"]) != video.length:
+            raise InputError(f"{place} does not fit {dataset.path}; is it a results file for other videos?")
+        masks = tuple(
+            None if item is None else decoded(item, video.height, video.width, f"{place}.segmentations[{frame}]")
+            for frame, item in enumerate(entry["segmentations"])
+        )
+        tracks.append(Track(masks, names[entry["category_id"]], float(entry["score"])))
+    return sorted(tracks, key=lambda track: -(track.score or 0))[:MAX_TRACKS]
+
+
+def annotated_tracks(dataset: YoutubeVisDataset, video: Video) -> list[Track]:
+    """Return the ground truth of a video; empty where the file has none."""
+    where = f"{dataset.path}: track"
+    return [
+        Track(
+            tuple(
+                None if item is None else decoded(item, video.height, video.width, f"{where} {track.track_id}")
+                for item in track.segmentations
+            ),
+            dataset.categories.names[track.class_index],
+            None,
+            track.iscrowd,
+        )
+        for track in dataset.tracks_of(video.video_id)
+    ]
+
+
+@dataclass(frozen=True)
+class ShownVideo:
+    """A video with the tracks to paint.
+
+    Attributes:
+        dataset: where its frames are.
+        video: the video.
+        rule: why this one, for the caption.
+        truth: annotated tracks; the colour number of each is its place.
+        predicted: predicted tracks, best score first.
+        numbers: colour number of each predicted track.
+    """
+
+    dataset: YoutubeVisDataset
+    video: Video
+    rule: str
+    truth: tuple[Track, ...]
+    predicted: tuple[Track, ...]
+    numbers: tuple[int, ...]
+
+    def paint_truth(self, frame: int, width_px: int) -> Image.Image:
+        """Return a frame with its annotated tracks."""
+        return self._paint(frame, width_px, self.truth, range(len(self.truth)))
+
+    def paint_predicted(self, frame: int, width_px: int) -> Image.Image:
+        """Return a frame with its predicted tracks, in the colours of the annotated ones they follow."""
+        return self._paint(frame, width_px, self.predicted, self.numbers)
+
+    def _paint(self, frame: int, width_px: int, tracks: Sequence[Track], numbers: Sequence[int]) -> Image.Image:
+        shapes = []
+        for track, number in reversed(list(zip(tracks, numbers, strict=True))):
+            mask = track.masks[frame]
+            if mask is not None:
+                score = "" if track.score is None else f" {track.score:.2f}"
+                colour = CROWD_COLOUR if track.crowd else COLOURS[number % len(COLOURS)]
+                shapes.append(Shape(mask, colour, f"{number + 1} {track.name}{score}"))
+        return paint(self.dataset.read_frame(self.video, frame), shapes, width_px)
+
+
+def show_video(
+    dataset: YoutubeVisDataset, results_path: Path, video_id: int | None, score_threshold: float
+) -> ShownVideo:
+    """Choose the video, read its tracks and give them their colours.
+
+    Args:
+        dataset: videos and ground truth; its frame folder must be known.
+        results_path: YouTube-VIS results file (``.json`` or ``.json.gz``).
+        video_id: video to show; by default the first one with the most annotated objects.
+        score_threshold: tracks below it are not shown, 0 to 1.
+
+    Raises:
+        DataError: if the results file is absent.
+        InputError: if the results file is damaged or for other videos.
+    """
+    video, rule = chosen_video(dataset, video_id)
+    truth = annotated_tracks(dataset, video)
+    predicted = predicted_tracks(dataset, results_path, video, score_threshold)
+    return ShownVideo(dataset, video, rule, tuple(truth), tuple(predicted), tuple(assign_colours(truth, predicted)))
