@@ -48,6 +48,8 @@ METRICS: dict[str, Metric] = {
     "latency_ratio_cpu": Metric("CPU latency ratio to the anchor", "ratio", False),
     "parameters": Metric("parameters", "count", False),
     "macs": Metric("multiply-accumulates", "count", False),
+    "export_agreement_ap": Metric("mask AP of the export against the model", "fraction", True),
+    "export_mask_ap_change": Metric("mask AP change by export", "fraction", True),
     "parity_max_abs": Metric("largest absolute difference between torch and exported graph", "logit", False),
     "train_time_s": Metric("training time", "s", False),
 }

@@ -66,7 +66,7 @@ def same_setting(evidence: Evidence, cell: Cell, metric: str) -> Cell | None:
 def task_label(cell: Cell) -> str:
     """Name what was scored: ``"mask AP"`` or ``"video AP, T = 3"``."""
     interval = cell.get("key_frame_interval")
-    words = "mask AP" if cell.metric.startswith("mask_") else "video AP"
+    words = "video AP" if cell.metric.startswith("video_") else "mask AP"
     words += f", T = {interval}" if interval is not None else ""
     return words + (", no association" if cell.get("association") is False else "")
 

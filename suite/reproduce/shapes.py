@@ -25,9 +25,10 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Subject
 from suite.records.store import RunWriter, writing
-from suite.report.pictures import draw_detections
+from suite.report.pictures import draw_detections, draw_track_strip
 from suite.report.track_animation import draw_track_animation
 from suite.report.track_strip import draw_track_strip
+from suite.reproduce.export_parity import export_parity_lines
 from suite.reproduce.hard_videos import hard_video_lines
 from suite.reproduce.video_settings import KEY_FRAME_INTERVALS, VIDEO_SETTINGS
 from suite.training.recipe import Recipe
@@ -172,6 +173,10 @@ def reproduce_latency(trained: FinishedRun, seed: int) -> None:
                 record.add(parity_line)
         for line in record_lines(report):
             record.add(line)
+        graph = prepared[-1].exports["whole"].artifact.path
+        folder = trained.checkpoint.parent
+        for parity in export_parity_lines(trained, graph, folder, shapes_dataset()):
+            record.add(parity)
     say(f"record {shown(records_dir() / run.run_id)}.jsonl")
 
 

@@ -1,0 +1,96 @@
+"""What an export costs in AP: the exported graph and the reference model over the same pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.accuracy.mask_ap import score_coco
+from suite.accuracy.predict import predict_images, segment_dataset
+from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
+from suite.datasets.coco import CocoDataset
+from suite.errors import NothingMeasuredError
+from suite.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class ExportParity:
+    """Two engines over the same pictures.
+
+    Attributes:
+        pictures: how many.
+        agreement_ap: mask AP, in [0, 1], of the graph's results where the reference model's are taken for the truth;
+            it is 1 only if every mask comes back, in the same class and order. It needs no annotations and no training.
+        reference_ap: mask AP of the reference model against the annotations; -1 where there are none.
+        graph_ap: the same of the graph.
+    """
+
+    pictures: int
+    agreement_ap: float
+    reference_ap: float
+    graph_ap: float
+
+
+def _as_truth(dataset: CocoDataset, results: Path, path: Path) -> None:
+    """Write a results file in the form of annotations."""
+    found = read_json(results, "results file")
+    if not found:
+        raise NothingMeasuredError(
+            "the reference model finds nothing in these pictures, so there is nothing to agree on; take others"
+        )
+    images = [
+        {"id": image.image_id, "file_name": image.file_name, "height": image.height, "width": image.width}
+        for image in dataset.images
+    ]
+    names = zip(dataset.categories.ids, dataset.categories.names, strict=True)
+    annotations = [
+        {key: result[key] for key in ("image_id", "category_id", "segmentation")}
+        | {"id": number, "iscrowd": 0, "area": _area_px(result["segmentation"]), "bbox": [0, 0, 0, 0]}
+        for number, result in enumerate(found, start=1)
+    ]
+    write_json(
+        path,
+        {
+            "images": images,
+            "annotations": annotations,
+            "categories": [{"id": key, "name": name} for key, name in names],
+        },
+    )
+
+
+def _area_px(segmentation: dict[str, object]) -> int:
+    from pycocotools import mask as coco_mask
+
+    return int(coco_mask.area(segmentation))
+
+
+def measure_export_parity(
+    reference: ReferenceSegmenter,
+    graph: ImageSegmenter,
+    dataset: CocoDataset,
+    annotations: Path | None,
+    folder: Path,
+    quiet: bool = False,
+) -> ExportParity:
+    """Predict with both, compare with each other and, if there is truth, with that.
+
+    Args:
+        reference: the reference model.
+        graph: its export; both should have the same protocol.
+        dataset: the pictures.
+        annotations: ground truth of the same pictures, or None.
+        folder: takes the results files; resumed after a kill as every prediction is.
+        quiet: whether to show no progress.
+
+    Raises:
+        NothingMeasuredError: if the reference model finds nothing at all.
+        DataError: if a picture is absent.
+        InputError: if a picture is not what the annotations say.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ours, theirs, truth = (folder / f"{name}.json" for name in ("reference", "graph", "reference_as_truth"))
+    predict_images(reference.model, reference.config, dataset, ours, reference.protocol, quiet)
+    segment_dataset(graph, dataset, theirs, quiet)
+    _as_truth(dataset, ours, truth)
+    scored = {path: score_coco(annotations, path).stats["AP"] if annotations else -1.0 for path in (ours, theirs)}
+    return ExportParity(len(dataset.images), score_coco(truth, theirs).stats["AP"], scored[ours], scored[theirs])
