@@ -11,7 +11,7 @@ from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, score_lines
+from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
 from suite.errors import SuiteError
@@ -25,7 +25,7 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Subject
 from suite.records.store import RunWriter, writing
-from suite.report.pictures import draw_detections, draw_track_strip
+from suite.report.pictures import draw_detections
 from suite.report.track_animation import draw_track_animation
 from suite.report.track_strip import draw_track_strip
 from suite.reproduce.export_parity import export_parity_lines
@@ -60,6 +60,8 @@ def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset
     fields = {**finished.protocol, **protocol.scalars("coco")}
     for line in score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields, score.intervals):
         record.add(line)
+    for draws in draw_series(score, COCO_METRICS, finished.subject, dataset, fields):
+        record.add(draws)
     say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
     return results
 
@@ -78,6 +80,8 @@ def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset
         fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
         for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields, score.intervals):
             record.add(line)
+        for draws in draw_series(score, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields):
+            record.add(draws)
         for line in hard_video_lines(results, finished.subject, dataset, fields):
             record.add(line)
         setting = f"T = {interval}" + ("" if association else " without association")
