@@ -43,7 +43,7 @@ class Claim:
         value_high: upper end of a published range, None for a single number.
         text: the digits as printed, so that tables repeat ``34.0`` and not ``34``.
         unit: ``"AP points"`` (0 to 100), ``"ms"`` or ``"ratio"``.
-        dataset: e.g. ``"coco test-dev"``, ``"youtube-vis-2019 val"``; empty where none is meant.
+        dataset: e.g. ``"coco test-dev"``, ``"youtube-vis-2019 valid"``; empty where none is meant.
         device: ``"snapdragon-778g"``, ``"rtx-2080-ti"`` or None.
         protocol: what the number covers, in words.
         source: publication and version, e.g. ``"aaai2024-table1"``.

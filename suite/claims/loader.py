@@ -114,7 +114,7 @@ def _youtube_vis(folder: Path) -> Iterator[Claim]:
             raise line.fail(f"column dataset holds {dataset!r}; write youtube-vis-YEAR")
         method, year = line.text("method"), dataset.removeprefix("youtube-vis-")
         row_id = f"table2/{year}/{slug(method, line.text('backbone'))}"
-        base = _base(line, row_id, method, f"{dataset} val", "YouTube-VIS track AP, scored by the evaluation server")
+        base = _base(line, row_id, method, f"{dataset} valid", "YouTube-VIS track AP, scored by the evaluation server")
         yield from _cell_claims(line, base, [*GPU_METRICS, *TRACK_METRICS])
 
 

@@ -82,6 +82,9 @@ def _row_lines(row: LedgerRow) -> list[str]:
         if row.interval:
             interval = " [" + ", ".join(value_text(end, claim.unit) for end in row.interval) + "]"
         lines.append(f"ours        {value_text(row.ours, claim.unit)}{interval} {claim.unit} ({row.origin})")
+    if row.splits.published:
+        note = f" ({row.splits.note})" if row.splits.note else ""
+        lines.append(f"split       published on {row.splits.published}; ours: {row.splits.ours}{note}")
     lines.append(f"verdict     {row.verdict}: {row.reason}")
     lines += [f"rule        {row.rule}"] if row.rule else []
     lines += [f"command     {row.command}"] if row.command else []

@@ -10,6 +10,7 @@ from suite.claims.claim import Claim
 from suite.claims.consistency import Finding, check_consistency
 from suite.report.evidence import Evidence
 from suite.report.settle import settling_command
+from suite.report.splits import Splits, claim_splits
 from suite.report.verdicts import VERDICTS, VerdictWord, judge
 
 
@@ -27,6 +28,7 @@ class LedgerRow:
         origin: measured, estimated, server or third-party; None where there is no value.
         command: the command that would settle the claim.
         run_ids: the runs behind ``ours``.
+        splits: for an AP, where it and ours were scored.
     """
 
     claim: Claim
@@ -38,6 +40,7 @@ class LedgerRow:
     origin: str | None
     command: str
     run_ids: tuple[str, ...]
+    splits: Splits
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values."""
@@ -59,6 +62,9 @@ class LedgerRow:
             "ours": self.ours,
             "interval": list(self.interval) if self.interval else None,
             "origin": self.origin,
+            "published_on": self.splits.published,
+            "ours_on": self.splits.ours,
+            "splits_note": self.splits.note,
             "command": self.command,
             "runs": list(self.run_ids),
         }
@@ -114,6 +120,7 @@ def build_ledger(evidence: Evidence) -> Ledger:
                 origin=verdict.origin,
                 command=settling_command(claim, evidence.counterparts),
                 run_ids=run_ids,
+                splits=claim_splits(claim, verdict.cells, verdict.origin),
             )
         )
     return Ledger(tuple(rows), tuple(check_consistency(list(evidence.claims))))

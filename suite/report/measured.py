@@ -71,12 +71,18 @@ def task_label(cell: Cell) -> str:
     return words + (", no association" if cell.get("association") is False else "")
 
 
+def _is_ours(cell: Cell) -> bool:
+    """Tell whether this suite computed the number, and not a server."""
+    return cell.origin != "server"
+
+
 def accuracy_rows(evidence: Evidence) -> list[AccuracyRow]:
     """Return the headline accuracy measurements: mask AP first, then video AP by reuse length."""
     return [
         AccuracyRow(task_label(cell), cell, same_setting(evidence, cell, f"{metric}50"))
         for metric in ("mask_ap", "video_ap")
         for cell in accuracy_cells(evidence, metric)
+        if _is_ours(cell)
     ]
 
 
@@ -132,7 +138,7 @@ def counted(evidence: Evidence, cell: Cell, metric: str) -> str:
 
 def cautions(evidence: Evidence) -> list[str]:
     """Return what a reader must be told about the measured accuracy, one line per kind of dataset present."""
-    names = {cell.dataset.name: cell.dataset.pinned for cell in evidence.cells if cell.dataset}
+    names = {cell.dataset.name: cell.dataset.pinned for cell in evidence.cells if cell.dataset and _is_ours(cell)}
     lines = [SHAPES_CAUTION] if "shapes" in names else []
     if any(name != "shapes" and not pinned for name, pinned in names.items()):
         lines.append(f"{', '.join(sorted(set(names) - {'shapes'}))}: {SAMPLE_CAUTION}")
@@ -141,7 +147,7 @@ def cautions(evidence: Evidence) -> list[str]:
 
 def provenance_line(evidence: Evidence) -> str:
     """Return machine, date and commits of the records that the report uses."""
-    runs = [sample.run for cell in evidence.cells for sample in cell.samples]
+    runs = [sample.run for cell in evidence.cells if _is_ours(cell) for sample in cell.samples]
     if not runs:
         return "no records yet"
     dates = sorted({run.started_utc[:10] for run in runs})

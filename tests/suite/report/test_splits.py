@@ -1,0 +1,77 @@
+"""Each published AP says where it was scored, where ours is or can be, and that the two differ."""
+
+import pytest
+
+from suite.records.schema import Dataset, Measurement, Scalar, Subject
+from suite.report.evidence import load_evidence
+from suite.report.explain import explanation
+from suite.report.ledger import LedgerRow, build_ledger
+from suite.report.splits import LOCAL_TRAIN, LOCAL_VALID
+from suite.report.tables.ledger import build
+from tests.suite.report.synthetic import BASE_640, WEIGHTS, RunMaker
+
+AP = "table1/mobileinst-topformer-base-640/ap"
+VIDEO = "table2/2019/mobileinst-topformer-base"
+
+
+def rows(maker: RunMaker) -> dict[str, LedgerRow]:
+    return {row.claim.claim_id: row for row in build_ledger(load_evidence(maker.folder)).rows}
+
+
+def add(maker: RunMaker, metric: str, value: float, data: Dataset, **protocol: Scalar) -> None:
+    maker.write(maker.run("real"), Measurement(metric, value, Subject(BASE_640, WEIGHTS), protocol, data))
+
+
+def test_every_accuracy_claim_names_its_split_and_what_is_possible(maker: RunMaker):
+    for row in rows(maker).values():
+        claim = row.claim
+        if claim.kind != "absolute" or claim.device:
+            assert row.splits.published == row.splits.ours == row.splits.note == ""
+            continue
+        assert row.splits.published in ("coco test-dev", "youtube-vis-2019 valid", "youtube-vis-2021 valid")
+        assert "server is closed" in row.splits.ours
+        assert ("val2017" in row.splits.ours) == (claim.family == "coco")
+        assert ("local split of train" in row.splits.ours) == (claim.family == "youtube-vis")
+        assert "no AP on the other" in row.splits.note
+        assert row.to_json()["published_on"] == row.splits.published
+
+
+def test_third_party_values_say_that_they_are_of_val2017(maker: RunMaker):
+    assert rows(maker)[AP].splits.ours.startswith("val2017 (by a third party)")
+
+
+def test_val2017_is_compared_with_test_dev_as_partly_at_most(maker: RunMaker):
+    add(maker, "mask_ap", 0.33, Dataset("coco", "val2017", "0" * 32, True, images=5000))
+    row = rows(maker)[AP]
+    assert (row.verdict, row.splits.ours) == ("partly", "coco val2017")
+    assert "not test-dev" in row.rule
+    assert "different images" in row.splits.note
+    assert "published on coco test-dev; ours: coco val2017" in explanation(load_evidence(maker.folder), AP)
+    table = build(load_evidence(maker.folder))
+    assert "coco val2017" in [cell.text for cell in table.rows[0]]
+
+
+@pytest.mark.parametrize("trained_on", [None, "youtube-vis-2019 train", "youtube-vis-2021 local-train"])
+def test_local_split_counts_only_for_weights_that_never_saw_it(maker: RunMaker, trained_on: str | None):
+    models = load_evidence(maker.folder).counterparts[VIDEO]
+    local = Dataset("youtube-vis-2019", LOCAL_VALID, "0" * 32, True, videos=302)
+    for held_out in (trained_on, f"youtube-vis-2019 {LOCAL_TRAIN}"):
+        subject = Subject(models[0], WEIGHTS)
+        maker.write(maker.run("real"), Measurement("video_ap", 0.36, subject, {"trained_on": held_out}, local))
+        row = rows(maker)[f"{VIDEO}/ap"]
+        assert row.verdict == ("not run" if held_out == trained_on else "partly")
+    assert row.splits.ours == "youtube-vis-2019 local-valid"
+    assert "not of valid" in row.splits.note
+    assert "on local-valid, not valid" in row.rule
+
+
+def test_the_claims_own_split_comes_first(maker: RunMaker):
+    models = load_evidence(maker.folder).counterparts[VIDEO]
+    public = Dataset("youtube-vis-2019", "valid", "0" * 32, True, videos=302)
+    local = Dataset("youtube-vis-2019", LOCAL_VALID, "0" * 32, True, videos=302)
+    for value, data in ((0.35, public), (0.10, local)):
+        protocol: dict[str, Scalar] = {"trained_on": f"youtube-vis-2019 {LOCAL_TRAIN}"}
+        maker.write(maker.run("real"), Measurement("video_ap", value, Subject(models[0], WEIGHTS), protocol, data))
+    row = rows(maker)[f"{VIDEO}/ap"]
+    assert (row.verdict, row.splits.note) == ("reproduced", "")
+    assert row.ours == pytest.approx(35)
