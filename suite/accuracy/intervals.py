@@ -116,4 +116,5 @@ def with_difference(score: Score, other: Score | None, drawn: Bootstrap | None) 
             # Both are undefined together: they have one ground truth.
             value = score.stats[name] - other.stats[name] if score.stats[name] >= 0 else 0.0
             differences[name] = Difference(value, drawn.difference(name) if drawn else None)
-    return replace(score, intervals=intervals, differences=differences)
+    draws = tuple(map(float, drawn.values["AP"][0])) if drawn else ()
+    return replace(score, intervals=intervals, differences=differences, draws=draws)

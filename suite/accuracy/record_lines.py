@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from suite.records.schema import Dataset, Interval, Measurement, Scalar, Subject
+from suite.accuracy.score import Score
+from suite.records.schema import Dataset, Interval, Measurement, Scalar, Series, Subject
 
 COCO_METRICS = {
     "AP": "mask_ap",
@@ -21,6 +22,10 @@ YOUTUBE_VIS_METRICS = {
     "AR1": "video_ar1",
     "AR10": "video_ar10",
 }
+
+DRAWS = "ap_draws"
+"""Name of the series that holds the AP of every bootstrap draw, by which two records can be compared pairwise."""
+DRAW_DECIMALS = 6
 
 
 def score_lines(
@@ -56,3 +61,26 @@ def score_lines(
             )
         )
     return lines
+
+
+def draw_series(
+    score: Score, metrics: Mapping[str, str], subject: Subject, dataset: Dataset, protocol: dict[str, Scalar]
+) -> list[Series]:
+    """Return the AP of every bootstrap draw as one series, or none where nothing was drawn.
+
+    Draw number k takes the same images (or videos) for every model of the same dataset and seed, so that the
+    difference of two records has an interval of its own, narrower than two intervals side by side.
+
+    Args:
+        score: with draws.
+        metrics: official name -> metric of the catalogue.
+        subject: the scored model.
+        dataset: the scored data.
+        protocol: everything that defines the numbers, as given to `score_lines`.
+    """
+    interval = score.intervals.get("AP")
+    if not score.draws or interval is None:
+        return []
+    fields = protocol | {"draw_seed": interval.seed, "metric": metrics["AP"]}
+    rows: list[list[Scalar]] = [[round(value, DRAW_DECIMALS)] for value in score.draws]
+    return [Series(DRAWS, subject, [metrics["AP"]], rows, fields, dataset)]

@@ -51,6 +51,7 @@ class Score:
     """The outcome of one evaluation; every fraction in full precision, -1 where undefined.
 
     ``intervals`` are of AP, AP50 and AP75, where draws were asked for; ``differences`` where another file was given.
+    ``draws`` are the AP of every draw, in order: two scores of one dataset and seed can be paired by them later.
     """
 
     task: Task
@@ -61,6 +62,7 @@ class Score:
     notes: tuple[str, ...] = ()
     intervals: dict[str, Interval] = field(default_factory=dict)
     differences: dict[str, Difference] = field(default_factory=dict)
+    draws: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints."""

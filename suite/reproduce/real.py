@@ -11,7 +11,7 @@ from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, score_lines
+from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
@@ -95,6 +95,8 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         scalars = {**protocol.scalars(task), **fields}
         for line in score_lines(score.stats, metrics, subject, described, scalars, score.intervals):
             record.add(line)
+        for draws in draw_series(score, metrics, subject, described, scalars):
+            record.add(draws)
         record.add(Artifact(f"{task}_{key}", shown(picture), file_digest(picture), subject, caption))
     say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")
     if caution:
