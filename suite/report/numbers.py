@@ -52,6 +52,17 @@ def cell_text(cell: Cell) -> str:
     return f"{cell.value:.0f}" if unit == "count" else f"{cell.value:.2g}"
 
 
+def difference_text(metric: str, value: float) -> str:
+    """Print a difference of two values of a metric with its sign: AP in points, times in ms, counts in full."""
+    unit = METRICS[metric].unit
+    if unit == "fraction":
+        return f"{value * 100:+.1f}"
+    if unit == "ms":
+        return f"{'-' if value < 0 else '+'}{milliseconds(abs(value))}"
+    decimals = {"ratio": "+.3f", "count": "+.0f", "s": "+.0f"}
+    return format(value, decimals.get(unit, "+.2g"))
+
+
 def seeds_text(cell: Cell) -> str:
     """Name the seeds of a cell: ``seed 0``, ``3 seeds (0, 1, 2)``; empty where the metric has none."""
     seeds = [str(sample.seed) for sample in cell.samples if sample.seed is not None]

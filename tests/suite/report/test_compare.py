@@ -1,0 +1,223 @@
+"""Two sides are compared under equal conditions only, and a verdict is given only where the records can carry it."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from suite.cli import main
+from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
+from suite.records.store import read_folder
+from suite.report.compare import Comparison, Pair, compare
+from suite.report.delta import compare_cells, student_quantile
+from suite.report.raw_samples import RawSamples
+from suite.report.select import select_cells
+from suite.report.sides import find_side
+from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
+
+
+def compared(maker: RunMaker, first: str, second: str) -> Comparison:
+    runs, _ = read_folder(maker.folder)
+    return compare(find_side(first, runs), find_side(second, runs))
+
+
+def pair(found: Comparison, cell_id: str) -> Pair:
+    (match,) = [item for item in found.pairs if item.cell_id.startswith(cell_id)]
+    return match
+
+
+def two_commits(maker: RunMaker, gains: list[float]) -> Comparison:
+    for number, gain in enumerate(gains):
+        maker.training(number, 0.5 + number / 50, git_sha="a" * 40)
+        maker.training(number, 0.5 + number / 50 + gain, git_sha="b" * 40)
+    return compared(maker, "aaaaaaa", "bbbbbbb")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 200), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_student_quantile_is_scipys(freedom: int, level: float):
+    assert student_quantile(freedom, level) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=1e-6)
+
+
+def test_commits_are_paired_by_seed_whatever_the_seeds_differ_among_themselves(maker: RunMaker):
+    found = pair(two_commits(maker, [0.010, 0.012, 0.011]), f"mask_ap/{TINY}")
+    assert found.delta.word == "better"
+    assert found.delta.value == pytest.approx(0.011)
+    expected = stats.ttest_rel([0.010, 0.012, 0.011], [0, 0, 0]).confidence_interval()
+    assert (found.delta.low, found.delta.high) == pytest.approx((expected.low, expected.high))
+    assert found.delta.basis == "paired by seed, 3 seeds: training noise"
+
+
+@pytest.mark.parametrize(("gains", "word"), [([-0.02, -0.021, -0.019], "worse"), ([0.02, -0.02, 0.001], "undecided")])
+def test_the_word_follows_the_interval(maker: RunMaker, gains: list[float], word: str):
+    assert pair(two_commits(maker, gains), f"mask_ap/{TINY}").delta.word == word
+
+
+def test_equal_is_said_only_of_equal_numbers(maker: RunMaker):
+    assert {item.delta.word for item in two_commits(maker, [0.0, 0.0]).pairs} == {"equal"}
+
+
+def test_seeds_that_differ_on_both_sides_are_not_paired(maker: RunMaker):
+    for seed, value in enumerate((0.50, 0.52, 0.60, 0.63)):
+        maker.training(seed, value, git_sha="ab"[seed // 2] * 40)
+    found = pair(compared(maker, "aaaaaaa", "bbbbbbb"), f"mask_ap/{TINY}").delta
+    expected = stats.ttest_ind([0.60, 0.63], [0.50, 0.52], equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert "not paired" in found.basis
+
+
+def single(maker: RunMaker, value: float, draws: list[float] | None, seed: int = 0, **changes: object) -> str:
+    """Write a run with one mask AP, its interval and, where given, its draws; return its id."""
+    fields: dict[str, Scalar] = {"seed": 0, "iterations": 1800}
+    subject = Subject(TINY, WEIGHTS)
+    interval = Interval(value - 0.04, value + 0.03, 0.95, "image sampling only", len(draws or ()), seed)
+    lines: list[Measurement | Series] = [Measurement("mask_ap", value, subject, fields, SHAPES, interval)]
+    if draws is not None:
+        rows: list[list[Scalar]] = [[item] for item in draws]
+        lines.append(Series("ap_draws", subject, ["mask_ap"], rows, fields | {"draw_seed": seed}, SHAPES))
+    return maker.write(maker.run("single", **changes), *lines).run_id
+
+
+def test_one_seed_is_compared_on_the_same_draws(maker: RunMaker):
+    noise = np.random.default_rng(1)
+    images = noise.normal(0, 0.03, 500)
+    ids = [single(maker, value, (value + images + noise.normal(0, 0.002, 500)).tolist()) for value in (0.50, 0.52)]
+    found = compared(maker, *ids).pairs[0].delta
+    assert found.word == "better"
+    assert found.low is not None
+    assert found.low == pytest.approx(0.02 - 1.96 * 0.002 * 2**0.5, abs=0.001)
+    assert found.basis.startswith("500 bootstrap draws of the same images")
+
+
+@pytest.mark.parametrize(("draws", "seed"), [(None, 0), ([0.5, 0.5], 0), ([0.5] * 3, 7)])
+def test_without_the_same_draws_both_intervals_are_joined(maker: RunMaker, draws: list[float] | None, seed: int):
+    ids = [single(maker, 0.50, [0.5] * 3), single(maker, 0.52, draws, seed)]
+    found = compared(maker, *ids).pairs[0].delta
+    assert (found.low, found.high) == pytest.approx((0.02 - 0.05, 0.02 + 0.05))
+    assert found.word == "undecided"
+    assert "not paired" in found.basis
+
+
+def test_real_draws_of_two_scores_give_the_interval_of_scoring_them_together(tmp_path: Path, maker: RunMaker):
+    from suite.accuracy.mask_ap import score_coco
+    from suite.accuracy.record_lines import COCO_METRICS, draw_series, score_lines
+
+    noise = random.Random(3)
+    images = [{"id": number, "width": 20, "height": 20} for number in range(12)]
+    boxes = [[noise.randrange(8), noise.randrange(8), 10, 10] for _ in images]
+
+    def entry(number: int, shift: int, **more: object) -> dict[str, object]:
+        x, y, w, h = boxes[number]
+        x += shift
+        polygon = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        return {"image_id": number, "category_id": 1, "segmentation": polygon, "bbox": [x, y, w, h]} | more
+
+    truth = [entry(number, 0, id=number + 1, area=100, iscrowd=0) for number in range(12)]
+    annotations = tmp_path / "truth.json"
+    annotations.write_text(
+        json.dumps({"images": images, "annotations": truth, "categories": [{"id": 1, "name": "box"}]})
+    )
+    paths = []
+    for name, most in (("a", 5), ("b", 3)):
+        paths.append(tmp_path / f"{name}.json")
+        found = [entry(number, noise.randrange(most), score=noise.random()) for number in range(12)]
+        paths[-1].write_text(json.dumps(found))
+    ids = []
+    for path in paths:
+        score = score_coco(annotations, path, "pycocotools", 200, 0)
+        assert len(score.draws) == 200
+        run = maker.run("scored")
+        subject, fields = Subject(TINY, WEIGHTS), {"task": "coco"}
+        lines = score_lines(score.stats, {"AP": "mask_ap"}, subject, SHAPES, fields, score.intervals)
+        maker.write(run, *lines, *draw_series(score, COCO_METRICS, subject, SHAPES, fields))
+        ids.append(run.run_id)
+    together = score_coco(annotations, paths[1], "pycocotools", 200, 0, against=paths[0]).differences["AP"]
+    found = compared(maker, *ids).pairs[0].delta
+    assert together.interval is not None
+    assert found.value == pytest.approx(together.value)
+    assert (found.low, found.high) == pytest.approx((together.interval.low, together.interval.high), abs=2e-6)
+
+
+def test_models_are_compared_each_at_its_own_size_by_rounds_of_one_run(filled: RunMaker):
+    found = pair(compared(filled, BASE_640, BASE_512), "latency_cpu_ms/mobileinst_topformer_base_512/512x864/network")
+    assert found.delta.value == pytest.approx(-20)
+    assert found.delta.word == "better"
+    assert found.delta.basis.startswith("paired by round of one run")
+    counts = pair(compared(filled, BASE_640, BASE_512), "macs/")
+    assert (counts.delta.word, counts.delta.basis) == ("better", "exact")
+
+
+def test_times_of_two_runs_say_what_they_do_not_cover_and_of_two_machines_are_refused(maker: RunMaker, capsys):
+    runs = [maker.latency({BASE_640: value}) for value in (100.0, 90.0)]
+    found = pair(compared(maker, runs[0].run_id, runs[1].run_id), f"latency_cpu_ms/{BASE_640}/640x864/network")
+    assert found.delta.word == "better"
+    assert "not what changed on the machine" in found.delta.basis
+    other = runs[0].machine.__class__("host", "Other CPU", "x86_64", 2, 24.0, "Linux", [])
+    third = maker.latency({BASE_640: 50.0}, machine=other)
+    assert main(["compare", runs[0].run_id, third.run_id, "--records", str(maker.folder)]) == 3
+    assert "machine in common" in capsys.readouterr().err
+
+
+def test_other_data_or_settings_are_not_compared(maker: RunMaker):
+    maker.training(0, 0.5, git_sha="a" * 40)
+    maker.training(0, 0.6, query_passing=False, git_sha="b" * 40)
+    runs, _ = read_folder(maker.folder)
+    assert main(["compare", "a" * 40, "b" * 40, "--records", str(maker.folder)]) == 3
+    cells, _ = select_cells(runs)
+    assert compare_cells(cells[0], cells[0], RawSamples(runs)).word == "equal"
+
+
+def test_a_side_may_be_a_file_a_folder_a_run_a_commit_or_a_model(filled: RunMaker, tmp_path: Path):
+    runs, _ = read_folder(filled.folder)
+    titles = [
+        find_side(str(runs[0].path), runs).title,
+        find_side(str(filled.folder), runs).title,
+        find_side(runs[0].run.run_id[-12:], runs).title,
+        find_side("c" * 12, runs).title,
+        find_side(TINY, runs).title,
+    ]
+    assert titles == [
+        f"record {runs[0].path.name}",
+        "records in records",
+        f"run {runs[0].run.run_id}",
+        f"commit {'c' * 10}",
+        f"model {TINY}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["nonsense", TINY], 2, "no record file, folder, model, run or commit"),
+        (["reproduce", TINY], 2, "fits 3 runs"),
+        (["HEAD", TINY], 3, "no record was measured at commit"),
+        ([TINY, TINY, "--metric", "beauty"], 2, "unknown"),
+        ([TINY, TINY, "--metric", "parity_max_abs"], 3, "in common"),
+    ],
+)
+def test_a_side_that_is_nothing_is_one_line(
+    filled: RunMaker, capsys: pytest.CaptureFixture[str], words: list[str], code: int, text: str
+):
+    assert main(["compare", *words, "--records", str(filled.folder)]) == code
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+
+
+def test_every_output_has_interval_and_verdict(filled: RunMaker, capsys: pytest.CaptureFixture[str]):
+    arguments = ["compare", BASE_640, BASE_512, "--metric", "latency_cpu_ms", "--records", str(filled.folder)]
+    assert main(arguments) == 0
+    plain = capsys.readouterr().out
+    assert "-20.0 [-2" in plain
+    assert plain.rstrip().endswith("3 compared: 3 better")
+    assert main([*arguments, "--markdown"]) == 0
+    assert "**better**<sup>1</sup>" in capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {item["word"] for item in document["pairs"]} == {"better"}
+    assert document["pairs"][0]["low"] < document["pairs"][0]["value"] < document["pairs"][0]["high"]
