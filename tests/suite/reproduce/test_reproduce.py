@@ -12,6 +12,7 @@ import pytest
 
 from suite.cli import main
 from suite.records.store import read_folder
+from suite.reproduce.video_settings import VIDEO_SETTINGS
 
 SHORT = ["reproduce", "--no-latency", "--iterations", "2"]
 
@@ -46,7 +47,7 @@ def test_the_main_job_runs_end_to_end_and_repeats_to_the_last_digit(
     assert first == second
     assert {"video_ap T=1 True", "video_ap T=3 True", "video_ap T=6 True", "video_ap T=1 False"} <= set(first)
     runs, _ = read_folder(small_root / "reports" / "records")
-    assert [item.name for item in runs[0].series] == ["training_curve", *["ap_draws"] * 5]
+    assert [item.name for item in runs[0].series] == ["training_curve", *["ap_draws"] * (1 + len(VIDEO_SETTINGS))]
     drawn = next(item for item in runs[0].series if item.name == "ap_draws")
     assert (len(drawn.rows), drawn.columns, drawn.protocol["seed"]) == (1000, ["mask_ap"], 0)
     assert runs[0].run.seed == 0
