@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from suite.latency.remote.report import RemoteReport
 
 
 @click.group(name="latency")
@@ -129,18 +133,59 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
     gates.settle(results)
 
 
+def _remote_options(function: Any) -> Any:
+    """Add the options that a phone and a board share."""
+    existing = click.Path(path_type=Path, dir_okay=False)
+    options = (
+        click.option("--size", metavar="HxW", help="Input height x width in pixels; default: each model's own."),
+        click.option("--checkpoint", "checkpoints", multiple=True, type=existing, help="Weights; may be repeated."),
+        click.option("--engine", default="ncnn", show_default=True, help="Engine of the runner: ncnn or onnxruntime."),
+        click.option("--runner", type=existing, help="The runner; default: where docs/phone.md builds it."),
+        click.option("--library", "libraries", multiple=True, type=existing, help="Library the runner takes along."),
+        click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),
+        click.option("--protocol", default="standard", show_default=True, help="standard or strict (MLPerf's counts)."),
+        click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest it tells."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights and inputs."),
+        click.option("--record", is_flag=True, help="Also write a record under reports/records, if all is valid."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _finish(report: RemoteReport, kind: str, seed: int, record: bool, as_json: bool) -> None:
+    """Print a report, record it if asked to, and end with exit code 3 if a candidate is invalid."""
+    from suite.errors import NothingMeasuredError
+    from suite.latency.remote.report import invalid_names, write_remote_record
+
+    click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report.text())
+    if not report.valid:
+        raise NothingMeasuredError(f"latency: {invalid_names(report.results)} invalid; nothing was recorded")
+    if record:
+        write_remote_record(report, kind, seed)
+
+
 @command.command(name="phone")
+@click.option("--models", metavar="A,B,...", help="Models to time, anchor first; without it the phone is looked at.")
 @click.option("--device", default="snapdragon_778g", show_default=True, help="Device file the phone has to match.")
 @click.option("--serial", help="Which phone, if several are connected (see adb devices).")
-@click.option(
-    "--core", type=click.IntRange(min=0, max=63), help="Core to measure on; default: the fastest, as it says."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
-def phone(device: str, serial: str | None, core: int | None, as_json: bool) -> None:
-    """Look at a phone over adb and say whether it may be measured now.
+@_remote_options
+def phone(
+    models: str | None,
+    device: str,
+    serial: str | None,
+    core: int | None,
+    seed: int,
+    record: bool,
+    as_json: bool,
+    **words: Any,
+) -> None:
+    """Time models on one core of a phone over adb, or only look at the phone.
 
-    Checks chip, cores, pinning, frequency cap, temperature, battery, screen and space against the device file. Nothing
-    is timed, recorded or left on the phone. Exit code 3 if something stands against measuring.
+    Without --models: chip, cores, pinning, frequency cap, temperature, battery, screen and space against the device
+    file; nothing is timed or changed. With it: a runner (docs/phone.md) and the models are pushed, timed in blocks, and
+    removed, and every setting is put back. Exit code 3 if something stands against measuring or a rule is broken.
     """
     from suite.errors import NothingMeasuredError
     from suite.latency.device import load_device
@@ -148,8 +193,49 @@ def phone(device: str, serial: str | None, core: int | None, as_json: bool) -> N
     from suite.latency.phone.inspect import inspect_phone
 
     known = load_device(device)
-    report = inspect_phone(Adb(serial), known, core)
-    click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report.text())
-    refusals = [finding.what for finding in report.findings if finding.refuses]
-    if refusals:
-        raise NothingMeasuredError(f"phone {report.serial}: not ready ({'; '.join(refusals)})")
+    if models is None:
+        report = inspect_phone(Adb(serial), known, core)
+        click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report.text())
+        refusals = [finding.what for finding in report.findings if finding.refuses]
+        if refusals:
+            raise NothingMeasuredError(f"phone {report.serial}: not ready ({'; '.join(refusals)})")
+        return
+    from suite.latency.phone.target import phone_target
+    from suite.latency.remote.request import RemoteRequest, measure_request_on
+
+    request = RemoteRequest.from_text(models=models, seed=seed, device=known, **words)
+    target, notes = phone_target(Adb(serial), known, core)
+    _finish(measure_request_on(target, request, notes), "latency-phone", seed, record, as_json)
+
+
+@command.command(name="board")
+@click.argument("address", metavar="USER@HOST")
+@click.option("--models", required=True, metavar="A,B,...", help="Models to time; the first is the anchor.")
+@click.option("--device", default="board", show_default=True, help="Device file with the board's guards.")
+@click.option("--folder", default="/tmp", show_default=True, help="Folder there, whose storage lets programs run.")
+@_remote_options
+def board(
+    address: str,
+    models: str,
+    device: str,
+    folder: str,
+    core: int | None,
+    seed: int,
+    record: bool,
+    as_json: bool,
+    **words: Any,
+) -> None:
+    """Time models on one core of a Linux board over ssh, as on a phone.
+
+    Keys, ports and jump hosts belong in ~/.ssh/config; no password is asked for. Exit code 3 if something stands
+    against measuring or a rule is broken.
+    """
+    from suite.latency.board.ssh import Ssh
+    from suite.latency.board.target import board_target
+    from suite.latency.device import load_device
+    from suite.latency.remote.request import RemoteRequest, measure_request_on
+
+    known = load_device(device)
+    request = RemoteRequest.from_text(models=models, seed=seed, device=known, **words)
+    target, notes = board_target(Ssh(address, folder), known, core)
+    _finish(measure_request_on(target, request, notes), "latency-board", seed, record, as_json)

@@ -67,6 +67,45 @@ def _difference(ours: NDArray[np.generic], reference: NDArray[np.generic]) -> fl
     return difference if np.isfinite(difference) else float("inf")
 
 
+def read_reference(artifact: GraphArtifact) -> tuple[dict[str, NDArray[np.generic]], dict[str, NDArray[np.generic]]]:
+    """Return the reference input and the scored model's outputs on it, each by name.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    try:
+        with np.load(artifact.reference, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{artifact.reference}: cannot read the reference outputs ({error}); export again") from None
+    inputs = {name.removeprefix(INPUT_PREFIX): value for name, value in arrays.items() if name.startswith(INPUT_PREFIX)}
+    outputs = {
+        name.removeprefix(OUTPUT_PREFIX): value for name, value in arrays.items() if name.startswith(OUTPUT_PREFIX)
+    }
+    return inputs, outputs
+
+
+def difference_problems(outputs: Arrays, reference: Arrays, name: str, limit: float) -> list[Problem]:
+    """Compare outputs with the scored model's, wherever they were computed.
+
+    Args:
+        outputs: by name.
+        reference: the scored model's, by name.
+        name: how messages call the timed graph.
+        limit: largest absolute difference of an output over the reference's largest magnitude.
+    """
+    problems = []
+    for output, wanted in reference.items():
+        difference = _difference(outputs[output], wanted) if output in outputs else float("inf")
+        if difference > limit:
+            problems.append(
+                Problem(
+                    "outputs_differ", f"{output} of {name} is off by {difference:.1e} of its range (limit {limit:.0e})"
+                )
+            )
+    return problems
+
+
 def output_problems(session: Session, artifact: GraphArtifact, limit: float) -> list[Problem]:
     """Compare digest and outputs of a loaded graph with those of the scored model.
 
@@ -83,22 +122,5 @@ def output_problems(session: Session, artifact: GraphArtifact, limit: float) -> 
                 "outputs_differ", f"{artifact.path.name} has sha256 {digest[:12]}, exported was {artifact.sha256[:12]}"
             )
         )
-    try:
-        with np.load(artifact.reference, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{artifact.reference}: cannot read the reference outputs ({error}); export again") from None
-    inputs = {name.removeprefix(INPUT_PREFIX): value for name, value in arrays.items() if name.startswith(INPUT_PREFIX)}
-    outputs = session.run(inputs)
-    for name, reference in arrays.items():
-        if name.startswith(OUTPUT_PREFIX):
-            short = name.removeprefix(OUTPUT_PREFIX)
-            difference = _difference(outputs[short], reference) if short in outputs else float("inf")
-            if difference > limit:
-                problems.append(
-                    Problem(
-                        "outputs_differ",
-                        f"{short} of {artifact.path.name} is off by {difference:.1e} of its range (limit {limit:.0e})",
-                    )
-                )
-    return problems
+    inputs, reference = read_reference(artifact)
+    return problems + difference_problems(session.run(inputs), reference, artifact.path.name, limit)

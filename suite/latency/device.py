@@ -12,11 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from suite.errors import InputError
-from suite.latency.protocol import Protocol, protocol_from_mapping
+from suite.latency.protocol import Protocol, checked_fields, protocol_from_mapping
 
 DEVICE_FOLDER = Path(__file__).parent / "devices"
 BACKENDS = ("host", "adb", "ssh")
-KNOWN_KEYS = ("name", "title", "backend", "protocols", "identity", "cores", "guards")
+KNOWN_KEYS = ("name", "title", "backend", "protocols", "identity", "cores", "guards", "blocks")
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How a run on a remote device is cut into blocks, and what shows that it was slowed down.
+
+    Attributes:
+        count: equal blocks a run is made in; between two the device is looked at again.
+        max_cool_down_s: seconds to wait at most for a device that is too warm.
+        check_every_s: seconds between two looks while waiting.
+        min_frequency_share: a sample counts as slow if the core's frequency lies below this share of the built one.
+        max_slow_share: share of samples (0 to 1) that may be slow.
+        max_calibration_ratio: CPU time of the calibration loop over its shortest in the run.
+    """
+
+    count: int
+    max_cool_down_s: float
+    check_every_s: float
+    min_frequency_share: float
+    max_slow_share: float
+    max_calibration_ratio: float
 
 
 @dataclass(frozen=True)
@@ -29,6 +50,7 @@ class Device:
         backend: how it is reached: ``host``, ``adb`` or ``ssh``.
         protocols: by name; ``standard`` always exists.
         details: the tables ``identity``, ``cores`` and ``guards`` as written, read by the backend.
+        blocks: how a run is cut; None for this machine.
     """
 
     name: str
@@ -36,6 +58,7 @@ class Device:
     backend: str
     protocols: Mapping[str, Protocol]
     details: Mapping[str, Mapping[str, Any]]
+    blocks: Blocks | None = None
 
     def protocol(self, name: str = "standard") -> Protocol:
         """Return one of the device's protocols.
@@ -66,6 +89,13 @@ def _merged(tables: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
     merged = {**tables[parent], **own}
     merged["rules"] = {**tables[parent].get("rules", {}), **own.get("rules", {})}
     return merged
+
+
+def _blocks(table: Mapping[str, Any], where: str) -> Blocks:
+    blocks = Blocks(**checked_fields(Blocks, table, where))
+    if blocks.count < 1:
+        raise InputError(f"{where}: count must be at least 1, got {blocks.count}")
+    return blocks
 
 
 def load_device(name: str, folder: Path = DEVICE_FOLDER) -> Device:
@@ -99,4 +129,7 @@ def load_device(name: str, folder: Path = DEVICE_FOLDER) -> Device:
         merged = _merged(content["protocols"], protocol_name, where)
         protocols[protocol_name] = protocol_from_mapping({**merged, "name": f"{name}-{protocol_name}"}, where)
     details: dict[str, Any] = {key: content[key] for key in ("identity", "cores", "guards") if key in content}
-    return Device(name, content["title"], content["backend"], protocols, details)
+    blocks = None
+    if content["backend"] != "host":
+        blocks = _blocks(content.get("blocks", {}), f"{path.name} [blocks]")
+    return Device(name, content["title"], content["backend"], protocols, details, blocks)

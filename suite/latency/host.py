@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.child import PROGRESS_MARK
 from suite.latency.job import Job, Labels
@@ -22,12 +20,11 @@ from suite.latency.machine import MachineDetails, describe_host
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT, idlest_core
 from suite.latency.protocol import Protocol, protocol_to_mapping
 from suite.latency.report import HostReport, SpanResult
-from suite.latency.statistics import nearest_rank, ratio_of_medians
+from suite.latency.results import Observed, judged_results
 from suite.latency.timed_model import TimedModel
 from suite.latency.timer import Sample, Timings
-from suite.latency.validity import ENVIRONMENTAL, Problem, cpu_ms, judge, pinning_problem, wall_ms
+from suite.latency.validity import ENVIRONMENTAL, Problem, pinning_problem
 from suite.progress import say, track
-from suite.seeds import derive_seed
 
 LOADING_LIMIT_S = 600
 MASK_SPANS = ("network", "with_masks")
@@ -110,62 +107,14 @@ def _timings(item: dict[str, Any], title: str) -> Timings:
     return Timings(title, item["units"], (first, second), rounds, pairs)
 
 
-def _anchor_index(labels: Sequence[Labels], index: int) -> int:
-    """Return whose times a candidate is compared with.
-
-    That is the first candidate of the same span, where a network that makes masks and a network extended to make them
-    are the same; for a video, the same model's shortest reuse interval, so that the ratio is what reuse saves.
-    """
-    own = labels[index]
-    if own.key_frame_interval is not None:
-        same = [
-            place
-            for place, other in enumerate(labels)
-            if (other.model, other.span) == (own.model, own.span) and other.key_frame_interval is not None
-        ]
-        return min(same, key=lambda place: labels[place].key_frame_interval or 0)
-    spans = MASK_SPANS if own.span in MASK_SPANS else (own.span,)
-    same = [place for place, other in enumerate(labels) if other.span in spans and other.key_frame_interval is None]
-    return same[0]
-
-
 def _results(answer: dict[str, Any], protocol: Protocol, core: int) -> list[SpanResult]:
-    labels = [Labels(**item["labels"]) for item in answer["items"]]
-    timings = [_timings(item, label.title) for item, label in zip(answer["items"], labels, strict=True)]
     pinning = pinning_problem(answer["affinities"], core)
-    results = []
-    for index, (label, timing, item) in enumerate(zip(labels, timings, answer["items"], strict=True)):
-        observed = pinning + [Problem(**problem) for problem in item["problems"]]
-        verdict = judge(timing, timings[0], answer["elapsed_s"], protocol, observed)
-        anchor = _anchor_index(labels, index)
-        ratios = {}
-        for clock, times in (("cpu", cpu_ms), ("wall", wall_ms)):
-            ratios[clock] = ratio_of_medians(
-                times(timing),
-                times(timings[anchor]),
-                protocol.interval_level,
-                protocol.bootstrap_resamples,
-                derive_seed(0, f"latency/{label.title}/{labels[anchor].title}/{clock}"),
-            )
-        wall, cpu = wall_ms(timing), cpu_ms(timing)
-        results.append(
-            SpanResult(
-                labels=label,
-                verdict=verdict,
-                samples=wall.size,
-                wall_median_ms=float(np.median(wall)),
-                wall_tail_ms=nearest_rank(wall, protocol.percentile),
-                cpu_median_ms=float(np.median(cpu)),
-                anchor=labels[anchor].title,
-                ratio_cpu=ratios["cpu"],
-                ratio_wall=ratios["wall"],
-                engine=item["description"],
-                positions=timing.positions,
-                wall_ms=tuple(map(tuple, wall.tolist())),
-                cpu_ms=tuple(map(tuple, cpu.tolist())),
-            )
-        )
-    return results
+    observed = []
+    for item in answer["items"]:
+        labels = Labels(**item["labels"])
+        problems = pinning + [Problem(**problem) for problem in item["problems"]]
+        observed.append(Observed(labels, _timings(item, labels.title), problems, item["description"]))
+    return judged_results(observed, answer["elapsed_s"], protocol)
 
 
 def measure_jobs(jobs: Sequence[Job], protocol: Protocol, core: int | None = None) -> HostReport:

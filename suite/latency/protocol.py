@@ -109,7 +109,17 @@ class Protocol:
             raise ValueError(f"interval_level must lie between 0 and 1, got {self.interval_level}")
 
 
-def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def checked_fields(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a table's values once every key is a field of a dataclass, every field is there and of its type.
+
+    Args:
+        kind: the dataclass.
+        values: the table.
+        where: file and table for messages.
+
+    Raises:
+        InputError: naming the key.
+    """
     known = {field.name: field for field in dataclasses.fields(kind)}
     for key in values:
         if key not in known:
@@ -135,11 +145,11 @@ def protocol_from_mapping(values: Mapping[str, Any], where: str) -> Protocol:
     Raises:
         InputError: if a key is unknown or missing, or a value is of the wrong type or out of range.
     """
-    fields = _checked(Protocol, values, where)
+    fields = checked_fields(Protocol, values, where)
     if not isinstance(fields["rules"], Mapping):
         raise InputError(f"{where}: key 'rules' must be a table")
     try:
-        return Protocol(**{**fields, "rules": Rules(**_checked(Rules, fields["rules"], f"{where} rules"))})
+        return Protocol(**{**fields, "rules": Rules(**checked_fields(Rules, fields["rules"], f"{where} rules"))})
     except ValueError as error:
         raise InputError(f"{where}: {error}") from None
 

@@ -1,8 +1,9 @@
-"""What a host measurement gives back: to a person as a table, to a program as JSON, to the records as lines."""
+"""What a measurement gives back: to a person as a table, to a program as JSON, to the records as lines."""
 
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,16 +56,13 @@ class SpanResult:
 
 
 @dataclass(frozen=True)
-class HostReport:
-    """One measurement on this machine.
+class LatencyReport(ABC):
+    """One measurement, wherever it was made.
 
     Attributes:
         protocol: how it was made.
-        machine: where.
         core: the core it ran on.
-        affinities: core lists read back from all threads during the run.
         niceness: scheduling priority it ran with; 0 is everybody's, below needs an administrator.
-        threads: threads alive at its end; whether a second one worked is the verdict's matter.
         peak_memory_kib: largest resident memory of the measured process, all models together.
         elapsed_s: seconds of timed rounds.
         attempt: which attempt this is, counted from 1.
@@ -72,11 +70,8 @@ class HostReport:
     """
 
     protocol: Protocol
-    machine: MachineDetails
     core: int
-    affinities: tuple[str, ...]
     niceness: int
-    threads: int
     peak_memory_kib: int
     elapsed_s: float
     attempt: int
@@ -98,14 +93,41 @@ class HostReport:
                 return result
         raise KeyError(title)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return everything but the raw samples as plain values."""
-        results = []
+    @abstractmethod
+    def device_fields(self) -> dict[str, Scalar]:
+        """Return what a record says of the device, ``device`` first."""
+
+    def result_rows(self) -> list[dict[str, Any]]:
+        """Return the results without raw samples as plain values."""
+        rows = []
         for result in self.results:
             fields = dataclasses.asdict(result)
             labels = fields.pop("labels")
             del fields["wall_ms"], fields["cpu_ms"], fields["positions"]
-            results.append({**labels, "valid": result.verdict.valid, **fields})
+            rows.append({**labels, "valid": result.verdict.valid, **fields})
+        return rows
+
+
+@dataclass(frozen=True)
+class HostReport(LatencyReport):
+    """One measurement on this machine.
+
+    Attributes:
+        machine: where.
+        affinities: core lists read back from all threads during the run.
+        threads: threads alive at its end; whether a second one worked is the verdict's matter.
+    """
+
+    machine: MachineDetails
+    affinities: tuple[str, ...]
+    threads: int
+
+    def device_fields(self) -> dict[str, Scalar]:
+        """Return what a record says of the device; the run's first line describes the machine."""
+        return {"device": "host"}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the raw samples as plain values."""
         return {
             "device": "host",
             "protocol": protocol_to_mapping(self.protocol),
@@ -117,11 +139,11 @@ class HostReport:
             "peak_memory_kib": self.peak_memory_kib,
             "elapsed_s": self.elapsed_s,
             "attempt": self.attempt,
-            "results": results,
+            "results": self.result_rows(),
         }
 
 
-def _protocol_fields(report: HostReport, result: SpanResult) -> dict[str, Scalar]:
+def _protocol_fields(report: LatencyReport, result: SpanResult) -> dict[str, Scalar]:
     labels = result.labels
     fields: dict[str, Scalar] = {
         "span": labels.span,
@@ -131,7 +153,7 @@ def _protocol_fields(report: HostReport, result: SpanResult) -> dict[str, Scalar
         "precision": labels.precision,
         "height_px": labels.height_px,
         "width_px": labels.width_px,
-        "device": "host",
+        **report.device_fields(),
         "core": report.core,
         "niceness": report.niceness,
         "weights": "random" if labels.weights_sha256 is None else "checkpoint",
@@ -148,7 +170,7 @@ def _protocol_fields(report: HostReport, result: SpanResult) -> dict[str, Scalar
     return fields
 
 
-def record_lines(report: HostReport) -> list[Measurement | Series]:
+def record_lines(report: LatencyReport) -> list[Measurement | Series]:
     """Turn a report into record lines.
 
     A valid candidate gives wall, CPU and tail latency, its CPU ratio to the anchor (also in need of a valid anchor) and

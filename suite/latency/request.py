@@ -76,8 +76,8 @@ class HostRequest:
             chosen = dataclasses.replace(chosen, attempts=attempts)
         return HostRequest(
             models=names,
-            size=_size(size),
-            checkpoints=_checkpoints(checkpoints, names),
+            size=size_of(size),
+            checkpoints=checkpoints_of(checkpoints, names),
             spans=() if spans is None else words_of(spans, "--spans"),
             key_frame_intervals=_intervals(key_frame_intervals),
             images=_pictures(images),
@@ -100,7 +100,12 @@ def words_of(text: str, option: str) -> tuple[str, ...]:
     return words
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """Return (height_px, width_px) of ``--size``; None if it was not given.
+
+    Raises:
+        InputError: if it is not two numbers in range.
+    """
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
@@ -116,7 +121,12 @@ def _intervals(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
-def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+def checkpoints_of(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    """Return the checkpoints by the model that each holds.
+
+    Raises:
+        InputError: if a file is no checkpoint, or holds a model that is not named or named before.
+    """
     if not paths:
         return {}
     from reference_model.weights import CheckpointError, checkpoint_config

@@ -1,13 +1,13 @@
-"""A host measurement as a table for a terminal."""
+"""A measurement as a table for a terminal."""
 
 from __future__ import annotations
 
-from suite.latency.report import HostReport
+from suite.latency.report import HostReport, LatencyReport
 
 HEADERS = ("model", "span", "input", "T", "median wall", "p{percentile} wall", "median CPU", "CPU / anchor")
 
 
-def report_table(report: HostReport) -> str:
+def result_lines(report: LatencyReport) -> list[str]:
     """Return one line per candidate; times in milliseconds per image or video frame, invalid ones without numbers."""
     rows = [tuple(header.format(percentile=report.protocol.percentile) for header in HEADERS)]
     remarks = []
@@ -34,14 +34,23 @@ def report_table(report: HostReport) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
+    return [*lines, "", *remarks]
+
+
+def counts_line(report: LatencyReport, cores: int) -> str:
+    """Return how the times were made, as one line."""
+    return (
+        f"{report.results[0].samples} samples each in {report.elapsed_s:.0f} s, interleaved, core {report.core} of "
+        f"{cores}, one thread, fp32, niceness {report.niceness}; intervals {report.protocol.interval_level:.0%}, "
+        "bootstrap over rounds"
+    )
+
+
+def report_table(report: HostReport) -> str:
+    """Return a host measurement's results and the lines that say how and where they were made."""
     machine = report.machine.machine
     random = sorted({result.labels.model for result in report.results if result.labels.weights_sha256 is None})
-    lines += ["", *remarks]
-    lines.append(
-        f"{report.results[0].samples} samples each in {report.elapsed_s:.0f} s, interleaved, core {report.core} of "
-        f"{machine.cores}, one thread, fp32, niceness {report.niceness}; intervals "
-        f"{report.protocol.interval_level:.0%}, bootstrap over rounds"
-    )
+    lines = [*result_lines(report), counts_line(report, machine.cores)]
     lines.append(f"{machine.cpu}; {machine.system}; times are this machine's, not a phone's")
     if random:
         lines.append(f"random weights: {', '.join(random)}; their postprocess keeps every query, the worst case")

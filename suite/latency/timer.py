@@ -75,6 +75,20 @@ def time_call(run: Call, value: Any) -> Sample:
     return Sample(wall_ns=wall, cpu_ns=cpu, thread_ns=thread)
 
 
+def warm_up_order(candidates: int, groups: int) -> list[tuple[int, bool]]:
+    """Return the warm-up as (candidate, whether it gets the input of the run before) in the order of the runs.
+
+    A group's first run brings the candidate's code and buffers back into the core's caches, so that the next two differ
+    in their input's novelty alone.
+    """
+    return [(place, repeat) for _ in range(groups) for place in range(candidates) for repeat in (False, False, True)]
+
+
+def round_order(candidates: int) -> tuple[int, ...]:
+    """Return the candidates of one round in the order of the runs: forwards, then backwards."""
+    return (*range(candidates), *reversed(range(candidates)))
+
+
 def time_candidates(
     candidates: Sequence[Candidate],
     protocol: Protocol,
@@ -110,25 +124,26 @@ def time_candidates(
     gc.collect()
     gc.freeze()  # what exists already need not be looked through after every round
     try:
-        for _ in range(protocol.warm_up_groups):
-            for candidate, timing in zip(candidates, timings, strict=True):
-                # Brings the candidate's code and buffers back into the core's caches, so that the next two runs differ
-                # in their input's novelty alone.
-                candidate.run(candidate.fresh_input(made))
-                value, made = candidate.fresh_input(made + 1), made + 2
-                fresh, repeated = time_call(candidate.run, value), time_call(candidate.run, value)
-                timing.repeat_pairs.append((fresh.cpu_ns, repeated.cpu_ns))
+        value: Any = None
+        before: Sample | None = None
+        for place, repeat in warm_up_order(len(candidates), protocol.warm_up_groups):
+            if not repeat:
+                value, made = candidates[place].fresh_input(made), made + 1
+            sample = time_call(candidates[place].run, value)
+            if repeat and before is not None:
+                timings[place].repeat_pairs.append((before.cpu_ns, sample.cpu_ns))
+            before = sample
         started = time.perf_counter()
         done = 0
         while True:
             gc.collect()
-            forward = []
-            for candidate in candidates:
-                value, made = candidate.fresh_input(made), made + 1
-                forward.append(time_call(candidate.run, value))
-            for place in reversed(range(len(candidates))):
+            first: dict[int, Sample] = {}
+            for place in round_order(len(candidates)):
                 value, made = candidates[place].fresh_input(made), made + 1
-                timings[place].rounds.append((forward[place], time_call(candidates[place].run, value)))
+                sample = time_call(candidates[place].run, value)
+                if place in first:
+                    timings[place].rounds.append((first[place], sample))
+                first.setdefault(place, sample)
             done += 1
             after_round(done)
             elapsed_s = time.perf_counter() - started

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from suite.errors import InputError
 from suite.latency.device import Device
-from suite.latency.phone.adb import Adb
 from suite.latency.phone.state import PhoneState, allowed_cores
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that stands against measuring (``refuses``) or has to be said beside the number."""
-
-    refuses: bool
-    what: str
-    remedy: str
-
-    def line(self) -> str:
-        """Return the finding as one line."""
-        return f"{'refused' if self.refuses else 'note'}: {self.what}; {self.remedy}"
+from suite.latency.remote.findings import Finding
+from suite.latency.remote.transport import Transport
 
 
 def prime_core(state: PhoneState) -> int:
@@ -51,7 +38,8 @@ def _identity(state: PhoneState, device: Device) -> list[Finding]:
     return []
 
 
-def _core(state: PhoneState, core: int) -> list[Finding]:
+def core_findings(state: PhoneState, core: int) -> list[Finding]:
+    """Return what stands against measuring on a core: switched off, out of reach, or capped."""
     found = []
     if state.online is not None and core not in state.online:
         found.append(
@@ -60,7 +48,11 @@ def _core(state: PhoneState, core: int) -> list[Finding]:
     if state.allowed is not None and core not in state.allowed:
         cores = ", ".join(map(str, sorted(state.allowed)))
         found.append(
-            Finding(True, f"its shell may use cores {cores} only, not {core}", "bring it to the foreground: screen on")
+            Finding(
+                True,
+                f"its shell may use cores {cores} only, not {core}",
+                "keep the screen on; on a board, run outside a cpuset",
+            )
         )
     built, permitted = state.max_khz.get(core), state.permitted_khz.get(core)
     if built and permitted and permitted < built:
@@ -79,13 +71,13 @@ def _temperature(state: PhoneState, device: Device, core: int) -> list[Finding]:
     known = {name: state.zones_c[name] for name in sensors if name in state.zones_c}
     if state.thermal_status is not None and state.thermal_status > guards["max_thermal_status"]:
         what = f"Android reports thermal status {state.thermal_status} (0 = none)"
-        found.append(Finding(True, what, "let the phone cool for ten minutes"))
+        found.append(Finding(True, what, "let the phone cool for ten minutes", passes=True))
     if f"CPU{core}" in state.hal_c:
         known[f"CPU{core}"] = state.hal_c[f"CPU{core}"]
     for name, temperature in known.items():
         if temperature > guards["max_core_c"]:
             what = f"sensor {name} of core {core} reads {temperature:.0f} C (limit {guards['max_core_c']:.0f})"
-            found.append(Finding(True, what, "let the phone cool for ten minutes"))
+            found.append(Finding(True, what, "let the phone cool for ten minutes", passes=True))
     if not known:
         found.append(Finding(False, f"the sensors of core {core} cannot be read", "Android's thermal status stands in"))
     if not known and state.thermal_status is None:
@@ -104,7 +96,7 @@ def _supply(state: PhoneState, device: Device) -> list[Finding]:
         found.append(Finding(True, what, "charge it, then let it cool"))
     if state.battery_c is not None and state.battery_c > guards["max_battery_c"]:
         what = f"battery at {state.battery_c:.1f} C (limit {guards['max_battery_c']:.0f})"
-        found.append(Finding(True, what, "let the phone cool"))
+        found.append(Finding(True, what, "let the phone cool", passes=True))
     if state.charging:
         found.append(Finding(False, "it is on external power", "MLPerf Mobile measures on battery; use adb over Wi-Fi"))
     if state.awake is False:
@@ -128,11 +120,16 @@ def state_findings(state: PhoneState, device: Device, core: int) -> list[Finding
     Returns:
         Findings, refusals first.
     """
-    found = _identity(state, device) + _core(state, core) + _temperature(state, device, core) + _supply(state, device)
+    found = (
+        _identity(state, device)
+        + core_findings(state, core)
+        + _temperature(state, device, core)
+        + _supply(state, device)
+    )
     return sorted(found, key=lambda finding: not finding.refuses)
 
 
-def pinning_findings(phone: Adb, core: int) -> list[Finding]:
+def pinning_findings(phone: Transport, core: int) -> list[Finding]:
     """Pin a harmless program to the core on the phone, read its core list back, and compare."""
     # toybox's taskset takes a bare hexadecimal mask.
     reply = phone.shell(f"taskset {1 << core:x} grep Cpus_allowed /proc/self/status")

@@ -8,9 +8,10 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.latency.device import Device
-from suite.latency.phone.adb import Adb
-from suite.latency.phone.checks import Finding, pinning_findings, prime_core, state_findings
+from suite.latency.phone.checks import pinning_findings, prime_core, state_findings
 from suite.latency.phone.state import PhoneState, read_state
+from suite.latency.remote.findings import Finding
+from suite.latency.remote.transport import Transport
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class PhoneReport:
         return "\n".join([*lines, *(finding.line() for finding in self.findings)])
 
 
-def inspect_phone(phone: Adb, device: Device, core: int | None = None) -> PhoneReport:
+def inspect_phone(phone: Transport, device: Device, core: int | None = None) -> PhoneReport:
     """Ask a phone for its state and apply the device file's guards.
 
     Args:
@@ -73,4 +74,4 @@ def inspect_phone(phone: Adb, device: Device, core: int | None = None) -> PhoneR
     state = read_state(phone)
     chosen = prime_core(state) if core is None else core
     findings = state_findings(state, device, chosen) + pinning_findings(phone, chosen)
-    return PhoneReport(phone.serial, chosen, state, tuple(sorted(findings, key=lambda finding: not finding.refuses)))
+    return PhoneReport(phone.name, chosen, state, tuple(sorted(findings, key=lambda finding: not finding.refuses)))

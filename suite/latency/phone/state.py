@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from suite.latency.phone.adb import Adb
+from suite.latency.remote.transport import Transport
 
 CPU_FOLDER = "/sys/devices/system/cpu"
 COMMANDS: dict[str, str] = {
@@ -36,6 +36,7 @@ class PhoneState:
         max_khz: highest frequency by core, as built.
         permitted_khz: highest frequency by core that is permitted now.
         zones_c: temperature by sensor, without the suffix "-usr".
+        zone_files: file of the temperature by sensor.
         hal_c: temperature by name as Android's thermal service reads it now, e.g. ``CPU7``; its cached block is left
             out, since it may be frozen.
         thermal_status: Android's verdict, 0 none to 6 shutdown; unknown while the thermal service is not ready.
@@ -56,6 +57,7 @@ class PhoneState:
     max_khz: Mapping[int, int]
     permitted_khz: Mapping[int, int]
     zones_c: Mapping[str, float]
+    zone_files: Mapping[str, str]
     hal_c: Mapping[str, float]
     thermal_status: int | None
     battery_percent: int | None
@@ -102,6 +104,16 @@ def zone_temperatures(files: Mapping[str, str]) -> dict[str, float]:
         temperature = files.get(path.removesuffix("/type") + "/temp", "").strip()
         if path.endswith("/type") and re.fullmatch(r"-?\d+", temperature):
             found[kind.strip().removesuffix("-usr")] = int(temperature) / 1000
+    return found
+
+
+def zone_paths(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the file that holds the temperature by sensor, for zones that answered."""
+    found = {}
+    for path, kind in files.items():
+        temperature = path.removesuffix("/type") + "/temp"
+        if path.endswith("/type") and temperature in files:
+            found[kind.strip().removesuffix("-usr")] = temperature
     return found
 
 
@@ -169,6 +181,7 @@ def parse_state(answers: Mapping[str, str]) -> PhoneState:
         max_khz=frequencies(files, "cpuinfo_max_freq"),
         permitted_khz=frequencies(files, "scaling_max_freq"),
         zones_c=zone_temperatures(files),
+        zone_files=zone_paths(files),
         hal_c=hal_temperatures(service),
         thermal_status=int(thermal[1]) if thermal else None,
         battery_percent=_number(charge.get("level")),
@@ -180,7 +193,7 @@ def parse_state(answers: Mapping[str, str]) -> PhoneState:
     )
 
 
-def read_state(phone: Adb) -> PhoneState:
+def read_state(phone: Transport) -> PhoneState:
     """Ask a phone for everything; what it denies stays unknown.
 
     Raises:

@@ -1,0 +1,1 @@
+"""A Linux board over ssh."""
