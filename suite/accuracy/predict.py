@@ -116,6 +116,8 @@ def _predict_all(
     """Write results and protocol file; return the caution that must stand beside the AP."""
     model, annotations, protocol = segmenter.digest(), file_digest(dataset.path), asdict(segmenter.protocol)
     parts = [task, model, annotations, json.dumps(protocol, sort_keys=True)]
+    part = dataset.part if isinstance(dataset, YoutubeVisDataset) else None
+    parts += [] if part is None else [part]
     identity = hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     def named(key: int) -> list[dict[str, Any]]:
@@ -134,6 +136,7 @@ def _predict_all(
             "model": segmenter.name,
             "model_sha256": model,
             "annotations_sha256": annotations,
+            "part": part,
             "protocol": segmenter.protocol.scalars(task),
             "caution": caution,
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +106,24 @@ def evaluate_tracks(
 
 
 def evaluate_youtube_vis(
-    ground_truth: VideoGroundTruth, results: Path, official_quirks: bool = False
+    ground_truth: VideoGroundTruth,
+    results: Path,
+    official_quirks: bool = False,
+    video_ids: Collection[int] | None = None,
 ) -> tuple[Score, VideoEval]:
     """Score one results file against ground truth that was read already; see `score_youtube_vis`."""
-    tracks = read_tracks(results, ground_truth, official_quirks)
+    tracks: Sequence[Track] = read_tracks(results, ground_truth, official_quirks)
+    read = len(tracks)
+    if video_ids is not None:
+        ground_truth = ground_truth.only(video_ids)
+        tracks = [track for track in tracks if track.video_id in video_ids]
     evaluator = evaluate_tracks(ground_truth, tracks, official_quirks)
     curves = Curves(np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"]))
     notes = [f"{shown(results)}: scored with the official evaluator's quirks"] if official_quirks else []
     if not official_quirks and any(track.id == 0 for track in ground_truth.tracks):
         notes.append(ZERO_ID_NOTE)
+    if len(tracks) < read:
+        notes.append(f"{read - len(tracks)} results of other videos than the {len(ground_truth.videos)} were left out")
     score = Score(
         task="youtube-vis",
         engine="pycocotools",
@@ -137,6 +146,7 @@ def score_youtube_vis(
     resamples: int = 0,
     seed: int = 0,
     against: Path | None = None,
+    video_ids: Collection[int] | None = None,
 ) -> Score:
     """Score a YouTube-VIS results file with the semantics of the official evaluator (youtubevos/cocoapi, 2019).
 
@@ -149,6 +159,7 @@ def score_youtube_vis(
         resamples: number of bootstrap draws of the videos for 95 % intervals; 0 leaves them out.
         seed: base seed of the draws.
         against: another model's results file, from whose numbers the difference is taken, with its interval.
+        video_ids: score only these videos; results of others are left out.
 
     Returns:
         The twelve official numbers, over all categories and for each; an empty results list scores 0.
@@ -158,10 +169,10 @@ def score_youtube_vis(
         InputError: naming file and place of whatever is wrong in any file.
     """
     ground_truth = read_video_ground_truth(annotations, official_quirks)
-    first, evaluator = evaluate_youtube_vis(ground_truth, results, official_quirks)
+    first, evaluator = evaluate_youtube_vis(ground_truth, results, official_quirks, video_ids)
     matches = [matches_of(evaluator)] if resamples else []
     second = None
     if against is not None:
-        second, evaluator = evaluate_youtube_vis(ground_truth, against, official_quirks)
+        second, evaluator = evaluate_youtube_vis(ground_truth, against, official_quirks, video_ids)
         matches += [matches_of(evaluator)] if resamples else []
     return with_difference(first, second, bootstrap(matches, "videos", resamples, seed) if resamples else None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -98,6 +98,17 @@ class VideoGroundTruth(VideoTable):
     """The annotated tracks of a YouTube-VIS file, in file order."""
 
     tracks: tuple[Track, ...]
+
+    def only(self, video_ids: Collection[int]) -> VideoGroundTruth:
+        """Return the ground truth of these videos alone.
+
+        Raises:
+            InputError: if the file lacks one of them.
+        """
+        if missing := sorted(set(video_ids) - set(self.videos)):
+            raise InputError(f"{self.path}: has no video with id {missing[0]}; the list is for another file")
+        videos = {key: video for key, video in self.videos.items() if key in video_ids}
+        return replace(self, videos=videos, tracks=tuple(track for track in self.tracks if track.video_id in videos))
 
 
 def mean_area(areas: Sequence[float | None]) -> float:

@@ -117,6 +117,23 @@ def pin(name: str) -> None:
     click.echo(pin_from_disk(name))
 
 
+@command.command(name="split")
+@click.argument("dataset", type=click.Choice(["youtube-vis-2019", "youtube-vis-2021"]))
+@AS_JSON
+def split(dataset: str, as_json: bool) -> None:
+    """Hold out videos of YouTube-VIS train, since valid can no longer be scored, and write the list of their ids.
+
+    The list follows from the pinned train annotations alone: as many videos as valid has, by video, every category with
+    its share. It goes to suite/datasets/local_splits/; annotations of both parts go beside the train annotations.
+    """
+    from dataclasses import asdict
+
+    from suite.datasets.local_split import make_local_split
+
+    made = make_local_split(dataset)
+    click.echo(json.dumps(asdict(made)) if as_json else made.text())
+
+
 @command.command(name="keep")
 @click.argument("paths", nargs=-1, required=True, type=PATH)
 def keep(paths: tuple[Path, ...]) -> None:

@@ -136,6 +136,7 @@ def coco(
 @click.option(
     "--association/--no-association", default=None, help="Associate kernels of key frames, or query i = track i."
 )
+@click.option("--split-ids", type=FILE, help="Only the videos of this list, made by 'data split'.")
 @click.option("--max-tracks", type=click.IntRange(min=1), help="Replace 10 (query, class) pairs a video.")
 def youtube_vis(
     checkpoint: Path | None,
@@ -145,12 +146,17 @@ def youtube_vis(
     out: Path,
     threads: int,
     as_json: bool,
+    split_ids: Path | None,
     **changes: Any,
 ) -> None:
     """Instances of videos, as a YouTube-VIS results file."""
     from suite.accuracy.predict import track_dataset
+    from suite.datasets.local_split import read_local_split
     from suite.datasets.youtube_vis import YoutubeVisDataset
+    from suite.files import file_digest
 
     dataset = YoutubeVisDataset.load(annotations, images)
+    if split_ids is not None:
+        dataset = dataset.only(read_local_split(split_ids, annotations).video_ids, file_digest(split_ids))
     caution = track_dataset(_open(checkpoint, onnx, threads, changes), dataset, out)
     _report(out, dataset, caution, as_json)

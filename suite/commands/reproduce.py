@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of images or frames (coco, youtube-vis).")
 @click.option("--pin", help="Without own files: dataset of datasets.dvc [default for coco: val2017].")
 @click.option("--allow-unpinned", is_flag=True, help="Use --pin data that are not as pinned; the record says so.")
+@click.option(
+    "--split-ids", type=click.Path(path_type=Path), help="Only the videos of this list, made by 'data split'."
+)
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights [default: the embedded run's].")
 @click.option(
     "--key-frame-interval",
@@ -49,13 +52,14 @@ def command(
     images: Path | None,
     pin: str | None,
     allow_unpinned: bool,
+    split_ids: Path | None,
     checkpoint: Path | None,
     key_frame_interval: int,
 ) -> None:
     """Measure, record, redraw reports/ and print the ledger."""
     if dataset == "shapes":
         real_only = {"annotations": annotations, "images": images, "pin": pin, "allow-unpinned": allow_unpinned or None}
-        for name, value in {**real_only, "checkpoint": checkpoint}.items():
+        for name, value in {**real_only, "split-ids": split_ids, "checkpoint": checkpoint}.items():
             if value is not None:
                 raise click.UsageError(f"--{name} goes with --dataset coco or youtube-vis")
         from suite.training.recipe import load_recipe
@@ -66,6 +70,10 @@ def command(
         reproduce_shapes(loaded, seeds or (0,), fresh, latency=not no_latency)
     else:
         data = _real_input("coco" if dataset == "coco" else "youtube-vis", annotations, images, pin, allow_unpinned)
+        if split_ids is not None:
+            from suite.reproduce.inputs import only_part
+
+            data = only_part(data, split_ids)
         from suite.reproduce.real import reproduce_real
 
         reproduce_real(data, checkpoint, key_frame_interval)

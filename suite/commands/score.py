@@ -72,6 +72,9 @@ def coco(
 @command.command(name="youtube-vis")
 @common
 @click.option(
+    "--split-ids", type=FILE, help="Score only the videos of this list, made by 'data split' (--annotations: train)."
+)
+@click.option(
     "--official-quirks",
     is_flag=True,
     help="Also repeat what the official code gets silently wrong (cut ragged tracks, drop unknown categories ...).",
@@ -85,9 +88,15 @@ def youtube_vis(
     seed: int,
     as_json: bool,
     official_quirks: bool,
+    split_ids: Path | None,
 ) -> None:
     """YouTube-VIS AP over tracks, exactly the official semantics."""
     from suite.accuracy.video_ap import score_youtube_vis
 
+    ids = None
+    if split_ids is not None:
+        from suite.datasets.local_split import read_local_split
+
+        ids = read_local_split(split_ids, annotations).video_ids
     drawn = resamples if interval else 0
-    _print(score_youtube_vis(annotations, results, official_quirks, drawn, seed, against), as_json)
+    _print(score_youtube_vis(annotations, results, official_quirks, drawn, seed, against, ids), as_json)

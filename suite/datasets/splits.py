@@ -16,6 +16,13 @@ SERVERS_CLOSED = (
 )
 
 
+LOCAL_VALID = "local-valid"
+"""Split name on record of the videos of YouTube-VIS train that are held out here, because valid cannot be scored."""
+
+LOCAL_TRAIN = "local-train"
+"""The other videos of train; weights that are judged on `LOCAL_VALID` were trained on nothing else of train."""
+
+
 @dataclass(frozen=True)
 class Split:
     """One official split.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ class YoutubeVisDataset:
         videos: in the file's order.
         categories: contiguous class index <-> dataset category id <-> name.
         annotated: whether the file holds annotations (the official valid and test files do not).
+        by_video: the tracks of each video.
+        part: what identifies a part of the file's videos, None where it is all of them.
     """
 
     path: Path
@@ -80,6 +82,7 @@ class YoutubeVisDataset:
     categories: Categories
     annotated: bool
     by_video: Mapping[int, tuple[Track, ...]]
+    part: str | None = None
 
     @classmethod
     def load(cls, annotations: Path, frames: Path | None = None) -> YoutubeVisDataset:
@@ -111,6 +114,21 @@ class YoutubeVisDataset:
         by_video = {video_id: tuple(tracks) for video_id, tracks in grouped.items()}
         annotated = content.get("annotations") is not None
         return cls(annotations, frames, videos, categories, annotated, by_video)
+
+    def only(self, video_ids: Collection[int], part: str) -> YoutubeVisDataset:
+        """Return the dataset with only these videos.
+
+        Args:
+            video_ids: ids of videos of the file.
+            part: what identifies the choice, e.g. a digest.
+
+        Raises:
+            InputError: if the file lacks one of them.
+        """
+        if missing := sorted(set(video_ids) - set(self.by_video)):
+            raise InputError(f"{self.path}: has no video with id {missing[0]}; the list is for another file")
+        videos = tuple(video for video in self.videos if video.video_id in video_ids)
+        return replace(self, videos=videos, by_video={v.video_id: self.by_video[v.video_id] for v in videos}, part=part)
 
     def tracks_of(self, video_id: int) -> tuple[Track, ...]:
         """Return the objects of a video, in the file's order.

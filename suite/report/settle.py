@@ -14,11 +14,14 @@ COCO_COMMAND = (
     "--checkpoint model.safetensors"
 )
 YOUTUBE_VIS_COMMAND = (
-    "python -m suite reproduce --dataset youtube-vis --annotations valid.json --images JPEGImages "
-    "--checkpoint model.safetensors"
+    "python -m suite reproduce --dataset youtube-vis --pin {pin}_train --split-ids {ids} --checkpoint model.safetensors"
 )
+"""On the local split of train: nobody can score valid any more."""
 SCORE_COCO_COMMAND = "python -m suite score coco --annotations instances_val2017.json --results results.json"
-SCORE_YOUTUBE_VIS_COMMAND = "python -m suite score youtube-vis --annotations valid.json --results results.json"
+SCORE_YOUTUBE_VIS_COMMAND = (
+    "python -m suite score youtube-vis --annotations train.json --split-ids {ids} --results results.json"
+)
+LOCAL_LIST = "suite/datasets/local_splits/{pin}.json"
 HOST_COMMAND = "python -m suite latency host --models {models} --record"
 ABLATION_COMMAND = "python -m suite ablation"
 
@@ -44,4 +47,6 @@ def settling_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) 
     own = bool(counterparts.get(claim.row_id))
     if claim.family == "coco":
         return COCO_COMMAND if own else SCORE_COCO_COMMAND
-    return YOUTUBE_VIS_COMMAND if own else SCORE_YOUTUBE_VIS_COMMAND
+    pin = claim.dataset.split()[0].replace("-", "_")
+    command = YOUTUBE_VIS_COMMAND if own else SCORE_YOUTUBE_VIS_COMMAND
+    return command.format(pin=pin, ids=LOCAL_LIST.format(pin=pin))

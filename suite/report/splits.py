@@ -8,12 +8,6 @@ from suite.claims.claim import Claim
 from suite.records.schema import Dataset
 from suite.report.select import Cell
 
-LOCAL_VALID = "local-valid"
-"""Split name on record of the part of YouTube-VIS train that is held out here, because valid cannot be scored."""
-
-LOCAL_TRAIN = "local-train"
-"""The rest of YouTube-VIS train: weights that are judged on `LOCAL_VALID` were trained on nothing else of it."""
-
 _DIFFER = {
     "coco": "val2017 and test-dev are different images: an AP on one is no AP on the other",
     "youtube-vis": "the local split is part of train, not of valid: an AP on one is no AP on the other",

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from suite.claims.claim import Claim
+from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.schema import Scalar
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import host_ratio
 from suite.report.model_options import effective
 from suite.report.paired import MIN_SEEDS, PairedGain, paired_gain
 from suite.report.select import Cell
-from suite.report.splits import LOCAL_TRAIN, LOCAL_VALID, same_split
+from suite.report.splits import same_split
 
 VerdictWord = Literal["reproduced", "not reproduced", "partly", "estimated", "not run"]
 VERDICTS: tuple[VerdictWord, ...] = ("reproduced", "not reproduced", "partly", "estimated", "not run")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from suite.datasets.local_split import LocalSplit, list_path, read_local_split
 from suite.datasets.official import ANNOTATIONS, READY, annotations_pin
 from suite.datasets.pins import Pin, load_pins, verified_digest
 from suite.datasets.stamps import read_stamp
@@ -31,6 +32,7 @@ class RealInput:
         split: the dataset's split on record.
         digest: the pinned digest of the images' archive; SHA-256 of the annotations where nothing pinned was verified.
         pinned: whether the data were verified to be the pinned or the official ones.
+        part: the videos to measure on, None for all of them.
     """
 
     task: Task
@@ -40,6 +42,24 @@ class RealInput:
     split: str
     digest: str
     pinned: bool
+    part: LocalSplit | None = None
+
+
+def only_part(data: RealInput, split_ids: Path) -> RealInput:
+    """Return input of which only the videos of a list are measured on.
+
+    The list of the repository was made from the pinned annotations and knows their digest, so annotations that it
+    fits are the pinned ones.
+
+    Raises:
+        InputError: if the input is no video, or the list is none.
+        DataError: if the list is absent or was made from other annotations.
+    """
+    if data.task != "youtube-vis":
+        raise InputError(f"--split-ids {split_ids}: is for --dataset youtube-vis; leave it out")
+    part = read_local_split(split_ids, data.annotations)
+    known = data.pinned or split_ids.resolve() == list_path(part.dataset).resolve()
+    return replace(data, name=part.dataset, split=part.name, digest=file_digest(split_ids), pinned=known, part=part)
 
 
 def named_input(task: Task, annotations: Path, images: Path) -> RealInput:

@@ -15,6 +15,7 @@ from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
+from suite.datasets.splits import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.files import file_digest
@@ -60,6 +61,8 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     else:
         dataset = YoutubeVisDataset.load(annotations, data.images)
         annotated = dataset.annotated
+        if data.part is not None:
+            dataset = dataset.only(data.part.video_ids, data.digest)
     if not annotated:
         raise no_ground_truth(annotations)
     require_health(task, annotations, data.images)
@@ -69,7 +72,7 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     except CheckpointError as error:
         raise InputError(str(error)) from None
     config = model.config
-    key = file_digest(annotations)[:8]
+    key = data.digest[:8] if data.part else file_digest(annotations)[:8]
     folder = runs_dir() / "real" / f"{task}-{key}-{file_digest(weights)[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.json"
@@ -90,7 +93,9 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
             described = Dataset(data.name, data.split, data.digest, data.pinned, videos=len(dataset.videos))
             protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
             caution = predict_videos(model, config, dataset, results, protocol)
-            score, metrics = score_youtube_vis(annotations, results, resamples=RESAMPLES), YOUTUBE_VIS_METRICS
+            ids = data.part.video_ids if data.part else None
+            score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
+            metrics = YOUTUBE_VIS_METRICS
             caption = draw_track_strip(dataset, results, picture)
         scalars = {**protocol.scalars(task), **fields}
         for line in score_lines(score.stats, metrics, subject, described, scalars, score.intervals):
@@ -101,5 +106,10 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")
     if caution:
         say(caution)
+    if data.part and trained_on != f"{data.name} {LOCAL_TRAIN}":
+        say(
+            f"the weights were trained on {trained_on}, not on {data.name} {LOCAL_TRAIN}: they may have seen these "
+            "videos, and no claim is compared with this AP"
+        )
     if trained_on == "shapes":
         say("the weights were trained on the embedded shapes only: this AP shows that the path works, and nothing else")

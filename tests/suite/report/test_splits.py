@@ -2,11 +2,11 @@
 
 import pytest
 
+from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
 from suite.report.evidence import load_evidence
 from suite.report.explain import explanation
 from suite.report.ledger import LedgerRow, build_ledger
-from suite.report.splits import LOCAL_TRAIN, LOCAL_VALID
 from suite.report.tables.ledger import build
 from tests.suite.report.synthetic import BASE_640, WEIGHTS, RunMaker
 

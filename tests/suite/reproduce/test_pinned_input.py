@@ -157,3 +157,26 @@ def test_a_split_without_public_ground_truth_is_refused_before_predicting(
     line = refusal(["reproduce", "--dataset", "coco", "--annotations", str(path), *images], capsys, code=2)
     assert "nothing to score against" in line
     assert not (small_root / "runs").exists()
+
+
+def test_local_split_goes_on_record_as_what_it_is(
+    small_root: Path, shared_data: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shared_data / "ytvis_mini"
+    annotations = folder / "valid.json"
+    video = json.loads(annotations.read_text())["videos"][0]["id"]
+    listed = small_root / "suite" / "datasets" / "local_splits" / "youtube_vis_2019.json"
+    listed.parent.mkdir(parents=True)
+    content = {"dataset": "youtube-vis-2019", "split": "local-valid", "rule": "a rule", "videos": 4}
+    content |= {"held_out": [video], "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest()}
+    listed.write_text(json.dumps(content))
+    words = ["reproduce", "--dataset", "youtube-vis", "--checkpoint", str(checkpoint), "--split-ids", str(listed)]
+    words += ["--annotations", str(annotations), "--images", str(folder / "valid" / "JPEGImages")]
+    assert main(words) == 0
+    assert "may have seen these videos" in capsys.readouterr().err
+    digest = hashlib.sha256(listed.read_bytes()).hexdigest()
+    assert recorded(small_root) == Dataset("youtube-vis-2019", "local-valid", digest, pinned=True, videos=1)
+    other = ["--annotations", str(folder / "train.json"), "--images", str(folder / "train" / "JPEGImages")]
+    assert "is not the annotations file that" in refusal([*words[:-4], *other], capsys)
+    coco = ["reproduce", "--dataset", "coco", "--annotations", str(annotations), "--images", str(folder)]
+    assert "is for --dataset youtube-vis" in refusal([*coco, "--split-ids", str(listed)], capsys, code=2)

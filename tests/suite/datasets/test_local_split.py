@@ -1,0 +1,266 @@
+"""The local split of YouTube-VIS train: balanced, disjoint, the same whatever the order, and scored as what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suite.accuracy.video_ap import score_youtube_vis
+from suite.cli import main
+from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+from suite.datasets.local_split import categories_by_video, list_path, part_of, read_local_split
+from suite.datasets.stratified import held_out
+from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.errors import DataError, InputError
+from tests.suite.accuracy.cases import random_video
+
+SIZES = {"youtube-vis-2019": (2238, 302), "youtube-vis-2021": (2985, 421)}
+NAMES = {"youtube-vis-2019": YOUTUBE_VIS_2019, "youtube-vis-2021": YOUTUBE_VIS_2021}
+
+
+def table(videos: int, seed: int, categories: int = 40) -> dict[int, frozenset[int]]:
+    """Return a table of videos with one to three categories of very unequal frequency, some with none."""
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.full(categories, 0.7))
+    amounts = rng.choice([0, 1, 2, 3], videos, p=[0.01, 0.74, 0.2, 0.05])
+    return {
+        place: frozenset((rng.choice(categories, amount, p=share) + 1).tolist())
+        for place, amount in enumerate(amounts.tolist(), start=1)
+    }
+
+
+def counted(categories_of: Mapping[int, frozenset[int]], ids: Any) -> Counter[int]:
+    return Counter(category for key in ids for category in categories_of[key])
+
+
+def assert_balanced(categories_of: dict[int, frozenset[int]], ids: tuple[int, ...], amount: int) -> None:
+    assert len(set(ids)) == len(ids) == amount
+    assert set(ids) < set(categories_of)
+    assert list(ids) == sorted(ids)
+    whole, held = counted(categories_of, categories_of), counted(categories_of, ids)
+    for category, total in whole.items():
+        share = total * amount / len(categories_of)
+        assert abs(held[category] - share) <= 1 + 0.12 * share
+        if total > 1:
+            assert 0 < held[category] < total
+        else:
+            assert held[category] == 0
+
+
+@pytest.mark.parametrize("dataset", SIZES)
+@pytest.mark.parametrize("seed", range(4))
+def test_real_sizes_are_balanced_and_do_not_depend_on_order(dataset: str, seed: int) -> None:
+    videos, amount = SIZES[dataset]
+    categories_of = table(videos, seed)
+    ids = held_out(categories_of, amount, dataset)
+    assert_balanced(categories_of, ids, amount)
+    shuffled = list(categories_of.items())
+    random.Random(seed).shuffle(shuffled)
+    assert held_out(dict(shuffled), amount, dataset) == ids
+    assert held_out(categories_of, amount, "another name") != ids
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.integers(1, 10_000), st.frozensets(st.integers(1, 6), max_size=3), min_size=2, max_size=60),
+    st.data(),
+)
+def test_any_table_is_split_exactly_and_alike(categories_of: dict[int, frozenset[int]], data: st.DataObject) -> None:
+    amount = data.draw(st.integers(1, len(categories_of) - 1))
+    ids = held_out(categories_of, amount, "any")
+    assert len(set(ids)) == amount
+    assert set(ids) < set(categories_of)
+    order = data.draw(st.permutations(list(categories_of)))
+    assert held_out({key: categories_of[key] for key in order}, amount, "any") == ids
+
+
+def test_the_rule_is_frozen() -> None:
+    """A published list must never shift: the ids of a fixed table, as text, have a fixed digest."""
+    ids = held_out({key: frozenset({key % 7 + 1, key % 3 + 8}) for key in range(1, 301)}, 40, "youtube-vis-2019")
+    assert hashlib.sha256(repr(ids).encode()).hexdigest()[:16] == "b80f11b7e81a83be"
+
+
+@pytest.mark.parametrize("amount", [0, 5, 6])
+def test_impossible_amounts_are_refused(amount: int) -> None:
+    with pytest.raises(InputError, match="cannot hold out"):
+        held_out({key: frozenset({1}) for key in range(5)}, amount, "x")
+
+
+@pytest.mark.parametrize("year", ["", "_2021"])
+def test_real_annotations_can_be_split(shared_data: Path, year: str) -> None:
+    categories_of = categories_by_video(YoutubeVisDataset.load(shared_data / "ytvis_mini" / f"train{year}.json"))
+    ids = held_out(categories_of, 2, "youtube-vis")
+    assert len(ids) == 2
+    assert set(ids) < set(categories_of)
+
+
+def train_file(dataset: str, seed: int = 0) -> dict[str, Any]:
+    """Return train annotations of the official size, without masks."""
+    categories_of = table(SIZES[dataset][0], seed)
+    videos = [
+        {"id": key, "height": 4, "width": 4, "length": 1, "file_names": [f"{key}/0.jpg"]} for key in categories_of
+    ]
+    pairs = [(key, category) for key, categories in categories_of.items() for category in sorted(categories)]
+    tracks = [
+        {"id": place, "video_id": key, "category_id": category, "segmentations": [None], "areas": [None], "iscrowd": 0}
+        for place, (key, category) in enumerate(pairs, start=1)
+    ]
+    categories = [{"id": place, "name": name} for place, name in enumerate(NAMES[dataset], start=1)]
+    return {"videos": videos, "annotations": tracks, "categories": categories}
+
+
+def place_train(root: Path, dataset: str, content: dict[str, Any]) -> Path:
+    """Put train annotations where the pins want them and pin them; return the file."""
+    name = dataset.replace("-", "_")
+    raw = json.dumps(content).encode()
+    out: dict[str, Any] = {"cache": False, "meta": {"group": dataset, "page": "a page"}}
+    outs = []
+    if dataset == "youtube-vis-2019":
+        path = root / "data" / name / "train.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw)
+        digest = hashlib.md5(raw).hexdigest()
+        outs.append(out | {"path": f"data/{name}/train.json", "md5": digest, "size": len(raw)})
+        outs[0]["meta"] = out["meta"] | {"name": f"{name}_train_annotations"}
+    archive = root / "data" / "archives" / name / "train.zip"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("train/instances.json", raw)
+    digest = hashlib.md5(archive.read_bytes()).hexdigest()
+    outs.append(out | {"path": f"data/archives/{name}/train.zip", "md5": digest, "size": archive.stat().st_size})
+    outs[-1]["meta"] = out["meta"] | {"name": f"{name}_train", "unpack": f"data/{name}", "layout": "train/..."}
+    (root / "datasets.dvc").write_text(yaml.safe_dump({"outs": outs}))
+    if dataset == "youtube-vis-2021":
+        assert main(["data", "unpack", f"{name}_train"]) == 0
+        return root / "data" / name / "train" / "instances.json"
+    return path
+
+
+@pytest.mark.parametrize("dataset", SIZES)
+def test_command_writes_the_list_and_both_parts(
+    empty_root: Path, capsys: pytest.CaptureFixture[str], dataset: str
+) -> None:
+    content = train_file(dataset)
+    annotations = place_train(empty_root, dataset, content)
+    capsys.readouterr()
+    assert main(["data", "split", dataset, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    path = list_path(dataset)
+    split = read_local_split(path, annotations)
+    assert made["ids"] == path.relative_to(empty_root).as_posix()
+    assert split.name == "local-valid"
+    assert split.annotations_sha256 == hashlib.sha256(annotations.read_bytes()).hexdigest()
+    assert_balanced(
+        categories_by_video(YoutubeVisDataset.load(annotations)), tuple(sorted(split.video_ids)), SIZES[dataset][1]
+    )
+    parts = [YoutubeVisDataset.load(empty_root / made[key]) for key in ("valid_annotations", "train_annotations")]
+    ids = [{video.video_id for video in part.videos} for part in parts]
+    assert ids[0] == split.video_ids
+    assert ids[0] | ids[1] == {video["id"] for video in content["videos"]}
+    assert not ids[0] & ids[1]
+    assert sum(len(part.by_video[key]) for part in parts for key in part.by_video) == len(content["annotations"])
+    first = path.read_bytes()
+    assert main(["data", "split", dataset]) == 0
+    assert path.read_bytes() == first
+    assert max(map(len, first.decode().splitlines())) <= 120
+
+
+def test_other_train_annotations_are_refused(empty_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = train_file("youtube-vis-2019")
+    annotations = place_train(empty_root, "youtube-vis-2019", content)
+    annotations.write_bytes(annotations.read_bytes().replace(b'"height": 4', b'"height": 5', 1))
+    assert main(["data", "split", "youtube-vis-2019"]) == 4
+    assert "datasets.dvc pins" in capsys.readouterr().err
+    place_train(empty_root, "youtube-vis-2019", part_of(content, frozenset(range(1, 100))))
+    assert main(["data", "split", "youtube-vis-2019"]) == 4
+    assert "holds 99 videos, officially 2238" in capsys.readouterr().err
+    pins = yaml.safe_load((empty_root / "datasets.dvc").read_text())
+    del pins["outs"][0]["md5"]
+    (empty_root / "datasets.dvc").write_text(yaml.safe_dump(pins))
+    assert main(["data", "split", "youtube-vis-2019"]) == 4
+    assert "pins no digest" in capsys.readouterr().err
+    assert not list_path("youtube-vis-2019").parent.exists()
+
+
+def test_without_the_data_the_command_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    if list_path("youtube-vis-2019").exists():
+        pytest.skip("the list has been made")
+    assert main(["data", "split", "youtube-vis-2019"]) == 4
+    assert "login" in capsys.readouterr().err
+    with pytest.raises(DataError, match="data split youtube-vis-2019"):
+        read_local_split(list_path("youtube-vis-2019"))
+
+
+def subset(tmp_path: Path, annotations: Path, ids: list[int], **changes: Any) -> Path:
+    content = {
+        "dataset": "youtube-vis-2019",
+        "split": "local-valid",
+        "rule": "a rule",
+        "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest(),
+        "videos": 9,
+        "held_out": ids,
+    }
+    path = tmp_path / "ids.json"
+    path.write_text(json.dumps({key: value for key, value in (content | changes).items() if value is not None}))
+    return path
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scoring_a_part_equals_scoring_its_own_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int
+) -> None:
+    document, results = random_video(seed)
+    ids = sorted(video["id"] for video in document["videos"])[::2]
+    annotations, found = tmp_path / "train.json", tmp_path / "r.json"
+    annotations.write_text(json.dumps(document))
+    found.write_text(json.dumps(results))
+    listed = subset(tmp_path, annotations, ids)
+    words = ["score", "youtube-vis", "--annotations", str(annotations), "--results", str(found)]
+    assert main([*words, "--split-ids", str(listed), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    own, kept = tmp_path / "own.json", tmp_path / "kept.json"
+    own.write_text(json.dumps(part_of(document, frozenset(ids))))
+    kept.write_text(json.dumps([item for item in results if item["video_id"] in ids]))
+    assert printed["stats"] == score_youtube_vis(own, kept).stats
+    assert printed["counts"]["videos"] == len(ids)
+    dropped = sum(item["video_id"] not in ids for item in results)
+    assert any("left out" in note for note in printed["notes"]) == (dropped > 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "message"),
+    [
+        ({"annotations_sha256": "0" * 64}, 4, "is not the annotations file that"),
+        ({"held_out": [1, 1]}, 2, "names a video twice"),
+        ({"held_out": []}, 2, "list of video ids"),
+        ({"held_out": ["1"]}, 2, "list of video ids"),
+        ({"held_out": [10**9]}, 2, "has no video with id 1000000000"),
+        ({"rule": None}, 2, "no list of held-out videos"),
+        ({"split": 1}, 2, "must be text"),
+    ],
+)
+def test_bad_lists_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], code: int, message: str
+) -> None:
+    document, results = random_video(1)
+    annotations, found = tmp_path / "train.json", tmp_path / "r.json"
+    annotations.write_text(json.dumps(document))
+    found.write_text(json.dumps(results))
+    listed = subset(tmp_path, annotations, [document["videos"][0]["id"]], **changes)
+    words = ["score", "youtube-vis", "--annotations", str(annotations), "--results", str(found)]
+    assert main([*words, "--split-ids", str(listed)]) == code
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert message in printed
