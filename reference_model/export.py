@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from reference_model.config import config_to_dict
 from reference_model.mobileinst import MobileInst
+from reference_model.onnx_rewriting import Form, rewrite
 from reference_model.onnx_translations import TRANSLATIONS
 
 Part = Literal["whole", "key_frame", "frame"]
@@ -102,6 +103,7 @@ def export_onnx(
     part: Part = "whole",
     dynamic: bool = False,
     tolerance: float = RELATIVE_TOLERANCE,
+    form: Form = "portable",
 ) -> ExportReport:
     """Write one part of a model as an ONNX file, at once or not at all.
 
@@ -113,6 +115,7 @@ def export_onnx(
         part: which graph.
         dynamic: leave height and width open, to any multiples of 64.
         tolerance: largest permitted `ExportReport.parity_max_rel`.
+        form: what is done to the graph for speed; see `reference_model.onnx_rewriting`.
 
     Returns:
         Counts and parity. With ``dynamic`` the parity also covers a second size.
@@ -123,6 +126,8 @@ def export_onnx(
     """
     if part not in get_args(Part):
         raise ExportError(f"part is {part!r}, must be one of {', '.join(get_args(Part))}")
+    if form not in get_args(Form):
+        raise ExportError(f"form is {form!r}, must be one of {', '.join(get_args(Form))}")
     if height < 1 or width < 1:
         raise ExportError(f"size is {height}x{width} px, both sides must be positive")
     if dynamic and (height % SIZE_STEP_PX or width % SIZE_STEP_PX):
@@ -132,7 +137,7 @@ def export_onnx(
         )
     frozen = deepcopy(model).eval().requires_grad_(False)
     graph = FrameGraph(frozen) if part == "frame" else WholeGraph(frozen)
-    proto = _translate(graph, frozen, height, width, part, dynamic)
+    proto = _translate(graph, frozen, height, width, part, dynamic, form)
     onnx.checker.check_model(proto, full_check=True)
     sizes = [(height, width)] + ([(height + SIZE_STEP_PX, 2 * width)] if dynamic else [])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,9 +171,9 @@ def example_inputs(model: MobileInst, part: Part, height: int, width: int) -> tu
 
 
 def _translate(
-    graph: nn.Module, model: MobileInst, height: int, width: int, part: Part, dynamic: bool
+    graph: nn.Module, model: MobileInst, height: int, width: int, part: Part, dynamic: bool, form: Form
 ) -> onnx.ModelProto:
-    """Run torch's exporter and clean what it leaves of this machine in the graph."""
+    """Run torch's exporter and bring what it gives into a form, without what it leaves of this machine."""
     options: dict[str, Any] = {}
     if dynamic:
         # The trace must not see a side of one step: torch would take the 1 for a constant.
@@ -196,14 +201,7 @@ def _translate(
             raise ExportError(f"torch cannot export {model.config.name} at {height}x{width} px: {reason}") from error
         assert program is not None
         proto = program.model_proto
-    for node in proto.graph.node:
-        # Stack traces and module scopes, full of local paths.
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
-        del value.metadata_props[:]
-    del proto.graph.metadata_props[:]
-    del proto.metadata_props[:]
+    rewrite(proto, form)
     config = json.dumps(config_to_dict(model.config), sort_keys=True)
     onnx.helper.set_model_props(proto, {"model": model.config.name, "part": part, "config": config})
     return proto

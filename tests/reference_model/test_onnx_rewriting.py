@@ -1,0 +1,192 @@
+"""Rewritten graphs compute what they did, and are what each runtime should get."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from reference_model.export import export_onnx
+from reference_model.onnx_blocked import keep_blocks
+from reference_model.onnx_graph import fold_constants
+from reference_model.onnx_names import module_of, name_by_module
+from reference_model.onnx_winograd import MIN_CHANNELS, winograd_convolutions
+from tests.reference_model.small import image, small_model
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def graph(nodes: list[onnx.NodeProto], shapes: dict[str, list[int]], constants: Arrays) -> onnx.ModelProto:
+    """A model from its nodes; of the values in ``shapes``, those that no node makes are inputs, the others outputs."""
+    made = {value for node in nodes for value in node.output}
+    infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
+    inputs = [info for name, info in infos.items() if name not in made]
+    outputs = [info for name, info in infos.items() if name in made]
+    items = [numpy_helper.from_array(content, name) for name, content in constants.items()]
+    for number, node in enumerate(nodes):
+        node.name = f"part.{number}/{node.op_type}"
+    body = helper.make_graph(nodes, "graph", inputs, outputs, items)
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def run(proto: onnx.ModelProto, **inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    onnx.checker.check_model(proto, full_check=True)
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    output: NDArray[np.float32] = session.run(None, inputs)[0]
+    return output
+
+
+def convolution(
+    height: int,
+    width: int,
+    in_channels: int = MIN_CHANNELS,
+    out_channels: int = MIN_CHANNELS,
+    bias: bool = True,
+    relu: bool = True,
+    **options: object,
+) -> tuple[onnx.ModelProto, NDArray[np.float32]]:
+    rng = np.random.default_rng(height * 1000 + width)
+    constants = {"w": rng.standard_normal((out_channels, in_channels, 3, 3), dtype=np.float32)}
+    if bias:
+        constants["b"] = rng.standard_normal(out_channels, dtype=np.float32)
+    settings_ = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3], **options}
+    nodes = [helper.make_node("Conv", ["x", *constants], ["middle" if relu else "y"], **settings_)]
+    if relu:
+        nodes.append(helper.make_node("Relu", ["middle"], ["y"]))
+    strides = settings_.get("strides", [1, 1])
+    assert isinstance(strides, list)
+    output = [1, out_channels, -(-height // strides[0]), -(-width // strides[1])]
+    proto = graph(nodes, {"x": [1, in_channels, height, width], "y": output}, constants)
+    return proto, rng.standard_normal((1, in_channels, height, width), dtype=np.float32)
+
+
+@given(
+    height=st.integers(16, 30), width=st.integers(16, 30), wide=st.booleans(), bias=st.booleans(), relu=st.booleans()
+)
+@settings(max_examples=8, deadline=None)
+def test_winograd_is_the_convolution(height: int, width: int, wide: bool, bias: bool, relu: bool) -> None:
+    proto, x = convolution(height, width, out_channels=MIN_CHANNELS + 16 * wide, bias=bias, relu=relu)
+    expected = run(proto, x=x)
+    assert winograd_convolutions(proto) == 1
+    kinds = Counter(node.op_type for node in proto.graph.node)
+    assert not kinds["Conv"]
+    assert kinds["Relu"] == relu
+    np.testing.assert_allclose(run(proto, x=x), expected, atol=2e-5 * float(np.abs(expected).max()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strides": [2, 2]},
+        {"dilations": [2, 2], "pads": [2, 2, 2, 2]},
+        {"in_channels": 16},
+        {"height": 8, "width": 8},
+    ],
+    ids=str,
+)
+def test_other_convolutions_stay(options: dict[str, object]) -> None:
+    proto, x = convolution(**{"height": 20, "width": 20, **options})  # type: ignore[arg-type]
+    before = proto.SerializeToString()
+    assert winograd_convolutions(proto) == 0
+    assert proto.SerializeToString() == before
+    run(proto, x=x)
+
+
+def test_a_value_that_others_read_survives_winograd() -> None:
+    proto, x = convolution(17, 18)
+    proto.graph.output.append(helper.make_tensor_value_info("middle", TensorProto.FLOAT, [1, MIN_CHANNELS, 17, 18]))
+    expected = run(proto, x=x)
+    assert winograd_convolutions(proto) == 1
+    assert {value.name for value in proto.graph.output} == {"y", "middle"}
+    np.testing.assert_allclose(run(proto, x=x), expected, atol=2e-5 * float(np.abs(expected).max()))
+
+
+def test_uneven_maps_are_brought_back_into_blocks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    constants = {
+        "w": rng.standard_normal((32, 32, 1, 1), dtype=np.float32),
+        "uneven": np.array([1, 32, 5, 7], np.int64),
+        "even": np.array([1, 32, 10, 14], np.int64),
+    }
+    linear = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Resize", ["a", "", "", "uneven"], ["b"], **linear),
+        helper.make_node("Resize", ["b", "", "", "even"], ["c"], **linear),
+        helper.make_node("Conv", ["z", "w"], ["d"]),
+        helper.make_node("Add", ["d", "c"], ["e"]),
+        helper.make_node("Conv", ["e", "w"], ["y"]),
+    ]
+    shapes = {"x": [1, 32, 3, 4], "z": [1, 32, 10, 14], "y": [1, 32, 10, 14]}
+    proto = graph(nodes, shapes, constants)  # type: ignore[arg-type]
+    feeds = {"x": rng.standard_normal((1, 32, 3, 4), dtype=np.float32)}
+    feeds["z"] = rng.standard_normal((1, 32, 10, 14), dtype=np.float32)
+    expected = run(proto, **feeds)
+    assert keep_blocks(proto) == 1
+    np.testing.assert_allclose(run(proto, **feeds), expected, rtol=1e-5, atol=1e-4)
+    assert keep_blocks(proto) == 0, "done once is done"
+
+
+def test_constants_are_computed_and_dead_branches_dropped() -> None:
+    constants = {"a": np.ones((2, 3), np.float32), "b": np.full((2, 3), 2, np.float32)}
+    nodes = [
+        helper.make_node("Add", ["a", "b"], ["sum"]),
+        helper.make_node("Exp", ["x"], ["unread"]),
+        helper.make_node("Mul", ["x", "sum"], ["y"]),
+    ]
+    proto = graph(nodes, {"x": [2, 3], "y": [2, 3]}, constants)
+    fold_constants(proto)
+    assert [node.op_type for node in proto.graph.node] == ["Mul"]
+    assert [item.name for item in proto.graph.initializer] == ["sum"]
+    np.testing.assert_array_equal(run(proto, x=np.ones((2, 3), np.float32)), np.full((2, 3), 3, np.float32))
+
+
+def test_large_results_are_not_stored() -> None:
+    nodes = [
+        helper.make_node("Expand", ["a", "shape"], ["wide"]),
+        helper.make_node("Mul", ["x", "wide"], ["y"]),
+    ]
+    constants = {"a": np.ones((1, 3), np.float32), "shape": np.array([50, 3], np.int64)}
+    proto = graph(nodes, {"x": [50, 3], "y": [50, 3]}, constants)  # type: ignore[arg-type]
+    fold_constants(proto, largest_bytes=100)
+    assert [node.op_type for node in proto.graph.node] == ["Expand", "Mul"]
+
+
+def test_graphs_without_scopes_keep_working() -> None:
+    proto, x = convolution(16, 16)
+    expected = run(proto, x=x)
+    name_by_module(proto)
+    assert {module_of(node.name) for node in proto.graph.node} == {"whole"}
+    np.testing.assert_array_equal(run(proto, x=x), expected)
+
+
+def test_fastest_form_computes_what_the_model_computes(tmp_path: Path) -> None:
+    """At a size whose pooling and enlargements are uneven; other forms are the other exporter tests' matter."""
+    path, model = tmp_path / "model.onnx", small_model(hidden_dim=64, num_heads=4)
+    report = export_onnx(model, path, 160, 224, form="onnxruntime", tolerance=1e-4)
+    assert report.op_counts["Gather"] >= 2
+    names = [node.name for node in onnx.load(path).graph.node]
+    assert len(set(names)) == len(names)
+    modules = {name for name, _ in model.named_modules()} | {"whole"}
+    assert {module_of(name) for name in names} <= modules
+    assert any(module_of(name).startswith("mask_decoder.first3") for name in names)
+    picture = image(160, 224, seed=7)
+    with torch.no_grad():
+        expected = model(picture).mask_logits.numpy()
+    found = run_file(path, picture.numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-4 * float(np.abs(expected).max()))
+
+
+def run_file(path: Path, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    output: NDArray[np.float32] = session.run(["mask_logits"], {"image": picture})[0]
+    return output
