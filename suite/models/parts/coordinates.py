@@ -44,6 +44,6 @@ class CoordinateConv(nn.Module):
             (B, out_channels, h, w).
         """
         if coordinates is None:
-            coordinates = coordinate_maps(*feature.shape[-2:], feature.device)
+            coordinates = coordinate_maps(feature.shape[2], feature.shape[3], feature.device)
         result: Tensor = self.of_features(feature) + self.of_coordinates(coordinates)
         return result

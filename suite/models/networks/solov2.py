@@ -1,0 +1,142 @@
+"""SOLOv2 and SOLOv2-Lite: every cell of a grid predicts a class and the kernel of a 1x1 convolution that is its mask.
+
+Wang et al., "SOLOv2: Dynamic and Fast Instance Segmentation", NeurIPS 2020. Neither of the rows compared here has
+deformable convolutions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from suite.models.networks import MASKS
+from suite.models.parts.coordinates import coordinate_maps
+from suite.models.parts.fpn import FeaturePyramid
+from suite.models.parts.instances import spread_over
+from suite.models.parts.towers import GROUPS, tower
+from suite.models.parts.trunks import TrunkName, build_trunk
+
+PYRAMID_WIDTH = 256
+MASK_WIDTH = 128
+GRIDS = (40, 36, 24, 16, 12)
+"""Cells along a side of the grid of P2..P6: 3872 cells in all."""
+
+
+class Solov2Output(NamedTuple):
+    """What the network computes; cells are those of the five grids, fine to coarse, row by row."""
+
+    class_scores: Tensor
+    """(B, classes, cells) in (0, 1); 0 where a neighbouring cell is more confident."""
+    kernels: Tensor
+    """(B, kernel_dim, cells)."""
+    mask_features: Tensor
+    """(B, kernel_dim, H/4, W/4)."""
+    mask_probabilities: Tensor | None = None
+    """(B, 100, H/4, W/4) with masks, else None."""
+
+
+def keep_peaks(scores: Tensor) -> Tensor:
+    """Set a score (B, classes, h, w) to 0 unless it is the largest of its 2x2 window that ends at it ("point NMS")."""
+    peaks = F.max_pool2d(scores, 2, stride=1, padding=1)[..., :-1, :-1]
+    return torch.where(scores == peaks, scores, torch.zeros((), device=scores.device))
+
+
+class MaskBranch(nn.Module):
+    """P2..P5 to the mask features at a quarter of the image.
+
+    Each level passes a 3x3 convolution, group normalisation and ReLU per doubling of its resolution (P2 one without
+    doubling), and the sum a 1x1. P5 also sees its coordinates.
+
+    Args:
+        kernel_dim: channels of the mask features.
+    """
+
+    def __init__(self, kernel_dim: int) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList()
+        for doublings in range(4):
+            steps = nn.Sequential()
+            for step in range(max(doublings, 1)):
+                channels = PYRAMID_WIDTH if step == 0 else MASK_WIDTH
+                steps.append(tower(channels, MASK_WIDTH, 1, bias=False, with_coordinates=doublings == 3 and step == 0))
+                if doublings:
+                    steps.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
+            self.levels.append(steps)
+        self.project = nn.Sequential(
+            nn.Conv2d(MASK_WIDTH, kernel_dim, 1, bias=False), nn.GroupNorm(GROUPS, kernel_dim), nn.ReLU()
+        )
+
+    def forward(self, levels: tuple[Tensor, ...]) -> Tensor:
+        """P2..P5 (B, 256, h, w) to ``(B, kernel_dim, H/4, W/4)``."""
+        p2, p3, p4, p5 = (steps(level) for steps, level in zip(self.levels, levels, strict=True))
+        result: Tensor = self.project(p2 + p3 + p4 + p5)
+        return result
+
+
+class GridHead(nn.Module):
+    """The head that all levels share: a level resized to its grid, a tower of kernels and a tower of classes.
+
+    Args:
+        depth: convolutions in a tower: 4, Lite 2.
+        width: channels of a tower: 512, Lite 256.
+        kernel_dim: length of a kernel: 256, Lite 128.
+        num_classes: categories.
+    """
+
+    def __init__(self, depth: int, width: int, kernel_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.kernel_tower = tower(PYRAMID_WIDTH, width, depth, bias=False, with_coordinates=True)
+        self.class_tower = tower(PYRAMID_WIDTH, width, depth, bias=False)
+        self.kernels = nn.Conv2d(width, kernel_dim, 3, padding=1)
+        self.classes = nn.Conv2d(width, num_classes, 3, padding=1)
+
+    def forward(self, level: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+        """A level (B, 256, h, w) to class scores (B, classes, grid²) and kernels (B, kernel_dim, grid²)."""
+        height, width = level.shape[-2:]
+        size = (grid, grid)
+        coordinates = coordinate_maps(height, width, level.device)
+        feature = F.interpolate(level, size=size, mode="bilinear", align_corners=False)
+        coordinates = F.interpolate(coordinates, size=size, mode="bilinear", align_corners=False)
+        kernels: Tensor = self.kernel_tower[0](feature, coordinates)
+        for layer in list(self.kernel_tower)[1:]:
+            kernels = layer(kernels)
+        scores = keep_peaks(self.classes(self.class_tower(feature)).sigmoid())
+        return scores.flatten(2), self.kernels(kernels).flatten(2)
+
+
+class Solov2(nn.Module):
+    """The whole network.
+
+    Args:
+        trunk: backbone, see `suite.models.parts.trunks.build_trunk`.
+        lite: the head of SOLOv2-Lite.
+        num_classes: categories.
+    """
+
+    def __init__(self, trunk: TrunkName, lite: bool, num_classes: int = 80) -> None:
+        super().__init__()
+        depth, width, kernel_dim = (2, 256, 128) if lite else (4, 512, 256)
+        self.trunk = build_trunk(trunk)
+        self.pyramid = FeaturePyramid(self.trunk.out_channels, PYRAMID_WIDTH)
+        self.head = GridHead(depth, width, kernel_dim, num_classes)
+        self.mask_branch = MaskBranch(kernel_dim)
+
+    def forward(self, image: Tensor) -> Solov2Output:
+        """Return all head outputs for an image (1, 3, H, W), sides multiples of 8; the masks are None."""
+        p2, p3, p4, p5, p6 = self.pyramid(self.trunk(image))
+        # Bilinear resizing to half and to P5's size, before that to the grid: as upstream does it.
+        halved = F.avg_pool2d(p2, 2)
+        enlarged = F.interpolate(p6, size=p5.shape[-2:], mode="bilinear", align_corners=False)
+        inputs = zip((halved, p3, p4, p5, enlarged), GRIDS, strict=True)
+        scores, kernels = zip(*(self.head(level, grid) for level, grid in inputs), strict=True)
+        return Solov2Output(torch.cat(scores, dim=2), torch.cat(kernels, dim=2), self.mask_branch((p2, p3, p4, p5)))
+
+    def with_masks(self, image: Tensor) -> Solov2Output:
+        """As `forward`, and the masks of 100 cells spread over all grids."""
+        output = self.forward(image)
+        chosen = output.kernels.index_select(2, spread_over(output.kernels.shape[2], image.device))
+        masks = chosen.transpose(1, 2) @ output.mask_features.flatten(2)
+        return output._replace(mask_probabilities=masks.sigmoid().view(-1, MASKS, *output.mask_features.shape[2:]))
