@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 if TYPE_CHECKING:
-    from suite.reproduce.inputs import RealInput
+    from suite.datasets.inputs import RealInput
 
 
 @click.command(name="reproduce")
@@ -93,7 +93,7 @@ def _real_input(
     allow_unpinned: bool,
 ) -> RealInput:
     """Return the user's own files if both are named, the pinned data if neither is."""
-    from suite.reproduce.inputs import named_input, pinned_input
+    from suite.datasets.inputs import named_input, pinned_input
 
     if annotations is not None and images is not None:
         if pin is not None or allow_unpinned:

@@ -15,6 +15,7 @@ from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
+from suite.datasets.inputs import RealInput
 from suite.datasets.splits import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
@@ -26,7 +27,6 @@ from suite.records.schema import Artifact, Dataset, Scalar, Subject
 from suite.records.store import writing
 from suite.report.pictures import draw_detections
 from suite.report.track_strip import draw_track_strip
-from suite.reproduce.inputs import RealInput
 
 
 def embedded_checkpoint() -> Path:

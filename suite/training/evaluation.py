@@ -28,6 +28,17 @@ def image_subset(annotations: Path, subset: Path, count: int) -> Path:
     return subset
 
 
+def video_subset(annotations: Path, subset: Path, count: int) -> Path:
+    """Write the annotations of ``count`` videos, evenly spread over a YouTube-VIS file; return the subset's path."""
+    whole = read_json(annotations, "annotations file")
+    step = max(1, len(whole["videos"]) // count)
+    whole["videos"] = whole["videos"][::step][:count]
+    kept = {video["id"] for video in whole["videos"]}
+    whole["annotations"] = [item for item in whole["annotations"] if item["video_id"] in kept]
+    write_json(subset, whole)
+    return subset
+
+
 @dataclass(frozen=True)
 class ImageEvaluation:
     """Mask AP on images.

@@ -1,0 +1,103 @@
+"""Batches of pictures or videos from files: a pure function of recipe, seed, iteration and part."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from suite.records.schema import Dataset
+from suite.seeds import derive_seed
+from suite.training.data.pictures import common_canvas, place
+from suite.training.data.pools import Pool
+from suite.training.data.views import View
+from suite.training.recipe import Recipe
+from suite.training.source import Batch, Evaluation
+
+Shown = tuple[Pool, View]
+
+
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
+    """Return the order in which one epoch goes through the units."""
+    return np.random.default_rng(derive_seed(seed, f"training/epoch {epoch}")).permutation(size)
+
+
+def units_before(recipe: Recipe, iteration: int) -> int:
+    """Return how many units all earlier iterations drew; one on pairs draws half as many as one on pictures."""
+    stage = math.ceil(recipe.image_stage_fraction * recipe.iterations) if recipe.query_passing else iteration
+    singles = min(iteration, stage)
+    return singles * recipe.batch_size + (iteration - singles) * (recipe.batch_size // 2)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Training data read from files, one batch at a time; see `suite.training.source.TrainingSource`.
+
+    Attributes:
+        recipe: how pictures are shown, batch size, pairs, joint share.
+        seed: base seed of order and views.
+        dataset: the identity on record.
+        pool: pictures or videos that an epoch goes through.
+        joint: pictures that are mixed in as pairs, or None.
+        open_evaluation: makes the evaluation for a folder, or None without ground truth to score.
+    """
+
+    recipe: Recipe
+    seed: int
+    dataset: Dataset
+    pool: Pool
+    joint: Pool | None = None
+    open_evaluation: Callable[[Path], Evaluation] | None = None
+
+    @property
+    def size(self) -> int:
+        """Pictures or videos in one epoch."""
+        return self.pool.size
+
+    def evaluation(self, folder: Path) -> Evaluation | None:
+        """Return the evaluation during training, or None where nothing can be scored."""
+        return self.open_evaluation(folder) if self.open_evaluation else None
+
+    def _shown(self, iteration: int, slot: int) -> tuple[Shown, ...]:
+        """Return the views of one slot: one, or the two of a pair."""
+        generator = np.random.default_rng(derive_seed(self.seed, f"training/iteration {iteration} slot {slot}"))
+        epoch, rank = divmod(units_before(self.recipe, iteration) + slot, self.pool.size)
+        pool, unit = self.pool, int(_order(self.seed, epoch, self.pool.size)[rank])
+        if not self.recipe.trains_on_pairs(iteration):
+            return ((pool, pool.single(self.recipe, unit, generator)),)
+        if self.joint is not None and generator.random() < self.recipe.joint_share:
+            pool, unit = self.joint, int(generator.integers(self.joint.size))
+        first, later = pool.pair(self.recipe, unit, generator)
+        return (pool, first), (pool, later)
+
+    def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
+        """Return one part of an iteration.
+
+        The padded size is that of the whole iteration, so that the parts together are the undivided batch.
+
+        Raises:
+            DataError: if a file is absent.
+            InputError: if a file is no image or not of the annotated size, or the batch cannot be dealt out.
+        """
+        whole = [self._shown(iteration, slot) for slot in self.recipe.slots(iteration, 0, 1)]
+        divisor = self.recipe.config().size_divisor_px
+        canvas = common_canvas([view for shown in whole for _, view in shown], divisor)
+        own = [whole[slot] for slot in self.recipe.slots(iteration, rank, world_size)]
+        return _compose([shown[frame] for frame in range(len(own[0])) for shown in own], canvas)
+
+
+def _compose(shown: Sequence[Shown], canvas: tuple[int, int]) -> Batch:
+    pictures = [pool.table.read(view) for pool, view in shown]
+    return Batch(
+        images=place(pictures, canvas),
+        targets=[pool.table.targets(view, canvas) for pool, view in shown],
+        valid_size=torch.tensor([[view.height, view.width] for _, view in shown]),
+        image_ids=tuple(int(pool.table.ids[view.picture]) for pool, view in shown),
+    )

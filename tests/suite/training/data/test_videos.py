@@ -1,0 +1,114 @@
+"""Pairs of frames from real videos, alone and mixed with pictures of the same categories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019
+from suite.datasets.coco import CocoDataset
+from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.errors import InputError
+from suite.training.data.dealing import FileSource
+from suite.training.recipe import Recipe, Resizing, load_recipe
+from suite.training.source import DataPaths
+from suite.training.sources import open_source
+
+
+def recipe(**changes: Any) -> Recipe:
+    """Return a recipe of pairs from the first iteration on."""
+    plain = {
+        "model": "mobileinst_topformer_base_360",
+        "dataset": "youtube-vis-2019",
+        "batch_size": 8,
+        "image_stage_fraction": 0.0,
+        "evaluation_images": 2,
+        "resizing": Resizing(short_sides_px=(96, 128), long_side_px=256),
+    }
+    return msgspec.structs.replace(load_recipe("shapes"), **(plain | changes))
+
+
+@pytest.fixture
+def paths(shared_data: Path) -> DataPaths:
+    videos, coco = shared_data / "ytvis_mini", shared_data / "coco_mini"
+    return DataPaths(
+        annotations=videos / "train.json",
+        images=videos / "train" / "JPEGImages",
+        joint_annotations=coco / "annotations" / "instances_train2017.json",
+        joint_images=coco / "train2017",
+    )
+
+
+def opened(recipe: Recipe, paths: DataPaths) -> FileSource:
+    source = open_source(recipe, 0, paths)
+    assert isinstance(source, FileSource)
+    return source
+
+
+def test_a_pair_is_two_frames_of_one_video_shown_alike(paths: DataPaths) -> None:
+    source = opened(recipe(), paths)
+    dataset = YoutubeVisDataset.load(paths.annotations or Path(), paths.images)
+    tracks = {
+        video.video_id: {track.track_id for track in dataset.tracks_of(video.video_id)} for video in dataset.videos
+    }
+    matched = 0
+    for iteration in range(4):
+        batch = source.batch(iteration, 0, 1)
+        assert len(batch.targets) == 8
+        assert batch.valid_size is not None
+        assert torch.equal(batch.valid_size[:4], batch.valid_size[4:])
+        assert batch.image_ids[:4] == batch.image_ids[4:]
+        for video, first, later in zip(batch.image_ids, batch.targets[:4], batch.targets[4:], strict=False):
+            now, then = set(first.instance_ids.tolist()), set(later.instance_ids.tolist())
+            assert now | then <= tracks[video]
+            matched += len(now & then)
+    assert matched > 8
+
+
+def test_an_object_stays_near_its_place_in_a_pair(paths: DataPaths) -> None:
+    source = opened(recipe(pair_gap_frames=1), paths)
+    overlaps = []
+    for iteration in range(4):
+        batch = source.batch(iteration, 0, 1)
+        for first, later in zip(batch.targets[:4], batch.targets[4:], strict=True):
+            masks = dict(zip(later.instance_ids.tolist(), later.masks, strict=True))
+            for key, mask in zip(first.instance_ids.tolist(), first.masks, strict=True):
+                if key in masks:
+                    overlaps.append(float((mask & masks[key]).sum() / (mask | masks[key]).sum()))
+    assert sorted(overlaps)[len(overlaps) // 2] > 0.5
+
+
+def test_pictures_of_known_categories_are_mixed_in(paths: DataPaths) -> None:
+    source = opened(recipe(joint_dataset="coco", joint_share=0.5), paths)
+    coco = CocoDataset.load(paths.joint_annotations or Path())
+    videos = YoutubeVisDataset.load(paths.annotations or Path())
+    still_ids = {image.image_id for image in coco.images} - {video.video_id for video in videos.videos}
+    seen = 0
+    for iteration in range(8):
+        batch = source.batch(iteration, 0, 1)
+        for key, target in zip(batch.image_ids, batch.targets, strict=True):
+            if key in still_ids:
+                seen += 1
+                by_id = {item.annotation_id: item for item in coco.annotations_of(key)}
+                for label, instance in zip(target.labels.tolist(), target.instance_ids.tolist(), strict=True):
+                    coco_id = coco.categories.ids[by_id[instance].class_index]
+                    assert videos.categories.ids[label] == COCO_TO_YOUTUBE_VIS_2019[coco_id]
+    assert 16 < seen < 48
+
+
+def test_what_cannot_be_mixed_is_refused(paths: DataPaths) -> None:
+    with pytest.raises(InputError, match="joint_dataset 'imagenet': known are coco"):
+        opened(recipe(joint_dataset="imagenet", joint_share=0.5), paths)
+
+
+def test_the_videos_named_for_evaluation_are_scored(paths: DataPaths, tmp_path: Path) -> None:
+    scored = DataPaths(paths.annotations, paths.images, paths.annotations, paths.images)
+    evaluation = opened(recipe(), scored).evaluation(tmp_path)
+    assert evaluation is not None
+    assert evaluation.metric == "video_ap"
+    assert len(YoutubeVisDataset.load(tmp_path / "evaluation_annotations.json").videos) == 2
+    assert opened(recipe(), paths).evaluation(tmp_path) is None

@@ -1,0 +1,211 @@
+"""What a batch shows of real files: pixels, masks and identities against a plain way of making them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from reference_model.inference import normalise
+from suite.datasets.coco import CocoDataset, read_image
+from suite.datasets.masks import encode_mask, to_mask
+from suite.errors import DataError, InputError
+from suite.training.data.dealing import FileSource, units_before
+from suite.training.data.pictures import common_canvas, place
+from suite.training.data.pools import StillPool
+from suite.training.data.segments import Segments
+from suite.training.data.tables import coco_pool
+from suite.training.data.views import View, draw_view
+from suite.training.recipe import Recipe, Resizing, load_recipe
+from suite.training.source import DataPaths
+from suite.training.sources import open_source
+
+CLASSES = [{"id": key, "name": f"class {key}"} for key in range(1, 7)]
+
+
+def recipe(**changes: Any) -> Recipe:
+    """Return the embedded recipe for files in COCO's format."""
+    resizing = Resizing(short_sides_px=(64, 96), long_side_px=128)
+    plain = {"dataset": "coco", "query_passing": False, "batch_size": 4, "resizing": resizing}
+    return msgspec.structs.replace(load_recipe("shapes"), **(plain | changes))
+
+
+def whole(height: int, width: int, **changes: Any) -> View:
+    """Return the view of a whole picture at its own size."""
+    plain = View(0, height, width, 0, 0, height, width, height, width, False, False, 1.0)
+    return replace(plain, **changes)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five pictures of two sizes: one with nothing on it, one with a crowd only, one grey."""
+    generator = np.random.default_rng(0)
+    images, annotations = [], []
+    for number, (height, width) in enumerate([(60, 80), (80, 60), (60, 80), (60, 80), (80, 60)], start=1):
+        pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        picture = Image.fromarray(pixels).convert("L") if number == 5 else Image.fromarray(pixels)
+        picture.save(tmp_path / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "height": height, "width": width})
+        common = {"image_id": number, "category_id": number, "area": 400, "bbox": [10, 10, 20, 20]}
+        if number == 2:
+            continue
+        mask = np.zeros((height, width), bool)
+        mask[10:30, 10:30] = True
+        square: Any = [[10, 10, 30, 10, 30, 30, 10, 30]] if number % 2 else encode_mask(mask)
+        crowd = int(number == 4)
+        annotations.append({"id": 10 * number, "segmentation": square, "iscrowd": crowd, **common})
+    content = {"images": images, "annotations": annotations, "categories": CLASSES}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def source(folder: Path, **changes: Any) -> FileSource:
+    """Open the folder as a COCO source."""
+    paths = DataPaths(folder / "train.json", folder, folder / "train.json", folder)
+    opened = open_source(recipe(**changes), 3, paths)
+    assert isinstance(opened, FileSource)
+    return opened
+
+
+def test_an_unresized_picture_arrives_as_it_is(folder: Path) -> None:
+    pool = coco_pool(CocoDataset.load(folder / "train.json", folder), folder)
+    view = whole(60, 80)
+    found = place([pool.table.read(view)], (64, 128))[0]
+    expected = normalise(torch.from_numpy(read_image(folder / "1.png")).permute(2, 0, 1))
+    torch.testing.assert_close(found[:, :60, :80], expected, rtol=1e-5, atol=1e-5)
+    assert not found[:, 60:].any()
+    assert not found[:, :, 80:].any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), form=st.sampled_from(["polygon", "rle"]))
+def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
+    generator = np.random.default_rng(seed)
+    height, width = (int(side) for side in generator.integers(40, 120, 2))
+    top, left = int(generator.integers(0, height - 16)), int(generator.integers(0, width - 16))
+    bottom, right = int(generator.integers(top + 8, height)), int(generator.integers(left + 8, width))
+    mask = np.zeros((height, width), bool)
+    mask[top:bottom, left:right] = True
+    polygon = [[left, top, right, top, right, bottom, left, bottom]]
+    segments = Segments.of([(polygon if form == "polygon" else encode_mask(mask), height, width, "here")])
+    crop = Resizing(
+        short_sides_px=(64, 80, 100),
+        long_side_px=160,
+        crop_probability=0.5,
+        crop_short_sides_px=(64, 96),
+        crop_sides_px=(32, 96),
+    )
+    view = draw_view(recipe(resizing=crop), 0, (height, width), generator)
+    canvas = common_canvas([view], 32)
+    (found,) = segments.masks([0], view, canvas, 4)
+    # The plain way: cut and flip the mask at the picture's size and look up each pixel's centre.
+    cut = view.flipped(view.cut(mask.astype(np.uint8)))
+    rows = ((np.arange(view.height // 4) + 0.5) * 4 * view.rows / view.height).astype(int)
+    columns = ((np.arange(view.width // 4) + 0.5) * 4 * view.columns / view.width).astype(int)
+    expected = np.zeros_like(found)
+    expected[: len(rows), : len(columns)] = cut[np.ix_(rows, columns)]
+    differing = np.argwhere(found != expected)
+    padded = np.pad(expected, 1, mode="edge")
+    for row, column in differing:  # Only on outlines may the two ways round differently.
+        around = padded[row : row + 3, column : column + 3]
+        assert around.any()
+        assert not around.all()
+    assert not found[view.height // 4 :].any()
+    assert not found[:, view.width // 4 :].any()
+
+
+def test_empty_pictures_and_crowds_are_not_drawn(folder: Path) -> None:
+    opened = source(folder)
+    assert opened.size == 3
+    seen = {key for iteration in range(6) for key in opened.batch(iteration, 0, 1).image_ids}
+    assert seen == {1, 3, 5}
+    assert opened.dataset.images == 5
+    assert not opened.dataset.pinned
+
+
+def test_parts_are_the_whole_batch(folder: Path) -> None:
+    opened = source(folder)
+    for iteration in range(3):
+        undivided = opened.batch(iteration, 0, 1)
+        again = source(folder).batch(iteration, 0, 1)
+        torch.testing.assert_close(again.images, undivided.images, rtol=0, atol=0)
+        parts = [opened.batch(iteration, rank, 2) for rank in range(2)]
+        torch.testing.assert_close(torch.cat([part.images for part in parts]), undivided.images, rtol=0, atol=0)
+        assert sum((part.image_ids for part in parts), ()) == undivided.image_ids
+        masks = [target.masks for part in parts for target in part.targets]
+        assert all(torch.equal(one, target.masks) for one, target in zip(masks, undivided.targets, strict=True))
+        assert undivided.valid_size is not None
+        assert all(target.masks.shape[1] * 4 == undivided.images.shape[2] for target in undivided.targets)
+
+
+def test_every_picture_is_seen_once_an_epoch(folder: Path) -> None:
+    opened = source(folder, batch_size=3)
+    assert all(sorted(opened.batch(iteration, 0, 1).image_ids) == [1, 3, 5] for iteration in range(4))
+    pairs = recipe(query_passing=True, image_stage_fraction=0.5, iterations=8)
+    assert [units_before(pairs, iteration) for iteration in (0, 1, 4, 5, 8)] == [0, 4, 16, 18, 24]
+
+
+def test_two_cuts_of_a_picture_are_a_pair(folder: Path) -> None:
+    opened = source(folder, query_passing=True, image_stage_fraction=0.0)
+    batch = opened.batch(0, 0, 1)
+    assert batch.valid_size is not None
+    assert batch.image_ids[:2] == batch.image_ids[2:]
+    assert torch.equal(batch.valid_size[:2], batch.valid_size[2:])
+    for first, later in zip(batch.targets[:2], batch.targets[2:], strict=True):
+        assert set(first.instance_ids.tolist()) | set(later.instance_ids.tolist()) <= {10, 30, 50}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (lambda folder: (folder / "1.png").unlink(), DataError, "1.png: no such image"),
+        (lambda folder: (folder / "1.png").write_bytes(b"\x89PNG"), InputError, "1.png: cannot be read as an image"),
+        (lambda folder: Image.new("RGB", (70, 60)).save(folder / "1.png"), InputError, "is 70x60 pixels but"),
+        (lambda folder: (folder / "1.png").write_bytes(b""), InputError, "1.png: cannot be read as an image"),
+    ],
+)
+def test_a_bad_file_is_named(folder: Path, spoil: Any, error: type[Exception], words: str) -> None:
+    spoil(folder)
+    opened = source(folder, batch_size=3)
+    with pytest.raises(error, match=words):
+        opened.batch(0, 0, 1)
+
+
+def test_foreign_categories_and_half_named_paths_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"6 categories but .* has 80 classes"):
+        source(folder, model="mobileinst_topformer_tiny_640")
+    with pytest.raises(InputError, match="give both"):
+        open_source(recipe(), 0, DataPaths(annotations=folder / "train.json"))
+
+
+def test_real_pictures_and_their_own_masks(shared_data: Path) -> None:
+    coco = shared_data / "coco_mini"
+    dataset = CocoDataset.load(coco / "annotations" / "instances_train2017.json", coco / "train2017")
+    pool = coco_pool(dataset, coco / "train2017")
+    assert isinstance(pool, StillPool)
+    for unit in range(0, pool.size, 9):
+        image = dataset.images[int(pool.pictures[unit])]
+        height, width = image.height // 4 * 4, image.width // 4 * 4
+        view = View(
+            int(pool.pictures[unit]), image.height, image.width, 0, 0, height, width, height, width, False, False, 1.0
+        )
+        targets = pool.table.targets(view, (height, width))
+        by_id = {item.annotation_id: item for item in dataset.annotations_of(image.image_id)}
+        for label, found, key in zip(targets.labels, targets.masks, targets.instance_ids, strict=True):
+            item = by_id[int(key)]
+            assert item.class_index == int(label)
+            mask = to_mask(item.segmentation, image.height, image.width, "here")
+            assert mask is not None
+            covered = mask[:height, :width].reshape(height // 4, 4, width // 4, 4).mean((1, 3))
+            # Wholly covered pixels are in, untouched ones out; on outlines the two ways of rounding may differ.
+            assert (found.numpy()[covered == 1]).mean() > 0.97 if (covered == 1).any() else True
+            assert (found.numpy()[covered == 0]).mean() < 0.01
