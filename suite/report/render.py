@@ -6,7 +6,6 @@ Tables and figures are pure functions of claims and records, so the same inputs 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from suite.files import write_bytes
 from suite.paths import reports_dir
 from suite.report import figures, tables
 from suite.report.evidence import Evidence, load_evidence
+from suite.report.folders import module_names
 from suite.report.formats import csv_file, latex, markdown
 from suite.report.readme import results_block, with_block
 from suite.report.table import Table
@@ -52,11 +52,6 @@ class Outcome:
         )
 
 
-def _modules(package: object) -> list[str]:
-    path, name = package.__path__, package.__name__  # type: ignore[attr-defined]
-    return [f"{name}.{item.name}" for item in pkgutil.iter_modules(path) if not item.name.startswith("_")]
-
-
 def render_tables(evidence: Evidence, readme: str | None = None) -> Files:
     """Render every table of ``suite/report/tables`` in every format, and README's generated part.
 
@@ -65,8 +60,8 @@ def render_tables(evidence: Evidence, readme: str | None = None) -> Files:
         readme: README.md's present text; None leaves it out.
     """
     files: Files = {}
-    for module_name in _modules(tables):
-        module = importlib.import_module(module_name)
+    for name in module_names(tables):
+        module = importlib.import_module(f"{tables.__name__}.{name}")
         table: Table = module.build(evidence)
         folder = "reports" if getattr(module, "FOLDER", "tables") == "." else "reports/tables"
         for suffix, render in TABLE_FORMATS.items():
@@ -81,10 +76,10 @@ def render_figures(evidence: Evidence) -> Files:
     from suite.report.drawing import figure_bytes
 
     files: Files = {}
-    for module_name in _modules(figures):
-        module = importlib.import_module(module_name)
+    for name in module_names(figures):
+        module = importlib.import_module(f"{figures.__name__}.{name}")
         for suffix, content in figure_bytes(module.draw, evidence).items():
-            files[f"reports/figures/{module_name.rsplit('.', 1)[1]}.{suffix}"] = content
+            files[f"reports/figures/{name}.{suffix}"] = content
     return files
 
 

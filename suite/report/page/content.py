@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
+import suite.report.tables
 from suite.records.store import RunFile
 from suite.report.cell_ids import cell_ids
 from suite.report.evidence import Evidence
+from suite.report.folders import module_names
 from suite.report.formats import html
 from suite.report.labels import claim_label, published_text
 from suite.report.ledger import LedgerRow, build_ledger
@@ -21,17 +24,23 @@ from suite.report.numbers import cell_text
 from suite.report.readme import latest_artifacts
 from suite.report.terminal import ours_text
 
-TABLES = ("embedded", "ablation", "association", "latency", "table1", "table2", "counts")
-FIGURES = {
-    "ap_latency": "AP against latency: published points with their Pareto frontiers, and what was measured here.",
-    "ap_reuse": "Video AP against the kernel-reuse length T.",
-    "training_curve": "Training loss and held-out mask AP, every seed.",
-    "latency_ratio": "Published latency ratios beside the same ratios on one core of this host.",
-    "latency_breakdown": "Where the CPU time of one image goes.",
-}
+TABLES = ("embedded", "ablation", "latency", "table1", "table2", "counts", "history")
+FIGURES = ("ap_latency", "gap_ladder", "ap_reuse", "training_curve", "latency_ratio", "latency_breakdown", "history")
+"""What comes first, in this order; every other table and figure follows by name."""
 
 ANIMATED = "_animated"
 """Ending of an animation's name; the still that stands in for it has the name without this ending."""
+
+
+def _ordered(found: Iterable[str], first: tuple[str, ...]) -> list[str]:
+    """Return names in the page's order."""
+    return sorted(found, key=lambda name: (first.index(name) if name in first else len(first), name))
+
+
+def _caption(figure: str) -> str:
+    """Return the first line of a figure module's docstring."""
+    words = importlib.import_module(f"suite.report.figures.{figure}").__doc__ or ""
+    return words.partition("\n")[0]
 
 
 def _data_uri(svg: bytes) -> str:
@@ -119,14 +128,15 @@ def build_page(evidence: Evidence, figures: Mapping[str, bytes]) -> str:
     """
     ledger = build_ledger(evidence)
     shown = []
-    for name, caption in FIGURES.items():
-        svg = figures.get(f"reports/figures/{name}.svg")
-        if svg is not None:
-            shown.append({"name": name, "uri": _data_uri(svg), "caption": caption})
+    drawn = {Path(path).stem: svg for path, svg in figures.items() if path.endswith(".svg")}
+    for name in _ordered(drawn, FIGURES):
+        shown.append({"name": name, "uri": _data_uri(drawn[name]), "caption": _caption(name)})
     tables = []
-    for name in TABLES:
-        table = importlib.import_module(f"suite.report.tables.{name}").build(evidence)
-        if table.rows:
+    for name in _ordered(module_names(suite.report.tables), TABLES):
+        module = importlib.import_module(f"suite.report.tables.{name}")
+        table = module.build(evidence)
+        # The ledger has a section of its own.
+        if table.rows and getattr(module, "FOLDER", "") != ".":
             common = (ledger.coverage() + ".", provenance_line(evidence))
             notes = tuple(note for note in table.notes if note not in common)
             tables.append({"name": table.name, "html": html.render(replace(table, notes=notes))})

@@ -1,6 +1,7 @@
 """Tables say what claims and records say, in Markdown, LaTeX and CSV."""
 
 import csv
+import importlib
 import io
 import re
 import shutil
@@ -10,22 +11,15 @@ from pathlib import Path
 import pytest
 
 from suite.claims.loader import load_claims
+from suite.report import tables
 from suite.report.evidence import Evidence, load_evidence
+from suite.report.folders import module_names
 from suite.report.formats import csv_file, latex, markdown
 from suite.report.table import Column, Table, TableCell, missing, text_cell, with_best_in_bold, without_empty_columns
-from suite.report.tables import ablation, association, counts, embedded, latency, ledger, table1, table2
+from suite.report.tables import embedded, latency, ledger, table1, table2
 from tests.suite.report.synthetic import BASE_640, TINY, RunMaker
 
-BUILDERS = (
-    table1.build,
-    table2.build,
-    embedded.build,
-    ablation.build,
-    association.build,
-    latency.build,
-    counts.build,
-    ledger.build,
-)
+BUILDERS = [importlib.import_module(f"{tables.__name__}.{name}").build for name in module_names(tables)]
 
 
 @pytest.fixture

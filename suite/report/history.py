@@ -1,0 +1,142 @@
+"""How each number moved from commit to commit, over all records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from suite.records.store import RunFile
+from suite.report.cell_ids import cell_ids
+from suite.report.compare import delta_text, setting_of
+from suite.report.delta import Delta, compare_cells
+from suite.report.model_options import replaced_options
+from suite.report.numbers import cell_text
+from suite.report.raw_samples import RawSamples
+from suite.report.select import Cell, select_cells
+from suite.report.table import Column, Table, TableCell, missing, text_cell
+
+FOLLOWED = ("mask_ap", "video_ap", "latency_cpu_ms")
+FOLLOWED_SPANS = (None, "network", "end_to_end")
+ONE_COMMIT = "measured at one commit only"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number at one commit."""
+
+    sha: str
+    date: str
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One number over the commits that measured it, oldest first; ``delta`` is the last against the one before."""
+
+    cell_id: str
+    points: tuple[Point, ...]
+    delta: Delta | None
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return self.points[0].cell.metric
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trend as plain values."""
+        return {
+            "cell": self.cell_id,
+            "metric": self.metric,
+            "points": [
+                {
+                    "commit": point.sha,
+                    "date": point.date,
+                    "value": point.cell.value,
+                    "deviation": point.cell.deviation,
+                    "samples": len(point.cell.samples),
+                    "runs": list(point.cell.run_ids),
+                }
+                for point in self.points
+            ],
+            "change": self.delta.to_json() if self.delta else None,
+        }
+
+
+def _is_followed(cell: Cell) -> bool:
+    """Whether a cell is a headline number: the ablation's settings and the parts of a time are not."""
+    plain = not replaced_options(dict(cell.protocol)) and cell.get("query_passing") is not False
+    return cell.metric in FOLLOWED and plain and cell.get("span") in FOLLOWED_SPANS
+
+
+def trends(runs: Sequence[RunFile], metric: str | None = None, everything: bool = False) -> list[Trend]:
+    """Return every number's way through the commits, in order of first appearance.
+
+    Args:
+        runs: complete runs, oldest first.
+        metric: only this metric of the catalogue; None takes the headline ones.
+        everything: all metrics and settings.
+    """
+    by_commit: dict[str, list[RunFile]] = {}
+    for file in runs:
+        by_commit.setdefault(file.run.git_sha or "", []).append(file)
+    found: dict[tuple[object, ...], list[Point]] = {}
+    for sha, group in by_commit.items():
+        for cell in select_cells(group)[0]:
+            if everything or cell.metric == metric or (metric is None and _is_followed(cell)):
+                points = found.setdefault(setting_of(cell), [])
+                if not points or points[-1].sha != sha:
+                    points.append(Point(sha, cell.latest.started_utc[:10], cell))
+                else:
+                    points[-1] = Point(sha, cell.latest.started_utc[:10], cell)
+    latest = [points[-1].cell for points in found.values()]
+    names = {id(cell): name for name, cell in cell_ids(latest).items()}
+    raw = RawSamples(runs)
+    return [
+        Trend(
+            names[id(points[-1].cell)],
+            tuple(points),
+            compare_cells(points[-2].cell, points[-1].cell, raw) if len(points) > 1 else None,
+        )
+        for points in found.values()
+    ]
+
+
+def _point_cell(point: Point) -> TableCell:
+    return TableCell(cell_text(point.cell), point.cell.value, runs=point.cell.run_ids)
+
+
+def history_table(found: Sequence[Trend]) -> Table:
+    """Return one row per number: first, last but one and last value, and the last change with its verdict."""
+    columns = (
+        Column("measured"),
+        Column("commits", align="right"),
+        Column("first", align="right"),
+        Column("before", align="right"),
+        Column("latest", align="right"),
+        Column("latest - before [95 %]", align="right"),
+        Column("verdict"),
+        Column("latest commit"),
+    )
+    rows = []
+    for trend in found:
+        points, delta = trend.points, trend.delta
+        last = points[-1]
+        if delta is None:
+            change = (missing(ONE_COMMIT), missing(ONE_COMMIT), TableCell())
+        else:
+            verdict = TableCell(delta.word, bold=delta.word in ("better", "worse"), note=delta.basis)
+            change = (_point_cell(points[-2]), TableCell(delta_text(trend.metric, delta), delta.value), verdict)
+        rows.append(
+            (
+                text_cell(trend.cell_id),
+                TableCell(str(len(points)), float(len(points))),
+                _point_cell(points[0]),
+                change[0],
+                _point_cell(last),
+                change[1],
+                change[2],
+                text_cell(f"{last.sha[:10] or 'no commit'} {last.date}"),
+            )
+        )
+    return Table("history", "History: how the measured numbers moved from commit to commit", columns, tuple(rows))
