@@ -71,7 +71,7 @@ def command(
     else:
         data = _real_input("coco" if dataset == "coco" else "youtube-vis", annotations, images, pin, allow_unpinned)
         if split_ids is not None:
-            from suite.reproduce.inputs import only_part
+            from suite.datasets.inputs import only_part
 
             data = only_part(data, split_ids)
         from suite.reproduce.real import reproduce_real
