@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from numpy.typing import NDArray
 
@@ -54,7 +54,8 @@ def _network_digest(model: nn.Module) -> str:
     """Return a digest of the code that shapes a graph of prior art: its layers', the shared parts', the exporter's."""
     import suite.models.parts
 
-    own = {f"{__package__}.module_export", "reference_model.onnx_translations"}
+    rewriting = {f"reference_model.onnx_{part}" for part in ("blocked", "graph", "names", "rewriting", "winograd")}
+    own = {f"{__package__}.module_export", "reference_model.onnx_translations", *rewriting}
     names = {type(layer).__module__ for layer in model.modules()} | own
     ours = [name for name in names if name.partition(".")[0] in ("suite", "reference_model")]
     found = (importlib.import_module(name).__file__ for name in ours)
@@ -107,7 +108,12 @@ def _keep(
 
 
 def export_parts(
-    model: MobileInst, height_px: int, width_px: int, parts: Sequence[str], folder: Path | None = None
+    model: MobileInst,
+    height_px: int,
+    width_px: int,
+    parts: Sequence[str],
+    folder: Path | None = None,
+    form: str = "portable",
 ) -> dict[str, ExportedPart]:
     """Export the parts of a model that are not kept from an earlier run.
 
@@ -119,6 +125,7 @@ def export_parts(
         width_px: width of the input.
         parts: of ``whole``, ``key_frame``, ``frame``.
         folder: where to keep the files; ``runs/onnx`` if None.
+        form: of `reference_model.onnx_rewriting`, as the runtime runs it best.
 
     Returns:
         The exported parts by name.
@@ -133,6 +140,7 @@ def export_parts(
         INPUTS,
         OUTPUTS,
         ExportError,
+        Form,
         FrameGraph,
         Part,
         WholeGraph,
@@ -141,7 +149,7 @@ def export_parts(
     )
 
     folder = runs_dir() / "onnx" if folder is None else folder
-    options = json.dumps(config_to_dict(model.config), sort_keys=True)
+    options = json.dumps({"form": form, **config_to_dict(model.config)}, sort_keys=True)
     key = _graph_key(_source_digest(), model, options, height_px, width_px)
     exported = {}
     for part in get_args(Part):
@@ -152,7 +160,7 @@ def export_parts(
         if kept is None:
             say(f"export: {model.config.name} {part} at {height_px}x{width_px}")
             try:
-                report = export_onnx(model, path, height_px, width_px, part)
+                report = export_onnx(model, path, height_px, width_px, part, form=cast(Form, form))
             except ExportError as error:
                 raise InputError(str(error)) from None
             inputs = example_inputs(model, part, height_px, width_px)
@@ -179,6 +187,7 @@ def export_methods(
     width_px: int,
     methods: Mapping[str, str],
     folder: Path | None = None,
+    form: str = "portable",
 ) -> dict[str, ExportedPart]:
     """Export graphs of a model of prior art that are not kept from an earlier run; see `export_parts`.
 
@@ -189,6 +198,7 @@ def export_methods(
         width_px: width of the input.
         methods: part to the module's method that computes it, e.g. ``{"whole": "forward"}``.
         folder: where to keep the files; ``runs/onnx`` if None.
+        form: of `reference_model.onnx_rewriting`, as the runtime runs it best.
 
     Returns:
         The exported parts by name.
@@ -197,7 +207,7 @@ def export_methods(
         InputError: if the model cannot be exported at this size or fails the exporter's parity check.
     """
     folder = runs_dir() / "onnx" if folder is None else folder
-    key = _graph_key(_network_digest(model), model, name, height_px, width_px)
+    key = _graph_key(_network_digest(model), model, f"{name} {form}", height_px, width_px)
     exported = {}
     for part, method in methods.items():
         path = folder / f"{name}-{part}-{height_px}x{width_px}-{key}.onnx"
@@ -206,7 +216,7 @@ def export_methods(
             from suite.latency.module_export import example_image, export_module
 
             say(f"export: {name} {part} at {height_px}x{width_px}")
-            report, outputs = export_module(name, model, method, path, height_px, width_px)
+            report, outputs = export_module(name, model, method, path, height_px, width_px, form)
             image = example_image(height_px, width_px)
             kept = _keep(
                 path,

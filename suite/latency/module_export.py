@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.export import ExportReport, silence
+from reference_model.onnx_rewriting import Form, rewrite
 from suite.errors import InputError
 from suite.files import atomic_path
 from suite.models.parts.onnx_forms import TRANSLATIONS
@@ -64,17 +66,6 @@ def example_image(height_px: int, width_px: int) -> Tensor:
     return torch.randn(1, 3, height_px, width_px, generator=torch.Generator().manual_seed(0))
 
 
-def _clean(proto: onnx.ModelProto) -> None:
-    """Remove stack traces and module scopes, full of local paths."""
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
-        del value.metadata_props[:]
-    del proto.graph.metadata_props[:]
-    del proto.metadata_props[:]
-
-
 def _parity(path: Path, image: Tensor, names: Sequence[str], expected: Sequence[Tensor]) -> tuple[float, float]:
     """Return the largest absolute and relative difference of ONNX Runtime from PyTorch over all outputs."""
     import onnxruntime
@@ -94,7 +85,7 @@ def _parity(path: Path, image: Tensor, names: Sequence[str], expected: Sequence[
 
 
 def export_module(
-    name: str, module: nn.Module, method: str, path: Path, height_px: int, width_px: int
+    name: str, module: nn.Module, method: str, path: Path, height_px: int, width_px: int, form: str = "portable"
 ) -> tuple[ExportReport, dict[str, Tensor]]:
     """Write one method of a module as an ONNX file of fixed size, at once or not at all.
 
@@ -105,6 +96,7 @@ def export_module(
         path: the file to write; its folder is made.
         height_px: image height.
         width_px: image width.
+        form: of `reference_model.onnx_rewriting`.
 
     Returns:
         The exporter's report, and PyTorch's outputs on `example_image` by name.
@@ -135,8 +127,8 @@ def export_module(
             raise InputError(f"{name}: torch cannot export {method} at {height_px}x{width_px} px: {reason}") from None
     assert program is not None
     proto = program.model_proto
-    _clean(proto)
-    onnx.helper.set_model_props(proto, {"model": name, "part": method})
+    rewrite(proto, cast(Form, form))
+    onnx.helper.set_model_props(proto, {"model": name, "part": method, "form": form})
     onnx.checker.check_model(proto, full_check=True)
     with atomic_path(path) as temporary:
         onnx.save(proto, temporary)

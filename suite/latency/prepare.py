@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from suite.errors import InputError
 from suite.files import file_digest
 from suite.latency.graphs import ExportedPart, export_methods, export_parts
-from suite.latency.runtime import prepare_graph
+from suite.latency.runtime import graph_form, prepare_graph
 from suite.latency.timed_model import REFERENCE_SPANS, SPANS, TimedModel
 from suite.models import ModelEntry, get_entry
 
@@ -59,7 +59,7 @@ def _with_weights(name: str, checkpoint: Path | None, seed: int) -> tuple[nn.Mod
 
 
 def _export_reference(
-    model: MobileInst, size: tuple[int, int], parts: set[str], folder: Path | None
+    model: MobileInst, size: tuple[int, int], parts: set[str], folder: Path | None, form: str
 ) -> dict[str, ExportedPart]:
     """Export what is asked for of the reference model; video graphs always take its padded picture size."""
     from reference_model.preprocess import padded_size
@@ -69,7 +69,7 @@ def _export_reference(
     if "with_masks" in parts and not image_parts:
         image_parts = ["whole"]
     if image_parts:
-        exports |= export_parts(model, *size, image_parts, folder)
+        exports |= export_parts(model, *size, image_parts, folder, form)
     if "with_masks" in parts:
         exports["with_masks"] = exports["whole"]
     video_parts = [part for part in VIDEO_PARTS if part in parts]
@@ -80,12 +80,12 @@ def _export_reference(
             # A key frame's graph is the whole graph.
             exports["key_frame"] = exports["whole"]
             video_parts.remove("key_frame")
-        exports |= export_parts(model, *padded, video_parts, folder)
+        exports |= export_parts(model, *padded, video_parts, folder, form)
     return exports
 
 
 def _export_prior_art(
-    entry: ModelEntry, model: nn.Module, size: tuple[int, int], parts: set[str], folder: Path | None
+    entry: ModelEntry, model: nn.Module, size: tuple[int, int], parts: set[str], folder: Path | None, form: str
 ) -> dict[str, ExportedPart]:
     """Export what is asked for of a model of prior art; where masks have no graph apart, its network makes them."""
     if not parts <= {"whole", "with_masks"}:
@@ -93,7 +93,7 @@ def _export_prior_art(
     methods = {"whole": "forward"} if "whole" in parts or not entry.masks_apart else {}
     if "with_masks" in parts and entry.masks_apart:
         methods["with_masks"] = "with_masks"
-    exports = export_methods(entry.name, model, *size, methods, folder) if parts else {}
+    exports = export_methods(entry.name, model, *size, methods, folder, form) if parts else {}
     if "with_masks" in parts and not entry.masks_apart:
         exports["with_masks"] = exports["whole"]
     return exports
@@ -109,6 +109,7 @@ def prepare_model(
     seed: int = 0,
     runtime: str = "onnxruntime_cpu",
     folder: Path | None = None,
+    form: str | None = None,
 ) -> PreparedModel:
     """Build or load a model and export what its spans need.
 
@@ -123,6 +124,7 @@ def prepare_model(
         seed: of random weights and synthetic pictures.
         runtime: a module of ``suite/latency/runtimes``.
         folder: where exported graphs are kept; ``runs/onnx`` if None.
+        form: of `reference_model.onnx_rewriting`; the one that the runtime runs best if None.
 
     Raises:
         InputError: if the name, size, span, checkpoint or picture is bad, or the model cannot be exported.
@@ -138,16 +140,17 @@ def prepare_model(
     model, weights_sha256 = _with_weights(name, checkpoint, seed)
     parts = {part for span in spans for part in SPANS[span]}
     chosen_size = size or (entry.input_height_px, entry.input_width_px)
+    chosen_form = form or graph_form(runtime)
     config = None
     if isinstance(model, MobileInst):
-        exports = _export_reference(model, chosen_size, parts, folder)
+        exports = _export_reference(model, chosen_size, parts, folder, chosen_form)
         config = config_to_dict(model.config)
     else:
         if set(spans) & set(REFERENCE_SPANS):
             raise InputError(
                 f"{name}: spans {', '.join(REFERENCE_SPANS)} are MobileInst's; leave --spans out for its own"
             )
-        exports = _export_prior_art(entry, model, chosen_size, parts, folder)
+        exports = _export_prior_art(entry, model, chosen_size, parts, folder, chosen_form)
     for part in exports.values():
         prepare_graph(runtime, part.artifact.path)
     timed = TimedModel(

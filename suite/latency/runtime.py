@@ -1,7 +1,8 @@
 """What an inference runtime has to offer; each lives in one module of ``suite/latency/runtimes/``, found by its name.
 
 A runtime module has ``open_session(graph: Path) -> Session``, and where it takes another format than ONNX
-``convert(graph: Path)``, which is called before anything is measured and keeps its files beside the graph.
+``convert(graph: Path)``, which is called before anything is measured and keeps its files beside the graph. Its
+``GRAPH_FORM`` names the form of graph it runs best (`reference_model.onnx_rewriting`); ``"portable"`` if it has none.
 """
 
 from __future__ import annotations
@@ -55,6 +56,15 @@ def _module(runtime: str) -> ModuleType:
         return importlib.import_module(f"suite.latency.runtimes.{runtime}")
     except ImportError as error:
         raise InputError(f"{runtime}: {error}; install it with pip install 'mobileinst-suite[run]'") from None
+
+
+def graph_form(runtime: str) -> str:
+    """Return the form of graph that every model is given to a runtime in.
+
+    Raises:
+        InputError: if there is no such runtime, or its package is not installed.
+    """
+    return str(getattr(_module(runtime), "GRAPH_FORM", "portable"))
 
 
 def prepare_graph(runtime: str, graph: Path) -> None:

@@ -33,7 +33,6 @@ FAILURES = (
     ("No space left on device", "the board's storage is full", "free some space on it"),
     ("Read-only file system", "the board's folder cannot be written", "name another with --folder"),
     ("Permission denied", "the board refuses to write there", "name another folder with --folder"),
-    ("No such file or directory", "the board has no such folder", "name another with --folder"),
 )
 UNREACHABLE = FAILURES[:9]
 
@@ -62,7 +61,7 @@ class Ssh(Transport):
         self._words = [found, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_LIMIT_S}", "-T", address, "--"]
         there = self.shell(f"cd {shlex.quote(folder)} && pwd -P")
         if there.code != 0:
-            raise self.failure(there.text, f"looking for {folder}")
+            raise InputError(f"ssh {address}: the board has no folder {folder} to work in; name another with --folder")
         self.base_folder = there.output.strip()
 
     def _run(self, command: str, timeout_s: float) -> subprocess.CompletedProcess[str]:

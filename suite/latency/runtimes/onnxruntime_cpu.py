@@ -17,6 +17,7 @@ from suite.latency.runtime import Arrays
 from suite.latency.validity import Problem
 
 PROVIDER = "CPUExecutionProvider"
+GRAPH_FORM = "onnxruntime"
 BFLOAT16_GEMM = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 
 
@@ -75,6 +76,7 @@ class OnnxRuntimeSession:
             "version": onnxruntime.__version__,
             "provider": ",".join(self._session.get_providers()),
             "optimisation": str(options.graph_optimization_level).rpartition(".")[2],
+            "graph_form": self._session.get_modelmeta().custom_metadata_map.get("form", "as given"),
             "threads": f"{options.intra_op_num_threads} intra, {options.inter_op_num_threads} inter",
         }
 

@@ -1,0 +1,128 @@
+"""MACs of every reading of every published latency row, counted from the graphs, as the CSV files the report reads.
+
+``suite/claims/latency_readings.csv`` holds prior art, ``mobileinst_readings.csv`` reconstructions of MobileInst itself;
+both are written by ``python -m suite latency count-readings`` and never by hand.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from suite.claims.latency_fit import MOBILEINST_COLUMNS, READING_COLUMNS
+from suite.claims.loader import CLAIMS_FOLDER
+from suite.files import write_bytes
+from suite.models import discover, get_entry
+from suite.progress import track
+
+CERTAIN_METHODS = ("YOLACT", "CrossVIS")
+"""Methods whose input shape is certain: warped to a square of 550 px, and 360x640 padded to 384x640."""
+FURTHER_SHAPES: dict[str, tuple[tuple[int, int], ...]] = {"solov2_mobilenetv2_640": ((640, 1088),)}
+OWN_SHAPES: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
+    "table1/mobileinst-topformer-base-640": ("topformer", ((640, 864), (640, 640), (640, 1088))),
+    "table1/mobileinst-topformer-base-512": ("topformer", ((512, 864), (512, 512), (512, 1088))),
+    "table1/mobileinst-mobilenetv2-640": ("mobilenetv2", ((640, 864), (640, 640), (640, 1088))),
+    "table1/mobileinst-seaformer-640": ("seaformer", ((640, 864), (640, 640), (640, 1088))),
+    "table2/2019/mobileinst-topformer-base": ("topformer", ((384, 640), (384, 384), (384, 832))),
+}
+"""Published row of MobileInst -> backbone family and the shapes that three rules give: one fixed long side as in the
+other rows (864, video 640), a square, and a longer long side."""
+BACKBONE_SIZES = {"topformer": ("tiny", "small", "base"), "seaformer": ("tiny", "small", "base", "large")}
+WIDTHS = (256, 128)
+
+
+@dataclass(frozen=True)
+class OwnReading:
+    """One reconstruction of MobileInst for one published row."""
+
+    row_id: str
+    backbone: str
+    width: int
+    pyramid: str
+    height_px: int
+    width_px: int
+
+
+def own_readings() -> Iterator[OwnReading]:
+    """Yield every reconstruction that is counted; only TopFormer has a semantic injection of its own."""
+    for row_id, (family, shapes) in OWN_SHAPES.items():
+        sizes = BACKBONE_SIZES.get(family)
+        for backbone in [f"{family}_{size}" for size in sizes] if sizes else [family]:
+            for width in WIDTHS:
+                for pyramid in ("raw", "injected") if family == "topformer" else ("raw",):
+                    for height_px, width_px in shapes:
+                        yield OwnReading(row_id, backbone, width, pyramid, height_px, width_px)
+
+
+def count_own(reading: OwnReading) -> tuple[int, int]:
+    """Return the MACs of dense 3x3 convolutions and of the rest of one reconstruction."""
+    import torch
+
+    from reference_model.config import ModelConfig
+    from reference_model.counts import split_macs
+    from reference_model.mobileinst import MobileInst
+
+    options: dict[str, Any] = {"hidden_dim": reading.width, "pyramid": reading.pyramid}
+    if reading.row_id.startswith("table2/"):
+        options["num_classes"] = 40
+    with torch.device("meta"):
+        model = MobileInst(ModelConfig("reading", reading.backbone, **options))
+    return split_macs(model, reading.height_px, reading.width_px)
+
+
+def count_reading(name: str, height_px: int, width_px: int) -> tuple[int, int]:
+    """Return the MACs of dense 3x3 convolutions and of the rest of a model of prior art, masks of 100 instances in."""
+    from reference_model.counts import split_macs
+
+    entry = get_entry(name)
+    return split_macs(entry.build(0), height_px, width_px, "with_masks" if entry.masks_apart else "forward")
+
+
+def prior_art_lines() -> list[list[str]]:
+    """Count every model of prior art at every shape it is read at; a row's default reading comes first."""
+    entries = {name: entry for name, entry in discover().items() if entry.reading}
+    jobs = []
+    for name, entry in entries.items():
+        row = (entry.published_rows or entries[entry.alternative_to].published_rows)[0]
+        for shape in (*entry.input_shapes, *FURTHER_SHAPES.get(name, ())):
+            default = bool(entry.published_rows) and shape == entry.input_shapes[0]
+            jobs.append((row, not default, name, shape, entry.method in CERTAIN_METHODS and default))
+    lines = []
+    with track("readings of prior art", len(jobs)) as step:
+        for row, alternative, name, (height_px, width_px), certain in sorted(jobs):
+            counts = count_reading(name, height_px, width_px)
+            words = ["no" if alternative else "yes", "yes" if certain else "no"]
+            lines.append(
+                [row, name, str(height_px), str(width_px), *(f"{count / 1e9:.3f}" for count in counts), *words]
+            )
+            step()
+    return lines
+
+
+def own_lines() -> list[list[str]]:
+    """Count every reconstruction of MobileInst."""
+    readings = list(own_readings())
+    lines = []
+    with track("readings of MobileInst", len(readings)) as step:
+        for one in readings:
+            counts = (f"{count / 1e9:.3f}" for count in count_own(one))
+            shape = [str(one.height_px), str(one.width_px)]
+            lines.append([one.row_id, one.backbone, str(one.width), one.pyramid, *shape, *counts])
+            step()
+    return lines
+
+
+def _write(path: Path, columns: list[str], lines: list[list[str]]) -> None:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([columns, *lines])
+    write_bytes(path, stream.getvalue().encode())
+
+
+def write_readings(folder: Path = CLAIMS_FOLDER) -> None:
+    """Count everything and write both files into a folder."""
+    _write(folder / "mobileinst_readings.csv", MOBILEINST_COLUMNS, own_lines())
+    _write(folder / "latency_readings.csv", READING_COLUMNS, prior_art_lines())
