@@ -203,7 +203,7 @@ def _translate(
         proto = program.model_proto
     rewrite(proto, form)
     config = json.dumps(config_to_dict(model.config), sort_keys=True)
-    onnx.helper.set_model_props(proto, {"model": model.config.name, "part": part, "config": config})
+    onnx.helper.set_model_props(proto, {"model": model.config.name, "part": part, "form": form, "config": config})
     return proto
 
 

@@ -140,13 +140,13 @@ def export_parts(
         INPUTS,
         OUTPUTS,
         ExportError,
-        Form,
         FrameGraph,
         Part,
         WholeGraph,
         example_inputs,
         export_onnx,
     )
+    from reference_model.onnx_rewriting import Form
 
     folder = runs_dir() / "onnx" if folder is None else folder
     options = json.dumps({"form": form, **config_to_dict(model.config)}, sort_keys=True)
