@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; ``sys.argv[1:]`` if None.
 
     Returns:
-        The exit code: 0 pass, 1 regression, 2 usage, 3 nothing measured, 4 data missing, 130 interrupted.
+        The exit code: 0 pass, 1 regression, 2 usage, 3 nothing measured, 4 data missing, 75 stopped by the
+        system and saved, 130 interrupted.
     """
     try:
         result = entry.main(args=arguments, prog_name="mobileinst-suite", standalone_mode=False)

@@ -12,6 +12,7 @@ REGRESSION = 1
 USAGE = 2
 NOTHING_MEASURED = 3
 DATA_MISSING = 4
+REQUEUE = 75
 INTERRUPTED = 130
 
 
@@ -50,3 +51,12 @@ class DataError(SuiteError):
     """A dataset is missing or its digest is not the pinned one (exit code 4)."""
 
     exit_code = DATA_MISSING
+
+
+class StoppedError(SuiteError):
+    """The system asked a run to end (SIGTERM, SIGUSR1): it is saved, and the same command continues it (exit code 75).
+
+    75 is "try again later" in sysexits.h; a batch script requeues the job on it.
+    """
+
+    exit_code = REQUEUE

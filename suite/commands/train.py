@@ -2,25 +2,118 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
 import click
+
+FILE = click.Path(path_type=Path)
 
 
 @click.command(name="train")
 @click.argument("recipe", default="shapes")
 @click.option("--seed", type=int, default=0, show_default=True, help="Base seed of weights, order and augmentation.")
 @click.option("--iterations", type=click.IntRange(min=1), help="Replace the recipe's number of iterations.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Replace the recipe's images per step, over all processes."
+)
+@click.option("--accumulation", type=click.IntRange(min=1), help="Parts that each process computes a step in.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Replace the recipe's precision.")
 @click.option("--query-passing/--no-query-passing", default=None, help="Replace the recipe's choice.")
 @click.option("--fresh", is_flag=True, help="Discard the state of an interrupted run instead of resuming it.")
-def command(recipe: str, seed: int, iterations: int | None, query_passing: bool | None, fresh: bool) -> None:
-    """Train one model from a RECIPE (a shipped name or a TOML file) and keep its checkpoint under runs/."""
-    from suite.paths import shown
+@click.option("--plan", "only_plan", is_flag=True, help="Measure a few steps, say what all will take, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; under torchrun each process takes its own GPU.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that prepare batches."
+)
+@click.option("--compile", "compiled", is_flag=True, help="Compile backbone and mask decoder with torch.compile.")
+@click.option("--tensorboard/--no-tensorboard", default=False, show_default=True, help="Also write TensorBoard files.")
+@click.option("--backbone", type=FILE, help="Official ImageNet checkpoint of the backbone to start from.")
+@click.option("--initial-weights", type=FILE, help="Checkpoint of this suite to start from (fine-tuning).")
+@click.option("--annotations", type=FILE, help="Training annotations instead of the pinned ones.")
+@click.option("--images", type=FILE, help="Folder that their file names start from.")
+@click.option("--evaluation-annotations", type=FILE, help="Annotations scored during training.")
+@click.option("--evaluation-images", type=FILE, help="Folder of their images or frames.")
+@click.option("--joint-annotations", type=FILE, help="COCO annotations of the images in joint training.")
+@click.option("--joint-images", type=FILE, help="Folder of those images.")
+@click.option("--record", "publish", is_flag=True, help="Also put the record among the committed ones.")
+def command(
+    recipe: str,
+    seed: int,
+    iterations: int | None,
+    batch_size: int | None,
+    accumulation: int | None,
+    precision: str | None,
+    query_passing: bool | None,
+    fresh: bool,
+    only_plan: bool,
+    as_json: bool,
+    device: str,
+    workers: int,
+    compiled: bool,
+    tensorboard: bool,
+    backbone: Path | None,
+    initial_weights: Path | None,
+    publish: bool,
+    **data: Path | None,
+) -> None:
+    """Train one model from a RECIPE (a shipped name or a TOML file) and keep it, with its record, under runs/.
+
+    Several GPUs or machines: torchrun --nproc-per-node 8 -m suite train RECIPE. Interrupted (Ctrl-C, SIGTERM,
+    SIGUSR1), the same command continues; the last two end with exit code 75, on which a batch job is requeued.
+    """
     from suite.training.recipe import load_recipe
 
-    loaded = load_recipe(recipe, iterations=iterations, query_passing=query_passing)
-    from suite.training.run import train_on_shapes  # after the check: torch takes seconds to load
+    loaded = load_recipe(
+        recipe,
+        iterations=iterations,
+        batch_size=batch_size,
+        accumulation=accumulation,
+        precision=precision,
+        query_passing=query_passing,
+    )
+    from suite.paths import shown  # after the check: torch takes seconds to load
+    from suite.training.finish import CARD, begin, write_evidence
+    from suite.training.initial import InitialFiles
+    from suite.training.run import train_recipe
+    from suite.training.source import DataPaths
+    from suite.training.start import How
 
-    finished = train_on_shapes(loaded, seed, fresh)
-    click.echo(f"checkpoint {shown(finished.checkpoint)}")
+    how = How(device, workers, compiled, tensorboard, InitialFiles(backbone, initial_weights))
+    paths = DataPaths(**data)
+    if only_plan:
+        from suite.training.plan import measure_plan
+
+        plan = measure_plan(loaded, seed, how, paths)
+        click.echo(json.dumps(asdict(plan) | {"gpu_hours": plan.gpu_hours}) if as_json else "\n".join(plan.lines()))
+        return
+    run = begin(loaded, seed)
+    finished = train_recipe(loaded, seed, fresh, how, paths)
+    if not finished.first:
+        return
+    record = write_evidence(finished, loaded, run, how, publish)
     evaluated = [row for row in finished.result.curve if row[-1] is not None]
-    if evaluated:
-        click.echo(f"mask AP on {loaded.evaluation_images} held-out frames: {100 * float(evaluated[-1][-1] or 0):.1f}")
+    score = float(evaluated[-1][-1] or 0) if evaluated else None
+    result: dict[str, Any] = {
+        "checkpoint": shown(finished.checkpoint),
+        "record": shown(record),
+        "model_card": shown(finished.checkpoint.parent / CARD),
+        finished.result.metric: score,
+    }
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    click.echo(f"checkpoint {result['checkpoint']}")
+    click.echo(f"record {result['record']}")
+    if score is not None:
+        label = finished.result.metric.replace("_ap", " AP")
+        click.echo(f"{label} on {loaded.evaluation_images} held-out frames: {100 * score:.1f}")

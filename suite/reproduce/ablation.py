@@ -147,7 +147,7 @@ def run_job(job: Job, code: str) -> None:
     from suite.records.provenance import start_run
     from suite.records.store import writing
     from suite.reproduce.shapes import score_images, score_videos, shapes_dataset
-    from suite.training.loop import stop_requests
+    from suite.training.interrupts import stop_requests
     from suite.training.run import run_folder, train_on_shapes
 
     dataset = shapes_dataset()

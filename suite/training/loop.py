@@ -1,40 +1,42 @@
-"""The training loop: recipe + videos + seed -> weights. It reads top to bottom and owns no global state."""
+"""The training loop: recipe + data + seed -> weights. It reads top to bottom and owns no global state."""
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.optim import AdamW
 
 from reference_model.config import ModelConfig
-from reference_model.losses import Criterion
 from reference_model.mobileinst import MobileInst
-from reference_model.query_passing import TemporalCriterion
-from suite.errors import InputError
-from suite.progress import say, track
-from suite.seeds import derive_seed
+from suite.errors import InputError, StoppedError
+from suite.progress import Step, say, track
+from suite.training.averaging import AveragedModel
+from suite.training.bad_batch import save_bad_batch
+from suite.training.batch_norm import freeze_batch_norm
+from suite.training.interrupts import stop_requests
+from suite.training.log import TrainingLog, log_interval
+from suite.training.prefetch import batches_of
+from suite.training.processes import Processes, start_processes
 from suite.training.recipe import Recipe
-from suite.training.samples import VideoSample, draw_batch
-from suite.training.source import Batch
-from suite.training.state import Progress, load_state, save_state
+from suite.training.schedule import build_optimizer, learning_rate_factor
+from suite.training.scoring import Scoring
+from suite.training.source import Evaluation, TrainingSource
+from suite.training.start import How, build_model, keep_freed_memory, resume
+from suite.training.state import Progress, StateFiles, Trained
+from suite.training.step import BrokenLossError, TrainingStep
 
 LOSS_TERMS = ("loss_class", "loss_mask_bce", "loss_dice", "loss_objectness")
 CURVE_COLUMNS = ["iteration", "loss", *LOSS_TERMS, "loss_passed", "mask_ap"]
 """``loss`` and its terms are those of single frames (of frame t in a pair), so that both stages are on one scale;
-``loss_passed`` is that of the passed queries, null in the image stage."""
+``loss_passed`` is that of the passed queries, null in the image stage. Video recipes end in ``video_ap`` instead."""
+LOG_COLUMNS = ["learning_rate", "loss", *LOSS_TERMS, "loss_later", "loss_passed", "gradient_norm", "images_per_s"]
 CURVE_POINTS = 60
-
-Evaluate = Callable[[MobileInst, ModelConfig], float]
 
 
 @dataclass(frozen=True)
@@ -45,176 +47,168 @@ class TrainResult:
     config: ModelConfig
     curve: list[list[float | int | None]]
     train_time_s: float
+    metric: str = "mask_ap"
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the curve's columns."""
+        return [*CURVE_COLUMNS[:-1], self.metric]
 
 
-def run_identity(recipe: Recipe, seed: int, dataset_digest: str, code: str) -> str:
+def run_identity(recipe: Recipe, seed: int, dataset_digest: str, code: str, initial: str = "") -> str:
     """Return the digest of everything a run depends on: only the same run may be resumed."""
-    return hashlib.sha256(f"{recipe.digest()} {seed} {dataset_digest} {code}".encode()).hexdigest()
+    parts = [recipe.digest(), str(seed), dataset_digest, code, *([initial] if initial else [])]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def learning_rate_factor(recipe: Recipe, iteration: int) -> float:
-    """Return the share of the peak learning rate at an iteration: linear warm-up, then cosine."""
-    warmup = max(1, round(recipe.warmup_fraction * recipe.iterations))
-    if iteration < warmup:
-        return (iteration + 1) / warmup
-    done = (iteration - warmup) / max(1, recipe.iterations - warmup)
-    low = recipe.final_learning_rate_fraction
-    return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def build_optimizer(recipe: Recipe, model: MobileInst) -> AdamW:
-    """Return AdamW; norms, biases and learned queries or positions are not decayed."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decayed = parameter.ndim > 1 and not name.endswith(("query_content", "query_position"))
-        key = (name.startswith("backbone."), decayed)
-        groups.setdefault(key, []).append(parameter)
-    rate = recipe.learning_rate
-    return AdamW(
-        [
-            {
-                "params": parameters,
-                "base_rate": rate * (recipe.backbone_learning_rate_multiplier if backbone else 1.0),
-                "weight_decay": recipe.weight_decay if decayed else 0.0,
-            }
-            for (backbone, decayed), parameters in groups.items()
-        ],
-        lr=rate,
-        fused=True,
-    )
-
-
-class Losses:
-    """The weighted losses of one batch, of single frames or of pairs with temporal query passing."""
-
-    def __init__(self, config: ModelConfig, query_passing: bool) -> None:
-        self.frames = Criterion(config)
-        self.pairs = TemporalCriterion(config) if query_passing else None
-
-    def __call__(self, model: MobileInst, batch: Batch, pairs: bool) -> dict[str, Tensor]:
-        """Return every loss term by name, weighted; their sum is what is minimised."""
-        losses: dict[str, Tensor]
-        if pairs and self.pairs is not None:
-            half = len(batch.targets) // 2
-            images, targets = batch.images, batch.targets
-            losses = self.pairs(model, images[:half], targets[:half], images[half:], targets[half:])
-        else:
-            losses = self.frames(model(batch.images), batch.targets)
-        return losses
+def curve_row(iteration: int, losses: dict[str, float], score: float | None) -> list[float | int | None]:
+    """Return one row of the training curve, in the order of `CURVE_COLUMNS`."""
+    terms = [losses[name] for name in LOSS_TERMS]
+    passed = [value for name, value in losses.items() if name.startswith("passed/")]
+    return [iteration, sum(terms), *terms, sum(passed) if passed else None, score]
 
 
 @contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a question the loop asks between iterations; a second one stops at once."""
-    asked: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def keep_freed_memory() -> None:
-    """Let glibc's allocator keep what a training step frees for the next one.
-
-    Otherwise each step of the embedded recipe takes about 13000 page faults, a tenth of its CPU time. Elsewhere than on
-    glibc this does nothing.
-    """
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    set_option(trim_threshold, 2**31 - 1)
-    set_option(mmap_max, 0)
-
-
-def curve_row(iteration: int, losses: dict[str, Tensor], mask_ap: float | None) -> list[float | int | None]:
-    """Return one row of the training curve, in the order of `CURVE_COLUMNS`."""
-    terms = [float(losses[name].detach()) for name in LOSS_TERMS]
-    passed = [float(value.detach()) for name, value in losses.items() if name.startswith("passed/")]
-    return [iteration, sum(terms), *terms, sum(passed) if passed else None, mask_ap]
+def _shown(processes: Processes, title: str, total: int, done: int) -> Iterator[Step]:
+    """Show progress in process 0 only."""
+    if processes.first:
+        with track(title, total, done) as step:
+            yield step
+    else:
+        yield lambda note="", advance=1: None
 
 
 def train(
     recipe: Recipe,
-    videos: Sequence[VideoSample],
+    source: TrainingSource,
     seed: int,
     identity: str,
-    state_path: Path,
-    evaluate: Evaluate,
+    folder: Path,
+    evaluation: Evaluation | None = None,
+    how: How | None = None,
 ) -> TrainResult:
-    """Train one model from scratch, or continue an interrupted run of the same identity.
-
-    Ctrl-C (or SIGTERM) saves the state after the current iteration and raises KeyboardInterrupt.
+    """Train one model, or continue an interrupted run of the same identity; under torchrun, together.
 
     Args:
         recipe: what to train and how.
-        videos: the training videos in memory.
+        source: the training data.
         seed: base seed; weights, order, views and drop path derive from it.
         identity: see `run_identity`.
-        state_path: where the state is kept between interruptions; the caller removes it once the result is saved.
-        evaluate: returns the mask AP of a model in evaluation mode, in [0, 1].
+        folder: where state, log and pictures are kept; the caller removes the states once the result is saved.
+        evaluation: scores the model in the course of the run; None: never.
+        how: device, workers and initial weights.
 
     Raises:
-        InputError: if the loss is not finite, with the iteration.
+        KeyboardInterrupt: on Ctrl-C, after the current iteration, the state saved.
+        StoppedError: likewise on SIGTERM or SIGUSR1.
+        InputError: if a loss is not finite (the batch is kept in the folder), or a file cannot be written.
     """
+    how = how or How()
     keep_freed_memory()
     torch.set_num_threads(recipe.threads)
-    torch.manual_seed(derive_seed(seed, "weights"))
-    config = recipe.config()
-    model = MobileInst(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    processes = start_processes(how.device)
+    model = build_model(recipe, seed, processes, how.initial)
     optimizer = build_optimizer(recipe, model)
-    losses_of = Losses(config, recipe.query_passing)
-    progress = Progress(identity)
-    if state_path.exists():
-        resumed = load_state(state_path, identity, model, optimizer)
-        progress = resumed or progress
-        say(
-            f"resuming at iteration {progress.iteration}"
-            if resumed
-            else f"{state_path.name} is of another run: ignored"
-        )
-    evaluate_at = {round(recipe.iterations * (n + 1) / recipe.evaluations) for n in range(recipe.evaluations)}
+    average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None
+    step_once = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
+    trained = Trained(model, optimizer, average.model if average else None)
+    states = StateFiles(folder, recipe.keep_checkpoints)
+    progress = resume(states, Progress(identity, processes=processes.count), trained, processes)
+    if step_once.scaler is not None and progress.scaler:
+        step_once.scaler.load_state_dict(progress.scaler)
+    progress.processes = processes.count
+    scoring = Scoring(recipe, evaluation, folder, processes, average.model if average else model)
+    metric = evaluation.metric if evaluation else "mask_ap"
+    log = None
+    if processes.first:
+        columns, interval = [*LOG_COLUMNS, metric], log_interval(recipe.iterations)
+        log = TrainingLog(folder, columns, interval, progress.iteration, how.tensorboard)
     record_every = max(1, recipe.iterations // CURVE_POINTS)
-    mask_ap: float | None = None
-    with stop_requests() as stop_requested, track(f"train seed {seed}", recipe.iterations, progress.iteration) as step:
+    left = range(progress.iteration, recipe.iterations)
+    last_score: float | None = None
+    with (
+        stop_requests() as stop_requested,
+        _shown(processes, f"train seed {seed}", recipe.iterations, progress.iteration) as shown,
+    ):
         model.train()
+        if recipe.batch_norm == "frozen":
+            freeze_batch_norm(model)
         started = time.monotonic() - progress.elapsed_s
-        for iteration in range(progress.iteration, recipe.iterations):
-            torch.manual_seed(derive_seed(seed, f"drop path/{iteration}"))
+        for iteration, batches in batches_of(source, processes, recipe.accumulation, left, how.workers):
             for group in optimizer.param_groups:
                 group["lr"] = group["base_rate"] * learning_rate_factor(recipe, iteration)
-            batch = draw_batch(recipe, videos, seed, iteration)
-            losses = losses_of(model, batch, recipe.trains_on_pairs(iteration))
-            total = torch.stack(list(losses.values())).sum()
-            if not torch.isfinite(total):
-                raise InputError(
-                    f"training seed {seed}: loss is {float(total)} at iteration {iteration}; lower learning_rate"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-            optimizer.step()
+            try:
+                losses, gradient_norm = step_once(iteration, batches)
+            except BrokenLossError as error:
+                raise _broken(error, folder, model, seed, iteration, processes) from None
+            if average is not None:
+                average.update(model, iteration)
             done = iteration + 1
-            if done in evaluate_at:
-                mask_ap = evaluate(model.eval(), config)
-                model.train()
-            if done in evaluate_at or done % record_every == 0:
-                progress.curve.append(curve_row(done, losses, mask_ap if done in evaluate_at else None))
-            progress.iteration, progress.elapsed_s = done, time.monotonic() - started
-            if stop_requested() or done % recipe.checkpoint_every == 0:
-                save_state(state_path, progress, model, optimizer)
-            if stop_requested():
-                say(f"stopped after iteration {done}; the same command resumes there")
-                raise KeyboardInterrupt
-            shown_loss = curve_row(done, losses, None)[1]
-            step(f"loss {shown_loss:.2f}" + (f" AP {100 * mask_ap:.1f}" if mask_ap is not None else ""))
-    return TrainResult(model.eval(), config, progress.curve, progress.elapsed_s)
+            score = None
+            if done in scoring.at or scoring.draws(done):
+                score = scoring(done, progress)
+                if recipe.batch_norm == "frozen":
+                    freeze_batch_norm(model)
+            if done in scoring.at or done % record_every == 0:
+                progress.curve.append(curve_row(done, losses, score))
+            now = time.monotonic() - started
+            speed = recipe.batch_size / max(now - progress.elapsed_s, 1e-9)
+            progress.iteration, progress.elapsed_s = done, now
+            if step_once.scaler is not None:
+                progress.scaler = step_once.scaler.state_dict()
+            if log is not None:
+                log.add(
+                    done, _log_values(losses, optimizer.param_groups[-1]["lr"], gradient_norm, speed, metric, score)
+                )
+            asked = round(processes.maximum([stop_requested()])[0])
+            if processes.first and (asked or done % recipe.checkpoint_every == 0):
+                states.save(progress, trained)
+            if asked:
+                raise _stopped(asked, done, processes)
+            last_score = score if score is not None else last_score
+            shown_score = f" AP {100 * last_score:.1f}" if last_score is not None else ""
+            shown(f"loss {sum(losses[name] for name in LOSS_TERMS):.2f}{shown_score}")
+    if log is not None:
+        log.close()
+    final = average.model if average else model
+    return TrainResult(final.eval(), final.config, progress.curve, progress.elapsed_s, metric)
+
+
+def _log_values(
+    losses: dict[str, float], rate: float, norm: float, speed: float, metric: str, score: float | None
+) -> dict[str, float | None]:
+    groups = {
+        f"loss_{group}": sum(value for name, value in losses.items() if name.startswith(f"{group}/"))
+        for group in ("later", "passed")
+        if any(name.startswith(f"{group}/") for name in losses)
+    }
+    terms = {name: losses[name] for name in LOSS_TERMS}
+    return {
+        "learning_rate": rate,
+        "loss": sum(terms.values()),
+        **terms,
+        **groups,
+        "gradient_norm": norm,
+        "images_per_s": speed,
+        metric: score,
+    }
+
+
+def _broken(
+    error: BrokenLossError, folder: Path, model: MobileInst, seed: int, iteration: int, processes: Processes
+) -> InputError:
+    kept = ""
+    if error.batch is not None:
+        path = folder / (f"bad_batch-{processes.rank}.safetensors" if processes.count > 1 else "bad_batch.safetensors")
+        save_bad_batch(path, error.batch, model, iteration, str(error))
+        kept = f"; the batch and the weights it met are in {path}"
+    return InputError(f"training seed {seed}: {error} at iteration {iteration}; lower learning_rate{kept}")
+
+
+def _stopped(number: int, done: int, processes: Processes) -> BaseException:
+    if processes.first:
+        say(f"stopped after iteration {done}; the same command resumes there")
+    if number == signal.SIGINT:
+        return KeyboardInterrupt()
+    name = signal.Signals(number).name
+    return StoppedError(f"stopped by {name} after iteration {done}, state saved; the same command continues there")

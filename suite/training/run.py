@@ -8,22 +8,19 @@ from pathlib import Path
 
 import msgspec
 
-from reference_model.config import ModelConfig
-from reference_model.mobileinst import MobileInst
 from reference_model.weights import save_checkpoint
-from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import predict_images
-from suite.datasets import embedded
-from suite.datasets.coco import CocoDataset
 from suite.errors import InputError
-from suite.files import file_digest, read_json, write_json
+from suite.files import file_digest
 from suite.paths import repository_root, runs_dir
-from suite.progress import say
 from suite.records.provenance import git_state
 from suite.records.schema import Dataset, Measurement, Scalar, Series, Subject
-from suite.training.loop import CURVE_COLUMNS, Evaluate, TrainResult, run_identity, train
+from suite.training.loop import TrainResult, run_identity, train
+from suite.training.processes import start_processes
 from suite.training.recipe import Recipe
-from suite.training.samples import load_videos
+from suite.training.source import DataPaths
+from suite.training.sources import open_source
+from suite.training.start import How
+from suite.training.state import StateFiles, write_errors
 
 
 @dataclass(frozen=True)
@@ -35,19 +32,23 @@ class FinishedRun:
         subject: model name and weights digest.
         protocol: what defines the run: seed, iterations, query passing, model options.
         result: model, configuration, curve and time.
+        dataset: what it was trained on.
+        first: whether this is the process that writes files.
     """
 
     checkpoint: Path
     subject: Subject
     protocol: dict[str, Scalar]
     result: TrainResult
+    dataset: Dataset
+    first: bool = True
 
     def record_lines(self, dataset: Dataset) -> list[Measurement | Series]:
         """Return the training curve and the training time as record lines."""
         curve = Series(
             name="training_curve",
             subject=self.subject,
-            columns=CURVE_COLUMNS,
+            columns=self.result.columns,
             rows=[list(row) for row in self.result.curve],
             protocol=self.protocol,
             dataset=dataset,
@@ -65,90 +66,102 @@ class FinishedRun:
 def code_digest() -> str:
     """Return the digest of the code that training runs through, so that a resumed run is never a mixture."""
     root = repository_root()
-    sources = sorted([*root.glob("reference_model/**/*.py"), *root.glob("suite/training/*.py")])
+    sources = sorted([*root.glob("reference_model/**/*.py"), *root.glob("suite/training/**/*.py")])
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-def run_folder(recipe: Recipe, seed: int) -> Path:
-    """Return where one run keeps its checkpoint, state and results files; models with options are kept apart."""
-    group = f"{recipe.dataset}-options" if recipe.model_options else recipe.dataset
-    return runs_dir() / group / f"{recipe.digest()[:8]}-seed-{seed}"
+def run_folder(recipe: Recipe, seed: int, dataset_digest: str = "", initial: str = "") -> Path:
+    """Return where one run keeps its checkpoint, states, log and results files.
 
-
-def held_out_evaluation(recipe: Recipe, folder: Path) -> Evaluate:
-    """Return the evaluation of the training curve: mask AP on some held-out frames, evenly spread over the videos.
-
-    Args:
-        recipe: says how many frames.
-        folder: where the frames' annotations and the last results file are kept.
+    Models with options are kept apart. Runs on data that the user may name are told apart by their digest, and by that
+    of what they start from; the embedded dataset is always the same.
     """
-    whole = read_json(embedded.annotations_path("instances", "val"), "annotations file")
-    step = max(1, len(whole["images"]) // recipe.evaluation_images)
-    whole["images"] = whole["images"][::step][: recipe.evaluation_images]
-    kept = {image["id"] for image in whole["images"]}
-    whole["annotations"] = [item for item in whole["annotations"] if item["image_id"] in kept]
-    annotations, results = folder / "evaluation_annotations.json", folder / "evaluation_results.json"
-    write_json(annotations, whole)
-    dataset = CocoDataset.load(annotations, embedded.frames("val"))
-
-    def evaluate(model: MobileInst, config: ModelConfig) -> float:
-        predict_images(model, config, dataset, results, quiet=True)
-        return score_coco(annotations, results).stats["AP"]
-
-    return evaluate
+    group = f"{recipe.dataset}-options" if recipe.model_options else recipe.dataset
+    name = recipe.digest()[:8]
+    if recipe.dataset != "shapes":
+        name += "-" + hashlib.sha256(f"{dataset_digest} {initial}".encode()).hexdigest()[:8]
+    return runs_dir() / group / f"{name}-seed-{seed}"
 
 
-def train_on_shapes(recipe: Recipe, seed: int, fresh: bool = False) -> FinishedRun:
-    """Train a recipe on the embedded dataset and save the checkpoint.
+def train_recipe(
+    recipe: Recipe,
+    seed: int,
+    fresh: bool = False,
+    how: How | None = None,
+    paths: DataPaths | None = None,
+) -> FinishedRun:
+    """Train a recipe on its dataset and save the checkpoint; under torchrun, every process calls this.
 
     Args:
-        recipe: must name the dataset ``shapes``.
+        recipe: what to train, on what, and how.
         seed: base seed.
         fresh: discard the state of an interrupted run instead of resuming it.
+        how: device, workers and initial weights.
+        paths: the user's data instead of the pinned ones.
 
     Raises:
-        InputError: if the recipe is for another dataset, or a state file is damaged.
-        DataError: if the embedded dataset's digest is not the pinned one.
+        InputError: if no source reads the recipe's dataset, a file is damaged, or training breaks down.
+        DataError: if data are absent or not as pinned.
+        KeyboardInterrupt: on Ctrl-C, the state saved.
+        StoppedError: on SIGTERM or SIGUSR1, the state saved.
     """
-    if recipe.dataset != "shapes":
-        raise InputError(f"recipe dataset {recipe.dataset!r}: only 'shapes' is trained by this command")
-    digest = embedded.ensure()
-    folder = run_folder(recipe, seed)
+    how = how or How()
+    processes = start_processes(how.device)
+    initial = how.initial.digest()
+    source = open_source(recipe, seed, paths)
+    digest = source.dataset.digest
+    folder = run_folder(recipe, seed, digest, initial)
     folder.mkdir(parents=True, exist_ok=True)
-    state_path = folder / "state.safetensors"
-    if fresh:
-        state_path.unlink(missing_ok=True)
-    say("reading the training videos")
-    videos = load_videos(embedded.videos("train"))
-    evaluate = held_out_evaluation(recipe, folder)
-
-    identity = run_identity(recipe, seed, digest, code_digest())
-    result = train(recipe, videos, seed, identity, state_path, evaluate)
+    states = StateFiles(folder, recipe.keep_checkpoints)
+    if fresh and processes.first:
+        states.remove()
+    processes.share(None)
+    identity = run_identity(recipe, seed, digest, code_digest(), initial)
+    result = train(recipe, source, seed, identity, folder, source.evaluation(folder), how)
     checkpoint = folder / "model.safetensors"
     sha, dirty = git_state()
-    save_checkpoint(
-        checkpoint,
-        result.model,
-        result.config,
-        {
-            "dataset": "shapes",
-            "dataset_digest": digest,
-            "seed": str(seed),
-            "recipe": msgspec.json.encode(recipe).decode(),
-            "git_sha": str(sha),
-            "git_dirty": str(dirty),
-        },
-    )
-    state_path.unlink(missing_ok=True)
+    metadata = {
+        "dataset": recipe.dataset,
+        "dataset_digest": digest,
+        "seed": str(seed),
+        "recipe": msgspec.json.encode(recipe).decode(),
+        "git_sha": str(sha),
+        "git_dirty": str(dirty),
+    }
+    if initial:
+        metadata["initial_weights_sha256"] = initial
+    if processes.first:
+        with write_errors(str(checkpoint), "the last state is intact; make room, then the same command continues"):
+            save_checkpoint(checkpoint, result.model, result.config, metadata)
+        states.remove()
+    processes.share(None)
+    protocol: dict[str, Scalar] = {
+        "seed": seed,
+        "iterations": recipe.iterations,
+        "query_passing": recipe.query_passing,
+        "recipe_digest": recipe.digest()[:16],
+        **recipe.model_options,
+    }
+    if recipe.initial_weights or initial:
+        protocol["initial_weights"] = initial[:16] or "random"
+    if processes.count > 1:
+        protocol["processes"] = processes.count
     return FinishedRun(
         checkpoint=checkpoint,
         subject=Subject(model=recipe.model, weights_sha256=file_digest(checkpoint)),
-        protocol={
-            "seed": seed,
-            "iterations": recipe.iterations,
-            "query_passing": recipe.query_passing,
-            "recipe_digest": recipe.digest()[:16],
-            **recipe.model_options,
-        },
+        protocol=protocol,
         result=result,
+        dataset=source.dataset,
+        first=processes.first,
     )
+
+
+def train_on_shapes(recipe: Recipe, seed: int, fresh: bool = False) -> FinishedRun:
+    """Train a recipe of the embedded dataset; as `train_recipe`.
+
+    Raises:
+        InputError: also if the recipe is for another dataset.
+    """
+    if recipe.dataset != "shapes":
+        raise InputError(f"recipe dataset {recipe.dataset!r}: only 'shapes' is trained by this command")
+    return train_recipe(recipe, seed, fresh)

@@ -1,8 +1,15 @@
-"""The state of an interrupted training run: enough to continue it bit for bit, in a file that is never unpickled."""
+"""The state of an interrupted training run: enough to continue it bit for bit, in a file that is never unpickled.
+
+Order, augmentation, drop path and learning rate are functions of seed and iteration, so the iteration is all that has
+to be kept of the sampler, the random generators and the schedule.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +21,10 @@ from torch.optim import Optimizer
 
 from suite.errors import InputError
 from suite.files import atomic_path
+from suite.paths import shown
+from suite.progress import say
 
-FORMAT = "mobileinst-suite training state 1"
+FORMAT = "mobileinst-suite training state 2"
 
 
 @dataclass
@@ -25,60 +34,151 @@ class Progress:
     Attributes:
         identity: digest of everything the run depends on; only the same run may be resumed.
         iteration: number of finished iterations.
-        elapsed_s: training time so far, over all processes that worked on it.
+        elapsed_s: training time so far, over all restarts.
         curve: rows of the training curve.
+        best: the best score of an evaluation so far, in [0, 1].
+        scaler: state of the loss scaling of float16; empty without.
+        processes: number of processes it was saved by.
     """
 
     identity: str
     iteration: int = 0
     elapsed_s: float = 0.0
     curve: list[list[float | int | None]] = field(default_factory=list)
+    best: float | None = None
+    scaler: dict[str, float] = field(default_factory=dict)
+    processes: int = 1
 
 
-def save_state(path: Path, progress: Progress, model: nn.Module, optimizer: Optimizer) -> None:
-    """Write weights, buffers and optimiser moments, at once or not at all."""
-    tensors = {f"model/{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{name}": tensor.contiguous() for name, tensor in moments.items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "progress": json.dumps(vars(progress))})
+@dataclass
+class Trained:
+    """What a state holds tensors of: the model, its optimiser, and the averaged weights if there are any."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    average: nn.Module | None = None
 
 
-def load_state(path: Path, identity: str, model: nn.Module, optimizer: Optimizer) -> Progress | None:
-    """Continue from a saved state.
+@contextmanager
+def write_errors(what: str, remedy: str) -> Iterator[None]:
+    """Turn a full disk, or any other failure to write, into one line.
 
-    Returns:
-        The progress it was saved at, or None if the state belongs to another run (recipe, seed, data or code).
+    Args:
+        what: what is being written, by its path.
+        remedy: what is intact and what to do.
 
     Raises:
-        InputError: if the file is truncated or not a training state.
+        InputError: in place of the system's error.
     """
-    remedy = "delete it to start this run afresh"
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{what}: cannot be written ({getattr(error, 'strerror', None) or error}); {remedy}") from None
+
+
+class StateFiles:
+    """The newest states of one run, ``state-ITERATION.safetensors`` in its folder.
+
+    Args:
+        folder: of the run.
+        keep: number of states kept.
+    """
+
+    def __init__(self, folder: Path, keep: int = 1) -> None:
+        self.folder, self.keep = folder, keep
+
+    def paths(self) -> list[Path]:
+        """Return the states, newest first."""
+        return sorted(self.folder.glob("state-*.safetensors"), reverse=True)
+
+    def save(self, progress: Progress, trained: Trained) -> None:
+        """Write weights, buffers, optimiser moments and average, at once or not at all; then drop the oldest state.
+
+        Raises:
+            InputError: if the file cannot be written, e.g. on a full disk; the states before it are intact.
+        """
+        path = self.folder / f"state-{progress.iteration:08d}.safetensors"
+        before = self.paths()
+        kept = f"{before[0].name} is intact" if before else "nothing was saved before"
+        tensors = {f"model/{name}": tensor for name, tensor in trained.model.state_dict().items()}
+        for index, moments in trained.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in moments.items()}
+        if trained.average is not None:
+            tensors |= {f"average/{name}": tensor for name, tensor in trained.average.state_dict().items()}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        metadata = {"format": FORMAT, "progress": json.dumps(vars(progress))}
+        with (
+            write_errors(shown(path), f"{kept}; make room, then the same command continues there"),
+            atomic_path(path) as temporary,
+        ):
+            save_file(tensors, temporary, metadata=metadata)
+            # On the disk before it takes its name, or a power cut could leave an empty file.
+            handle = os.open(temporary, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        for old in self.paths()[self.keep :]:
+            old.unlink(missing_ok=True)
+
+    def read(self) -> tuple[Progress, dict[str, Tensor]] | None:
+        """Return the newest state that can be read, None where there is none.
+
+        Raises:
+            InputError: if every state is damaged.
+        """
+        problems = []
+        for path in self.paths():
+            try:
+                found = _read(path)
+            except InputError as error:
+                problems.append(str(error))
+                continue
+            for problem in problems:
+                say(f"{problem}; taking {path.name} instead")
+            return found
+        if problems:
+            raise InputError(f"{problems[0]}; delete it to start this run afresh")
+        return None
+
+    def remove(self) -> None:
+        """Delete every state."""
+        for path in self.paths():
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise InputError(f"{path}: not a training state; {remedy}")
+                raise InputError(f"{path}: not a training state")
             progress = Progress(**json.loads(metadata["progress"]))
-            if progress.identity != identity:
-                return None
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+            return progress, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: damaged training state ({error}); {remedy}") from None
-    model.load_state_dict({name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")})
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        raise InputError(f"{path}: damaged training state ({error})") from None
+
+
+def restore(tensors: dict[str, Tensor], trained: Trained) -> None:
+    """Put the tensors of a state into the model, the optimiser and the average."""
+
+    def of(kind: str) -> dict[str, Tensor]:
+        return {name.removeprefix(kind): item for name, item in tensors.items() if name.startswith(kind)}
+
+    trained.model.load_state_dict(of("model/"))
+    if trained.average is not None:
+        trained.average.load_state_dict(of("average/"))
+    parameters = [parameter for group in trained.optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, key = name.split("/")
-            like = parameters[int(index)]
-            # Moments take their parameter's memory layout, or the optimiser's fused step would pair wrong elements.
-            same_shape = tensor.shape == like.shape
-            moments.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(tensor) if same_shape else tensor
-    full = optimizer.state_dict()
+    for name, tensor in of("optimizer/").items():
+        index, key = name.split("/")
+        like = parameters[int(index)]
+        # Moments take their parameter's memory layout, or the optimiser's fused step would pair wrong elements.
+        same_shape = tensor.shape == like.shape
+        moments.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(tensor) if same_shape else tensor
+    full = trained.optimizer.state_dict()
     full["state"] = moments
-    optimizer.load_state_dict(full)
-    return progress
+    trained.optimizer.load_state_dict(full)
 
 
 def weights_of(model: nn.Module) -> Tensor:

@@ -1,106 +1,127 @@
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import torch
 
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
-from suite.errors import InputError
-from suite.training.loop import TrainResult, learning_rate_factor, run_identity, train
-from suite.training.recipe import Recipe, load_recipe
-from suite.training.samples import FrameInstances, VideoSample, draw_batch
+from suite.errors import InputError, StoppedError
+from suite.training.bad_batch import load_bad_batch
+from suite.training.loop import LOSS_TERMS
+from suite.training.samples import draw_batch
+from suite.training.schedule import learning_rate_factor
+from suite.training.start import How
 from suite.training.state import weights_of
-
-SIZE = (64, 64)
-
-
-def square_video(seed: int, frames: int = 4) -> VideoSample:
-    """A bright square that moves over noise: small enough to train on in a test."""
-    generator = np.random.default_rng(seed)
-    pixels = generator.integers(0, 60, (frames, *SIZE, 3), dtype=np.uint8)
-    instances = []
-    for frame in range(frames):
-        mask = np.zeros((1, *SIZE), dtype=bool)
-        top = 8 + 6 * frame
-        mask[0, top : top + 24, 10:40] = True
-        pixels[frame][mask[0]] = 220
-        instances.append(FrameInstances(ids=np.array([7]), labels=np.array([seed % 6]), masks=mask))
-    return VideoSample(frames=pixels, instances=tuple(instances))
+from suite.training.step import Losses
+from tests.suite.training.tiny import VIDEOS, FixedEvaluation, run, small_recipe
 
 
-VIDEOS = [square_video(seed) for seed in range(3)]
+class Stopping(FixedEvaluation):
+    """Sends this process a signal at the first evaluation."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def predict(self, model: MobileInst, config: ModelConfig) -> None:
+        os.kill(os.getpid(), self.number)
 
 
-def small_recipe(**changes: object) -> Recipe:
-    small = load_recipe("shapes", iterations=6, batch_size=4, threads=1, evaluations=2, checkpoint_every=2)
-    return msgspec.structs.replace(small, **changes)
-
-
-def run(
-    recipe: Recipe, state: Path, seed: int = 0, evaluate: Callable[[MobileInst, ModelConfig], float] | None = None
-) -> TrainResult:
-    return train(recipe, VIDEOS, seed, run_identity(recipe, seed, "data", "code"), state, evaluate or (lambda *_: 0.25))
-
-
-@pytest.mark.parametrize("query_passing", [True, False])
-def test_an_interrupted_run_continues_bit_for_bit(tmp_path: Path, query_passing: bool) -> None:
-    recipe = small_recipe(query_passing=query_passing, image_stage_fraction=0.5)
-    whole = run(recipe, tmp_path / "whole.safetensors")
-    state = tmp_path / "state.safetensors"
-
-    def stop_here(model: MobileInst, config: ModelConfig) -> float:
-        os.kill(os.getpid(), signal.SIGINT)
-        return 0.25
-
-    with pytest.raises(KeyboardInterrupt):
-        run(recipe, state, evaluate=stop_here)
-    assert state.exists()
-    continued = run(recipe, state)
+@pytest.mark.parametrize(
+    ("number", "error", "changes"),
+    [
+        (signal.SIGINT, KeyboardInterrupt, {"query_passing": True}),
+        (signal.SIGTERM, StoppedError, {"query_passing": False, "ema_decay": 0.9}),
+        (signal.SIGUSR1, StoppedError, {"accumulation": 2, "batch_norm": "frozen"}),
+        (signal.SIGTERM, StoppedError, {"precision": "bf16"}),
+    ],
+)
+def test_an_interrupted_run_continues_bit_for_bit(
+    tmp_path: Path, number: int, error: type[BaseException], changes: dict[str, object]
+) -> None:
+    recipe = small_recipe(image_stage_fraction=0.5, **changes)
+    whole = run(recipe, tmp_path / "whole")
+    with pytest.raises(error):
+        run(recipe, tmp_path / "parts", evaluation=Stopping(number))
+    assert [path.name for path in (tmp_path / "parts").glob("state-*")] == ["state-00000003.safetensors"]
+    continued = run(recipe, tmp_path / "parts")
     assert torch.equal(weights_of(whole.model), weights_of(continued.model))
     assert whole.curve == continued.curve
+    logs = [list(csv.reader((tmp_path / name / "log.csv").open())) for name in ("whole", "parts")]
+    speed = logs[0][0].index("images_per_s")
+    assert [[*row[:speed], *row[speed + 1 :]] for row in logs[0]] == [
+        [*row[:speed], *row[speed + 1 :]] for row in logs[1]
+    ]
+
+
+def test_a_stopped_run_has_its_own_exit_code() -> None:
+    assert StoppedError("").exit_code == 75
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
     recipe = small_recipe(iterations=2)
-    weights = [weights_of(run(recipe, tmp_path / "s", seed).model) for seed in (0, 0, 1)]
-    (tmp_path / "s").unlink()
-    again = weights_of(run(recipe, tmp_path / "s", 0).model)
-    assert torch.equal(weights[0], again)
+    weights = [weights_of(run(recipe, tmp_path / str(n), seed).model) for n, seed in enumerate((0, 0, 1))]
+    assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_a_state_of_another_run_is_not_continued(tmp_path: Path) -> None:
-    state = tmp_path / "state.safetensors"
-    run(small_recipe(iterations=2), state, seed=0)
-    assert state.exists()
-    other = run(small_recipe(iterations=2), state, seed=1)
-    fresh = run(small_recipe(iterations=2), tmp_path / "fresh.safetensors", seed=1)
-    assert torch.equal(weights_of(other.model), weights_of(fresh.model))
+def test_workers_that_prepare_batches_change_nothing(tmp_path: Path) -> None:
+    recipe = small_recipe(iterations=3, image_stage_fraction=0.5)
+    alone = run(recipe, tmp_path / "alone")
+    helped = run(recipe, tmp_path / "helped", how=How(device="cpu", workers=2))
+    assert torch.equal(weights_of(alone.model), weights_of(helped.model))
 
 
-def test_a_damaged_state_is_named(tmp_path: Path) -> None:
-    state = tmp_path / "state.safetensors"
-    run(small_recipe(iterations=2), state)
-    state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"state.safetensors: damaged training state"):
-        run(small_recipe(iterations=2), state)
-
-
-def test_training_learns_and_its_curve_says_so(tmp_path: Path) -> None:
-    recipe = small_recipe(iterations=24, evaluations=4, query_passing=False, vertical_flip=0.0)
-    result = run(recipe, tmp_path / "state", evaluate=lambda model, config: 0.5)
+def test_training_learns_and_its_curve_and_log_say_so(tmp_path: Path) -> None:
+    recipe = small_recipe(iterations=24, evaluations=4, query_passing=False, vertical_flip=0.0, picture_every=10)
+    result = run(recipe, tmp_path, evaluation=FixedEvaluation(0.1, 0.4, 0.3, 0.2))
     losses = [float(row[1] or 0) for row in result.curve]
     assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
-    assert [row[0] for row in result.curve if row[-1] is not None] == [6, 12, 18, 24]
+    assert [(row[0], row[-1]) for row in result.curve if row[-1] is not None] == [
+        (6, 0.1),
+        (12, 0.4),
+        (18, 0.3),
+        (24, 0.2),
+    ]
     assert not result.model.training
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [int(row["iteration"]) for row in rows] == list(range(1, 25))
+    assert float(rows[0]["loss"]) == pytest.approx(losses[0], rel=1e-4)
+    assert sum(float(rows[3][name]) for name in LOSS_TERMS) == pytest.approx(float(rows[3]["loss"]), rel=1e-4)
+    assert (tmp_path / "best.safetensors").exists()
+    drawn = sorted(path.stem for path in (tmp_path / "pictures").iterdir())
+    assert drawn == [f"iteration-{n:08d}" for n in (6, 10, 12, 18, 20, 24)]
+
+
+def test_a_loss_that_is_not_a_number_stops_with_its_batch_kept(tmp_path: Path) -> None:
+    recipe = small_recipe(learning_rate=1e30, warmup_fraction=0.0, query_passing=False)
+    with pytest.raises(InputError, match=r"at iteration \d; lower learning_rate; the batch .*bad_batch") as caught:
+        run(recipe, tmp_path, evaluation=FixedEvaluation())
+    assert "\n" not in str(caught.value)
+    batch, weights, metadata = load_bad_batch(tmp_path / "bad_batch.safetensors")
+    iteration = int(metadata["iteration"])
+    expected = draw_batch(recipe, VIDEOS, 0, iteration)
+    assert torch.equal(batch.images, expected.images)
+    assert all(torch.equal(a.masks, b.masks) for a, b in zip(batch.targets, expected.targets, strict=True))
+    model = MobileInst(recipe.config()).train()
+    model.load_state_dict(weights)
+    with pytest.raises(ValueError, match=r"diverged|not finite"):
+        Losses(recipe.config(), query_passing=False)(model, batch, pairs=False)
+
+
+@pytest.mark.parametrize("changes", [{"precision": "fp16"}, {"ema_decay": 0.5}, {"clipping": False}])
+def test_options_train_to_finite_weights_that_differ(tmp_path: Path, changes: dict[str, object]) -> None:
+    plain = weights_of(run(small_recipe(iterations=2), tmp_path / "plain").model)
+    other = weights_of(run(small_recipe(iterations=2, **changes), tmp_path / "other").model)
+    assert torch.isfinite(other).all()
+    assert not torch.equal(plain, other)
 
 
 def test_batches_are_pure_and_pairs_share_their_view() -> None:
@@ -113,6 +134,16 @@ def test_batches_are_pure_and_pairs_share_their_view() -> None:
         assert torch.equal(now.instance_ids, later.instance_ids)
         columns = [target.masks[0].any(0).nonzero()[:, 0].tolist() for target in (now, later)]
         assert columns[0] == columns[1], "the square moves along rows only, so a shared flip keeps its columns"
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+def test_parts_of_a_batch_are_the_batch(pairs: bool) -> None:
+    recipe = small_recipe(batch_size=8, image_stage_fraction=0.0, query_passing=pairs)
+    whole = draw_batch(recipe, VIDEOS, seed=3, iteration=5).images.view(2 if pairs else 1, -1, 3, 64, 64)
+    parts = [draw_batch(recipe, VIDEOS, 3, 5, rank, 4).images.view(len(whole), -1, 3, 64, 64) for rank in range(4)]
+    assert torch.equal(torch.cat(parts, dim=1), whole)
+    with pytest.raises(InputError, match="cannot be dealt out to 3 parts"):
+        draw_batch(recipe, VIDEOS, 3, 5, 0, 3)
 
 
 def test_every_video_is_seen_once_per_epoch() -> None:
@@ -128,3 +159,11 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert max(factors) == factors[9] == 1.0
     assert all(later <= earlier for earlier, later in itertools.pairwise(factors[10:]))
     assert factors[-1] == pytest.approx(0.01, abs=0.002)
+
+
+def test_learning_rate_falls_in_steps_where_a_recipe_says_so() -> None:
+    recipe = small_recipe(iterations=100, warmup_fraction=0.1, decay_at=(0.5, 0.8))
+    factors = [learning_rate_factor(recipe, iteration) for iteration in range(100)]
+    assert factors[10:50] == [1.0] * 40
+    assert factors[50:80] == pytest.approx([0.1] * 30)
+    assert factors[80:] == pytest.approx([0.01] * 20)

@@ -1,0 +1,160 @@
+"""What a training starts from: random weights, an official ImageNet backbone, or another recipe's checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from reference_model.backbones.blocks import BackboneError
+from reference_model.backbones.topformer import TopFormer
+from reference_model.mobileinst import MobileInst
+from reference_model.weights import CheckpointError, load_checkpoint, refuse_misfit
+from suite.errors import DataError, InputError
+from suite.files import file_digest
+from suite.training.recipe import Recipe
+
+CLASS_HEAD = "instance_decoder.class_head."
+"""Weights of a number of classes; drawn anew where a checkpoint of another dataset has another number."""
+
+
+@dataclass(frozen=True)
+class InitialFiles:
+    """Files that the user starts from.
+
+    Attributes:
+        backbone: an official checkpoint of the recipe's backbone (``.pth``, ``.pt`` or ``.safetensors``).
+        checkpoint: a checkpoint of this suite.
+    """
+
+    backbone: Path | None = None
+    checkpoint: Path | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if there is one.
+
+        Raises:
+            InputError: if both are given.
+        """
+        if self.backbone and self.checkpoint:
+            raise InputError("--backbone and --initial-weights: give one of them, a checkpoint has its own backbone")
+        return self.backbone or self.checkpoint
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file, ``""`` without one.
+
+        Raises:
+            DataError: if the file is absent.
+        """
+        if self.path is None:
+            return ""
+        if not self.path.is_file():
+            raise DataError(f"{self.path}: no such file of initial weights; check the path")
+        return file_digest(self.path)
+
+
+def warning(recipe: Recipe, files: InitialFiles) -> str | None:
+    """Return what must be said loudly before training starts, None if it starts from what its recipe wants."""
+    if files.path is not None or not recipe.initial_weights:
+        return None
+    if recipe.initial_weights == "imagenet":
+        return (
+            f"WARNING: training {recipe.model} WITHOUT PRE-TRAINING. The public reproduction of MobileInst found that "
+            "training on COCO from random weights fails; the paper starts from ImageNet. Give the official checkpoint "
+            f"of {recipe.config().backbone} with --backbone FILE (docs/training.md says where they are)."
+        )
+    return (
+        f"WARNING: fine-tuning {recipe.model} from RANDOM WEIGHTS. This recipe starts from what recipe "
+        f"{recipe.initial_weights!r} trains; give its checkpoint with --initial-weights FILE."
+    )
+
+
+def read_official(path: Path) -> Mapping[str, Any]:
+    """Read an official checkpoint; nothing in it is executed.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it is no checkpoint, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such backbone checkpoint; check the path")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # timm's and DeiT's training scripts save their options beside the weights; a Namespace runs no code.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"{path}: not a checkpoint that can be read without executing code ({reason[0]}); give the official .pth, "
+            "or convert it to safetensors"
+        ) from None
+    if not isinstance(found, Mapping):
+        raise InputError(f"{path}: holds a {type(found).__name__}, not a dictionary of tensors")
+    return found
+
+
+def load_backbone(model: MobileInst, path: Path) -> str:
+    """Load an official checkpoint into a model's backbone, strictly.
+
+    Returns:
+        One sentence on what was loaded and dropped.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it does not fit; nothing is loaded then.
+    """
+    official = read_official(path)
+    backbone = model.backbone
+    try:
+        if isinstance(backbone, TopFormer):
+            # A classifier knows no injection of semantics; where a recipe builds one, it is learned from the start.
+            dropped = backbone.load_official(official, injection_optional=True)
+        else:
+            dropped = backbone.load_official(official)
+    except BackboneError as error:
+        raise InputError(f"{path}: {error}") from None
+    return f"backbone from {path.name}" + (f", without its {len(dropped)} tensors of heads" if dropped else "")
+
+
+def load_initial(model: MobileInst, path: Path) -> str:
+    """Load a checkpoint of this suite into a model; a class head of another number of classes stays as drawn.
+
+    Returns:
+        One sentence on what was loaded.
+
+    Raises:
+        InputError: if the file is no checkpoint, or anything but the class head does not fit.
+    """
+    try:
+        given, _ = load_checkpoint(path)
+        wanted, tensors = model.state_dict(), given.state_dict()
+        other = [name for name in wanted if name.startswith(CLASS_HEAD) and tensors[name].shape != wanted[name].shape]
+        tensors |= {name: wanted[name] for name in other}
+        refuse_misfit(path, wanted, tensors)
+    except CheckpointError as error:
+        raise InputError(str(error)) from None
+    model.load_state_dict(tensors)
+    classes = f"; its class head has {given.config.num_classes} classes, so it is drawn anew" if other else ""
+    return f"all weights from {path.name}{classes}"
+
+
+def load_weights(model: MobileInst, files: InitialFiles) -> str | None:
+    """Load what the user starts from; returns one sentence on it, None for random weights.
+
+    Raises:
+        DataError: if a file is absent.
+        InputError: if a file does not fit.
+    """
+    if files.path is None:
+        return None
+    return load_backbone(model, files.path) if files.backbone else load_initial(model, files.path)

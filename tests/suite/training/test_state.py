@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from suite.errors import InputError
+from suite.training.state import Progress, StateFiles, Trained, restore, weights_of
+from tests.suite.training.tiny import run, small_recipe
+
+
+def trained(seed: int, width: int = 4) -> Trained:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
+    model(torch.randn(2, 3, 8, 8)).square().sum().backward()
+    optimizer.step()
+    return Trained(model, optimizer)
+
+
+def test_a_state_of_another_run_is_not_continued(tmp_path: Path) -> None:
+    run(small_recipe(iterations=2), tmp_path, seed=0)
+    assert list(tmp_path.glob("state-*"))
+    other = run(small_recipe(iterations=2), tmp_path, seed=1)
+    fresh = run(small_recipe(iterations=2), tmp_path / "fresh", seed=1)
+    assert torch.equal(weights_of(other.model), weights_of(fresh.model))
+
+
+def test_hours_of_another_run_are_not_thrown_away(tmp_path: Path) -> None:
+    StateFiles(tmp_path).save(Progress("another", iteration=9, elapsed_s=8000), trained(0))
+    with pytest.raises(InputError, match=r"took 2\.2 hours; .* --fresh"):
+        run(small_recipe(iterations=2), tmp_path)
+    assert (tmp_path / "state-00000009.safetensors").exists()
+
+
+def test_a_damaged_state_is_named_and_the_one_before_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states = StateFiles(tmp_path, keep=2)
+    for iteration in (1, 2, 3):
+        states.save(Progress("id", iteration), trained(iteration))
+    assert [path.name for path in states.paths()] == ["state-00000003.safetensors", "state-00000002.safetensors"]
+    newest = states.paths()[0]
+    newest.write_bytes(newest.read_bytes()[:200])
+    found = states.read()
+    assert found is not None
+    assert found[0].iteration == 2
+    assert "damaged training state" in capsys.readouterr().err
+    states.paths()[1].unlink()
+    with pytest.raises(InputError, match=r"state-00000003.safetensors: damaged training state .* afresh"):
+        states.read()
+
+
+def test_what_is_restored_equals_what_was_saved(tmp_path: Path) -> None:
+    saved, other = trained(0), trained(1)
+    states = StateFiles(tmp_path)
+    states.save(Progress("id", 5, 1.5, [[1, 0.5, None]], 0.4, {"scale": 2.0}, 2), saved)
+    found = states.read()
+    assert found is not None
+    progress, tensors = found
+    assert progress == Progress("id", 5, 1.5, [[1, 0.5, None]], 0.4, {"scale": 2.0}, 2)
+    restore(tensors, other)
+    assert torch.equal(weights_of(saved.model), weights_of(other.model))
+    moments = [
+        [state[key] for state in item.optimizer.state_dict()["state"].values() for key in sorted(state)]
+        for item in (saved, other)
+    ]
+    assert all(torch.equal(a, b) for a, b in zip(*moments, strict=True))
+
+
+def test_a_full_disk_leaves_the_state_before_it_intact(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk: the write fails half-way in the same place."""
+    StateFiles(tmp_path).save(Progress("id", 1), trained(0))
+    before = (tmp_path / "state-00000001.safetensors").read_bytes()
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    program = (
+        "import pathlib, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from suite.training.state import Progress, StateFiles\n"
+        "from tests.suite.training.test_state import trained\n"
+        "from suite.errors import InputError\n"
+        "try:\n"
+        "    StateFiles(pathlib.Path(sys.argv[1])).save(Progress('id', 2), trained(0, width=256))\n"
+        "except InputError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, preexec_fn=limited, timeout=120
+    )
+    assert "state-00000002.safetensors: cannot be written" in done.stdout, done.stderr
+    assert "state-00000001.safetensors is intact" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["state-00000001.safetensors"]
+    assert (tmp_path / "state-00000001.safetensors").read_bytes() == before
