@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,8 @@ from suite.errors import InputError
 from suite.records.provenance import describe_machine, start_run
 from suite.records.schema import Artifact, Interval, Measurement, Series, Subject
 from suite.records.store import read_folder, read_run, writing
+from suite.report.render import update_tables
+from tests.suite.records.spoiled import SPOILED, write_spoiled
 
 SUBJECT = Subject("mobileinst_topformer_tiny_shapes", "00" * 32)
 
@@ -63,57 +64,12 @@ def test_lines_that_break_the_schema_are_not_written(tmp_path: Path, line: Measu
         record.add(line)
 
 
-def edit(number: int, **changes: object) -> object:
-    def spoil(lines: list[str]) -> list[str]:
-        value = json.loads(lines[number])
-        for key, change in changes.items():
-            if change is ...:
-                del value[key]
-            else:
-                value[key] = change
-        lines[number] = json.dumps(value)
-        return lines
-
-    return spoil
-
-
-SPOILED = {
-    "unknown field": (edit(1, colour="red"), 2, "colour"),
-    "unknown kind": (edit(1, kind="guess"), 2, "guess"),
-    "unknown metric": (edit(1, metric="beauty"), 2, "beauty"),
-    "value is text": (edit(1, value="0.5"), 2, "value"),
-    "missing subject": (edit(1, subject=...), 2, "subject"),
-    "no value, no reason": (edit(1, value=None), 2, "reason"),
-    "unknown origin": (edit(1, origin="hearsay"), 2, "origin"),
-    "NaN": (lambda lines: [line.replace("0.5", "NaN", 1) for line in lines], 2, "JSON"),
-    "edited byte": (lambda lines: [line.replace('"value":0.5', '"value":0.6') for line in lines], 6, "bytes before"),
-    "edited closing digest": (edit(-1, sha256="0" * 64), 6, "bytes before"),
-    "wrong line count": (edit(-1, lines=4), 6, "bytes before"),
-    "missing closing line": (lambda lines: lines[:-1], 5, "interrupted"),
-    "truncated line": (lambda lines: [*lines[:-1], lines[-1][:20]], 6, ""),
-    "missing first line": (lambda lines: lines[1:], 1, "run line"),
-    "two run lines": (lambda lines: [lines[0], *lines], 2, "run line"),
-    "line after the end": (lambda lines: [*lines, lines[1]], 6, "not the last"),
-    "lines swapped": (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 6, "bytes before"),
-    "other schema version": (edit(0, schema_version=2), 1, "schema version"),
-    "schema version is text": (edit(0, schema_version="1"), 1, "schema_version"),
-    "missing machine": (edit(0, machine=...), 1, "machine"),
-    "blank line": (lambda lines: [lines[0], "", *lines[1:]], 2, ""),
-    "not an object": (lambda lines: [lines[0], "[1]", *lines[1:]], 2, ""),
-    "ragged series": (edit(3, rows=[[1]]), 4, "length"),
-    "nested too deeply": (lambda lines: [lines[0], '{"a":' * 100_000, *lines[1:]], 2, ""),
-    "not UTF-8 text": (lambda lines: [lines[0], "\udcff", *lines[1:]], 2, ""),
-    "empty file": (lambda lines: [], 0, "interrupted"),
-}
-
-
 @pytest.mark.parametrize("name", SPOILED)
 def test_spoiled_records_are_refused_with_their_line(tmp_path: Path, name: str) -> None:
-    spoil, line, why = SPOILED[name]
+    _, line, why = SPOILED[name]
     good = write_one(tmp_path)
     bad = tmp_path / "bad.jsonl"
-    lines = spoil(good.read_text().splitlines())  # type: ignore[operator]
-    bad.write_bytes("".join(f"{text}\n" for text in lines).encode("utf-8", "surrogateescape"))
+    write_spoiled(good, bad, name)
     with pytest.raises(InputError) as caught:
         read_run(bad)
     message = str(caught.value)
@@ -123,3 +79,19 @@ def test_spoiled_records_are_refused_with_their_line(tmp_path: Path, name: str) 
     runs, refused = read_folder(tmp_path)
     assert [run.path for run in runs] == [good], "the good record still counts"
     assert len(refused) == 1
+
+
+def test_the_report_renders_from_the_rest_and_names_every_spoiled_record(tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    good = write_one(reports / "records")
+    expected = []
+    for number, name in enumerate(SPOILED):
+        bad = reports / "records" / f"spoiled_{number}.jsonl"
+        write_spoiled(good, bad, name)
+        expected.append(f"{bad.name} line {SPOILED[name][1]}: ")
+    assert len(expected) >= 30
+    outcome = update_tables(reports)
+    left_out = [line for line in outcome.left_out if line.startswith("spoiled_")]
+    assert len(left_out) == len(expected)
+    assert all(any(line.startswith(start) for line in left_out) for start in expected)
+    assert "50.0" in (reports / "tables" / "embedded.md").read_text(), "the good record still counts"
