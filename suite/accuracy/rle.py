@@ -19,9 +19,40 @@ CHUNK_CHARACTERS = 1 << 17
 
 MAX_GROUPS_PER_RUN = 7
 LONGEST_RUN = 1 << 31
+FOLLOWED = bytes(range(48 + 32, 48 + 64))
+"""The characters that another one follows in the same run."""
+
+SIGNED = bytes(((group - 48) & 31 ^ 16) - 16 & 255 for group in range(256))
+"""The number that each character states as the last one of a run, a signed byte."""
+
 ALIEN = "its counts hold a character outside '0' to 'o'"
 
 Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _LongRuns:
+    """The runs of more than one group.
+
+    ``final`` holds the place of the last group of each, ``groups`` the number of the groups before it, and ``run`` the
+    number of the run among all; ``followed`` holds the places of all groups that another one follows.
+    """
+
+    final: Integers
+    groups: Integers
+    run: Integers
+    followed: Integers
+
+    @classmethod
+    def of(cls, groups: NDArray[np.uint8]) -> _LongRuns:
+        followed = np.flatnonzero(groups > 31)
+        ends = np.flatnonzero(groups[followed + 1] < 32)
+        final = followed[ends] + 1
+        amounts = ends.copy()
+        amounts[1:] -= ends[:-1]
+        amounts[:1] += 1
+        # Before the last group of a run are all earlier runs and all groups that are followed so far.
+        return cls(final, amounts, final - ends - 1, followed)
 
 
 @dataclass(frozen=True)
@@ -45,17 +76,15 @@ def _chunks(lengths: Integers) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _written(groups: NDArray[np.uint8], last: Integers, sizes: Integers) -> Integers:
-    """Return the number written for each run; ``last`` is the place of its last group, ``sizes`` its group count."""
-    # The highest bit of a run's last group is the sign; bytes first, because they are eight times narrower.
-    values = (((groups[last] & 31) ^ 16).view(np.int8) - np.int8(16)).astype(np.int64)
-    longer = np.flatnonzero(sizes > 1)
-    number = values[longer]
-    for place in range(1, int(sizes.max())):
-        number = (number << 5) + (groups[last[longer] - place] & 31)
-        values[longer] = number
-        more = np.flatnonzero(sizes[longer] > place + 1)
-        longer, number = longer[more], number[more]
+def _written(code: bytes, groups: NDArray[np.uint8], longer: _LongRuns) -> Integers:
+    """Return the number written for each run, in order."""
+    values = np.frombuffer(code.translate(SIGNED, FOLLOWED), np.int8).astype(np.int64)
+    number, final, amounts, run = values[longer.run], longer.final, longer.groups, longer.run
+    for place in range(1, int(amounts.max(initial=0)) + 1):
+        number = (number << 5) + (groups[final - place] & 31)
+        values[run] = number
+        more = np.flatnonzero(amounts > place)
+        number, final, amounts, run = number[more], final[more], amounts[more], run[more]
     return values
 
 
@@ -110,19 +139,19 @@ def _check_chunk(codes: Sequence[str], areas: Integers, start: int) -> CodeCheck
     joined = "".join(codes)
     if not joined.isascii():
         return first(np.array([not code.isascii() for code in codes]), ALIEN)
-    groups = np.frombuffer(joined.encode("ascii"), np.uint8) - np.uint8(48)
+    code = joined.encode("ascii")
+    groups = np.frombuffer(code, np.uint8) - np.uint8(48)
     string_ends = np.cumsum(lengths)
     if (misspelt := _spelling(groups, string_ends - lengths, string_ends)) is not None:
         return first(*misspelt)
-    last = np.flatnonzero(groups < 32)
-    sizes = np.empty_like(last)
-    sizes[0] = last[0] + 1
-    np.subtract(last[1:], last[:-1], out=sizes[1:])
-    stop = np.searchsorted(last, string_ends)
+    longer = _LongRuns.of(groups)
+    if longer.groups.max(initial=0) >= MAX_GROUPS_PER_RUN:
+        too_long = longer.final[longer.groups >= MAX_GROUPS_PER_RUN]
+        bad = np.isin(np.arange(len(codes)), np.searchsorted(string_ends, too_long, side="right"))
+        return first(bad, "its counts hold a run that is too long")
+    stop = string_ends - np.searchsorted(longer.followed, string_ends)
     begin = np.append(0, stop[:-1])
-    if sizes.max() > MAX_GROUPS_PER_RUN:
-        return first(np.maximum.reduceat(sizes, begin) > MAX_GROUPS_PER_RUN, "its counts hold a run that is too long")
-    written = _written(groups, last, sizes)
+    written = _written(code, groups, longer)
     found = _per_code(written, begin, stop)
     if found is None:
         # At least one code alone goes beyond what any frame can hold.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,19 @@ def _convert(segmentation: Segmentation, frame: tuple[int, int]) -> str:
     return _from_polygons(segmentation, frame)
 
 
+def _all_compressed(segmentations: Sequence[Segmentation], sizes: Sequence[tuple[int, int]]) -> list[str] | None:
+    """Return the counts where every mask is a compressed code of its frame's size, else None.
+
+    That is the usual case, for up to a million masks at once, so nothing here runs in a loop of Python.
+    """
+    if set(map(type, segmentations)) - {Rle}:
+        return None
+    if not all(map(operator.eq, map(operator.attrgetter("size"), segmentations), sizes)):
+        return None
+    counts = list(map(operator.attrgetter("counts"), segmentations))
+    return None if set(map(type, counts)) - {str} else counts
+
+
 def compress(
     segmentations: Sequence[Segmentation], sizes: Sequence[tuple[int, int]], path: object, place: Place
 ) -> Codes:
@@ -103,16 +117,17 @@ def compress(
     Raises:
         InputError: for an empty or ragged polygon, another size than the frame's, or counts that are not a mask.
     """
-    counts: list[str] = []
-    try:
-        for segmentation, size in zip(segmentations, sizes, strict=True):
-            # The usual case comes first and calls nothing: there may be half a million of them.
-            if type(segmentation) is Rle and segmentation.size == size and type(segmentation.counts) is str:
-                counts.append(segmentation.counts)
-            else:
-                counts.append(_convert(segmentation, size))
-    except ValueError as error:
-        raise InputError(f"{path}: {place(len(counts))}: {error}") from None
+    counts = _all_compressed(segmentations, sizes)
+    if counts is None:
+        counts = []
+        try:
+            for segmentation, size in zip(segmentations, sizes, strict=True):
+                if type(segmentation) is Rle and segmentation.size == size and type(segmentation.counts) is str:
+                    counts.append(segmentation.counts)
+                else:
+                    counts.append(_convert(segmentation, size))
+        except ValueError as error:
+            raise InputError(f"{path}: {place(len(counts))}: {error}") from None
     shape = np.asarray(sizes, np.int64).reshape(-1, 2)
     checked = check_codes(counts, shape[:, 0] * shape[:, 1])
     if checked.bad_index is not None:

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from suite.accuracy.track_masks import TrackMasks
 
-FRAMES_PER_BLOCK = 4
+FRAMES_PER_BLOCK = 2
 """After each block, pairs that cannot reach the lowest threshold any more are given up."""
 
 Integers = NDArray[np.int64]
@@ -74,9 +74,11 @@ def track_iou(
     painted, wanted = _Side(results, frames), _Side(annotated, frames)
     up_to = [np.cumsum(np.pad(side.areas_px, ((0, 0), (1, 0))), axis=1) for side in (painted, wanted)]
     covered = np.take_along_axis(up_to[0], shorter, axis=1) + np.take_along_axis(up_to[1], shorter.T, axis=1).T
-    # At best, the smaller mask of each pair lies inside the larger one in all frames to come.
+    # At best, the smaller mask of each pair lies inside the larger one in all frames to come. The frames with most to
+    # share come first, so that a pair without a chance shows early.
     at_best = np.minimum(painted.areas_px.T[:, :, None], wanted.areas_px.T[:, None, :])
-    to_come = np.append(np.cumsum(at_best[::-1], axis=0)[::-1], np.zeros((1, *covered.shape), np.int64), axis=0)
+    order = np.argsort(-at_best.sum(axis=(1, 2)), kind="stable")
+    to_come = np.append(np.cumsum(at_best[order][::-1], axis=0)[::-1], np.zeros((1, *covered.shape), np.int64), axis=0)
     plain = painted.one_size is not None and painted.one_size == wanted.one_size
     shared = np.zeros(covered.shape, np.int64)
     alive = np.ones(covered.shape, np.bool_)
@@ -86,23 +88,44 @@ def track_iou(
             alive = most >= (at_least - 1e-9) * (covered - most)
         if not alive.any():
             break
-        times = np.arange(start, min(start + FRAMES_PER_BLOCK, frames))
-        overlap = np.zeros((len(times), *covered.shape))
-        both = painted.areas_px.T[times][:, :, None] + wanted.areas_px.T[times][:, None, :]
-        for place, time in enumerate(times.tolist()):
-            rows = np.flatnonzero(painted.areas_px[:, time] * alive.any(axis=1))
-            columns = np.flatnonzero(wanted.areas_px[:, time] * alive.any(axis=0))
+        rows_alive, columns_alive = alive.any(axis=1), alive.any(axis=0)
+        for time in order[start : start + FRAMES_PER_BLOCK].tolist():
+            rows = np.flatnonzero(painted.areas_px[:, time] * rows_alive)
+            columns = np.flatnonzero(wanted.areas_px[:, time] * columns_alive)
             if not len(rows) or not len(columns):
                 continue
             pairs = np.ix_(rows, columns)
             codes = painted.frame(rows, time), wanted.frame(columns, time)
-            overlap[place][pairs] = coco_mask.iou(*codes, [0] * len(columns))
+            overlap = coco_mask.iou(*codes, [0] * len(columns))
+            both = painted.areas_px[rows, time][:, None] + wanted.areas_px[columns, time]
             if not plain:
                 foreign = _differ(*codes)
-                overlap[place][pairs] *= ~foreign
-                covered[pairs] -= both[place][pairs] * foreign
-        # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
-        shared += np.rint(overlap * both / (1 + overlap)).astype(np.int64).sum(axis=0)
+                overlap *= ~foreign
+                covered[pairs] -= both * foreign
+            # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
+            shared[pairs] += np.rint(overlap * both / (1 + overlap)).astype(np.int64)
     union = covered - shared
     quotient: NDArray[np.float64] = np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
     return quotient
+
+
+def frame_overlaps(results: Sequence[TrackMasks], annotated: Sequence[TrackMasks]) -> Integers:
+    """Return the pixels that every result has in common with every annotated track, frame by frame.
+
+    Args:
+        results: D > 0 tracks of one file and of one video, all masks of one size.
+        annotated: G > 0 tracks of that video.
+
+    Returns:
+        Shape (T, D, G).
+    """
+    frames = len(results[0].places)
+    painted, wanted = _Side(results, frames), _Side(annotated, frames)
+    shared = np.zeros((frames, len(results), len(annotated)), np.int64)
+    for time in range(frames):
+        rows, columns = np.flatnonzero(painted.areas_px[:, time]), np.flatnonzero(wanted.areas_px[:, time])
+        if len(rows) and len(columns):
+            overlap = coco_mask.iou(painted.frame(rows, time), wanted.frame(columns, time), [0] * len(columns))
+            both = painted.areas_px[rows, time][:, None] + wanted.areas_px[columns, time]
+            shared[time][np.ix_(rows, columns)] = np.rint(overlap * both / (1 + overlap)).astype(np.int64)
+    return shared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,9 @@ class TrackMasks:
     codes: Codes
     places: NDArray[np.int64]
     areas_px: NDArray[np.int64]
+
+
+_counts = operator.attrgetter("counts")
 
 
 def _present(segmentation: Segmentation) -> bool:
@@ -60,8 +64,12 @@ def compress_tracks(
     sizes: list[tuple[int, int]] = []
     for end, (frames, size) in zip(ends.tolist(), tracks, strict=True):
         first = end - len(frames)
-        here = [place for place, frame in enumerate(frames) if frame is not None and _present(frame)]
-        present += [first + place for place in here]
+        # Most tracks are in all frames, and most masks state their counts: then nothing is asked frame by frame.
+        if set(map(type, frames)) == {Rle} and None not in map(_counts, frames):
+            here: Sequence[int] = range(len(frames))
+        else:
+            here = [place for place, frame in enumerate(frames) if frame is not None and _present(frame)]
+        present += range(first, end) if len(here) == len(frames) else [first + place for place in here]
         segmentations += frames if len(here) == len(frames) else [frames[place] for place in here]
         sizes += [size] * len(here)
     if official_quirks:

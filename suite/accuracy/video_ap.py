@@ -10,6 +10,7 @@ import contextlib
 import io
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,19 @@ ZERO_ID_NOTE = (
 )
 
 
+@dataclass(frozen=True)
+class _Ranked:
+    """The results of one video and category that count, by falling score; ``able`` are those that can match."""
+
+    ids: list[int]
+    scores: list[float]
+    areas: NDArray[np.float64]
+    able: NDArray[np.int64]
+
+
+NOTHING = _Ranked([], [], np.zeros(0), np.zeros(0, np.int64))
+
+
 class VideoEval(COCOeval):  # type: ignore[misc]
     """COCOeval over tracks: grouping, areas and the intersection over union are its own, the rest is inherited."""
 
@@ -47,6 +61,7 @@ class VideoEval(COCOeval):  # type: ignore[misc]
         self.params.imgIds = sorted(video_ids)
         self.params.catIds = [category.id for category in categories]
         self.params.areaRng = AREA_RANGES_PX
+        self._ranked: dict[tuple[int, int], _Ranked] = {}
 
     def _prepare(self) -> None:
         groups: list[dict[tuple[int, int], list[dict[str, Any]]]] = [defaultdict(list), defaultdict(list)]
@@ -67,16 +82,57 @@ class VideoEval(COCOeval):  # type: ignore[misc]
     def computeIoU(self, imgId: int, catId: int) -> NDArray[np.float64] | list[float]:  # noqa: N802, N803
         """Return the track IoU of the 100 highest-scored results of one video and category with its annotations.
 
-        No pair below the lowest threshold can match, so pairs that stay below are not computed to the end, and where
-        none reaches it nothing is returned, which spares the loops of matching.
+        No pair below the lowest threshold can match, so pairs that stay below are not computed to the end, and results
+        without a pair that reaches it are put aside, which spares the loops of matching.
         """
         annotated, results = self._gts[imgId, catId], self._dts[imgId, catId]
-        if not annotated or not results:
+        if not results:
             return []
         order = np.argsort([-result["score"] for result in results], kind="mergesort")[: self.params.maxDets[-1]]
-        lowest = float(self.params.iouThrs[0])
-        ious = track_iou([results[i]["masks"] for i in order], [track["masks"] for track in annotated], lowest)
-        return ious if (ious >= lowest).any() else []
+        ranked = [results[i] for i in order.tolist()]
+        lowest, ious = float(self.params.iouThrs[0]), np.zeros((len(ranked), 0))
+        if annotated:
+            ious = track_iou([result["masks"] for result in ranked], [track["masks"] for track in annotated], lowest)
+        able = np.flatnonzero((ious >= lowest).any(axis=1))
+        self._dts[imgId, catId] = [ranked[i] for i in able.tolist()]
+        self._ranked[imgId, catId] = _Ranked(
+            ids=[result["id"] for result in ranked],
+            scores=[result["score"] for result in ranked],
+            areas=np.array([result["area"] for result in ranked]),
+            able=able,
+        )
+        return ious[able]
+
+    def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> dict[str, Any] | None:  # noqa: N802, N803
+        """Match one video and category as inherited, then put the results without any match back in their places."""
+        if not self._gts[imgId, catId] and (imgId, catId) not in self._ranked:
+            return None
+        thresholds, results = len(self.params.iouThrs), self._ranked.get((imgId, catId), NOTHING)
+        if len(results.able) or not results.ids:
+            entry: dict[str, Any] = super().evaluateImg(imgId, catId, aRng, maxDet)
+        else:
+            annotated = self._gts[imgId, catId]
+            left_out = [bool(track["ignore"] or not aRng[0] <= track["area"] <= aRng[1]) for track in annotated]
+            entry = {
+                "image_id": imgId,
+                "category_id": catId,
+                "aRng": aRng,
+                "maxDet": maxDet,
+                "gtIds": [annotated[i]["id"] for i in sorted(range(len(left_out)), key=left_out.__getitem__)],
+                "gtMatches": np.zeros((thresholds, len(left_out))),
+                "gtIgnore": np.array(sorted(left_out), np.int64),
+            }
+        matches = np.zeros((thresholds, len(results.ids)))
+        ignored = ((results.areas < aRng[0]) | (results.areas > aRng[1]))[None].repeat(thresholds, axis=0)
+        if len(results.able):
+            matches[:, results.able], ignored[:, results.able] = entry["dtMatches"], entry["dtIgnore"]
+        return {
+            **entry,
+            "dtIds": results.ids,
+            "dtScores": results.scores,
+            "dtMatches": matches,
+            "dtIgnore": ignored,
+        }
 
 
 def _as_official(ground_truth: VideoGroundTruth) -> list[Track]:
