@@ -34,8 +34,7 @@ def build_network(name: str, network: str, options: Mapping[str, Any], seed: int
     module, _, kind = network.partition(":")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, f"models/{name}"))
-        with torch.device("cpu"):
-            made: nn.Module = getattr(importlib.import_module(f"suite.models.networks.{module}"), kind)(**options)
+        made: nn.Module = getattr(importlib.import_module(f"suite.models.networks.{module}"), kind)(**options)
         draw_weights(made)
     return made.eval()
 

@@ -23,6 +23,8 @@ def draw_weights(module: nn.Module) -> None:
         module: changed in place; draws from the global random state.
     """
     for part in module.modules():
+        if any(values.is_meta for values in part.parameters(recurse=False)):
+            continue  # built for its shapes only
         if isinstance(part, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             fan_in = part.weight[0].numel()
             nn.init.normal_(part.weight, 0.0, math.sqrt(1 / fan_in))

@@ -45,7 +45,16 @@ def test_entries_are_complete(entry: ModelEntry) -> None:
     assert set(entry.published_rows) <= rows
 
 
-@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
+def costly(entry: ModelEntry) -> bool:
+    """Prior art of tens of millions of parameters, and further readings of a row."""
+    return bool(entry.alternative_to) or entry.backbone == "ResNet-50"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(entry, marks=pytest.mark.slow if costly(entry) else ()) for entry in ENTRIES.values()],
+    ids=ENTRIES,
+)
 def test_models_build_by_seed_and_run(entry: ModelEntry) -> None:
     torch.manual_seed(11)
     expected = torch.rand(1)
@@ -81,6 +90,22 @@ def test_own_published_rows_have_their_model() -> None:
     own = {claim.row_id for claim in load_claims() if claim.own and claim.kind == "absolute"}
     # The preprint's abstract names no backbone, so no model stands for it.
     assert {row for row in own - covered if row.startswith("table")} == set()
+
+
+def test_every_published_latency_has_one_default_model_and_alternatives_name_it() -> None:
+    timed = {claim.row_id for claim in load_claims() if claim.metric == "latency_snapdragon_778g_ms"}
+    covered = [row for entry in ENTRIES.values() for row in entry.published_rows]
+    assert sorted(covered) == sorted(set(covered))
+    assert {row for row in timed if row.startswith("table")} == set(covered)
+    for entry in ENTRIES.values():
+        assert bool(entry.reading) == (entry.method != "MobileInst")
+        if entry.alternative_to:
+            default = ENTRIES[entry.alternative_to]
+            assert not entry.published_rows
+            assert default.published_rows
+            assert (default.method, default.backbone) == (entry.method.replace("-Lite", ""), entry.backbone) or (
+                default.method == entry.method
+            )
 
 
 def test_unknown_names_list_the_known() -> None:
