@@ -89,6 +89,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def overfit(session: nox.Session) -> None:
+    """Learn 16 real photographs by heart (minutes): targets, losses, training and scoring belong together."""
+    python = environment(session, "suite", "run,dev")
+    session.run(python, "-m", "tests.checks.overfit", *session.posargs, external=True)
+
+
+@nox.session(python=False)
 def types(session: nox.Session) -> None:
     """Check types with mypy, strictly."""
     python = environment(session, "suite", "run,dev")

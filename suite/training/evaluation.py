@@ -9,6 +9,7 @@ from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
+from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -47,16 +48,18 @@ class ImageEvaluation:
         dataset: the images with their folder.
         annotations: the ground truth, a COCO file.
         results: the results file, written anew each time.
+        protocol: input size and thresholds; None: the variant's own.
     """
 
     dataset: CocoDataset
     annotations: Path
     results: Path
     metric: str = "mask_ap"
+    protocol: PredictionProtocol | None = None
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file; under torchrun the images are shared out."""
-        predict_images(model, config, self.dataset, self.results, quiet=True)
+        predict_images(model, config, self.dataset, self.results, self.protocol, quiet=True)
 
     def score(self) -> float:
         """Return the mask AP of the last prediction, in [0, 1]."""
