@@ -1,0 +1,83 @@
+"""Every shipped recipe of the paper names the number it is to reproduce, and trains."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from suite.claims.loader import load_claims
+from suite.training.loop import run_identity, train
+from suite.training.recipe import RECIPES, Recipe, load_recipe, recipe_names
+from suite.training.source import DataPaths
+from suite.training.sources import open_source
+from suite.training.start import How
+from suite.training.state import weights_of
+
+PAPER = [name for name in recipe_names() if name.startswith(("coco", "youtube_vis"))]
+
+
+def text_of(name: str) -> str:
+    return (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_recipe_opens_with_the_published_numbers(name: str) -> None:
+    opening = " ".join(line.removeprefix("# ") for line in text_of(name).partition("\nmodel =")[0].splitlines())
+    printed = re.search(r"To reproduce: (\S+) (?:mask|video) AP \((.*?)\) on (\S+ \S+?), table", opening)
+    named = re.search(r"MobileInst, (\S+?)(?:, (\d+))?\.", opening)
+    assert printed is not None
+    assert named is not None
+    said = {"ap": printed[1]} | {key.lower(): value for key, value in re.findall(r"(\w+) ([\d.]+)", printed[2])}
+    dataset = printed[3].lower().replace(" ", "-")
+    claims = {
+        claim.metric: claim.text
+        for claim in load_claims()
+        if claim.method == "MobileInst"
+        and claim.backbone == named[1]
+        and claim.dataset.replace(" ", "-").startswith(dataset)
+        and claim.source.startswith("aaai2024-table")
+        and (named[2] is None or claim.short_side_px == int(named[2]))
+    }
+    assert said == {metric: text for metric, text in claims.items() if metric in said}
+    assert len(said) in (3, 4)
+    assert "--plan" in opening
+    assert "Where the values come from. Paper:" in opening
+
+
+def small(name: str) -> Recipe:
+    """The recipe with its path through the code kept and its cost cut: fewer, smaller images and fewer queries."""
+    recipe = load_recipe(name, iterations=2, batch_size=2, threads=1, keep_checkpoints=1, checkpoint_every=2)
+    resizing = recipe.resizing
+    assert resizing is not None
+    sides = {"short_sides_px": (64, 96), "long_side_px": 128}
+    if resizing.crop_probability:
+        sides |= {"crop_short_sides_px": (96,), "crop_sides_px": (64, 96)}
+    return msgspec.structs.replace(
+        recipe, resizing=msgspec.structs.replace(resizing, **sides), model_options={"num_queries": 10}
+    )
+
+
+def data_of(recipe: Recipe, shared: Path) -> DataPaths:
+    coco = (shared / "coco_mini/annotations/instances_train2017.json", shared / "coco_mini/train2017")
+    if recipe.dataset == "coco":
+        return DataPaths(*coco)
+    file = "train_2021.json" if recipe.dataset.endswith("2021") else "train.json"
+    joint = coco if recipe.joint_dataset else (None, None)
+    video = shared / "ytvis_mini"
+    return DataPaths(video / file, video / "train/JPEGImages", None, None, *joint)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_recipe_trains(name: str, tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = small(name)
+    source = open_source(recipe, 0, data_of(recipe, shared_data))
+    result = train(recipe, source, 0, run_identity(recipe, 0, "data", "code"), tmp_path, None, How(device="cpu"))
+    assert [row[0] for row in result.curve] == [1, 2]
+    assert all(0 < float(row[1] or 0) < 1000 for row in result.curve)
+    assert (result.curve[0][-2] is not None) == recipe.query_passing
+    assert torch.isfinite(weights_of(result.model)).all()
+    assert re.search("WITHOUT PRE-TRAINING|RANDOM WEIGHTS", capsys.readouterr().err)
