@@ -19,6 +19,7 @@ from suite.errors import DataError, InputError, NothingMeasuredError, Regression
 from suite.records.schema import METRICS, Scalar
 from suite.records.store import RunFile, read_folder
 from suite.report.select import Cell, select_cells
+from suite.report.table import Column, Table, TableCell, missing, text_cell
 
 GATES_FILE = Path(__file__).with_suffix(".toml")
 GateWord = Literal["pass", "worse", "not measured"]
@@ -163,6 +164,34 @@ def check_accuracy(
         name = f"{METRICS[rule.metric].label} on {rule.dataset}" + (f" ({settings})" if settings else "")
         lines += compared or [GateLine(rule, "not measured", name, None, None, ())]
     return lines
+
+
+def gate_table(lines: Sequence[GateLine]) -> Table:
+    """Return the comparisons as a table, worse ones first, each with its rule's reason as footnote."""
+    order: list[GateWord] = ["worse", "not measured", "pass"]
+    columns = (
+        Column("number"),
+        Column("baseline", align="right"),
+        Column("new", align="right"),
+        Column("change", align="right"),
+        Column("allowed", align="right"),
+        Column("seeds"),
+        Column("gate"),
+    )
+    rows = []
+    for line in sorted(lines, key=lambda line: order.index(line.word)):
+        known = line.baseline is not None and line.new is not None
+        texts = (
+            (f"{line.baseline:.1f}", f"{line.new:.1f}", f"{line.new - line.baseline:+.1f}")
+            if line.baseline is not None and line.new is not None
+            else ("", "", "")
+        )
+        cells = [text_cell(text) if known else missing("no setting and seed that both sides have") for text in texts]
+        seeds = text_cell(", ".join(map(str, line.seeds)))
+        word = TableCell(line.word, bold=line.word != "pass", note=line.rule.reason)
+        rows.append((text_cell(line.what), *cells, text_cell(f"-{line.rule.tolerance_points:g}"), seeds, word))
+    notes = ("AP points, mean over the seeds that both sides have.",)
+    return Table("gate_accuracy", "Accuracy gate", columns, tuple(rows), notes)
 
 
 def read_side(folder: Path, name: str) -> list[RunFile]:

@@ -1,6 +1,9 @@
 """The accuracy gate tells better, worse and not measured apart, and its rules are checked data."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ from suite.cli import main
 from suite.errors import DataError, InputError
 from suite.gates import load_rules
 from tests.suite.report.synthetic import RunMaker
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -66,6 +71,34 @@ def test_a_worse_number_outranks_a_missing_one(sides, tmp_path: Path):
     assert gate(sides, "--rules", str(rules)) == 3
     sides[1].training(0, 0.40)
     assert gate(sides, "--rules", str(rules)) == 1
+
+
+def test_markdown_shows_what_is_worse_first(sides, capsys: pytest.CaptureFixture[str]):
+    sides[1].training(0, 0.53)
+    assert gate(sides, "--markdown") == 1
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
+    assert "| 55.0 | 53.0 | -2.0 | -1 | 0 | **worse**" in rows[0]
+    assert [row.rsplit("|", 2)[1].strip()[:4] for row in rows].count("pass") == 0
+    sides[1].training(0, 0.55)
+    assert gate(sides, "--markdown") == 0
+
+
+@pytest.mark.parametrize(("mask_ap", "code"), [(0.55, 0), (0.53, 1), (None, 3)])
+def test_the_session_ends_with_the_gates_own_exit_code(sides, mask_ap: float | None, code: int):
+    if mask_ap is not None:
+        sides[1].training(0, mask_ap)
+    folders = [str(sides[1].folder), "--baseline", str(sides[0].folder)]
+    words = [sys.executable, "-m", "nox", "-s", "gate_accuracy", "--", *folders]
+    environment = {**os.environ, "MOBILEINST_SUITE_PYTHON": sys.executable}
+    done = subprocess.run(words, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+
+
+def test_an_unchanged_tree_passes_against_the_committed_baseline():
+    records = REPOSITORY / "reports" / "records"
+    if not list(records.glob("*.jsonl")):
+        pytest.skip("no records are committed yet; make some with 'python -m suite reproduce'")
+    assert main(["gate", "accuracy", str(records)]) == 0
 
 
 def test_json_holds_every_comparison(sides, capsys: pytest.CaptureFixture[str]):
