@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 OTHER = "other"
@@ -72,3 +73,62 @@ def total(counts: dict[str, Count]) -> Count:
 def count_total(model: nn.Module, height: int, width: int) -> Count:
     """Return the whole model's parameters and MACs; arguments and errors are those of `count`."""
     return total(count(model, height, width))
+
+
+class Split(NamedTuple):
+    """A network's MACs by how fast engines run them."""
+
+    dense3x3: int
+    """Of 3x3 convolutions of stride 1 without groups, which engines may compute by Winograd's filtering."""
+    other: int
+    """Of everything else: 1x1, strided, grouped and other convolutions, linear layers, matrix products."""
+
+
+class _DenseConvolutions(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the MACs of 3x3 convolutions of stride 1 without groups that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.macs = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.convolution.default:
+            _, weight, _, stride, _, dilation, transposed, _, groups = args[:9]
+            plain = (list(stride), list(dilation), bool(transposed), int(groups)) == ([1, 1], [1, 1], False, 1)
+            if plain and tuple(weight.shape[2:]) == (3, 3):
+                self.macs += result.shape[2] * result.shape[3] * weight.numel()
+        return result
+
+
+def split_macs(model: nn.Module, height: int, width: int, method: str = "forward") -> Split:
+    """Count the MACs of dense 3x3 convolutions of stride 1, and of everything else, for a batch of one.
+
+    Args:
+        model: a module that takes (1, 3, height, width); it is not changed.
+        height: image height in pixels.
+        width: image width in pixels.
+        method: ``forward``, or another method that takes an image.
+    """
+    shadow = deepcopy(model).to("meta").requires_grad_(False).eval()
+    image = torch.zeros(1, 3, height, width, device="meta")
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, _DenseConvolutions() as dense:
+        getattr(shadow, method)(image)
+    return Split(dense.macs, counter.get_total_flops() // 2 - dense.macs)
+
+
+def count_modules(model: nn.Module, height: int, width: int) -> dict[str, int]:
+    """Return the MACs of every module that has any, by path (``mask_decoder.first3``), submodules included.
+
+    Arguments as for `split_macs`; what the model itself computes is the total minus its children's.
+    """
+    name = type(model).__name__
+    shadow = deepcopy(model).to("meta").requires_grad_(False).eval()
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        shadow(torch.zeros(1, 3, height, width, device="meta"))
+    found = {module: sum(flops.values()) // 2 for module, flops in counter.get_flop_counts().items()}
+    return {
+        module.removeprefix(f"{name}."): macs
+        for module, macs in found.items()
+        if module.startswith(f"{name}.") and macs
+    }

@@ -98,6 +98,40 @@ def host(
         raise NothingMeasuredError("latency: no candidate was valid; stop other work on the machine and run again")
 
 
+@command.command(name="breakdown")
+@click.option("--model", default="mobileinst_topformer_base_640", show_default=True, help="Model to look at.")
+@click.option("--size", metavar="HxW", help="Input height x width in pixels; default: the model's primary size.")
+@click.option("--rounds", type=click.IntRange(min=2), default=10, show_default=True, help="Interleaved rounds.")
+@click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random weights.")
+@click.option("--record", is_flag=True, help="Also write a record under reports/records.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def breakdown(
+    model: str, size: str | None, rounds: int, core: int | None, seed: int, record: bool, as_json: bool
+) -> None:
+    """Say where every millisecond of a network goes: by module, by layer, against a matrix product.
+
+    Times the graph as exported for ONNX Runtime, the graph as torch's exporter leaves it and a large matrix product in
+    the same rounds, then profiles the first one node by node.
+    """
+    from suite.latency.breakdown import measure_breakdown, write_record
+    from suite.latency.breakdown_table import breakdown_table, to_json
+    from suite.models._size import parse_size
+
+    found = measure_breakdown(model, parse_size(size) if size else None, rounds, core, seed)
+    if record:
+        write_record(found, seed)
+    click.echo(json.dumps(to_json(found), allow_nan=False) if as_json else breakdown_table(found))
+
+
+@command.command(name="count-readings", hidden=True)
+def count_readings() -> None:
+    """Count the MACs of every reading of the published rows again and rewrite their CSV files (developers)."""
+    from suite.latency.forensic_counts import write_readings
+
+    write_readings()
+
+
 @command.command(name="gate")
 @click.option("--baseline", metavar="REV", help="Commit to compare with; default: HEAD if files changed, else HEAD~1.")
 @click.option("--models", metavar="A,B,...", help="Models to compare; default: those of suite/latency/gate.toml.")

@@ -16,21 +16,21 @@ from typing import Any
 from suite.claims.latency_fit import MOBILEINST_COLUMNS, READING_COLUMNS
 from suite.claims.loader import CLAIMS_FOLDER
 from suite.files import write_bytes
-from suite.models import discover, get_entry
+from suite.models import discover
 from suite.progress import track
 
 CERTAIN_METHODS = ("YOLACT", "CrossVIS")
 """Methods whose input shape is certain: warped to a square of 550 px, and 360x640 padded to 384x640."""
 FURTHER_SHAPES: dict[str, tuple[tuple[int, int], ...]] = {"solov2_mobilenetv2_640": ((640, 1088),)}
 OWN_SHAPES: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
-    "table1/mobileinst-topformer-base-640": ("topformer", ((640, 864), (640, 640), (640, 1088))),
-    "table1/mobileinst-topformer-base-512": ("topformer", ((512, 864), (512, 512), (512, 1088))),
-    "table1/mobileinst-mobilenetv2-640": ("mobilenetv2", ((640, 864), (640, 640), (640, 1088))),
-    "table1/mobileinst-seaformer-640": ("seaformer", ((640, 864), (640, 640), (640, 1088))),
-    "table2/2019/mobileinst-topformer-base": ("topformer", ((384, 640), (384, 384), (384, 832))),
+    "table1/mobileinst-topformer-base-640": ("topformer", ((640, 864), (640, 640))),
+    "table1/mobileinst-topformer-base-512": ("topformer", ((512, 864), (512, 512))),
+    "table1/mobileinst-mobilenetv2-640": ("mobilenetv2", ((640, 864), (640, 640))),
+    "table1/mobileinst-seaformer-640": ("seaformer", ((640, 864), (640, 640))),
+    "table2/2019/mobileinst-topformer-base": ("topformer", ((384, 640), (384, 384))),
 }
-"""Published row of MobileInst -> backbone family and the shapes that three rules give: one fixed long side as in the
-other rows (864, video 640), a square, and a longer long side."""
+"""Published row of MobileInst -> backbone family and the shapes that two rules give: one fixed long side as in the
+other rows (864, video 640), and a square."""
 BACKBONE_SIZES = {"topformer": ("tiny", "small", "base"), "seaformer": ("tiny", "small", "base", "large")}
 WIDTHS = (256, 128)
 
@@ -74,33 +74,30 @@ def count_own(reading: OwnReading) -> tuple[int, int]:
     return split_macs(model, reading.height_px, reading.width_px)
 
 
-def count_reading(name: str, height_px: int, width_px: int) -> tuple[int, int]:
-    """Return the MACs of dense 3x3 convolutions and of the rest of a model of prior art, masks of 100 instances in."""
+def prior_art_lines() -> list[list[str]]:
+    """Count every model of prior art, masks of 100 instances in, at every shape it is read at.
+
+    A row's default reading comes first; one line per reading, as the file has them.
+    """
     from reference_model.counts import split_macs
 
-    entry = get_entry(name)
-    return split_macs(entry.build(0), height_px, width_px, "with_masks" if entry.masks_apart else "forward")
-
-
-def prior_art_lines() -> list[list[str]]:
-    """Count every model of prior art at every shape it is read at; a row's default reading comes first."""
     entries = {name: entry for name, entry in discover().items() if entry.reading}
-    jobs = []
-    for name, entry in entries.items():
-        row = (entry.published_rows or entries[entry.alternative_to].published_rows)[0]
-        for shape in (*entry.input_shapes, *FURTHER_SHAPES.get(name, ())):
-            default = bool(entry.published_rows) and shape == entry.input_shapes[0]
-            jobs.append((row, not default, name, shape, entry.method in CERTAIN_METHODS and default))
-    lines = []
-    with track("readings of prior art", len(jobs)) as step:
-        for row, alternative, name, (height_px, width_px), certain in sorted(jobs):
-            counts = count_reading(name, height_px, width_px)
-            words = ["no" if alternative else "yes", "yes" if certain else "no"]
-            lines.append(
-                [row, name, str(height_px), str(width_px), *(f"{count / 1e9:.3f}" for count in counts), *words]
-            )
+    lines: list[tuple[str, bool, str, list[str]]] = []
+    with track("readings of prior art", len(entries)) as step:
+        for name, entry in entries.items():
+            row = (entry.published_rows or entries[entry.alternative_to].published_rows)[0]
+            model = entry.build(0)
+            for height_px, width_px in (*entry.input_shapes, *FURTHER_SHAPES.get(name, ())):
+                default = bool(entry.published_rows) and (height_px, width_px) == entry.input_shapes[0]
+                certain = entry.method in CERTAIN_METHODS and default
+                counts = split_macs(model, height_px, width_px, "with_masks" if entry.masks_apart else "forward")
+                cells = [row, name, str(height_px), str(width_px), *(f"{count / 1e9:.3f}" for count in counts)]
+                words = ["yes" if default else "no", "yes" if certain else "no"]
+                lines.append((row, not default, name, [*cells, *words]))
             step()
-    return lines
+    # A model apart may repeat another's graph at one of its further shapes.
+    distinct = {(cells[0], *cells[2:6]): cells for *_, cells in sorted(lines, reverse=True)}
+    return [cells for *_, cells in sorted(lines) if distinct[(cells[0], *cells[2:6])] is cells]
 
 
 def own_lines() -> list[list[str]]:

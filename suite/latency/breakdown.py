@@ -1,0 +1,208 @@
+"""One network looked at closely: its speed-up by export, its share of the core's peak, its time by module and layer."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from suite.errors import InputError
+from suite.latency.device import load_device
+from suite.latency.inputs import fresh_from
+from suite.latency.layer_times import LayerTime, settled_layers
+from suite.latency.pinning import idlest_core
+from suite.latency.prepare import prepare_model
+from suite.latency.roofline import copy_speed, product_candidate, product_macs
+from suite.latency.runtime import Session, graph_form, open_session
+from suite.latency.statistics import RatioInterval, ratio_of_medians
+from suite.latency.timer import Candidate, time_candidates
+from suite.latency.validity import cpu_ms
+from suite.paths import records_dir, shown
+from suite.progress import say
+from suite.records.provenance import start_run
+from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
+from suite.records.store import writing
+from suite.seeds import derive_seed
+
+RUNTIME = "onnxruntime_cpu"
+STRAIGHTFORWARD = "straightforward"
+SPEEDUP_COVERS = "timing noise of this run on this machine (rounds resampled); not other machines, builds or inputs"
+LAYER_COLUMNS = ["module", "operator", "node", "time_ms"]
+MODULE_COLUMNS = ["module", "macs"]
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """What was found out about one network on this host.
+
+    Attributes:
+        model: its name.
+        height_px: input height.
+        width_px: input width.
+        form: form of the graph looked at (`reference_model.onnx_rewriting`).
+        core: the core everything ran on.
+        rounds: interleaved rounds of the three candidates.
+        cpu_ms: median CPU time of the network.
+        straightforward_cpu_ms: of the graph as torch's exporter leaves it.
+        speedup: the second over the first.
+        product_gmacs_per_s: of a large matrix product, in the same rounds.
+        copy_gb_per_s: bytes read and written by a copy.
+        macs: of the network, computed directly.
+        dense3x3_macs: those of dense 3x3 convolutions among them.
+        module_macs: module to MACs, submodules included.
+        layers: nodes with their times.
+        profiled_runs: runs behind the layers' times.
+    """
+
+    model: str
+    height_px: int
+    width_px: int
+    form: str
+    core: int
+    rounds: int
+    cpu_ms: float
+    straightforward_cpu_ms: float
+    speedup: RatioInterval
+    product_gmacs_per_s: float
+    copy_gb_per_s: float
+    macs: int
+    dense3x3_macs: int
+    module_macs: dict[str, int]
+    layers: tuple[LayerTime, ...]
+    profiled_runs: int
+
+    @property
+    def gmacs_per_s(self) -> float:
+        """Direct MACs over CPU time; Winograd's filtering does fewer, so this may pass the peak."""
+        return self.macs / self.cpu_ms / 1e6
+
+    @property
+    def roofline_share(self) -> float:
+        """`gmacs_per_s` over the matrix product's."""
+        return self.gmacs_per_s / self.product_gmacs_per_s
+
+
+@contextmanager
+def _on_core(core: int) -> Iterator[None]:
+    """Pin this process for a while."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _candidate(name: str, session: Session, pool: int) -> Candidate:
+    generator = np.random.default_rng(0)
+    shape = session.input_shapes()["image"]
+    images = [generator.standard_normal(shape, dtype=np.float32) for _ in range(pool)]
+    return Candidate(name, lambda image: session.run({"image": image}), fresh_from(images))
+
+
+def measure_breakdown(
+    name: str, size: tuple[int, int] | None = None, rounds: int = 10, core: int | None = None, seed: int = 0
+) -> Breakdown:
+    """Time a network's best and straightforward graphs and a large matrix product together, then profile its layers.
+
+    Args:
+        name: a model of ``suite/models``.
+        size: (height_px, width_px); the model's primary size if None.
+        rounds: interleaved rounds, and runs under the profiler.
+        core: the core to pin to; the idlest one if None.
+        seed: of the random weights.
+
+    Raises:
+        InputError: if the model is unknown or cannot be exported.
+        NothingMeasuredError: if other load kept the layers from being timed.
+    """
+    from reference_model.counts import count_modules, split_macs
+    from suite.models import get_entry
+
+    if rounds < 2:
+        raise InputError(f"--rounds {rounds}: give at least 2")
+    best = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME)
+    plain = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME, form=STRAIGHTFORWARD)
+    graph = best.exports["whole"].artifact.path
+    model = get_entry(name).build(seed)
+    protocol = dataclasses.replace(
+        load_device("host").protocol(), min_samples=2 * rounds, min_duration_s=0.0, max_duration_s=3600.0
+    )
+    chosen = idlest_core() if core is None else core
+    with _on_core(chosen):
+        session, other = open_session(RUNTIME, graph), open_session(RUNTIME, plain.exports["whole"].artifact.path)
+        pool = protocol.input_pool
+        candidates = [_candidate("network", session, pool), _candidate(STRAIGHTFORWARD, other, pool)]
+        timings, _ = time_candidates([*candidates, product_candidate()], protocol)
+        times = [cpu_ms(timing) for timing in timings]
+        speed = copy_speed()
+        own_ms = float(np.median(times[0]))
+        layers = settled_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
+    _, _, height_px, width_px = session.input_shapes()["image"]
+    speedup = ratio_of_medians(
+        times[1],
+        times[0],
+        protocol.interval_level,
+        protocol.bootstrap_resamples,
+        derive_seed(0, f"latency/breakdown/{name}"),
+    )
+    split = split_macs(model, height_px, width_px)
+    return Breakdown(
+        model=name,
+        height_px=height_px,
+        width_px=width_px,
+        form=graph_form(RUNTIME),
+        core=chosen,
+        rounds=times[0].shape[0],
+        cpu_ms=own_ms,
+        straightforward_cpu_ms=float(np.median(times[1])),
+        speedup=speedup,
+        product_gmacs_per_s=product_macs() / float(np.median(times[2])) / 1e6,
+        copy_gb_per_s=speed,
+        macs=sum(split),
+        dense3x3_macs=split.dense3x3,
+        module_macs=count_modules(model, height_px, width_px),
+        layers=tuple(layers),
+        profiled_runs=rounds,
+    )
+
+
+def record_lines(found: Breakdown) -> list[Measurement | Series]:
+    """Turn a breakdown into record lines: five numbers and two series."""
+    size: dict[str, Scalar] = {"height_px": found.height_px, "width_px": found.width_px}
+    protocol: dict[str, Scalar] = {**size, "runtime": "onnxruntime", "threads": 1, "precision": "fp32"}
+    protocol |= {"device": "host", "form": found.form}
+    subject = Subject(found.model)
+    ratio = found.speedup
+    interval = Interval(ratio.low, ratio.high, ratio.level, SPEEDUP_COVERS, ratio.resamples)
+    layers: list[list[Scalar]] = [
+        [layer.module, layer.operator, layer.node, round(layer.time_ms, 6)] for layer in found.layers
+    ]
+    modules: list[list[Scalar]] = [[module, macs] for module, macs in found.module_macs.items()]
+    series = {**protocol, "runs": found.profiled_runs, "cpu_ms": round(found.cpu_ms, 6), "macs": found.macs}
+    series |= {"product_gmacs_per_s": round(found.product_gmacs_per_s, 3)}
+    return [
+        Measurement("export_speedup", ratio.value, subject, protocol, interval=interval),
+        Measurement("roofline_share", found.roofline_share, subject, protocol),
+        Measurement("product_gmacs_per_s", found.product_gmacs_per_s, subject, protocol),
+        Measurement("copy_gb_per_s", found.copy_gb_per_s, subject, protocol),
+        Measurement("macs_dense3x3", found.dense3x3_macs, subject, size),
+        Series("latency_layers", subject, list(LAYER_COLUMNS), layers, series),
+        Series("module_macs", subject, list(MODULE_COLUMNS), modules, size),
+    ]
+
+
+def write_record(found: Breakdown, seed: int) -> Path:
+    """Write a breakdown as a run of its own under ``reports/records`` and return the file's path."""
+    run = start_run("latency-breakdown", seed=seed)
+    with writing(run, records_dir()) as writer:
+        for line in record_lines(found):
+            writer.add(line)
+    path = records_dir() / f"{run.run_id}.jsonl"
+    say(f"record {shown(path)}")
+    return path

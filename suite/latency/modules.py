@@ -1,0 +1,66 @@
+"""Layer times summed by module, for the terminal and for the report alike; needs no engine and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+DEPTH = 2
+"""Parts of a module's path that a row shows: ``mask_decoder.first3``."""
+
+
+@dataclass(frozen=True)
+class ModuleTime:
+    """One module.
+
+    Attributes:
+        module: its path, cut to `DEPTH` parts.
+        time_ms: sum over its layers.
+        macs: multiply-accumulates computed directly, without those of modules that have a row of their own.
+        nodes: number of its layers.
+    """
+
+    module: str
+    time_ms: float
+    macs: int
+    nodes: int
+
+    @property
+    def gmacs_per_s(self) -> float:
+        """Direct MACs over time."""
+        return self.macs / self.time_ms / 1e6 if self.time_ms else 0.0
+
+
+def shortened(module: str) -> str:
+    """Return the first `DEPTH` parts of a module's path."""
+    return ".".join(module.split(".")[:DEPTH])
+
+
+def by_module(layers: Iterable[tuple[str, float]], macs: Mapping[str, int]) -> list[ModuleTime]:
+    """Sum layers by module, in order of first appearance.
+
+    Args:
+        layers: (module, ms) of every layer.
+        macs: MACs by module, submodules included (`reference_model.counts.count_modules`).
+    """
+    times: dict[str, float] = {}
+    nodes: dict[str, int] = {}
+    for module, time_ms in layers:
+        row = shortened(module)
+        times[row] = times.get(row, 0.0) + time_ms
+        nodes[row] = nodes.get(row, 0) + 1
+    return [ModuleTime(row, time_ms, _own_macs(row, times, macs), nodes[row]) for row, time_ms in times.items()]
+
+
+def _own_macs(row: str, rows: Mapping[str, float], macs: Mapping[str, int]) -> int:
+    """Return a row's MACs without those of longer paths that are rows themselves."""
+    inner = [other for other in rows if other.startswith(f"{row}.")]
+    return _subtotal(row, macs) - sum(_subtotal(other, macs) for other in inner)
+
+
+def _subtotal(path: str, macs: Mapping[str, int]) -> int:
+    """Return a path's MACs; a list of modules computes nothing itself and so is the sum of what is directly below."""
+    if path in macs:
+        return macs[path]
+    below = [other for other in macs if other.startswith(f"{path}.")]
+    return sum(macs[one] for one in below if not any(one.startswith(f"{other}.") for other in below))

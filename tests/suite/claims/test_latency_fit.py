@@ -1,0 +1,131 @@
+"""The two constants: recovered exactly from made-up rows, the real rows' against numbers counted independently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suite.claims.latency_fit import (
+    CONVOLUTIONS,
+    MOBILEINST_COLUMNS,
+    READING_COLUMNS,
+    Reading,
+    fit_constants,
+    load_readings,
+    load_reconstructions,
+    weighted_interval,
+)
+from suite.claims.loader import CLAIMS_FOLDER, load_claims
+from suite.errors import InputError
+from suite.latency.forensic_counts import OwnReading, count_own, own_readings
+
+
+def reading(row: str, dense: float, other: float, published_ms: float, certain: bool = True) -> Reading:
+    return Reading(row, "model", 640, 864, dense, other, True, certain, published_ms)
+
+
+@given(dense=st.floats(1, 50), other=st.floats(1, 50))
+@settings(max_examples=20, deadline=None)
+def test_constants_that_made_the_rows_are_found(dense: float, other: float) -> None:
+    sizes = [(10.0, 1.0), (2.0, 8.0), (5.0, 5.0), (1.0, 3.0)]
+    rows = [reading(f"row/{number}", a, b, dense * a + other * b) for number, (a, b) in enumerate(sizes)]
+    rows.append(reading("row/uncertain", 1, 1, 1e6, certain=False))
+    fit = fit_constants(rows)
+    assert (fit.dense, fit.other) == pytest.approx((dense, other))
+    assert fit.dense_range == pytest.approx((dense, dense))
+    assert all(share == pytest.approx(1) for share in fit.left_out.values())
+    assert fit.tolerance == 0.1
+    assert fit.compatible(rows[0])
+    assert not fit.compatible(rows[-1])
+
+
+def test_constants_minimise_squared_relative_errors() -> None:
+    generator = np.random.default_rng(0)
+    rows = [reading(f"row/{i}", *generator.uniform(1, 30, 2), generator.uniform(100, 900)) for i in range(6)]
+    fit = fit_constants(rows)
+    scaled = np.array([[row.dense, row.other] for row in rows]) / np.array([[row.published_ms] for row in rows])
+    expected, *_ = np.linalg.lstsq(scaled, np.ones(6), rcond=None)
+    assert (fit.dense, fit.other) == pytest.approx(tuple(expected))
+    assert sum(share for *_, share in fit.spread) == pytest.approx(1 - 6 / 6**6)
+
+
+def test_exact_bootstrap_agrees_with_drawing() -> None:
+    readings = load_readings(load_claims())
+    fit = fit_constants(readings)
+    rows = [row for row in readings if row.certain]
+    scaled = np.array([[row.dense, row.other] for row in rows]) / np.array([[row.published_ms] for row in rows])
+    generator, found = np.random.default_rng(0), []
+    for _ in range(2000):
+        chosen = generator.integers(0, len(rows), len(rows))
+        if len(set(chosen)) > 1:
+            found.append(np.linalg.lstsq(scaled[chosen], np.ones(len(rows)), rcond=None)[0][0])
+    low, high = np.percentile(found, [2.5, 97.5])
+    assert fit.dense_range == pytest.approx((low, high), rel=0.05)
+
+
+def test_the_papers_rows_give_the_published_pattern() -> None:
+    """Counted and fitted once more by other code, the constants were 12.7 and 28.4 ms per GMAC."""
+    readings = load_readings(load_claims())
+    fit = fit_constants(readings)
+    assert fit.dense == pytest.approx(12.7, rel=0.02)
+    assert fit.other == pytest.approx(28.4, rel=0.02)
+    assert all(abs(fit.predict(row) / row.published_ms - 1) < 0.05 for row in readings if row.certain)
+    best = {row.row_id for row in readings if abs(fit.predict(row) / row.published_ms - 1) < 0.05}
+    assert len(best) >= 12
+    assert len({row.row_id for row in readings if row.default}) == len({row.row_id for row in readings}) == 15
+
+
+def test_reconstructions_scale_with_the_number_of_convolutions() -> None:
+    found = load_reconstructions(load_claims())
+    ours = [one for one in found if one.ours]
+    assert len(ours) == 5
+    assert {one.convolutions for one in found} == set(CONVOLUTIONS)
+    for one in ours:
+        same = (one.backbone, one.width, one.pyramid, one.shape_rule, one.reading.row_id)
+        twice = next(
+            other
+            for other in found
+            if (other.backbone, other.width, other.pyramid, other.shape_rule, other.reading.row_id) == same
+            and other.convolutions == 12
+        )
+        assert twice.reading.dense == pytest.approx(2 * one.reading.dense)
+        assert twice.reading.other == one.reading.other
+
+
+def test_counted_reconstruction_is_the_one_in_the_file() -> None:
+    one = OwnReading("table2/2019/mobileinst-topformer-base", "topformer_tiny", 128, "raw", 384, 640)
+    assert one in set(own_readings())
+    dense, other = count_own(one)
+    pixels = (384 // 8) * (640 // 8) + (384 // 16) * (640 // 16) + (384 // 32) * (640 // 32)
+    assert dense == 2 * pixels * 9 * 128 * 128
+    line = f"{one.row_id},{one.backbone},128,raw,384,640,{dense / 1e9:.3f},{other / 1e9:.3f}"
+    assert line in (CLAIMS_FOLDER / "mobileinst_readings.csv").read_text(encoding="utf-8").splitlines()
+
+
+def test_weighted_interval_is_the_central_one() -> None:
+    assert weighted_interval([(float(value), 1.0) for value in range(1000)]) == pytest.approx((25, 975), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "load"),
+    [
+        ("latency_readings.csv", READING_COLUMNS, load_readings),
+        ("mobileinst_readings.csv", MOBILEINST_COLUMNS, load_reconstructions),
+    ],
+)
+def test_a_damaged_line_is_named(name: str, columns: list[str], load: object, tmp_path: Path) -> None:
+    lines = (CLAIMS_FOLDER / name).read_text(encoding="utf-8").splitlines()
+    cells = lines[1].split(",")
+    cells[columns.index("gmacs_other")] = ""
+    (tmp_path / name).write_text("\n".join([lines[0], ",".join(cells)]) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"{name} line 2: a number is missing"):
+        load(load_claims(), tmp_path)  # type: ignore[operator]
+
+
+def test_two_rows_are_too_few() -> None:
+    with pytest.raises(ValueError, match="need three rows of certain shape, not 2"):
+        fit_constants([reading("a", 1, 2, 3), reading("b", 2, 1, 3)])
