@@ -55,7 +55,7 @@ class PrototypeNet(nn.Module):
 
 
 class PredictionHead(nn.Module):
-    """The head that all levels share: one 3x3 convolution, then three parallel ones.
+    """The head that all levels share: one 3x3 convolution, then three parallel ones, which are computed as one.
 
     Args:
         num_classes: categories without background.
@@ -63,17 +63,18 @@ class PredictionHead(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
+        self.widths = [ANCHORS * values for values in (1 + num_classes, 4, PROTOTYPES)]
         self.shared = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
-        self.classes = nn.Conv2d(WIDTH, ANCHORS * (1 + num_classes), 3, padding=1)
-        self.boxes = nn.Conv2d(WIDTH, ANCHORS * 4, 3, padding=1)
-        self.coefficients = nn.Conv2d(WIDTH, ANCHORS * PROTOTYPES, 3, padding=1)
+        self.predict = nn.Conv2d(WIDTH, sum(self.widths), 3, padding=1)
 
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``(B, 256, h, w)`` to class logits, box deltas and coefficients (B, 3, values, h * w)."""
-        level = F.relu(self.shared(level))
-        maps = (self.classes(level), self.boxes(level), torch.tanh(self.coefficients(level)))
-        classes, boxes, coefficients = (values.unflatten(1, (ANCHORS, -1)).flatten(3) for values in maps)
-        return classes, boxes, coefficients
+        predicted = self.predict(F.relu(self.shared(level))).flatten(2)
+        classes, boxes, coefficients = (
+            values.view(len(values), ANCHORS, -1, values.shape[2])
+            for values in torch.split(predicted, self.widths, dim=1)
+        )
+        return classes, boxes, torch.tanh(coefficients)
 
 
 class Yolact(nn.Module):

@@ -36,6 +36,8 @@ class DenseOutput(NamedTuple):
 class FcosHead(nn.Module):
     """The head that P3..P7 share; only the scale of the boxes is a level's own.
 
+    The three convolutions that end the box tower (box, centre-ness, controller) are computed as one.
+
     Args:
         num_classes: categories.
         controls: values that the controller predicts.
@@ -46,19 +48,19 @@ class FcosHead(nn.Module):
         self.class_tower = tower(WIDTH, WIDTH, DEPTH, bias=True)
         self.box_tower = tower(WIDTH, WIDTH, DEPTH, bias=True)
         self.classes = nn.Conv2d(WIDTH, num_classes, 3, padding=1)
-        self.boxes = nn.Conv2d(WIDTH, 4, 3, padding=1)
-        self.centerness = nn.Conv2d(WIDTH, 1, 3, padding=1)
-        self.controller = nn.Conv2d(WIDTH, controls, 3, padding=1)
+        self.of_box = nn.Conv2d(WIDTH, 4 + 1 + controls, 3, padding=1)
+        self.controls = controls
         self.scales = nn.Parameter(torch.ones(len(STRIDES_PX)))
 
     def forward(self, levels: Sequence[Tensor]) -> DenseOutput:
         """P3..P7 (B, 256, h, w) to the predictions at all their locations."""
         predictions = []
         for index, (level, stride_px) in enumerate(zip(levels, STRIDES_PX, strict=True)):
-            of_box = self.box_tower(level)
-            sides_px = F.relu(self.boxes(of_box) * self.scales[index]) * stride_px
-            maps = (self.classes(self.class_tower(level)), sides_px, self.centerness(of_box), self.controller(of_box))
-            predictions.append([values.flatten(2) for values in maps])
+            classes = self.classes(self.class_tower(level)).flatten(2)
+            boxes, centerness, controllers = torch.split(
+                self.of_box(self.box_tower(level)).flatten(2), [4, 1, self.controls], dim=1
+            )
+            predictions.append((classes, F.relu(boxes * self.scales[index]) * stride_px, centerness, controllers))
         return DenseOutput(*(torch.cat(values, dim=2) for values in zip(*predictions, strict=True)))
 
 
