@@ -1,0 +1,220 @@
+"""From a finished training to a record, a model card and a release; and what a training may start from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tarfile
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from reference_model.config import get_config
+from reference_model.mobileinst import MobileInst
+from reference_model.weights import load_checkpoint, save_checkpoint
+from suite.accuracy.predict import predict_images
+from suite.cli import main
+from suite.datasets.coco import CocoDataset
+from suite.errors import DataError, InputError
+from suite.files import file_digest
+from suite.records.schema import Subject
+from suite.records.store import read_run
+from suite.training.finish import CARD, begin, write_evidence
+from suite.training.initial import InitialFiles, load_backbone, load_initial, warning
+from suite.training.recipe import load_recipe
+from suite.training.release import ScoredResults, pack
+from suite.training.run import FinishedRun
+from suite.training.start import How
+from tests.suite.training.tiny import run, small_recipe, small_source
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    folder = tmp_path_factory.mktemp("finished")
+    recipe = small_recipe(iterations=2)
+    result = run(recipe, folder)
+    checkpoint = folder / "model.safetensors"
+    save_checkpoint(checkpoint, result.model, result.config, {"dataset": "shapes"})
+    made = FinishedRun(
+        checkpoint=checkpoint,
+        subject=Subject(recipe.model, file_digest(checkpoint)),
+        protocol={"seed": 0, "iterations": 2},
+        result=result,
+        dataset=small_source(recipe).dataset,
+    )
+    write_evidence(made, recipe, begin(recipe, 0), How())
+    return made
+
+
+def test_a_finished_run_leaves_a_record_and_a_card(finished: FinishedRun) -> None:
+    folder = finished.checkpoint.parent
+    (path,) = folder.glob("*.jsonl")
+    record = read_run(path)
+    assert {series.name for series in record.series} == {"training_curve"}
+    assert {item.metric for item in record.measurements} == {"train_time_s"}
+    assert {item.sha256 for item in record.artifacts} == {file_digest(finished.checkpoint), file_digest(folder / CARD)}
+    card = (folder / CARD).read_text()
+    assert file_digest(finished.checkpoint) in card
+    assert "| 2 | 25.0 |" in card
+    assert "random weights" in card
+    assert "| `iterations` | 2 |" in card
+
+
+@pytest.fixture
+def scored(finished: FinishedRun, tmp_path: Path) -> ScoredResults:
+    from PIL import Image
+
+    Image.new("RGB", (64, 64), (200, 10, 10)).save(tmp_path / "one.png")
+    square = [[8.0, 8.0, 40.0, 8.0, 40.0, 40.0, 8.0, 40.0]]
+    content = {
+        "images": [{"id": 1, "file_name": "one.png", "height": 64, "width": 64}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "segmentation": square,
+                "area": 1024.0,
+                "bbox": [8, 8, 32, 32],
+                "iscrowd": 0,
+            }
+        ],
+        "categories": [{"id": n + 1, "name": f"c{n}"} for n in range(6)],
+    }
+    annotations = tmp_path / "truth.json"
+    annotations.write_text(json.dumps(content))
+    results = tmp_path / "results.json"
+    model, _ = load_checkpoint(finished.checkpoint)
+    predict_images(model, model.config, CocoDataset.load(annotations, tmp_path), results, quiet=True)
+    return ScoredResults(results, annotations)
+
+
+def test_a_release_holds_what_its_digests_say(finished: FinishedRun, scored: ScoredResults, tmp_path: Path) -> None:
+    folder = finished.checkpoint.parent
+    release = pack(folder, [scored], tmp_path / "weights.tar")
+    assert pack(folder, [scored], tmp_path / "again" / "weights.tar").sha256 == release.sha256
+    with tarfile.open(release.path) as archive:
+        content = {
+            item.name.removeprefix("weights/"): (archive.extractfile(item) or pytest.fail(item.name)).read()
+            for item in archive
+        }
+    sums = dict(reversed(line.split("  ")) for line in content.pop("SHA256SUMS").decode().splitlines())
+    assert sums == {name: sha256(found).hexdigest() for name, found in content.items()} == dict(release.files)
+    score = json.loads(content["scored/results.score.json"])
+    assert score["stats"]["AP"] == release.scores["results.json"]
+    assert set(content) == {
+        "model.safetensors",
+        CARD,
+        "record.jsonl",
+        "scored/results.json",
+        "scored/results.protocol.json",
+        "scored/results.score.json",
+    }
+
+
+def test_a_release_refuses_what_is_not_of_its_weights(
+    finished: FinishedRun, scored: ScoredResults, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = finished.checkpoint.parent, tmp_path / "weights.tar"
+    before = scored.results.read_bytes()
+    scored.results.write_bytes(before.replace(b"[", b"[ ", 1))
+    assert main(["release", str(folder), "--results", str(scored.results), "--out", str(out)]) == 2
+    assert "changed after it was predicted" in capsys.readouterr().err
+    scored.results.write_bytes(before)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        other = MobileInst(finished.result.config).eval()
+    foreign = tmp_path / "foreign.json"
+    assert scored.annotations is not None
+    predict_images(other, other.config, CocoDataset.load(scored.annotations, tmp_path), foreign, quiet=True)
+    with pytest.raises(InputError, match="predicted by other weights"):
+        pack(folder, [ScoredResults(foreign, scored.annotations)], out)
+    with pytest.raises(DataError, match=r"model\.safetensors: absent"):
+        pack(tmp_path, [], out)
+    assert not out.exists()
+
+
+def official(backbone: str) -> tuple[MobileInst, dict[str, torch.Tensor]]:
+    """A model, and its backbone's weights under the names of the official checkpoint, with a classifier's head."""
+    torch.manual_seed(3)
+    model = MobileInst(msgspec.structs.replace(load_recipe("shapes"), model=backbone).config())
+    names = model.backbone.official_layout().modules
+    tensors = {
+        f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": tensor
+        for key, tensor in model.backbone.state_dict().items()
+    }
+    return model, tensors | {"head.l.weight": torch.zeros(10, 4)}
+
+
+@pytest.mark.parametrize("kind", ["pth", "safetensors"])
+def test_an_official_backbone_is_loaded(tmp_path: Path, kind: str) -> None:
+    given, tensors = official("mobileinst_topformer_tiny_640")
+    path = tmp_path / f"backbone.{kind}"
+    if kind == "pth":
+        torch.save({"state_dict": tensors, "args": argparse.Namespace(lr=0.1), "epoch": 3}, path)
+    else:
+        save_file(tensors, path)
+    torch.manual_seed(4)
+    model = MobileInst(given.config)
+    said = load_backbone(model, path)
+    assert "without its 1 tensors of heads" in said
+    pairs = zip(given.backbone.state_dict().values(), model.backbone.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    assert InitialFiles(backbone=path).digest() == sha256(path.read_bytes()).hexdigest()
+
+
+class Harmful:
+    """Unpickling it would write a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_backbone_file_runs_no_code_and_is_refused_in_one_line(tmp_path: Path) -> None:
+    model, tensors = official("mobileinst_topformer_tiny_640")
+    harmful, short, foreign = (tmp_path / f"{name}.pth" for name in ("harmful", "short", "foreign"))
+    torch.save({"state_dict": tensors, "extra": Harmful(tmp_path / "touched")}, harmful)
+    short.write_bytes(harmful.read_bytes()[:1000])
+    torch.save({"conv.weight": torch.zeros(1)}, foreign)
+    for path, reason in ((harmful, "without executing code"), (short, "not a checkpoint"), (foreign, "missing keys")):
+        with pytest.raises(InputError, match=reason) as caught:
+            load_backbone(model, path)
+        assert "\n" not in str(caught.value)
+        assert path.name in str(caught.value)
+    assert not (tmp_path / "touched").exists()
+    with pytest.raises(DataError, match="no such"):
+        load_backbone(model, tmp_path / "absent.pth")
+
+
+def test_fine_tuning_takes_all_but_a_class_head_of_other_classes(tmp_path: Path) -> None:
+    options = {"hidden_dim": 32, "kernel_dim": 16, "num_queries": 5}
+    coco = load_recipe("coco_topformer_base_640", model="mobileinst_topformer_tiny_640", model_options=options).config()
+    given = MobileInst(coco)
+    path = tmp_path / "coco.safetensors"
+    save_checkpoint(path, given, coco)
+    fields = {**{name: getattr(coco, name) for name in options}, "num_classes": 40}
+    model = MobileInst(type(coco)(name="video", backbone="topformer_tiny", **fields))
+    head = model.instance_decoder.class_head.weight.clone()
+    assert "80 classes" in load_initial(model, path)
+    assert torch.equal(model.instance_decoder.class_head.weight, head)
+    assert torch.equal(model.instance_decoder.kernel_head.weight, given.instance_decoder.kernel_head.weight)
+    other = MobileInst(get_config("mobileinst_topformer_tiny_shapes"))
+    with pytest.raises(InputError, match=r"coco\.safetensors: tensors do not fit"):
+        load_initial(other, path)
+
+
+def test_training_without_pre_training_is_said_loudly() -> None:
+    coco, video = load_recipe("coco_topformer_base_640"), load_recipe("youtube_vis_2019")
+    assert "WITHOUT PRE-TRAINING" in (warning(coco, InitialFiles()) or "")
+    assert "coco_topformer_base_640" in (warning(video, InitialFiles()) or "")
+    assert warning(coco, InitialFiles(backbone=Path("b.pth"))) is None
+    assert warning(load_recipe("shapes"), InitialFiles()) is None
+    with pytest.raises(InputError, match="give one of them"):
+        InitialFiles(Path("a"), Path("b")).digest()
