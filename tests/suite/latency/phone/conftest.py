@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import json
-import sys
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 HERE = Path(__file__).parent
 TRANSCRIPTS = HERE / "transcripts"
 Answer = dict[str, Any]
+CLIENT = {"devices": "10_devices_one", "features": "13_features", "push": "30_push_ok"}
 
 
 def transcript(path: Path) -> Answer:
@@ -66,22 +66,37 @@ class FakePhone:
             "df -k": told("df_data_ok"),
             "rm -rf": said(""),
         }
-        self.config: dict[str, Any] = {
-            "log": str(folder / "log.jsonl"),
-            "devices": client("10_devices_one"),
-            "features": client("13_features"),
-            "push": client("30_push_ok"),
-            "separates": True,
-        }
+        self.said = {name: client(file) for name, file in CLIENT.items()}
+        self.marks: dict[str, str | None] = {"merges": None, "hands": None, "lost_at": None}
         self.write()
 
     def write(self) -> None:
-        config = {**self.config, "shell": list(self.shell.items())}
-        (self.folder / "fake.json").write_text(json.dumps(config), encoding="utf-8")
+        shutil.rmtree(self.folder / "shell", ignore_errors=True)
+        (self.folder / "shell").mkdir()
+        for name, answer in self.said.items():
+            self._put(self.folder / name, answer)
+        for number, (words, answer) in enumerate(self.shell.items()):
+            (self.folder / "shell" / f"{number:02}.words").write_text(words + "\n", encoding="utf-8")
+            self._put(self.folder / "shell" / f"{number:02}", answer)
+        for mark, text in self.marks.items():
+            if text is None:
+                (self.folder / mark).unlink(missing_ok=True)
+            else:
+                (self.folder / mark).write_text(text + "\n", encoding="utf-8")
 
-    def tells(self, **changes: Answer) -> None:
-        """Replaces configuration by name."""
-        self.config.update(changes)
+    def _put(self, stem: Path, answer: Answer) -> None:
+        for suffix, key in ((".out", "stdout"), (".err", "stderr"), (".rc", "rc")):
+            text = f"{answer[key]}\n" if key == "rc" else answer[key]
+            stem.with_name(stem.name + suffix).write_text(text, encoding="utf-8")
+
+    def tells(self, **answers: Answer) -> None:
+        """Replaces what the client says by the name of its command; see fake_adb.sh."""
+        self.said |= answers
+        self.write()
+
+    def marked(self, **marks: str | None) -> None:
+        """Sets or clears a property of the phone; see fake_adb.sh."""
+        self.marks |= marks
         self.write()
 
     def answers(self, words: str, answer: Answer) -> None:
@@ -91,8 +106,9 @@ class FakePhone:
 
     @property
     def calls(self) -> list[list[str]]:
-        log = self.folder / "log.jsonl"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        log = self.folder / "log"
+        text = log.read_text(encoding="utf-8") if log.exists() else ""
+        return [call.split("\x1f")[:-1] for call in text.split("\x1e")[:-1]]
 
 
 @pytest.fixture
@@ -101,8 +117,10 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Callable[[str
     programs = tmp_path / "bin"
     programs.mkdir()
     program = programs / "adb"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {HERE / "fake_adb.py"} "$@"\n')
+    shutil.copyfile(HERE / "fake_adb.sh", program)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(programs), prepend=":")
-    monkeypatch.setenv("FAKE_ADB", str(tmp_path / "fake.json"))
-    return FakePhone(tmp_path, client)
+    folder = tmp_path / "adb"
+    folder.mkdir()
+    monkeypatch.setenv("FAKE_ADB", str(folder))
+    return FakePhone(folder, client)

@@ -138,7 +138,8 @@ def test_two_fastest_cores_need_a_choice(phone: FakePhone, capsys: pytest.Captur
 def test_a_phone_without_return_codes_is_understood_by_its_closing_mark(
     phone: FakePhone, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    phone.tells(features=said("cmd\n"), separates=False)  # type: ignore[arg-type]
+    phone.tells(features=said("cmd\n"))
+    phone.marked(merges="")
     assert run(capsys)[0] == PASS
     phone.answers("taskset ", said("", rc=1, stderr="taskset: bad mask '0x80'\n"))
     code, _, err = run(capsys)

@@ -51,7 +51,7 @@ class Hands:
         # Pinning, folders and processes are real; what the phone says of itself is not.
         for words in ("taskset ", "/proc/self/status", "rm -rf"):
             del phone.shell[words]
-        phone.tells(root=str(self.root))
+        phone.marked(hands="")
 
     def kept(self) -> dict[str, str]:
         return {path.name: path.read_text().strip() for path in self.settings.iterdir()}
@@ -61,8 +61,10 @@ class Hands:
 
 
 @pytest.fixture
-def hands(phone: FakePhone, tmp_path: Path) -> Hands:
-    return Hands(phone, tmp_path)
+def hands(phone: FakePhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hands:
+    fake = Hands(phone, tmp_path)
+    monkeypatch.setattr(Adb, "base_folder", str(fake.root))
+    return fake
 
 
 @pytest.fixture
@@ -180,17 +182,14 @@ def test_a_pulled_cable_voids_the_run_and_the_next_one_cleans_up(
     place: str,
 ) -> None:
     copying = place.endswith("f32")
-    hands.phone.tells(
-        lost_at=place,
-        lost=client("38_push_drop" if copying else "24_shell_drop"),
-        gone=client("61_shell_after_unplug"),
-    )
+    hands.phone.tells(lost=client("38_push_drop" if copying else "24_shell_drop"), gone=client("61_shell_after_unplug"))
+    hands.phone.marked(lost_at=place)
     with pytest.raises(SuiteError, match=r"dropped off|lost in mid-command") as caught:
         measure(make_model())
     assert "\n" not in str(caught.value)
     assert "could not clean up" in capsys.readouterr().err
     assert len(hands.leftovers()) == 1
-    hands.phone.tells(lost_at=None)
+    hands.phone.marked(lost_at=None)
     (hands.phone.folder / "unplugged").unlink()
     with work_folder(Adb()) as folder:
         assert PREFIX in folder
@@ -233,7 +232,7 @@ def test_a_runner_that_the_phone_cannot_start_is_one_line(
     message: str,
     separates: bool,
 ) -> None:
-    hands.phone.tells(separates=separates)
+    hands.phone.marked(merges=None if separates else "")
     hands.phone.answers("./runner ", transcript(shared_data / "adb_transcripts" / "errors" / f"{name}.txt"))
     with pytest.raises(NothingMeasuredError, match=message) as caught:
         measure(make_model())
