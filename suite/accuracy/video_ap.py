@@ -26,7 +26,7 @@ from suite.accuracy.track_iou import track_iou
 from suite.accuracy.youtube_vis_files import Track, VideoGroundTruth, read_tracks, read_video_ground_truth
 from suite.paths import shown
 
-AREA_RANGES_PX = [[0, 1e10], [0, 128**2], [128**2, 256**2], [256**2, 1e10]]
+AREA_RANGES_PX: list[list[float]] = [[0, 1e10], [0, 128**2], [128**2, 256**2], [256**2, 1e10]]
 ZERO_ID_NOTE = (
     "annotation id 0 is matched here; the official evaluator counts every match with it as a false positive "
     "(--official-quirks does the same)"

@@ -1,0 +1,184 @@
+"""What each kind of error costs: AP50 again, after an oracle has undone errors.
+
+The AP of a category depends on where its hits stand among its detections only, so undoing errors means to take
+detections out of that order, to put corrected ones in, and to ask for fewer objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.accuracy.error_analysis.judging import Flags, Floats, Integers, Judged
+from suite.accuracy.error_analysis.kinds import FALSE_NEGATIVES, FALSE_POSITIVES, MISSED, Kind
+from suite.accuracy.resampling import RECALLS
+
+NONE = np.zeros(0, np.int64)
+
+
+def average_precision(seen: Integers, objects: int) -> float:
+    """Return the official AP at one IoU threshold.
+
+    Args:
+        seen: for each hit in order, how many counted detections stand up to it, itself included, shape (hits,).
+        objects: how many there are to find, at least 1.
+    """
+    true = np.arange(1, len(seen) + 1)
+    precision = true / (seen + np.spacing(1.0))
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    reached = np.searchsorted(RECALLS, true / objects, side="right")
+    return float(envelope @ np.diff(reached, prepend=0)) / len(RECALLS)
+
+
+@dataclass(frozen=True)
+class _Category:
+    """The counted detections of a category by their place in the order of all, the hits among them, its objects."""
+
+    ranks: Integers
+    hits: Integers
+    objects: int
+
+    @cached_property
+    def seen(self) -> Integers:
+        return np.searchsorted(self.ranks, self.hits, side="right").astype(np.int64)
+
+    def ap(self, removed: Integers = NONE, added: Integers = NONE, fewer: int = 0) -> float:
+        """Return AP50 after errors were undone.
+
+        Without objects left to find it is 0 where detections remain, and NaN, out of the mean, where none does.
+
+        Args:
+            removed: ranks of wrong detections to take out, ascending.
+            added: ranks at which hits come in, ascending.
+            fewer: how many objects are no longer asked for.
+        """
+        objects = self.objects - fewer
+        if objects == 0:
+            return 0.0 if len(self.ranks) > len(removed) - len(added) else float("nan")
+        if not len(added):
+            return average_precision(self.seen - np.searchsorted(removed, self.hits), objects)
+        hits = np.sort(np.concatenate([self.hits, added]))
+        seen = np.searchsorted(self.ranks, hits, side="right") - np.searchsorted(removed, hits, side="right")
+        return average_precision(seen + np.searchsorted(added, hits, side="right"), objects)
+
+
+class Ladder:
+    """AP50 of a dataset after any errors were undone.
+
+    Args:
+        judged: all detections and objects.
+        area_range: number of the area range to look at; 0 is that of all areas.
+
+    Attributes:
+        wrong: whether each detection is a false positive, shape (D,).
+        becomes: category in which undoing its error makes a detection a hit, -1 where it is removed, shape (D,).
+        missed: whether each object is counted, was not found and would not be by undoing other errors, shape (G,).
+    """
+
+    def __init__(self, judged: Judged, area_range: int = 0) -> None:
+        self.judged = judged
+        hit, ignored = judged.hit[area_range], judged.ignored[area_range]
+        self.counted = judged.counted[area_range]
+        self.lost: Flags = self.counted & ~judged.found[area_range]
+        self.wrong: Flags = ~hit & ~ignored
+        correctable = np.array([kind.corrects for kind in judged.kinds])
+        wanted = self.wrong & correctable[judged.kind] & np.append(self.lost, False)[judged.target]
+        candidates = np.flatnonzero(wanted)
+        # The first of each object is the one with the highest score.
+        objects, place = np.unique(judged.target[candidates], return_index=True)
+        self.becomes = np.full(len(judged.unit), -1)
+        self.becomes[candidates[place]] = judged.object_category[objects]
+        self.missed = self.lost.copy()
+        self.missed[objects] = False
+        asked = np.bincount(judged.object_category[self.counted], minlength=judged.categories)
+        order = np.flatnonzero(~ignored)
+        by_category = self._grouped(order, judged.category[order])
+        hits = self._grouped(np.flatnonzero(hit), judged.category[hit])
+        self._categories = {
+            number: _Category(by_category.get(number, NONE), hits.get(number, NONE), amount)
+            for number, amount in enumerate(asked.tolist())
+            if amount
+        }
+        self.base = self._table({number: category.ap() for number, category in self._categories.items()})
+
+    @staticmethod
+    def _grouped(ranks: Integers, categories: Integers) -> dict[int, Integers]:
+        """Split ascending ranks by category; they stay ascending."""
+        if not len(ranks):
+            return {}
+        order = np.argsort(categories, kind="stable")
+        names, starts = np.unique(categories[order], return_index=True)
+        return dict(zip(names.tolist(), np.split(ranks[order], starts[1:]), strict=True))
+
+    def _table(self, values: dict[int, float]) -> Floats:
+        table = np.full(self.judged.categories, np.nan)
+        table[list(values)] = list(values.values())
+        return table
+
+    def mean(self, by_category: Floats) -> float:
+        """Return the mean over categories; -1 where nothing is annotated, 1 where undoing errors left nothing to judge.
+
+        Args:
+            by_category: AP50 by category, NaN where it is not defined, shape (categories,).
+        """
+        defined = by_category[~np.isnan(by_category)]
+        if len(defined):
+            return float(defined.mean())
+        return 1.0 if self._categories else -1.0
+
+    def fixed(self, kinds: Collection[Kind]) -> Floats:
+        """Return AP50 by category after all errors of these kinds were undone, shape (categories,).
+
+        Args:
+            kinds: kinds of the task or one of the special ones; all of the task's together bring every AP to 1.
+        """
+        judged = self.judged
+        chosen = np.array([kind in kinds for kind in judged.kinds])
+        away = self.wrong & (chosen[judged.kind] | (FALSE_POSITIVES in kinds))
+        better = away & (self.becomes >= 0) & chosen[judged.kind]
+        gone = np.zeros_like(self.lost)
+        if FALSE_NEGATIVES in kinds:
+            gone = self.lost
+        elif MISSED in kinds:
+            gone = self.missed
+        return self._undone(np.flatnonzero(away), np.flatnonzero(better), np.flatnonzero(gone))
+
+    def _undone(self, away: Integers, better: Integers, gone: Integers) -> Floats:
+        judged = self.judged
+        removed, added = self._grouped(away, judged.category[away]), self._grouped(better, self.becomes[better])
+        fewer = np.bincount(judged.object_category[gone], minlength=judged.categories)
+        touched = set(removed) | set(added) | set(np.flatnonzero(fewer).tolist())
+        table = self.base.copy()
+        for number in touched & set(self._categories):
+            changes = removed.get(number, NONE), added.get(number, NONE), int(fewer[number])
+            table[number] = self._categories[number].ap(*changes)
+        return table
+
+    def gain(self, kinds: Collection[Kind]) -> float:
+        """Return the AP50 that undoing all errors of these kinds would bring."""
+        return self.mean(self.fixed(kinds)) - self.mean(self.base)
+
+    def gain_by_unit(self) -> Floats:
+        """Return the AP50 that undoing every error of one image or video alone would bring, shape (units,)."""
+        judged = self.judged
+        wrong, missed = np.flatnonzero(self.wrong), np.flatnonzero(self.missed)
+        away, gone = self._grouped(wrong, judged.unit[wrong]), self._grouped(missed, judged.object_unit[missed])
+        gains, base = np.zeros(judged.units), self.mean(self.base)
+        for unit in sorted(set(away) | set(gone)):
+            ranks = away.get(unit, NONE)
+            better = ranks[self.becomes[ranks] >= 0]
+            gains[unit] = self.mean(self._undone(ranks, better, gone.get(unit, NONE))) - base
+        return gains
+
+    def counts(self, unit: int | None = None) -> dict[Kind, int]:
+        """Return how many errors of each kind there are, in one image or video or in all."""
+        judged = self.judged
+        here: NDArray[np.bool_] = self.wrong if unit is None else self.wrong & (judged.unit == unit)
+        missed = self.missed if unit is None else self.missed & (judged.object_unit == unit)
+        amounts = np.bincount(judged.kind[here], minlength=len(judged.kinds)).tolist()
+        found = dict(zip(judged.kinds, amounts, strict=True))
+        return found | {MISSED: int(missed.sum())}
