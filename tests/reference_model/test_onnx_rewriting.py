@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -58,7 +59,7 @@ def convolution(
     constants = {"w": rng.standard_normal((out_channels, in_channels, 3, 3), dtype=np.float32)}
     if bias:
         constants["b"] = rng.standard_normal(out_channels, dtype=np.float32)
-    settings_ = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3], **options}
+    settings_: dict[str, Any] = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3], **options}
     nodes = [helper.make_node("Conv", ["x", *constants], ["middle" if relu else "y"], **settings_)]
     if relu:
         nodes.append(helper.make_node("Relu", ["middle"], ["y"]))

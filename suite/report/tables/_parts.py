@@ -73,6 +73,31 @@ def closing_notes(evidence: Evidence, *own: str) -> tuple[str, ...]:
     return (*own, build_ledger(evidence).coverage() + ".", provenance_line(evidence))
 
 
+def published_doubts(evidence: Evidence, table: str) -> tuple[str, ...]:
+    """Return what a reader must know of a table's published phone latencies as a whole, and which version they are of.
+
+    Args:
+        evidence: claims and records.
+        table: first part of the claims' row ids, e.g. ``"table1"``.
+    """
+    concerned = [
+        claim
+        for claim in evidence.claims
+        if claim.row_id.startswith(f"{table}/") and claim.device == "snapdragon-778g" and claim.kind == "absolute"
+    ]
+    if not concerned:
+        return ()
+    shared = [doubt for doubt in concerned[0].doubts if all(doubt in claim.doubts for claim in concerned)]
+    lines = [f"Published latencies: {'; '.join(shared)}."] if shared else []
+    numbers = [evidence.claim(f"arxiv-v1-abstract/mobileinst/{name}") for name in ("ap", concerned[0].metric)]
+    if all(numbers):
+        ap, latency = (claim.text for claim in numbers if claim)
+        lines.append(
+            f"Version: {concerned[0].source}; the abstract of arXiv v1 prints other numbers ({ap} AP, {latency} ms)."
+        )
+    return tuple(lines)
+
+
 def legend(table: Table) -> tuple[str, ...]:
     """Return the explanation of the marks that a table uses."""
     used = {mark for row in table.rows for cell in row for mark in cell.mark}

@@ -78,8 +78,8 @@ def build(evidence: Evidence) -> Table:
     certain = [reading for reading in readings if reading.certain]
     title = "Published latencies of prior art against the latency of each way to read their row (inference)"
     if len(certain) < 3:
-        notes = ("Nothing to show: fewer than three claims have a latency and a certain input shape.",)
-        return Table("forensics", title, columns, (), closing_notes(evidence, *notes))
+        reason = "Nothing to show: fewer than three claims have a latency and a certain input shape."
+        return Table("forensics", title, columns, (), closing_notes(evidence, reason))
     fit = fit_constants(readings)
     named = {claim.row_id: claim for claim in evidence.claims}
     rows = []

@@ -144,8 +144,8 @@ def build(evidence: Evidence) -> Table:
         f"{INFERENCE}.",
         f"{conclusion(fit, known)}.",
         f"Bold: within {percent(fit.tolerance)}, what the constants of table forensics are trusted to. They know "
-        "arithmetic only: a reconstruction may also be slower than predicted by resizes, sums and attention, so a common factor "
-        "on all rows can be missing convolutions as well as work that is no arithmetic.",
+        "arithmetic only: a reconstruction may also be slower than predicted by resizes, sums and attention, so a "
+        "common factor on all rows can be missing convolutions as well as work that is no arithmetic.",
         "Convolutions come in sets of three, one for each of the levels 1/8, 1/16 and 1/32; as much arithmetic "
         "elsewhere (such as more of them at 1/8) fits as well.",
         "MobileNetV2 has one size and no injection; SeaFormer takes TopFormer's size.",

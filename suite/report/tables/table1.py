@@ -13,6 +13,7 @@ from suite.report.tables._parts import (
     legend,
     number_column,
     published_cell,
+    published_doubts,
 )
 from suite.report.verdicts import judge
 
@@ -80,6 +81,7 @@ def build(evidence: Evidence) -> Table:
         "Published numbers as printed, best in bold. Latency / MobileInst divides by MobileInst TopFormer-Base 640.",
         "Host milliseconds are CPU time of one core of the machine named below with random weights; they are not "
         "comparable with the phone's, ratios are to a degree.",
+        *published_doubts(evidence, "table1"),
         *legend(table),
     )
     return replace(table, notes=closing_notes(evidence, *notes))

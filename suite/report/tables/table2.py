@@ -14,6 +14,7 @@ from suite.report.tables._parts import (
     legend,
     number_column,
     published_cell,
+    published_doubts,
 )
 from suite.report.tables.table1 import SNAPDRAGON, our_accuracy, relative_latency
 
@@ -66,6 +67,7 @@ def build(evidence: Evidence) -> Table:
     notes = (
         "Published numbers as printed, best in bold. Latency / MobileInst divides by MobileInst TopFormer-Base here.",
         "Host milliseconds are CPU time per image of one core of the machine named below with random weights.",
+        *published_doubts(evidence, "table2"),
         *legend(table),
     )
     return replace(table, notes=closing_notes(evidence, *notes))

@@ -45,7 +45,15 @@ def test_constants_that_made_the_rows_are_found(dense: float, other: float) -> N
 
 def test_constants_minimise_squared_relative_errors() -> None:
     generator = np.random.default_rng(0)
-    rows = [reading(f"row/{i}", *generator.uniform(1, 30, 2), generator.uniform(100, 900)) for i in range(6)]
+    rows = [
+        reading(
+            f"row/{i}",
+            float(generator.uniform(1, 30)),
+            float(generator.uniform(1, 30)),
+            float(generator.uniform(100, 900)),
+        )
+        for i in range(6)
+    ]
     fit = fit_constants(rows)
     scaled = np.array([[row.dense, row.other] for row in rows]) / np.array([[row.published_ms] for row in rows])
     expected, *_ = np.linalg.lstsq(scaled, np.ones(6), rcond=None)
