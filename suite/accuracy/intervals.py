@@ -1,9 +1,10 @@
 """How sure an AP is: a bootstrap over images or videos, paired where two models are compared.
 
-AP of a finite set is optimistic, because precision is taken from the best point to the right, and the AP of a resample
-is optimistic once more. The interval is therefore the basic one, reflected at the observed value: from the distance of
-the draws to the observation follows the distance of the observation to the truth. In simulation it covers the truth in
-91 to 94 % of cases where the plain percentiles of the draws do in 70 to 75 %.
+AP of a finite set is optimistic, because precision is taken from the best point to the right, and the AP of a resample,
+with fewer different images, is optimistic once more. So the level of the draws says nothing, and only their spread is
+used: the interval reaches the same number of their standard deviations to both sides of the observed value. It is about
+the AP expected of other sets of as many images, of which the observed value is an unbiased estimate, and not about the
+AP of endless images, which lies lower. Its measured coverage is in docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from suite.accuracy.matches import Matches
 from suite.accuracy.resampling import WeightedAp, statistics
@@ -28,7 +30,30 @@ STATISTICS = ("AP", "AP50", "AP75")
 
 def covers(units: str) -> str:
     """Return the sentence that says what an interval covers; ``units`` is ``"images"`` or ``"videos"``."""
-    return f"which {units} were drawn for the dataset (bootstrap over {units}), not training seeds, labels or settings"
+    return (
+        f"which {units} were drawn for a dataset of this size (bootstrap over {units}), not training seeds, labels or "
+        "settings"
+    )
+
+
+def reach(objects: NDArray[np.int64]) -> float:
+    """Return how many standard deviations of the draws a 95 % interval of AP reaches to each side.
+
+    AP is a mean over categories, and what is known of each rests on the m images that have an object of it: the draws
+    show (m - 1) / m of its variance, taken as proportional to 1 / m. From that follow the correction of the standard
+    deviation and, by Satterthwaite's formula, the degrees of freedom of Student's quantile. A category that only one
+    image has shows no spread at all and is left out.
+
+    Args:
+        objects: counted objects of each image (or video) and category, shape (units, categories).
+    """
+    seen = np.count_nonzero(objects, axis=0).astype(np.float64)
+    seen = seen[seen > 1]
+    if not len(seen):
+        return float(stdtrit(1, (1 + LEVEL) / 2))
+    correction = np.sqrt((1 / seen).sum() / ((seen - 1) / seen**2).sum())
+    freedom = (1 / seen).sum() ** 2 / (1 / seen**2 / (seen - 1)).sum()
+    return float(correction * stdtrit(freedom, (1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -40,18 +65,20 @@ class Bootstrap:
         values: by statistic, of the draws, shape (models, resamples); draws without any object are left out.
         units: what was drawn.
         seed: base seed of the draws.
+        reach: half of an interval in standard deviations of the draws, see `reach`.
     """
 
     observed: dict[str, NDArray[np.float64]]
     values: dict[str, NDArray[np.float64]]
     units: str
     seed: int
+    reach: float
 
     def _interval(
         self, observed: float, drawn: NDArray[np.float64], limits: tuple[float, float], what: str
     ) -> Interval:
-        low, high = 2 * observed - np.quantile(drawn, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
-        low, high = (float(np.clip(end, *limits)) for end in (low, high))
+        half = self.reach * float(np.std(drawn, ddof=1))
+        low, high = (float(np.clip(end, *limits)) for end in (observed - half, observed + half))
         return Interval(low, high, LEVEL, f"{what}{covers(self.units)}", len(drawn), self.seed)
 
     def interval(self, statistic: str = "AP", model: int = 0) -> Interval:
@@ -61,7 +88,7 @@ class Bootstrap:
     def difference(self, statistic: str = "AP", first: int = 0, second: int = 1) -> Interval:
         """Return the 95 % interval of the first model's statistic minus the second's, on the same draws."""
         seen, drawn = self.observed[statistic], self.values[statistic]
-        what = "difference of two models on the same draws; "
+        what = "the difference of two models on the same draws (too narrow where they differ in few objects): "
         return self._interval(float(seen[first] - seen[second]), drawn[first] - drawn[second], (-1, 1), what)
 
 
@@ -83,8 +110,8 @@ def bootstrap(models: Sequence[Matches], units: str, resamples: int = RESAMPLES,
     Raises:
         InputError: if the models were matched on different datasets, or the number of draws is not positive.
     """
-    if resamples < 1:
-        raise InputError(f"{resamples} resamples; give at least 1")
+    if resamples < 2:
+        raise InputError(f"{resamples} resamples; give at least 2")
     objects = models[0].objects
     if any(not np.array_equal(model.objects, objects) for model in models):
         raise InputError("the models to compare were scored on different annotations; score both on the same file")
@@ -100,11 +127,13 @@ def bootstrap(models: Sequence[Matches], units: str, resamples: int = RESAMPLES,
         if found[0]["AP"] >= 0:
             for name in STATISTICS:
                 drawn[name].append([values[name] for values in found])
-    if not drawn["AP"]:
+    if len(drawn["AP"]) < 2:
         return None
     whole = [statistics(function(np.ones(amount, np.int64))) for function in functions]
     observed = {name: np.array([values[name] for values in whole]) for name in STATISTICS}
-    return Bootstrap(observed, {name: np.array(values).T for name, values in drawn.items()}, units, seed)
+    return Bootstrap(
+        observed, {name: np.array(values).T for name, values in drawn.items()}, units, seed, reach(objects)
+    )
 
 
 def with_difference(score: Score, other: Score | None, drawn: Bootstrap | None) -> Score:

@@ -41,10 +41,12 @@ def score_table(score: Score) -> str:
     for name, stats in score.per_category.items():
         lines.append(name.ljust(max(width, 10)) + "".join(f"{_percent(stats[key]):>8}" for key in PER_CATEGORY))
     for name, interval in score.intervals.items():
-        lines.append(f"{name}: {_span(interval)} in {interval.level:.0%} of {interval.resamples} draws")
+        value = _percent(score.stats[name])
+        lines.append(f"{name} {value}: {interval.level:.0%} interval {_span(interval)} ({interval.resamples} draws)")
     for name, difference in score.differences.items():
         span = f", {_span(difference.interval)}" if difference.interval else ""
         lines.append(f"{name} minus the other file's: {100 * difference.value:+.2f}{span}")
-    covers = {interval.covers for interval in score.intervals.values()}
-    lines += [f"intervals cover {sentence}" for sentence in covers]
+    differences = (difference.interval for difference in score.differences.values())
+    shown = (interval for interval in (*score.intervals.values(), *differences) if interval is not None)
+    lines += [f"intervals cover {sentence}" for sentence in dict.fromkeys(interval.covers for interval in shown)]
     return "\n".join(lines + [f"note: {note}" for note in score.notes])

@@ -41,7 +41,7 @@ def common(function: Callable[..., None]) -> Callable[..., None]:
             is_flag=True,
             help="Add 95 % intervals by a (paired) bootstrap over images or videos; half a minute for COCO val2017.",
         ),
-        click.option("--resamples", type=click.IntRange(min=1), default=1000, show_default=True, help="Draws."),
+        click.option("--resamples", type=click.IntRange(min=2), default=1000, show_default=True, help="Draws."),
         click.option("--seed", type=int, default=0, show_default=True, help="Base seed of the draws."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
     )

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.records.schema import METRICS
+from suite.records.schema import METRICS, Measurement
 from suite.report.raw_samples import RawSamples
 from suite.report.select import Cell, Sample
 from suite.seeds import derive_seed
@@ -128,13 +128,28 @@ def _pair(first: Cell, second: Cell) -> tuple[Sample, Sample]:
     return latest[0], latest[1]
 
 
+def _reach(item: Measurement, draws: Floats) -> float:
+    """Return how many standard deviations of its draws an interval on record reaches; a normal one's where none is."""
+    spread = float(np.std(draws, ddof=1)) if len(draws) > 1 else 0.0
+    if item.interval is None or item.value is None or not spread:
+        return statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+    return max(item.interval.high - item.value, item.value - item.interval.low) / spread
+
+
 def _by_draws(old: Sample, new: Sample, raw: RawSamples) -> Delta | None:
-    """Return the difference on the same bootstrap draws (basic interval), or None where the records hold none."""
+    """Return the difference on the same bootstrap draws, or None where the records hold none.
+
+    Its interval reaches as many standard deviations of the draws as the intervals on record do, the wider one of both.
+    """
     before, after = raw.draws(old), raw.draws(new)
     if before is None or after is None or before.seed != after.seed or before.values.shape != after.values.shape:
         return None
+    if before.values.size < 2:
+        return None
     value = new.value - old.value
-    low, high = 2 * value - np.quantile(after.values - before.values, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
+    reaches = [_reach(old.measurement, before.values), _reach(new.measurement, after.values)]
+    half = max(reaches) * float(np.std(after.values - before.values, ddof=1))
+    low, high = value - half, value + half
     basis = f"{before.values.size} bootstrap draws of the same {before.units} on both sides: not training noise"
     return _with_interval(new.measurement.metric, value, float(low), float(high), basis)
 

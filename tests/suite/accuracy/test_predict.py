@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -294,6 +295,21 @@ def test_the_protocol_given_is_the_one_used(data: Path, tmp_path: Path, capsys: 
     assert protocol["score_threshold"] == 0.01
     results = json.loads(out.read_bytes())
     assert max(sum(result["image_id"] == number for result in results) for number in range(101)) == 3
+
+
+def test_only_listed_videos_are_predicted(data: Path, tmp_path: Path, finished: dict[str, bytes]) -> None:
+    command = words(data, "youtube-vis", tmp_path / "results.json")
+    annotations = Path(command[command.index("--annotations") + 1])
+    chosen = sorted(video["id"] for video in json.loads(annotations.read_text())["videos"])[:2]
+    content = {"dataset": "youtube-vis-2019", "split": "local-valid", "rule": "a rule", "videos": 4}
+    content |= {"held_out": chosen, "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest()}
+    listed = tmp_path / "ids.json"
+    listed.write_text(json.dumps(content))
+    assert main([*command, "--split-ids", str(listed)]) == 0
+    expected = [item for item in json.loads(finished["youtube-vis"]) if item["video_id"] in chosen]
+    assert json.loads((tmp_path / "results.json").read_text()) == expected
+    made = json.loads(protocol_path(tmp_path / "results.json").read_text())
+    assert made["part"] == hashlib.sha256(listed.read_bytes()).hexdigest()
 
 
 def bad(name: str, change: Any, exit_code: int, text: str) -> Any:

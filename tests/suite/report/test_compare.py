@@ -75,7 +75,9 @@ def single(maker: RunMaker, value: float, draws: list[float] | None, seed: int =
     """Write a run with one mask AP, its interval and, where given, its draws; return its id."""
     fields: dict[str, Scalar] = {"seed": 0, "iterations": 1800}
     subject = Subject(TINY, WEIGHTS)
-    interval = Interval(value - 0.04, value + 0.03, 0.95, "image sampling only", len(draws or ()), seed)
+    reach = 1.96 * float(np.std(draws or 0.0))
+    low, high = (reach, reach) if reach else (0.04, 0.03)
+    interval = Interval(value - low, value + high, 0.95, "image sampling only", len(draws or ()), seed)
     lines: list[Measurement | Series] = [Measurement("mask_ap", value, subject, fields, SHAPES, interval)]
     if draws is not None:
         rows: list[list[Scalar]] = [[item] for item in draws]
