@@ -19,6 +19,7 @@ from suite.latency.remote.measure import measure_remote
 from suite.latency.remote.report import RemoteReport, write_remote_record
 from suite.latency.remote.runner import Runner
 from suite.latency.timed_model import TimedModel
+from suite.records.schema import Measurement, Series
 from suite.records.store import read_folder
 from tests.suite.latency.remote.conftest import FakeSsh, patient, quick_blocks
 
@@ -72,7 +73,8 @@ def test_what_runs_on_this_computer_is_never_called_a_board(
     write_remote_record(report, "latency-board", seed=0)
     (run,), refused = read_folder(tmp_path / "repository" / "reports" / "records")
     assert refused == []
-    for line in (*run.measurements, *run.series):
+    lines: list[Measurement | Series] = [*run.measurements, *run.series]
+    for line in lines:
         assert line.protocol["device"] == "stand-in"
         assert line.protocol["answered_by"] == "this computer"
         assert line.protocol["real_device"] is False
