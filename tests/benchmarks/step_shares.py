@@ -1,0 +1,108 @@
+"""What a training step spends its time on, TopFormer-Base at 640 x 864, batch 4.
+
+`python -m tests.benchmarks.step_shares` prints it; three steps, about 20 s of one core.
+
+The step is cut at the model's outputs, so that the backward pass of each part can be told apart. Times are CPU seconds
+of one thread, which other programs on the machine do not change much; the shares are of their sum. Matching, losses and
+mask upsampling together are to stay below 25 %, or the loop would be worth more work than the model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reference_model.losses import Criterion
+from suite.training.plan import GeneratedSource
+from suite.training.processes import start_processes
+from suite.training.recipe import load_recipe
+from suite.training.schedule import build_optimizer
+from suite.training.start import How, build_model
+
+STEPS = 2
+LIMIT = 0.25
+AROUND = ("mask upsampling", "matcher", "losses")
+Result = TypeVar("Result")
+
+
+class Shares:
+    """CPU seconds by part, forward and backward together."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def timed(self, part: str, work: Callable[[], Result]) -> Result:
+        started = time.process_time()
+        result = work()
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.process_time() - started
+        return result
+
+
+def leaf(tensor: Tensor) -> Tensor:
+    """Cut the graph: a copy that takes the gradient of what is computed from it."""
+    return tensor.detach().requires_grad_()
+
+
+def main() -> None:
+    """Print the shares of a step."""
+    torch.set_num_threads(1)
+    recipe = load_recipe("coco_topformer_base_640", batch_size=4, threads=1)
+    processes = start_processes("cpu")
+    model = build_model(recipe, 0, processes, How().initial)
+    optimizer = build_optimizer(recipe, model)
+    criterion, source = Criterion(model.config), GeneratedSource(recipe)
+    model.train()
+    shares = Shares()
+    for number in range(STEPS + 1):
+        if number == 1:
+            shares = Shares()  # the first step warms up
+        batch = source.batch(number, 0, 1)
+        features = shares.timed("backbone and mask decoder", lambda batch=batch: model.encode(batch.images))
+        decoded = shares.timed("instance decoder", lambda features=features: model.decode(features))
+        kernels, maps = leaf(decoded.kernels), leaf(features.mask_features)
+        size = maps.shape[-2:]
+        products = shares.timed(
+            "kernels times mask features",
+            lambda kernels=kernels, maps=maps, size=size: torch.bmm(kernels, maps.flatten(2)).unflatten(2, size),
+        )
+        small = leaf(products)
+        masks = shares.timed(
+            "mask upsampling",
+            lambda small=small: F.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False),
+        )
+        output = model.with_masks(decoded, features)._replace(
+            class_logits=leaf(decoded.class_logits),
+            objectness_logits=leaf(decoded.objectness_logits),
+            mask_logits=leaf(masks),
+        )
+        targets, valid = shares.timed("losses", lambda o=output, b=batch: criterion.prepare(o, b.targets, None))
+        matches = shares.timed("matcher", lambda o=output, t=targets, v=valid: criterion.match(o, t, v))
+        total = shares.timed(
+            "losses",
+            lambda o=output, t=targets, v=valid, m=matches: torch.stack(
+                list(criterion.losses(o, t, v, m, sum(len(item.labels) for item in t)).values())
+            ).sum(),
+        )
+        shares.timed("losses", total.backward)
+        shares.timed("mask upsampling", lambda m=masks, o=output: m.backward(o.mask_logits.grad))
+        shares.timed("kernels times mask features", lambda p=products, s=small: p.backward(s.grad))
+        ends = (decoded.kernels, decoded.class_logits, decoded.objectness_logits, features.mask_features)
+        gradients = (kernels.grad, output.class_logits.grad, output.objectness_logits.grad, maps.grad)
+        shares.timed("network, backward", lambda e=ends, g=gradients: torch.autograd.backward(e, g))
+        shares.timed("optimiser", optimizer.step)
+        optimizer.zero_grad(set_to_none=True)
+    whole = sum(shares.seconds.values())
+    for part, seconds in sorted(shares.seconds.items(), key=lambda item: -item[1]):
+        print(f"{part:28s} {seconds / STEPS:7.3f} s  {100 * seconds / whole:5.1f} %")
+    around = sum(shares.seconds[part] for part in AROUND) / whole
+    verdict = "below" if around < LIMIT else "NOT below"
+    print(f"{' + '.join(AROUND)}: {100 * around:.1f} % of {whole / STEPS:.2f} s, {verdict} {100 * LIMIT:.0f} %")
+
+
+if __name__ == "__main__":
+    main()
