@@ -1,0 +1,179 @@
+"""Numbers as a reader sees them, and all numbers that records and claims can account for at printed rounding."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import dataclasses
+import html
+import importlib
+import io
+import math
+import re
+import statistics
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from suite.records.schema import METRICS
+from suite.report import tables
+from suite.report.delta import Delta
+from suite.report.evidence import Evidence
+from suite.report.folders import module_names
+from suite.report.history import trends
+from suite.report.ledger import build_ledger
+from suite.report.paired import paired_gain
+
+DECIMALS = range(5)
+SCALES = {"fraction": (1.0, 100.0), "count": (1.0, 1e-6, 1e-9)}
+"""Unit -> factors by which the report prints it: AP as points, counts in millions or billions."""
+
+# A number is a run of digits that is no part of a name, version, date, size or digest: 640x864, val2017, 1.26.4, T3.
+NUMBER = re.compile(r"(?<![\w.,/#@:-])[+\u2212-]?(\d+(?:\.\d+)?)(?![\w/@:]|\.\d|-\d)")
+
+
+def numbers(text: str) -> list[str]:
+    """Return the numbers of a text without their signs, as printed."""
+    return [match.group(1) for match in NUMBER.finditer(text)]
+
+
+def readable_markdown(text: str) -> str:
+    """Return Markdown without code, link targets, comments, raised footnote numbers and escapes."""
+    text = re.sub(r"```.*?```", " ", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->|`[^`]*`|<sup>.*?</sup>", " ", text, flags=re.DOTALL)
+    return re.sub(r"\]\([^)]*\)", "] ", text).replace("\\", "")
+
+
+def readable_latex(text: str) -> str:
+    """Return LaTeX without comments, layout commands and raised footnote numbers."""
+    text = re.sub(r"^%.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\\textsuperscript\{[^{}]*(\{\})?[^{}]*\}|\\cmidrule\(lr\)\{[^}]*\}|\\multicolumn\{\d+\}", " ", text)
+    return re.sub(r"\\[a-z]+", " ", text.replace("\\_", "_").replace("\\%", "%")).translate(
+        str.maketrans("{}$&", "    ")
+    )
+
+
+def readable_html(text: str) -> str:
+    """Return the words of a page: no scripts, styles, attributes, code and raised footnote numbers."""
+    for tag in ("script", "style", "code", "sup"):
+        text = re.sub(rf"<{tag}\b.*?</{tag}>", " ", text, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]*>", " ", text))
+
+
+def readable_csv(text: str) -> str:
+    """Return the cells of a CSV file, a line each."""
+    return "\n".join(cell for row in csv.reader(io.StringIO(text)) for cell in row)
+
+
+READABLE = {".md": readable_markdown, ".tex": readable_latex, ".html": readable_html, ".csv": readable_csv}
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+class Known:
+    """A set of numbers at every rounding in which the report may print them."""
+
+    def __init__(self) -> None:
+        self.texts: set[str] = set()
+
+    def add(self, value: float | None, unit: str = "") -> None:
+        """Add a number in its metric's unit."""
+        if value is not None and math.isfinite(value):
+            for scale in SCALES.get(unit, (1.0,)):
+                self.texts |= {f"{abs(value) * scale:.{decimals}f}" for decimals in DECIMALS}
+
+    def add_all(self, found: Any, unit: str = "") -> None:
+        """Add the numbers in plain nested values, and those in words as they stand there."""
+        for leaf in _leaves(found):
+            if isinstance(leaf, str):
+                self.texts |= set(numbers(leaf))
+            elif isinstance(leaf, int | float) and not isinstance(leaf, bool):
+                self.add(leaf, unit)
+
+    def missing(self, found: Iterable[str]) -> list[str]:
+        """Return those printed numbers that nothing accounts for."""
+        return sorted({text for text in found if text not in self.texts})
+
+
+def _differences(evidence: Evidence) -> Iterator[tuple[float, str]]:
+    """Yield what the report computes from several records: means, spreads, gains by seed and their errors."""
+    by_metric: dict[tuple[object, ...], list[Any]] = {}
+    for cell in evidence.cells:
+        unit = METRICS[cell.metric].unit
+        yield cell.value, unit
+        yield len(cell.samples), ""
+        if cell.deviation is not None:
+            yield cell.deviation, unit
+        if METRICS[cell.metric].higher_is_better:
+            by_metric.setdefault((cell.metric, cell.model, cell.dataset), []).append(cell)
+    for cells in by_metric.values():
+        for first in cells:
+            for second in cells:
+                gain = paired_gain(first, second)
+                if first is not second and gain.by_seed:
+                    yield from ((value, "") for value in (gain.mean, *gain.by_seed.values()))
+                    if len(gain.by_seed) > 1:
+                        spread = statistics.stdev(gain.by_seed.values())
+                        yield from ((value, "") for value in (spread, gain.standard_error, 2 * gain.standard_error))
+
+
+def accounted(evidence: Evidence) -> Known:
+    """Return every number that records and claims hold, and those computed from them."""
+    known = Known()
+    for claim in evidence.claims:
+        known.add_all(dataclasses.asdict(claim))
+    for file in evidence.runs:
+        known.add_all(msgspec.to_builtins(file.run))
+        known.add_all([msgspec.to_builtins(item) for item in file.artifacts])
+        known.add(len(file.measurements))
+        for item in file.measurements:
+            known.add_all(msgspec.to_builtins(item), METRICS[item.metric].unit)
+    for value, unit in _differences(evidence):
+        known.add(value, unit)
+    ledger = build_ledger(evidence)
+    for row in ledger.rows:
+        known.add_all(row.to_json())
+        if row.ours is not None:
+            known.add(100 * (row.ours / row.claim.value - 1))
+            known.add(row.ours - row.claim.value)
+    known.add_all([finding.sentence for finding in ledger.findings])
+    known.add_all([list(ledger.counts().values()), len(ledger.rows), ledger.coverage()])
+    for trend in trends(evidence.runs):
+        known.add(len(trend.points))
+        delta: Delta | None = trend.delta
+        if delta is not None:
+            known.add_all(delta.to_json(), METRICS[trend.metric].unit)
+    for name in module_names(tables):
+        table = importlib.import_module(f"{tables.__name__}.{name}").build(evidence)
+        # A cell with a value was computed by its spec: so were the interval and the spread beside it.
+        known.add_all([[cell.value, cell.text] for row in table.rows for cell in row if cell.value is not None])
+        known.add(len(table.rows))
+        # Nothing is typed there (see `typed_numbers`): lengths of trainings, fits of published numbers.
+        known.add_all([table.title, *table.notes])
+    return known
+
+
+def typed_numbers(path: Path) -> list[str]:
+    """Return the numbers in a module's string literals, docstrings left out: numbers that somebody typed."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr | ast.Constant)]
+    statements = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    formats = [node.format_spec for node in ast.walk(tree) if isinstance(node, ast.FormattedValue) and node.format_spec]
+    skipped = {id(part) for spec in formats for part in ast.walk(spec)} | {id(node) for node in statements}
+    words = [
+        node.value
+        for node in inside
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped
+    ]
+    return [number for text in words for number in numbers(text)]
