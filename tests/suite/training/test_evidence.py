@@ -102,7 +102,8 @@ def test_a_release_holds_what_its_digests_say(finished: FinishedRun, scored: Sco
             item.name.removeprefix("weights/"): (archive.extractfile(item) or pytest.fail(item.name)).read()
             for item in archive
         }
-    sums = dict(reversed(line.split("  ")) for line in content.pop("SHA256SUMS").decode().splitlines())
+    lines = [line.split("  ") for line in content.pop("SHA256SUMS").decode().splitlines()]
+    sums = {name: value for value, name in lines}
     assert sums == {name: sha256(found).hexdigest() for name, found in content.items()} == dict(release.files)
     score = json.loads(content["scored/results.score.json"])
     assert score["stats"]["AP"] == release.scores["results.json"]

@@ -71,3 +71,26 @@ def test_model_options_change_the_model_and_only_then_the_digest() -> None:
     changed = load_recipe("shapes", model_options={"local_pooling": "average"})
     assert plain.digest() == empty.digest() != changed.digest()
     assert (plain.config().local_pooling, changed.config().local_pooling) == ("max", "average")
+
+
+def test_the_recipe_of_committed_records_keeps_its_digest() -> None:
+    """Recorded runs are matched by it, so a new field must not be part of it where a recipe does not use it."""
+    assert load_recipe("shapes").digest()[:16] == "2c8fcd73f39fe251"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"decay_at": [0.9, 0.5]}, "decay_at must ascend"),
+        ({"ema_decay": 1.0}, "ema_decay"),
+        ({"joint_share": 0.5}, "go together"),
+        ({"precision": "fp8"}, "precision"),
+        ({"resizing": {"short_sides_px": [640], "long_side_px": 320}}, "long_side_px"),
+        ({"resizing": {"short_sides_px": [64], "long_side_px": 64, "crop_probability": 0.5}}, "crop_sides_px"),
+        ({"resizing": {"short_sides_px": [64], "long_side_px": 64, "zoom": 2}}, "zoom"),
+    ],
+)
+def test_bad_values_of_full_scale_fields_are_one_line(changes: dict[str, object], text: str) -> None:
+    with pytest.raises(InputError, match=text) as caught:
+        load_recipe("shapes", **changes)
+    assert "\n" not in str(caught.value)
