@@ -13,6 +13,7 @@ import numpy as np
 
 from suite.errors import InputError
 from suite.latency.device import load_device
+from suite.latency.graph_counts import count_graph
 from suite.latency.inputs import fresh_from
 from suite.latency.layer_times import LayerTime, settled_layers
 from suite.latency.pinning import idlest_core
@@ -53,6 +54,7 @@ class Breakdown:
         product_gmacs_per_s: of a large matrix product, in the same rounds.
         copy_gb_per_s: bytes read and written by a copy.
         macs: of the network, computed directly.
+        done_macs: of the graph as exported, where Winograd's filtering does fewer, transforms included.
         dense3x3_macs: those of dense 3x3 convolutions among them.
         module_macs: module to MACs, submodules included.
         layers: nodes with their times.
@@ -71,6 +73,7 @@ class Breakdown:
     product_gmacs_per_s: float
     copy_gb_per_s: float
     macs: int
+    done_macs: int
     dense3x3_macs: int
     module_macs: dict[str, int]
     layers: tuple[LayerTime, ...]
@@ -165,6 +168,7 @@ def measure_breakdown(
         product_gmacs_per_s=product_macs() / float(np.median(times[2])) / 1e6,
         copy_gb_per_s=speed,
         macs=sum(split),
+        done_macs=count_graph(graph).macs,
         dense3x3_macs=split.dense3x3,
         module_macs=count_modules(model, height_px, width_px),
         layers=tuple(layers),
@@ -185,6 +189,7 @@ def record_lines(found: Breakdown) -> list[Measurement | Series]:
     ]
     modules: list[list[Scalar]] = [[module, macs] for module, macs in found.module_macs.items()]
     series = {**protocol, "runs": found.profiled_runs, "cpu_ms": round(found.cpu_ms, 6), "macs": found.macs}
+    series |= {"done_macs": found.done_macs}
     series |= {"product_gmacs_per_s": round(found.product_gmacs_per_s, 3)}
     return [
         Measurement("export_speedup", ratio.value, subject, protocol, interval=interval),

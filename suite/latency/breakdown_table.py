@@ -45,6 +45,8 @@ def breakdown_table(found: Breakdown) -> str:
         f"{found.straightforward_cpu_ms:.1f} ms: {ratio.value:.3f} times as long [{ratio.low:.3f}, {ratio.high:.3f}]",
         f"{found.gmacs_per_s:.1f} of {found.product_gmacs_per_s:.1f} GMAC/s of a large matrix product "
         f"({found.roofline_share:.0%}), MACs as computed directly; copy {found.copy_gb_per_s:.1f} GB/s",
+        f"{found.done_macs / 1e9:.2f} of {found.macs / 1e9:.2f} GMACs are done "
+        f"({found.roofline_share * found.done_macs / found.macs:.0%} of the product's speed), transforms included",
         f"layers: shortest wall time of {found.profiled_runs} runs each, so they add up to less than a disturbed run",
     ]
     return "\n".join(lines)

@@ -47,6 +47,9 @@ def summary(evidence: Evidence, found: LayerEvidence) -> str:
             f", {speed:.1f} GMAC/s counted as direct convolution = {speed / peak:.2f} of a large matrix product's "
             f"{peak:.1f} GMAC/s in the same rounds"
         )
+        done = found.number("done_macs")
+        if done and done < macs:
+            words += f" ({done / cpu_ms / 1e6 / peak:.2f} of it counted as the {done / 1e9:.2f} GMACs that are done)"
     size = {key: found.protocol.get(key) for key in ("height_px", "width_px")}
     for cell in evidence.find("export_speedup", found.model, size)[-1:]:
         interval = cell.interval

@@ -1,0 +1,102 @@
+"""Layers and modules: what the profiler says goes to the module whose node it was, and adds up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+
+from suite.commands.latency import command
+from suite.errors import NothingMeasuredError
+from suite.latency import layer_times
+from suite.latency.layer_times import UNKNOWN_MODULE, LayerTime, profile_layers, settled_layers
+from suite.latency.modules import by_module
+from suite.latency.roofline import copy_speed, product_candidate
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """Two convolutions of two modules with a pooling of neither's name between them; the output has a plain name."""
+    generator = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(generator.standard_normal((32, 32, 3, 3), dtype=np.float32), f"w{number}")
+        for number in range(2)
+    ]
+    options = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    nodes = [
+        helper.make_node("Conv", ["image", "w0"], ["first.conv/a"], name="first.conv/a", **options),
+        helper.make_node("Relu", ["first.conv/a"], ["first.act/b"], name="first.act/b"),
+        helper.make_node("MaxPool", ["first.act/b"], ["pool/c"], name="pool/c", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["pool/c", "w1"], ["features"], name="second/features", **options),
+    ]
+    values = [
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 32, 32, 32]),
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 32, 16, 16]),
+    ]
+    body = helper.make_graph(nodes, "graph", values[:1], values[1:], weights)
+    path = tmp_path / "graph.onnx"
+    onnx.save(helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    return path
+
+
+def image() -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(1).standard_normal((1, 32, 32, 32), dtype=np.float32)}
+
+
+def test_every_layer_belongs_to_a_module(graph: Path) -> None:
+    layers = profile_layers(graph, image(), runs=3)
+    assert all(layer.time_ms >= 0 for layer in layers)
+    assert {layer.module for layer in layers} == {"first.act", "pool", "second"}, "the sum takes its last node's name"
+    assert [layer.module for layer in layers if layer.operator == "Conv"] == ["first.act", "second"]
+    assert UNKNOWN_MODULE not in {layer.module for layer in layers}
+
+
+def test_disturbed_layers_are_not_returned(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def slow(*arguments: object) -> list[LayerTime]:
+        tries.append(arguments)
+        return [LayerTime("a", "Conv", "first", 8.0), LayerTime("b", "Conv", "second", 12.0 - len(tries))]
+
+    monkeypatch.setattr(layer_times, "profile_layers", slow)
+    with pytest.raises(NothingMeasuredError, match="layers take 14 ms together, the network 10 ms of CPU time"):
+        settled_layers(graph, image(), 3, cpu_ms=10.0)
+    assert len(tries) == layer_times.TRIES
+    tries.clear()
+    assert [layer.time_ms for layer in settled_layers(graph, image(), 3, cpu_ms=18.0)] == [8.0, 10.0]
+    assert len(tries) == 2, "stops as soon as the layers add up"
+
+
+def test_modules_are_cut_at_two_parts_and_share_no_arithmetic() -> None:
+    layers = [("a.b.c", 1.0), ("a.b.d", 2.0), ("a", 4.0), ("e", 8.0)]
+    macs = {"a": 10_000_000, "a.b": 6_000_000, "a.b.c": 5_000_000, "a.f": 1_000_000}
+    found = {item.module: item for item in by_module(layers, macs)}
+    assert {name: item.time_ms for name, item in found.items()} == {"a.b": 3.0, "a": 4.0, "e": 8.0}
+    assert {name: item.macs for name, item in found.items()} == {"a.b": 6_000_000, "a": 4_000_000, "e": 0}
+    assert found["a.b"].gmacs_per_s == pytest.approx(2.0)
+    assert found["a.b"].nodes == 2
+
+
+def test_what_a_core_can_do_is_measured() -> None:
+    candidate = product_candidate()
+    (product,) = candidate.run(candidate.fresh_input(3))
+    assert product.shape == (2048, 2048)
+    assert np.isfinite(product).all()
+    assert 0.1 < copy_speed(1) < 10_000
+
+
+@pytest.mark.slow  # exports two graphs
+def test_breakdown_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_times, "DISTURBED", 100.0)
+    words = ["breakdown", "--model", "mobileinst_topformer_tiny_shapes", "--rounds", "3", "--json"]
+    result = CliRunner().invoke(command, words, catch_exceptions=False)
+    found = json.loads(result.stdout)
+    assert found["macs"] == sum(item["macs"] for item in found["modules"])
+    assert found["form"] == "onnxruntime"
+    assert {"backbone.pyramid", "mask_decoder.first3", "mask_product"} <= {item["module"] for item in found["modules"]}
+    assert found["speedup"]["low"] <= found["speedup"]["value"] <= found["speedup"]["high"]
