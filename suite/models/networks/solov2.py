@@ -29,7 +29,11 @@ class Solov2Output(NamedTuple):
     """What the network computes; cells are those of the five grids, fine to coarse, row by row."""
 
     class_scores: Tensor
-    """(B, classes, cells) in (0, 1); 0 where a neighbouring cell is more confident."""
+    """(B, classes, cells) in (0, 1)."""
+    window_maxima: Tensor
+    """(B, classes, cells): the largest score of the cell and its neighbours before it; only a cell that equals its own
+    maximum is a candidate ("point NMS"). The comparison is left to selection: it would tell two runtimes apart by the
+    last digit of two nearly equal neighbours."""
     kernels: Tensor
     """(B, kernel_dim, cells)."""
     mask_features: Tensor
@@ -38,10 +42,9 @@ class Solov2Output(NamedTuple):
     """(B, 100, H/4, W/4) with masks, else None."""
 
 
-def keep_peaks(scores: Tensor) -> Tensor:
-    """Set a score (B, classes, h, w) to 0 unless it is the largest of its 2x2 window that ends at it ("point NMS")."""
-    peaks = F.max_pool2d(scores, 2, stride=1, padding=1)[..., :-1, :-1]
-    return torch.where(scores == peaks, scores, torch.zeros((), device=scores.device))
+def window_maxima(scores: Tensor) -> Tensor:
+    """Return the largest value of each 2x2 window that ends at a cell, cut at the first row and column; same shape."""
+    return F.max_pool2d(scores, 2, stride=1, padding=1)[..., :-1, :-1]
 
 
 class MaskBranch(nn.Module):
@@ -93,8 +96,8 @@ class GridHead(nn.Module):
         self.kernels = nn.Conv2d(width, kernel_dim, 3, padding=1)
         self.classes = nn.Conv2d(width, num_classes, 3, padding=1)
 
-    def forward(self, level: Tensor, grid: int) -> tuple[Tensor, Tensor]:
-        """A level (B, 256, h, w) to class scores (B, classes, grid²) and kernels (B, kernel_dim, grid²)."""
+    def forward(self, level: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
+        """A level (B, 256, h, w) to class scores, their `window_maxima` and kernels (B, values, grid²)."""
         height, width = level.shape[-2:]
         size = (grid, grid)
         coordinates = coordinate_maps(height, width, level.device)
@@ -103,8 +106,8 @@ class GridHead(nn.Module):
         kernels: Tensor = self.kernel_tower[0](feature, coordinates)
         for layer in list(self.kernel_tower)[1:]:
             kernels = layer(kernels)
-        scores = keep_peaks(self.classes(self.class_tower(feature)).sigmoid())
-        return scores.flatten(2), self.kernels(kernels).flatten(2)
+        scores = self.classes(self.class_tower(feature)).sigmoid()
+        return scores.flatten(2), window_maxima(scores).flatten(2), self.kernels(kernels).flatten(2)
 
 
 class Solov2(nn.Module):
@@ -131,8 +134,9 @@ class Solov2(nn.Module):
         halved = F.avg_pool2d(p2, 2)
         enlarged = F.interpolate(p6, size=p5.shape[-2:], mode="bilinear", align_corners=False)
         inputs = zip((halved, p3, p4, p5, enlarged), GRIDS, strict=True)
-        scores, kernels = zip(*(self.head(level, grid) for level, grid in inputs), strict=True)
-        return Solov2Output(torch.cat(scores, dim=2), torch.cat(kernels, dim=2), self.mask_branch((p2, p3, p4, p5)))
+        per_level = [self.head(level, grid) for level, grid in inputs]
+        scores, maxima, kernels = (torch.cat(values, dim=2) for values in zip(*per_level, strict=True))
+        return Solov2Output(scores, maxima, kernels, self.mask_branch((p2, p3, p4, p5)))
 
     def with_masks(self, image: Tensor) -> Solov2Output:
         """As `forward`, and the masks of 100 cells spread over all grids."""

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from suite.models import get_entry
 from suite.models.networks.condinst import CondInst
 from suite.models.networks.crossvis import CrossVis
-from suite.models.networks.solov2 import GridHead, MaskBranch, Solov2, keep_peaks
+from suite.models.networks.solov2 import GRIDS, GridHead, MaskBranch, Solov2, window_maxima
 from suite.models.networks.yolact import Yolact
+from suite.models.parts import dense_selection
 from suite.models.parts.coordinates import CoordinateConv, coordinate_maps
-from suite.models.parts.dense_selection import yolact_anchors
 
 torch.set_num_threads(1)
 
@@ -48,12 +48,13 @@ def test_yolact_predicts_for_every_anchor() -> None:
         "prototypes": (1, 32, 138, 138),
         "mask_probabilities": (1, 100, 138, 138),
     }
-    assert 3 * cells == len(yolact_anchors(550, 550)) == 19_248
+    assert 3 * cells == len(dense_selection.yolact_anchors(550, 550)) == 19_248
 
 
 def test_solov2_predicts_for_every_cell() -> None:
     assert on_meta(Solov2, "resnet18", True, size=(448, 608)) == {
         "class_scores": (1, 80, 3872),
+        "window_maxima": (1, 80, 3872),
         "kernels": (1, 128, 3872),
         "mask_features": (1, 128, 112, 152),
         "mask_probabilities": (1, 100, 112, 152),
@@ -80,7 +81,7 @@ def test_a_tower_with_coordinates_is_one_on_two_more_channels() -> None:
     torch.manual_seed(0)
     head = GridHead(depth=2, width=64, kernel_dim=16, num_classes=5).eval()
     level = torch.randn(1, 256, 12, 20)
-    scores, kernels = head(level, 6)
+    scores, maxima, kernels = head(level, 6)
     # As published: the coordinates are appended to the level and both are resized to the grid.
     appended = F.interpolate(
         torch.cat([level, coordinate_maps(12, 20, level.device)], dim=1), size=(6, 6), mode="bilinear"
@@ -93,18 +94,26 @@ def test_a_tower_with_coordinates_is_one_on_two_more_channels() -> None:
         feature = layer(feature)
     torch.testing.assert_close(kernels, head.kernels(feature).flatten(2), rtol=1e-4, atol=1e-4)
     plain = head.classes(head.class_tower(appended[:, :256])).sigmoid().flatten(2)
-    assert torch.equal(scores[scores > 0], plain[scores > 0])
-    assert 0 < int((scores > 0).sum()) < scores.numel()
+    torch.testing.assert_close(scores, plain)
+    assert 0 < int((scores == maxima).sum()) < scores.numel()
+    assert bool((maxima >= scores).all())
 
 
-def test_peaks_are_cells_that_no_earlier_neighbour_exceeds() -> None:
+def test_windows_end_at_their_cell() -> None:
     scores = torch.rand(1, 2, 5, 7, generator=torch.Generator().manual_seed(0))
-    scores[0, 0, 2, 2] = scores[0, 0, 2, 3] = 2.0  # equal neighbours both stay
-    kept = keep_peaks(scores)[0].numpy()
+    maxima = window_maxima(scores)[0].numpy()
     for channel, row, column in np.ndindex(2, 5, 7):
         window = scores[0, channel, max(row - 1, 0) : row + 1, max(column - 1, 0) : column + 1]
-        value = float(scores[0, channel, row, column])
-        assert kept[channel, row, column] == (value if value >= float(window.max()) else 0.0)
+        assert maxima[channel, row, column] == float(window.max())
+
+
+def test_windows_of_selection_and_network_agree() -> None:
+    scores = torch.rand(3872, 3, generator=torch.Generator().manual_seed(0))
+    by_grid = torch.split(scores.T, [grid**2 for grid in GRIDS], dim=1)
+    expected = [
+        window_maxima(cells.view(1, 3, grid, grid)).flatten(2)[0] for cells, grid in zip(by_grid, GRIDS, strict=True)
+    ]
+    assert np.array_equal(dense_selection.window_maxima(scores.numpy()), torch.cat(expected, dim=1).T.numpy())
 
 
 def test_mask_features_of_solov2_sum_levels_brought_to_a_quarter() -> None:
