@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.errors import InputError
+from suite.errors import InputError, NothingMeasuredError
 from suite.latency.device import load_device
 from suite.latency.graph_counts import count_graph
 from suite.latency.inputs import fresh_from
@@ -57,7 +57,7 @@ class Breakdown:
         done_macs: of the graph as exported, where Winograd's filtering does fewer, transforms included.
         dense3x3_macs: those of dense 3x3 convolutions among them.
         module_macs: module to MACs, submodules included.
-        layers: nodes with their times.
+        layers: nodes with their times; empty where they were not timed.
         profiled_runs: runs behind the layers' times.
     """
 
@@ -109,7 +109,12 @@ def _candidate(name: str, session: Session, pool: int) -> Candidate:
 
 
 def measure_breakdown(
-    name: str, size: tuple[int, int] | None = None, rounds: int = 10, core: int | None = None, seed: int = 0
+    name: str,
+    size: tuple[int, int] | None = None,
+    rounds: int = 10,
+    core: int | None = None,
+    seed: int = 0,
+    with_layers: bool = True,
 ) -> Breakdown:
     """Time a network's best and straightforward graphs and a large matrix product together, then profile its layers.
 
@@ -119,10 +124,10 @@ def measure_breakdown(
         rounds: interleaved rounds, and runs under the profiler.
         core: the core to pin to; the idlest one if None.
         seed: of the random weights.
+        with_layers: also time the layers; left out, with a message, where other load kept them from being timed.
 
     Raises:
         InputError: if the model is unknown or cannot be exported.
-        NothingMeasuredError: if other load kept the layers from being timed.
     """
     from reference_model.counts import count_modules, split_macs
     from suite.models import get_entry
@@ -145,7 +150,12 @@ def measure_breakdown(
         times = [cpu_ms(timing) for timing in timings]
         speed = copy_speed()
         own_ms = float(np.median(times[0]))
-        layers = settled_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
+        layers: list[LayerTime] = []
+        if with_layers:
+            try:
+                layers = settled_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
+            except NothingMeasuredError as error:
+                say(str(error))
     _, _, height_px, width_px = session.input_shapes()["image"]
     speedup = ratio_of_medians(
         times[1],
@@ -177,7 +187,7 @@ def measure_breakdown(
 
 
 def record_lines(found: Breakdown) -> list[Measurement | Series]:
-    """Turn a breakdown into record lines: five numbers and two series."""
+    """Turn a breakdown into record lines: numbers, the modules' MACs, and the layers' times where they were taken."""
     size: dict[str, Scalar] = {"height_px": found.height_px, "width_px": found.width_px}
     protocol: dict[str, Scalar] = {**size, "runtime": "onnxruntime", "threads": 1, "precision": "fp32"}
     protocol |= {"device": "host", "form": found.form}
@@ -191,15 +201,17 @@ def record_lines(found: Breakdown) -> list[Measurement | Series]:
     series = {**protocol, "runs": found.profiled_runs, "cpu_ms": round(found.cpu_ms, 6), "macs": found.macs}
     series |= {"done_macs": found.done_macs}
     series |= {"product_gmacs_per_s": round(found.product_gmacs_per_s, 3)}
-    return [
+    lines: list[Measurement | Series] = [
         Measurement("export_speedup", ratio.value, subject, protocol, interval=interval),
         Measurement("roofline_share", found.roofline_share, subject, protocol),
         Measurement("product_gmacs_per_s", found.product_gmacs_per_s, subject, protocol),
         Measurement("copy_gb_per_s", found.copy_gb_per_s, subject, protocol),
         Measurement("macs_dense3x3", found.dense3x3_macs, subject, size),
-        Series("latency_layers", subject, list(LAYER_COLUMNS), layers, series),
         Series("module_macs", subject, list(MODULE_COLUMNS), modules, size),
     ]
+    if found.layers:
+        lines.append(Series("latency_layers", subject, list(LAYER_COLUMNS), layers, series))
+    return lines
 
 
 def write_record(found: Breakdown, seed: int) -> Path:

@@ -26,7 +26,7 @@ def breakdown_table(found: Breakdown) -> str:
     """Return modules by time, the longest layers, and what the core can do."""
     modules = by_module([(layer.module, layer.time_ms) for layer in found.layers], found.module_macs)
     total = sum(item.time_ms for item in modules)
-    width = max(len(item.module) for item in modules)
+    width = max([len(item.module) for item in modules] or [len("all layers")])
     lines = [
         f"{found.model} at {found.height_px}x{found.width_px} px, form {found.form}, core {found.core}",
         f"{'module':<{width}}  {'ms':>8}  {'share':>6}  {'GMACs':>7}  {'GMAC/s':>7}",
@@ -35,9 +35,12 @@ def breakdown_table(found: Breakdown) -> str:
         share = f"{item.time_ms / total:.1%}"
         speed = f"{item.gmacs_per_s:.1f}" if item.macs else ""
         lines.append(f"{item.module:<{width}}  {item.time_ms:>8.3f}  {share:>6}  {item.macs / 1e9:>7.3f}  {speed:>7}")
-    lines += [f"{'all layers':<{width}}  {total:>8.3f}", "", "longest layers"]
-    for layer in sorted(found.layers, key=lambda layer: -layer.time_ms)[:LONGEST_LAYERS]:
-        lines.append(f"{layer.time_ms:>8.3f} ms  {layer.operator:<14}  {layer.node}")
+    if found.layers:
+        lines += [f"{'all layers':<{width}}  {total:>8.3f}", "", "longest layers"]
+        for layer in sorted(found.layers, key=lambda layer: -layer.time_ms)[:LONGEST_LAYERS]:
+            lines.append(f"{layer.time_ms:>8.3f} ms  {layer.operator:<14}  {layer.node}")
+    else:
+        lines.append("layers were not timed: other work on the machine kept interrupting them")
     ratio = found.speedup
     lines += [
         "",
