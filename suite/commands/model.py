@@ -26,7 +26,14 @@ def command(name: str | None, size: str | None, as_json: bool) -> None:
         entries = discover()
         if as_json:
             models = [
-                {"model": entry.name, "description": entry.description, "input_shapes": entry.input_shapes}
+                {
+                    "model": entry.name,
+                    "description": entry.description,
+                    "input_shapes": entry.input_shapes,
+                    "published_rows": entry.published_rows,
+                    "reading": entry.reading,
+                    "alternative_to": entry.alternative_to,
+                }
                 for entry in entries.values()
             ]
             click.echo(json.dumps({"models": models}))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
 from suite.models import ModelEntry
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -21,6 +24,20 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def counted_module(entry: ModelEntry) -> nn.Module:
+    """Return a model for counting only, without storage: with the masks of 100 instances where they are a graph apart.
+
+    Then every method is counted for the same job.
+    """
+    import torch
+
+    with torch.device("meta"):
+        module = entry.build(0)
+    if entry.masks_apart:
+        module.forward = module.with_masks  # type: ignore[assignment]
+    return module
+
+
 def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, Any]:
     """Count a model.
 
@@ -30,7 +47,8 @@ def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, 
         width_px: image width.
 
     Returns:
-        ``model``, ``height_px``, ``width_px``, ``parameters``, ``macs`` and ``modules``: name to the last two.
+        ``model``, ``height_px``, ``width_px``, ``masks_apart``, ``parameters``, ``macs`` and ``modules``: name to the
+        last two.
 
     Raises:
         InputError: if the model cannot take that size.
@@ -38,7 +56,7 @@ def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, 
     from reference_model.counts import count, total
 
     try:
-        counts = count(entry.build(0), height_px, width_px)
+        counts = count(counted_module(entry), height_px, width_px)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         primary = f"{entry.input_height_px}x{entry.input_width_px}"
@@ -49,6 +67,7 @@ def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, 
         "model": entry.name,
         "height_px": height_px,
         "width_px": width_px,
+        "masks_apart": entry.masks_apart,
         **total(counts)._asdict(),
         "modules": {name: module._asdict() for name, module in counts.items()},
     }
@@ -58,8 +77,9 @@ def size_table(size: dict[str, Any]) -> str:
     """Return `measure_size`'s result as aligned text: millions of parameters, billions of MACs."""
     rows = [*size["modules"].items(), ("total", size)]
     width = max(len(name) for name, _ in rows)
+    masks = ", with the masks of 100 instances" if size["masks_apart"] else ""
     lines = [
-        f"{size['model']} at {size['height_px']}x{size['width_px']} px, one image",
+        f"{size['model']} at {size['height_px']}x{size['width_px']} px, one image{masks}",
         f"{'module':<{width}}  {'parameters (M)':>14}  {'MACs (G)':>9}",
     ]
     lines += [f"{name:<{width}}  {row['parameters'] / 1e6:>14.3f}  {row['macs'] / 1e9:>9.3f}" for name, row in rows]

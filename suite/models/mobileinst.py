@@ -12,6 +12,8 @@ from suite.seeds import derive_seed
 if TYPE_CHECKING:
     from torch import nn
 
+    from suite.models.parts.selection import Selection
+
 PUBLISHED_ROWS = {
     "mobileinst_mobilenetv2_640": ("table1/mobileinst-mobilenetv2-640",),
     "mobileinst_topformer_base_512": ("table1/mobileinst-topformer-base-512",),
@@ -56,6 +58,13 @@ def build(config: ModelConfig, seed: int) -> nn.Module:
         return MobileInst(config).eval()
 
 
+def select(config: ModelConfig, height_px: int, width_px: int, seed: int) -> Selection:
+    """Return MobileInst's selection, which is SparseInst's, for the comparison with prior art."""
+    from suite.models.parts.selection import sigmoid_query_selection
+
+    return sigmoid_query_selection(config.num_classes, config.num_queries, (height_px // 4, width_px // 4), seed)
+
+
 def describe(config: ModelConfig) -> str:
     """Return a variant's line for lists."""
     return (
@@ -74,6 +83,7 @@ ENTRIES: tuple[ModelEntry, ...] = tuple(
         num_classes=config.num_classes,
         build=partial(build, config),
         published_rows=PUBLISHED_ROWS.get(config.name, ()),
+        selection=partial(select, config),
     )
     for config in VARIANTS.values()
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube_vis
+from suite.accuracy.error_analysis.lines import error_lines
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
@@ -20,6 +22,7 @@ from suite.latency.device import load_device
 from suite.latency.host import measure_host
 from suite.latency.prepare import PreparedModel, prepare_model
 from suite.latency.report import record_lines
+from suite.models import ModelEntry, discover
 from suite.paths import records_dir, reports_dir, shown
 from suite.progress import say
 from suite.records.provenance import start_run
@@ -62,6 +65,9 @@ def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset
         record.add(line)
     for draws in draw_series(score, COCO_METRICS, finished.subject, dataset, fields):
         record.add(draws)
+    analysis = analyse_coco(embedded.annotations_path("instances", "val"), results, worst=0)
+    for line in error_lines(analysis, finished.subject, dataset, fields):
+        record.add(line)
     say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
     return results
 
@@ -82,6 +88,8 @@ def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset
             record.add(line)
         for draws in draw_series(score, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields):
             record.add(draws)
+        for line in error_lines(analyse_youtube_vis(annotations, results, worst=0), finished.subject, dataset, fields):
+            record.add(line)
         for line in hard_video_lines(results, finished.subject, dataset, fields):
             record.add(line)
         setting = f"T = {interval}" + ("" if association else " without association")
@@ -121,15 +129,17 @@ def reproduce_accuracy(recipe: Recipe, seed: int, fresh: bool, draw: bool) -> Fi
     return finished
 
 
-def size_lines() -> list[Measurement]:
-    """Return parameters and MACs of every model at its first input shape as record lines."""
+def size_lines(sizes: Iterable[tuple[ModelEntry, tuple[int, int]]]) -> list[Measurement]:
+    """Return parameters and MACs of models at (height_px, width_px) as record lines.
+
+    Of a method whose network stops before the masks, those of 100 instances are included.
+    """
     from reference_model.counts import count_total
-    from suite.models import discover
+    from suite.models._size import counted_module
 
     lines = []
-    for entry in discover().values():
-        height_px, width_px = entry.input_shapes[0]
-        counted = count_total(entry.build(0), height_px, width_px)
+    for entry, (height_px, width_px) in sizes:
+        counted = count_total(counted_module(entry), height_px, width_px)
         size: dict[str, Scalar] = {"height_px": height_px, "width_px": width_px}
         lines.append(Measurement("parameters", float(counted.parameters), Subject(entry.name), size))
         lines.append(Measurement("macs", float(counted.macs), Subject(entry.name), size))
@@ -170,7 +180,8 @@ def reproduce_latency(trained: FinishedRun, seed: int) -> None:
     run = start_run("latency-host", seed=seed)
     report = measure_host([item.timed for item in prepared], load_device("host").protocol("standard"))
     with writing(run, records_dir()) as record:
-        for size_line in size_lines():
+        own = [(entry, entry.input_shapes[0]) for entry in discover().values() if not entry.reading]
+        for size_line in size_lines(own):
             record.add(size_line)
         for item in prepared:
             for parity_line in parity_lines(item):

@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 def test_json_is_one_object_with_modules_that_add_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model", "mobileinst_topformer_tiny_shapes", "--size", "64x96", "--json"]) == 0
     size = json.loads(capsys.readouterr().out)
-    assert list(size) == ["model", "height_px", "width_px", "parameters", "macs", "modules"]
+    assert list(size) == ["model", "height_px", "width_px", "masks_apart", "parameters", "macs", "modules"]
     assert (size["model"], size["height_px"], size["width_px"]) == ("mobileinst_topformer_tiny_shapes", 64, 96)
     assert list(size["modules"]) == ["backbone", "mask_decoder", "instance_decoder", "mask_product"]
     for key in ("parameters", "macs"):

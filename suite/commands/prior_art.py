@@ -1,0 +1,62 @@
+"""``prior-art``: every latency row of the paper's tables, re-measured in one run."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command(name="prior-art")
+@click.option(
+    "--readings",
+    type=click.Choice(["published", "alternatives", "squares", "all"]),
+    default="all",
+    show_default=True,
+    help="published: the default model of every row, in one run; alternatives: the other readings of ambiguous rows "
+    "beside their defaults, in one run; squares: the rows read as squares, in one run; all: these runs one by one.",
+)
+@click.option("--pairs", type=click.IntRange(min=2), help="Samples per model; default: protocol 'rows' of host.toml.")
+@click.option(
+    "--attempts", type=click.IntRange(min=1), help="Tries where other load spoils a run; default: protocol's."
+)
+@click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights and synthetic inputs.")
+@click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the networks.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def command(
+    readings: str, pairs: int | None, attempts: int | None, core: int | None, seed: int, runtime: str, as_json: bool
+) -> None:
+    """Time MobileInst and all prior art of Tables 1 and 2 on one core, and record it.
+
+    Random weights, one thread, fp32, interleaved rounds. Three clocks a row: network, network with the masks of 100
+    instances, and selection. A row that the runtime cannot take is recorded with its reason. Exit code 3 if nothing
+    valid was measured.
+    """
+    import dataclasses
+
+    from suite.errors import InputError
+    from suite.latency.device import load_device
+    from suite.latency.runtime import runtime_names
+    from suite.latency.table import report_table
+    from suite.reproduce.prior_art import alternative_rows, measure_rows, published_rows, square_rows
+
+    if runtime not in runtime_names():
+        raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
+    protocol = load_device("host").protocol("rows")
+    if pairs is not None:
+        protocol = dataclasses.replace(
+            protocol, name=f"{protocol.name}-{pairs}-pairs", min_samples=pairs, min_duration_s=0.0
+        )
+    if attempts is not None:
+        protocol = dataclasses.replace(protocol, attempts=attempts)
+    groups = {"published": published_rows, "alternatives": alternative_rows, "squares": square_rows}
+    chosen = groups if readings == "all" else {readings: groups[readings]}
+    reports = {}
+    for name, rows in chosen.items():
+        report, path = measure_rows(rows(), f"prior-art-{name}", protocol, core, seed, runtime)
+        reports[name] = {**report.to_json(), "record": path.name}
+        if not as_json:
+            click.echo(report_table(report))
+    if as_json:
+        click.echo(json.dumps({"runs": reports}, allow_nan=False))

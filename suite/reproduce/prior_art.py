@@ -1,0 +1,174 @@
+"""Every latency row of the paper's Tables 1 and 2 timed on one core in one run; other readings in further runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.claims.loader import load_claims
+from suite.errors import InputError, NothingMeasuredError
+from suite.latency.host import measure_host
+from suite.latency.prepare import PreparedModel, prepare_model
+from suite.latency.protocol import Protocol
+from suite.latency.report import HostReport, record_lines
+from suite.models import ModelEntry, discover
+from suite.paths import records_dir, shown
+from suite.progress import say
+from suite.records.provenance import start_run
+from suite.records.schema import Measurement, Scalar, Series, Subject
+from suite.records.store import writing
+from suite.reproduce.shapes import parity_lines, size_lines
+
+ANCHOR = "mobileinst_topformer_base_640"
+PUBLISHED = "latency_snapdragon_778g_ms"
+OPERATORS = "graph_operators"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model at one input shape.
+
+    Attributes:
+        entry: the model.
+        size: (height_px, width_px).
+        spans: what is timed of it, keys of `suite.latency.timed_model.SPANS`.
+    """
+
+    entry: ModelEntry
+    size: tuple[int, int]
+    spans: tuple[str, ...]
+
+
+def _row(entry: ModelEntry) -> Row:
+    """Return a model at its primary shape: network, its extension to masks where that is another graph, selection."""
+    further = {"with_masks": entry.masks_apart, "selection": entry.selection is not None}
+    return Row(entry, entry.input_shapes[0], ("network", *(span for span, has in further.items() if has)))
+
+
+def published_rows() -> list[Row]:
+    """Return the models that stand for the published latencies, the anchor first, then in the tables' order."""
+    by_row = {row: entry for entry in discover().values() for row in entry.published_rows}
+    rows = [claim.row_id for claim in load_claims() if claim.metric == PUBLISHED]
+    named = {by_row[row].name: by_row[row] for row in rows if row in by_row}
+    return [_row(entry) for entry in (named.pop(ANCHOR), *named.values())]
+
+
+def alternative_rows() -> list[Row]:
+    """Return the anchor, and every model that reads a published row differently, after the default it differs from."""
+    entries = discover()
+    others = sorted((entry for entry in entries.values() if entry.alternative_to), key=lambda entry: entry.name)
+    chosen: dict[str, ModelEntry] = {ANCHOR: entries[ANCHOR]}
+    for entry in sorted(others, key=lambda entry: entry.alternative_to):
+        chosen[entry.alternative_to] = entries[entry.alternative_to]
+        chosen[entry.name] = entry
+    return [_row(entry) for entry in chosen.values()]
+
+
+def square_rows() -> list[Row]:
+    """Return the published rows read as squares of the printed side, those whose primary shape is none, masks made."""
+    rows = []
+    for row in published_rows():
+        for height_px, width_px in row.entry.input_shapes[1:]:
+            if height_px == width_px:
+                span = "with_masks" if row.entry.masks_apart else "network"
+                rows.append(Row(row.entry, (height_px, width_px), (span,)))
+    return rows
+
+
+def prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[PreparedModel], list[tuple[Row, str]]]:
+    """Export every model that the runtime takes.
+
+    Args:
+        rows: models, the anchor first.
+        seed: of weights and synthetic inputs.
+        runtime: a module of ``suite/latency/runtimes``.
+
+    Returns:
+        The prepared models, and every other one with its reason.
+
+    Raises:
+        InputError: if the anchor cannot be prepared, since nothing could be compared with it.
+    """
+    prepared: list[PreparedModel] = []
+    refused: list[tuple[Row, str]] = []
+    for row in rows:
+        try:
+            prepared.append(prepare_model(row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime))
+        except InputError as error:
+            if not prepared:
+                raise
+            refused.append((row, str(error)))
+            say(f"{row.entry.name}: not timed ({error})")
+    return prepared, refused
+
+
+def refused_lines(refused: Iterable[tuple[Row, str]], runtime: str) -> list[Measurement]:
+    """Return a latency without value, with its reason, for every span of a model that could not be prepared."""
+    lines = []
+    for row, reason in refused:
+        for span in row.spans:
+            fields: dict[str, Scalar] = {
+                "span": span,
+                "runtime": runtime.removesuffix("_cpu"),
+                "threads": 1,
+                "precision": "fp32",
+                "height_px": row.size[0],
+                "width_px": row.size[1],
+                "device": "host",
+                "valid": False,
+            }
+            lines.append(Measurement("latency_cpu_ms", None, Subject(row.entry.name), fields, reason=reason))
+    return lines
+
+
+def operator_lines(prepared: PreparedModel) -> list[Series]:
+    """Return the operators of every exported graph of a model, most frequent first."""
+    rows: list[list[Scalar]] = [
+        [part, operator, count]
+        for part, exported in prepared.exports.items()
+        for operator, count in exported.report.op_counts.items()
+    ]
+    return [Series(OPERATORS, Subject(prepared.timed.name), ["graph", "operator", "nodes"], rows)]
+
+
+def measure_rows(
+    rows: Sequence[Row],
+    title: str,
+    protocol: Protocol,
+    core: int | None = None,
+    seed: int = 0,
+    runtime: str = "onnxruntime_cpu",
+) -> tuple[HostReport, Path]:
+    """Time models together on one core and write one record of everything that was counted, exported and timed.
+
+    Args:
+        rows: models, the anchor first.
+        title: what the run is called.
+        protocol: how to time.
+        core: the core to pin to; the idlest one if None.
+        seed: of weights and synthetic inputs.
+        runtime: a module of ``suite/latency/runtimes``.
+
+    Returns:
+        The report and the record's path.
+
+    Raises:
+        InputError: if the anchor cannot be exported, or a file, option or core is bad.
+        NothingMeasuredError: if the measured process crashed, or nothing valid was measured.
+    """
+    prepared, refused = prepare_rows(rows, seed, runtime)
+    run = start_run(title, seed=seed)
+    report = measure_host([item.timed for item in prepared], protocol, core)
+    lines: list[Measurement | Series] = [*size_lines((row.entry, row.size) for row in rows)]
+    for item in prepared:
+        lines += [*parity_lines(item), *operator_lines(item)]
+    lines += [*refused_lines(refused, runtime), *record_lines(report)]
+    with writing(run, records_dir()) as record:
+        for line in lines:
+            record.add(line)
+    path = records_dir() / f"{run.run_id}.jsonl"
+    say(f"record {shown(path)}")
+    if report.valid_count == 0:
+        raise NothingMeasuredError("prior-art: no row was valid; stop other work on the machine and run again")
+    return report, path
