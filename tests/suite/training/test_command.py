@@ -1,0 +1,155 @@
+"""The command from the first plan to a release, on data that a test makes: interrupted, continued, finished."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from suite.cli import main
+from suite.records.store import read_run
+from suite.training.recipe import RECIPES
+from tests.conftest import REPOSITORY
+
+SMALL = {
+    'model = "mobileinst_topformer_base_640"': 'model = "mobileinst_topformer_tiny_640"',
+    "iterations = 270000": "iterations = 6",
+    "batch_size = 64": "batch_size = 2",
+    "threads = 4": "threads = 1",
+    "evaluations = 27": "evaluations = 1",
+    "[416, 448, 480, 512, 544, 576, 608, 640]": "[64, 96]",
+    "long_side_px = 864": "long_side_px = 96",
+    "[resizing]": "[model_options]\nnum_queries = 5\n\n[resizing]",
+}
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A COCO recipe at a size for tests, and the options that name its data: four pictures of one square."""
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
+    text = (RECIPES / "coco_topformer_base_640.toml").read_text()
+    for old, new in SMALL.items():
+        assert old in text
+        text = text.replace(old, new)
+    recipe, pictures, annotations = tmp_path / "small.toml", tmp_path / "pictures", tmp_path / "truth.json"
+    recipe.write_text(text)
+    pictures.mkdir()
+    images, objects = [], []
+    for number in range(1, 5):
+        pixels = np.random.default_rng(number).integers(0, 80, (96, 96, 3), dtype=np.uint8)
+        pixels[20:60, 20:60] = 220
+        Image.fromarray(pixels).save(pictures / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "height": 96, "width": 96})
+        corners = [[20.0, 20.0, 60.0, 20.0, 60.0, 60.0, 20.0, 60.0]]
+        objects.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": 1,
+                "segmentation": corners,
+                "area": 1600.0,
+                "bbox": [20, 20, 40, 40],
+                "iscrowd": 0,
+            }
+        )
+    categories = [{"id": n + 1, "name": f"c{n}"} for n in range(80)]
+    annotations.write_text(json.dumps({"images": images, "annotations": objects, "categories": categories}))
+    data = ["--annotations", str(annotations), "--images", str(pictures)]
+    scored = ["--evaluation-annotations", str(annotations), "--evaluation-images", str(pictures)]
+    return ["train", str(recipe), "--device", "cpu", *data, *scored]
+
+
+def stop_after_a_row(root: Path) -> None:
+    """Ask this process to end as a scheduler does, once the log has a row."""
+    for _ in range(3000):
+        logs = list(root.glob("runs/*/*/log.csv"))
+        if logs and logs[0].read_text().count("\n") > 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return
+        time.sleep(0.02)
+
+
+def test_a_training_is_planned_stopped_continued_and_released(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--plan", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["iterations"], plan["images"], plan["epochs"]) == (6, 12, 3.0)
+    assert plan["hours"] == pytest.approx(6 * plan["seconds_per_iteration"] / 3600)
+    assert plan["memory_gib"] > 0.05
+    assert plan["gpu_hours"] is None
+    assert plan["timed_on"] == "the recipe's data"
+
+    stopper = threading.Thread(target=stop_after_a_row, args=(tmp_path,))
+    stopper.start()
+    code = main(command)
+    stopper.join()
+    shown = capsys.readouterr()
+    assert code == 75
+    assert "stopped by SIGUSR1" in shown.err
+    assert "WITHOUT PRE-TRAINING" in shown.err
+    assert shown.out == ""
+    (state,) = tmp_path.glob("runs/*/*/state-*.safetensors")
+
+    assert main([*command, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "resuming at iteration" in shown.err
+    result = json.loads(shown.out)
+    folder = (tmp_path / result["checkpoint"]).parent
+    assert not state.exists()
+    record = read_run(tmp_path / result["record"])
+    assert record.measurements[0].protocol["initial_weights"] == "random"
+    assert [row[0] for row in record.series[0].rows] == [1, 2, 3, 4, 5, 6]
+    assert record.series[0].rows[-1][-1] == result["mask_ap"]
+    assert [int(row["iteration"]) for row in csv.DictReader((folder / "log.csv").open())] == [1, 2, 3, 4, 5, 6]
+    assert "trained without the pre-training" in (folder / "MODEL_CARD.md").read_text()
+    assert list((folder / "pictures").glob("iteration-00000006.png"))
+
+    assert main(["release", str(folder), "--out", str(tmp_path / "weights.tar")]) == 0
+    assert "no scored results" in capsys.readouterr().err
+
+
+def test_without_data_the_plan_is_measured_on_generated_images(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(tmp_path / "absent.json") if word.endswith("truth.json") else word for word in command]
+    assert main([*words, "--plan"]) == 0
+    shown = capsys.readouterr().out
+    assert "generated images" in shown
+    assert "reading the data is not in the time" in shown
+
+
+@pytest.mark.slow
+def test_two_processes_train_score_and_finish_together(command: list[str], tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "suite", *command, "--json", "--workers", "1"],
+            cwd=REPOSITORY,
+            env={**os.environ, **address, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    (out, said), (other_out, other_said) = [process.communicate(timeout=900) for process in started]
+    assert [process.returncode for process in started] == [0, 0], said + other_said
+    assert other_out == ""
+    result = json.loads(out)
+    record = read_run(tmp_path / result["record"])
+    assert record.measurements[0].protocol["processes"] == 2
+    assert record.series[0].rows[-1][-1] == result["mask_ap"]
