@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suite.claims.consistency import MACS_COLUMNS
+from suite.claims.csv_lines import read_lines
 from suite.claims.latency_fit import (
     CONVOLUTIONS,
     MOBILEINST_COLUMNS,
@@ -21,7 +23,7 @@ from suite.claims.latency_fit import (
 )
 from suite.claims.loader import CLAIMS_FOLDER, load_claims
 from suite.errors import InputError
-from suite.latency.forensic_counts import OwnReading, count_own, own_readings
+from suite.latency.forensic_counts import OwnReading, count_own, own_readings, write_readings
 
 
 def reading(row: str, dense: float, other: float, published_ms: float, certain: bool = True) -> Reading:
@@ -112,6 +114,23 @@ def test_counted_reconstruction_is_the_one_in_the_file() -> None:
     assert dense == 2 * pixels * 9 * 128 * 128
     line = f"{one.row_id},{one.backbone},128,raw,384,640,{dense / 1e9:.3f},{other / 1e9:.3f}"
     assert line in (CLAIMS_FOLDER / "mobileinst_readings.csv").read_text(encoding="utf-8").splitlines()
+
+
+def test_counted_rows_agree_with_counts_made_by_other_code() -> None:
+    """``rebuilt_graph_macs.csv`` was counted from independent throwaway graphs of the same methods."""
+    counted = {row.row_id: row.dense + row.other for row in load_readings(load_claims()) if row.default}
+    lines = read_lines(CLAIMS_FOLDER / "rebuilt_graph_macs.csv", MACS_COLUMNS)
+    other = {line.text("row_id"): line.number_of("gmacs") for line in lines}
+    assert set(counted) == set(other)
+    for row, gmacs in counted.items():
+        assert gmacs == pytest.approx(other[row], rel=0.01), row
+
+
+@pytest.mark.slow  # builds and traces every model
+def test_files_are_what_the_graphs_count(tmp_path: Path) -> None:
+    write_readings(tmp_path)
+    for name in ("latency_readings.csv", "mobileinst_readings.csv"):
+        assert (tmp_path / name).read_bytes() == (CLAIMS_FOLDER / name).read_bytes()
 
 
 def test_weighted_interval_is_the_central_one() -> None:
