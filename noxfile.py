@@ -70,6 +70,12 @@ def ablation(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def prior_art(session: nox.Session) -> None:
+    """Time MobileInst and every method of the paper's two tables on one core, in one run a reading (about 40 min)."""
+    suite_command(session, "prior-art")
+
+
+@nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the fast tests on two processes (arguments after -- go to pytest)."""
     python = environment(session, "suite", "run,dev")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.latency.statistics import ratio_of_medians
+from suite.latency.statistics import RatioInterval, ratio_of_medians
 from suite.records.schema import Run, Series
+from suite.report.counterparts import is_primary, masks_span
 from suite.report.evidence import Evidence
 from suite.report.select import Cell
 
@@ -44,12 +45,28 @@ def short_cpu(cpu: str) -> str:
     return cpu.split(" (family")[0].strip()
 
 
-def _is_network(series: Series) -> bool:
+@dataclass(frozen=True)
+class Clock:
+    """What was timed: a model, what the clock covered, and the input shape."""
+
+    model: str
+    span: str
+    height_px: int
+    width_px: int
+
+
+def _is_usable(series: Series, span: str) -> bool:
     fields = series.protocol
-    return fields.get("span") == "network" and "key_frame_interval" not in fields and fields.get("valid") is not False
+    return fields.get("span") == span and "key_frame_interval" not in fields and fields.get("valid") is not False
 
 
-def _rounds(series: Series) -> NDArray[np.float64]:
+def _makes_masks(series: Series) -> bool:
+    """Whether a series times a model up to its masks, at its primary shape."""
+    fields, model = series.protocol, series.subject.model
+    return _is_usable(series, masks_span(model)) and is_primary(model, fields.get("height_px"), fields.get("width_px"))
+
+
+def cpu_rounds(series: Series) -> NDArray[np.float64]:
     """Return CPU milliseconds, shape (rounds, samples per round)."""
     number, value = series.columns.index("round"), series.columns.index("cpu_ms")
     by_round: dict[object, list[float]] = {}
@@ -61,7 +78,7 @@ def _rounds(series: Series) -> NDArray[np.float64]:
 def _latest_pair(evidence: Evidence, numerator: str, denominator: str) -> tuple[Run, Series, Series] | None:
     by_run: dict[tuple[str, object], dict[str, tuple[Run, Series]]] = {}
     for run, series in evidence.series("latency_samples"):
-        if _is_network(series):
+        if _makes_masks(series):
             # A model timed at several input shapes lists its primary one first.
             by_run.setdefault((run.run_id, series.protocol.get("runtime")), {}).setdefault(
                 series.subject.model, (run, series)
@@ -74,7 +91,7 @@ def _latest_pair(evidence: Evidence, numerator: str, denominator: str) -> tuple[
 
 
 def host_ratio(evidence: Evidence, numerator: str, denominator: str) -> HostRatio | None:
-    """Return the ratio of the latest run that timed both networks validly, or None where no run did.
+    """Return the ratio of the latest run that timed both up to their masks validly, or None where no run did.
 
     Args:
         evidence: claims and records.
@@ -85,7 +102,7 @@ def host_ratio(evidence: Evidence, numerator: str, denominator: str) -> HostRati
     if pair is None:
         return None
     run, above, below = pair
-    first, second = _rounds(above), _rounds(below)
+    first, second = cpu_rounds(above), cpu_rounds(below)
     if first.shape != second.shape:
         return None
     ratio = ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED)
@@ -95,7 +112,42 @@ def host_ratio(evidence: Evidence, numerator: str, denominator: str) -> HostRati
         for cell in evidence.find(
             "latency_cpu_ms",
             name,
-            {"span": "network", "key_frame_interval": None, "runtime": above.protocol.get("runtime")},
+            {"span": masks_span(name), "key_frame_interval": None, "runtime": above.protocol.get("runtime")},
         )[-1:]
     )
     return HostRatio(ratio.value, ratio.low, ratio.high, short_cpu(run.machine.cpu), cells)
+
+
+def clocked(evidence: Evidence, engine: str) -> dict[str, dict[Clock, Series]]:
+    """Return the valid image timings of every run on the host, oldest run first.
+
+    Args:
+        evidence: claims and records.
+        engine: the runtime of the networks.
+    """
+    runs: dict[str, dict[Clock, Series]] = {}
+    for run, series in evidence.series("latency_samples"):
+        fields = series.protocol
+        height, width = fields.get("height_px"), fields.get("width_px")
+        if fields.get("runtime") != engine or not isinstance(height, int) or not isinstance(width, int):
+            continue
+        if fields.get("device") == "host" and _is_usable(series, str(fields.get("span"))):
+            clock = Clock(series.subject.model, str(fields.get("span")), height, width)
+            runs.setdefault(run.run_id, {})[clock] = series
+    return runs
+
+
+def clock_ratio(runs: dict[str, dict[Clock, Series]], above: Clock, below: Clock) -> RatioInterval | None:
+    """Return the CPU-time ratio of two clocks in the latest run that has both, or None where no run has.
+
+    Args:
+        runs: as `clocked` returns them.
+        above: the numerator.
+        below: the denominator.
+    """
+    for series in reversed(list(runs.values())):
+        if above in series and below in series:
+            first, second = cpu_rounds(series[above]), cpu_rounds(series[below])
+            if first.shape == second.shape:
+                return ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED)
+    return None

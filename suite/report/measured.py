@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suite.records.schema import Scalar
+from suite.report.counterparts import is_prior_art
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import MAIN_ENGINE, short_cpu
 from suite.report.numbers import scaled
@@ -89,9 +90,10 @@ def accuracy_rows(evidence: Evidence) -> list[AccuracyRow]:
 def network_cells(evidence: Evidence, metric: str = "latency_cpu_ms") -> list[Cell]:
     """Return the image-network latencies on the host: the anchor first, then by model and input size.
 
-    The suite's main engine comes before others of the same model and size.
+    The suite's main engine comes before others of the same model and size. Prior art has a table of its own.
     """
-    cells = evidence.find(metric, protocol={"span": "network", "key_frame_interval": None, "device": "host"})
+    found = evidence.find(metric, protocol={"span": "network", "key_frame_interval": None, "device": "host"})
+    cells = [cell for cell in found if not is_prior_art(cell.model)]
 
     def order(cell: Cell) -> tuple[object, ...]:
         engine = str(cell.get("runtime"))

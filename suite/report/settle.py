@@ -44,7 +44,7 @@ def settling_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) 
         return HOST_COMMAND.format(models=",".join(dict.fromkeys(names))) if len(names) == len(groups) else ""
     if claim.device:
         return ""
-    own = bool(counterparts.get(claim.row_id))
+    own = claim.own and bool(counterparts.get(claim.row_id))
     if claim.family == "coco":
         return COCO_COMMAND if own else SCORE_COCO_COMMAND
     pin = claim.dataset.split()[0].replace("-", "_")

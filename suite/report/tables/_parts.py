@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from suite.claims.claim import Claim
+from suite.report.counterparts import is_primary, masks_span
 from suite.report.evidence import Evidence
-from suite.report.host_ratio import host_ratio
+from suite.report.host_ratio import MAIN_ENGINE, host_ratio
 from suite.report.labels import ORIGIN_LEGEND, ORIGIN_MARKS
 from suite.report.ledger import build_ledger
-from suite.report.measured import network_cells, provenance_line
+from suite.report.measured import provenance_line
 from suite.report.numbers import cell_text, milliseconds, ratio
 from suite.report.select import Cell
 from suite.report.table import Column, Table, TableCell, missing
@@ -35,17 +36,21 @@ def record_cell(cell: Cell) -> TableCell:
 
 
 def host_latency(evidence: Evidence, row_id: str) -> TableCell:
-    """Return the CPU milliseconds of a published row's model on the host at its primary input size."""
+    """Return the CPU milliseconds of a published row's model on the host, up to its masks, at its primary shape."""
     models = evidence.counterparts.get(row_id, ())
     if not models:
         return missing(NO_COUNTERPART)
-    cells = [cell for cell in network_cells(evidence) if cell.model in models]
+    wanted = {"span": masks_span(models[0]), "key_frame_interval": None, "device": "host"}
+    cells = [
+        cell
+        for cell in evidence.find("latency_cpu_ms", models[0], wanted)
+        if is_primary(cell.model, cell.get("height_px"), cell.get("width_px"))
+    ]
     if not cells:
         return missing(NOT_TIMED)
-    largest = cells[0]
-    return TableCell(
-        milliseconds(largest.value), largest.value, mark="†" if largest.dirty else "", runs=largest.run_ids
-    )
+    main = [cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells
+    newest = main[-1]
+    return TableCell(milliseconds(newest.value), newest.value, mark="†" if newest.dirty else "", runs=newest.run_ids)
 
 
 def host_relative(evidence: Evidence, row_id: str, anchor_row: str) -> TableCell:

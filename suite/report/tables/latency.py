@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from suite.report.counterparts import is_prior_art
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import short_cpu
 from suite.report.measured import companion, counted, size_text
@@ -22,7 +23,10 @@ SPAN_LABELS = {
 
 
 def host_cells(evidence: Evidence) -> list[Cell]:
-    """Return the CPU latencies of all spans on the host, the anchor's first, then by model, size, span and T."""
+    """Return the CPU latencies of all spans on the host, the anchor's first, then by model, size, span and T.
+
+    Prior art has a table of its own.
+    """
     spans = list(SPAN_LABELS)
 
     def order(cell: Cell) -> tuple[object, ...]:
@@ -31,7 +35,8 @@ def host_cells(evidence: Evidence) -> list[Cell]:
         size = tuple(-side for side in (cell.get("height_px"), cell.get("width_px")) if isinstance(side, int))
         return (cell.model != ANCHOR, cell.model, size, place, span, interval if isinstance(interval, int) else 0)
 
-    return sorted(evidence.find("latency_cpu_ms", protocol={"device": "host"}), key=order)
+    cells = evidence.find("latency_cpu_ms", protocol={"device": "host"})
+    return sorted((cell for cell in cells if not is_prior_art(cell.model)), key=order)
 
 
 def span_label(cell: Cell) -> str:

@@ -1,0 +1,153 @@
+"""The re-measured latency rows: which clock counts, which run, what holds, and what a missing row says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from suite.claims.loader import load_claims
+from suite.models import get_entry
+from suite.records.schema import Measurement, Scalar, Series, Subject
+from suite.records.store import RunWriter, read_folder
+from suite.report.evidence import Evidence, gather
+from suite.report.prior_art import orderings, prior_art_rows
+from suite.report.tables import prior_art, prior_art_graphs, table1
+from tests.suite.report.synthetic import RunMaker
+
+ANCHOR = "mobileinst_topformer_base_640"
+# Model -> CPU milliseconds by span.
+TIMES: dict[str, dict[str, float]] = {
+    ANCHOR: {"network": 200.0, "selection": 12.0},
+    "mask2former_topformer_base_640": {"network": 390.0, "selection": 12.0},
+    "fastinst_topformer_base_640": {"network": 420.0},
+    "yolact_topformer_base_550": {"network": 150.0, "with_masks": 240.0, "selection": 30.0},
+    "mobileinst_topformer_base_512": {"network": 160.0},
+}
+
+
+def write(folder: Path, times: dict[str, dict[str, float]], square: bool = False, refused: str = "") -> None:
+    maker = RunMaker(folder)
+    run = maker.run("prior-art-test")
+    writer = RunWriter(run)
+    for model, spans in times.items():
+        entry = get_entry(model)
+        height, width = (640, 640) if square else entry.input_shapes[0]
+        for span, median in spans.items():
+            fields: dict[str, Scalar] = {
+                "span": span,
+                "runtime": "numpy" if span == "selection" else "onnxruntime",
+                "threads": 1,
+                "precision": "fp32",
+                "height_px": height,
+                "width_px": width,
+                "device": "host",
+                "valid": True,
+            }
+            writer.add(Measurement("latency_cpu_ms", median, Subject(model), fields))
+            rows: list[list[Scalar]] = [
+                [number, place, span, median, median * (1 + 0.001 * (number % 3))]
+                for number in range(10)
+                for place in range(2)
+            ]
+            columns = ["round", "position", "span", "wall_ms", "cpu_ms"]
+            writer.add(Series("latency_samples", Subject(model), columns, rows, fields))
+    if refused:
+        fields = {
+            "span": "network",
+            "runtime": "onnxruntime",
+            "height_px": 608,
+            "width_px": 864,
+            "device": "host",
+            "valid": False,
+        }
+        writer.add(Measurement("latency_cpu_ms", None, Subject("sparseinst_resnet50_608"), fields, reason=refused))
+    operators: list[list[Scalar]] = [["whole", "Conv", 80], ["whole", "MatMul", 12]]
+    writer.add(Series("graph_operators", Subject(ANCHOR), ["graph", "operator", "nodes"], operators))
+    (folder / f"{run.run_id}.jsonl").write_bytes(writer.sealed())
+
+
+def evidence_of(folder: Path) -> Evidence:
+    runs, refused = read_folder(folder)
+    assert not refused
+    return gather(load_claims(), runs)
+
+
+def test_rows_are_compared_up_to_their_masks_in_one_run(tmp_path: Path) -> None:
+    write(tmp_path, TIMES, refused="pnnx cannot convert this graph")
+    # A later run that holds squares must not take the place of the rows at their own shape.
+    write(tmp_path, {ANCHOR: {"network": 100.0}, "fastinst_topformer_base_640": {"network": 400.0}}, square=True)
+    evidence = evidence_of(tmp_path)
+    rows = {(row.entry.name, row.size): row for row in prior_art_rows(evidence, "onnxruntime")}
+
+    yolact = rows["yolact_topformer_base_550", (550, 550)]
+    assert yolact.ratio is not None
+    assert yolact.ratio.value == pytest.approx(240 / 200)
+    assert yolact.network is not None
+    assert yolact.network.value == 150
+    assert yolact.published_ratio == pytest.approx(497 / 433)
+    assert (yolact.order_holds, yolact.half_published, yolact.half_measured) == (True, False, False)
+
+    lightened = rows["mask2former_topformer_base_640", (640, 864)]
+    assert (lightened.half_published, lightened.half_measured) == (True, False)
+    assert rows["fastinst_topformer_base_640", (640, 864)].half_measured is True
+    square = rows["fastinst_topformer_base_640", (640, 640)]
+    assert square.ratio is not None
+    assert square.ratio.value == pytest.approx(4.0)
+    assert not square.default
+
+    deformable = rows["mask2former_topformer_base_640_deformable", (640, 864)]
+    assert deformable.reason == "not timed here yet"
+    assert rows["sparseinst_resnet50_608", (608, 864)].reason == "pnnx cannot convert this graph"
+    order = [row.entry.name for row in rows.values()]
+    assert order.index("mask2former_topformer_base_640") < order.index("mask2former_topformer_base_640_deformable")
+
+
+def test_orderings_count_pairs_of_one_run(tmp_path: Path) -> None:
+    write(tmp_path, TIMES)
+    evidence = evidence_of(tmp_path)
+    counts = {
+        count.title: count for count in orderings(evidence, prior_art_rows(evidence, "onnxruntime"), "onnxruntime")
+    }
+    # Published: 346 < 433 < 497 < 930 < 965; here 160 < 200 < 240 < 390 < 420.
+    assert (counts["Table 1"].held, counts["Table 1"].pairs) == (10, 10)
+    assert counts["Table 2"].pairs == 0
+
+    swapped = TIMES | {"yolact_topformer_base_550": {"network": 150.0, "with_masks": 400.0}}
+    write(tmp_path, swapped)
+    evidence = evidence_of(tmp_path)
+    counts = {
+        count.title: count for count in orderings(evidence, prior_art_rows(evidence, "onnxruntime"), "onnxruntime")
+    }
+    assert (counts["Table 1"].held, counts["Table 1"].pairs) == (9, 10)
+
+
+def test_the_tables_say_what_holds_and_why_not(tmp_path: Path) -> None:
+    write(tmp_path, TIMES, refused="the engine fell over")
+    evidence = evidence_of(tmp_path)
+    table = prior_art.build(evidence)
+    notes = " ".join(table.notes)
+    assert "10 of 10 in Table 1" in notes
+    assert "mask2former_topformer_base_640 at 640x864: does not hold (1.95 times)" in notes
+    assert "fastinst_topformer_base_640 at 640x864: holds (2.10 times)" in notes
+    assert "precision is not stated" in notes
+    assert "the engine fell over" in table.footnotes()
+    latencies = {claim.row_id for claim in load_claims() if claim.metric == "latency_snapdragon_778g_ms"}
+    shown = [row for row in prior_art_rows(evidence, "onnxruntime") if row.default]
+    assert {row.row_id for row in shown} == {
+        row for row in latencies if "/2021/" not in row and row.startswith("table")
+    }
+
+    first = table1.build(evidence)
+    place = [column.title for column in first.columns].index("host CPU ms")
+    methods = [(row[0].text, row[1].text) for row in first.rows]
+    assert first.rows[methods.index(("YOLACT", "TopFormer-Base"))][place].value == 240
+
+    graphs = prior_art_graphs.build(evidence)
+    assert [cell.text for cell in graphs.rows[0]][:4] == [ANCHOR, "network", "92", "Conv 80, MatMul 12"]
+
+
+def test_without_records_every_row_says_so(tmp_path: Path) -> None:
+    table = prior_art.build(evidence_of(tmp_path))
+    assert "not timed here yet" in table.footnotes()
+    assert not prior_art_graphs.build(evidence_of(tmp_path)).rows
