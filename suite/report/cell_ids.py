@@ -15,7 +15,8 @@ def _readable(cell: Cell) -> str:
     height, width = cell.get("height_px"), cell.get("width_px")
     if data is None and height is not None:
         parts.append(f"{height}x{width}")
-    parts += [str(cell.get(key)) for key in ("span", "runtime") if cell.get(key) is not None]
+    keys = ("span", "runtime", "error", "category", "size")
+    parts += [str(cell.get(key)) for key in keys if cell.get(key) is not None]
     if cell.get("key_frame_interval") is not None:
         parts.append(f"T{cell.get('key_frame_interval')}")
     if cell.get("query_passing") is False:
