@@ -2,7 +2,7 @@
 //
 // Unlike ncnn's own benchncnn it loads real weights, switches half precision off, and never sets the affinity of its
 // threads, which would undo the pinning.
-#include <ncnn/net.h>
+#include <net.h>
 
 #include "measuring.hpp"
 
