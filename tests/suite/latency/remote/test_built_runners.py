@@ -1,0 +1,52 @@
+"""The real runners on real models, where somebody has built them: MOBILEINST_RUNNERS names their folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from suite.latency.board.ssh import Ssh
+from suite.latency.board.target import board_target
+from suite.latency.device import Device
+from suite.latency.prepare import prepare_model
+from suite.latency.remote.engine import Engine, engine_names, load_engine
+from suite.latency.remote.measure import measure_remote
+from suite.latency.remote.runner import Runner
+from tests.suite.latency.remote.conftest import FakeSsh, patient
+
+pytestmark = pytest.mark.slow
+TINY = "mobileinst_topformer_tiny_shapes"
+
+
+@pytest.fixture
+def built() -> Callable[[Engine], Runner]:
+    folder = os.environ.get("MOBILEINST_RUNNERS")
+    if folder is None:
+        pytest.skip("MOBILEINST_RUNNERS names no folder of runners built for this computer (docs/phone.md)")
+
+    def find(engine: Engine) -> Runner:
+        program = Path(folder) / f"{engine.name}_runner"
+        if not program.is_file():
+            pytest.skip(f"{program} was not built")
+        return Runner(program, tuple(Path(folder).glob("lib*.so*")))
+
+    return find
+
+
+@pytest.mark.parametrize("name", engine_names())
+def test_a_built_runner_computes_the_scored_model_in_fp32_on_one_thread(
+    name: str, built: Callable[[Engine], Runner], board: FakeSsh, board_device: Device, usable_core: int
+) -> None:
+    engine = load_engine(name)
+    runner = built(engine)
+    model = prepare_model(TINY, runtime=engine.host_runtime).timed
+    target, _ = board_target(Ssh("user@board", str(board.base)), board_device, usable_core)
+    report = measure_remote(target, [model], patient(board_device.protocol()), engine, runner)
+    (result,) = report.results
+    assert result.verdict.problems == ()
+    assert result.engine["runtime"] == name
+    assert result.cpu_median_ms > 0.5
+    assert list(board.base.iterdir()) == []
