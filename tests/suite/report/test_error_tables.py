@@ -1,0 +1,65 @@
+"""Recorded errors become a table, a breakdown and ladders; without them the report says so."""
+
+from pathlib import Path
+
+import pytest
+
+from suite.accuracy.error_analysis.analysis import Analysis, analyse_coco, analyse_youtube_vis
+from suite.accuracy.error_analysis.lines import error_lines
+from suite.records.schema import METRICS, Subject
+from suite.report.drawing import figure_bytes
+from suite.report.error_cells import NOT_RECORDED
+from suite.report.evidence import load_evidence
+from suite.report.figures import error_ladders
+from suite.report.tables import accuracy_parts, errors
+from tests.suite.accuracy.cases import random_coco, random_video, written
+from tests.suite.report.synthetic import SHAPES, TINY, WEIGHTS, RunMaker
+
+
+@pytest.fixture
+def analyses(tmp_path: Path) -> tuple[Analysis, Analysis]:
+    return analyse_coco(*written(tmp_path, *random_coco(4))), analyse_youtube_vis(*written(tmp_path, *random_video(7)))
+
+
+@pytest.fixture
+def recorded(filled: RunMaker, analyses: tuple[Analysis, Analysis]) -> RunMaker:
+    protocol = {"seed": 0, "iterations": 1800, "query_passing": True}
+    lines = error_lines(analyses[0], Subject(TINY, WEIGHTS), SHAPES, protocol)
+    for frames in (1, 3):
+        video = protocol | {"key_frame_interval": frames, "association": True}
+        lines += error_lines(analyses[1], Subject(TINY, WEIGHTS), SHAPES, video)
+    assert {line.metric for line in lines} <= set(METRICS)
+    filled.write(filled.run("reproduce"), *lines)
+    return filled
+
+
+def test_every_kind_is_a_row_with_what_it_costs(recorded: RunMaker, analyses: tuple[Analysis, Analysis]) -> None:
+    table = errors.build(load_evidence(recorded.folder))
+    names = [(column.group, column.title) for column in table.columns]
+    assert (errors.ALONE, "video T = 3") in names
+    by_kind = {row[2].text: row for row in table.rows}
+    for analysis, way in zip(analyses, ("images", "video T = 1"), strict=True):
+        alone, ladder = names.index((errors.ALONE, way)), names.index((errors.LADDER, way))
+        assert by_kind["AP50 as scored"][ladder].value == pytest.approx(analysis.ap50)
+        for rung in analysis.rungs:
+            row = by_kind[rung.kind.label]
+            assert row[alone].value == pytest.approx(rung.gain)
+            assert row[ladder].value == pytest.approx(rung.reached)
+    assert not by_kind["identity switch"][names.index((errors.ALONE, "images"))].text
+    parts = accuracy_parts.build(load_evidence(recorded.folder))
+    assert {"small objects", "medium objects", "large objects"} <= {row[2].text for row in parts.rows}
+    assert any(row[2].text.startswith("category name") for row in parts.rows)
+
+
+def test_ladders_are_drawn_and_repeat_to_the_byte(recorded: RunMaker) -> None:
+    evidence = load_evidence(recorded.folder)
+    drawn = figure_bytes(error_ladders.draw, evidence)
+    assert drawn["png"].startswith(b"\x89PNG")
+    assert drawn == figure_bytes(error_ladders.draw, evidence)
+
+
+def test_without_records_the_tables_say_so_and_no_ladder_is_drawn(filled: RunMaker) -> None:
+    evidence = load_evidence(filled.folder)
+    assert error_ladders.draw(evidence) is None
+    for table in (errors.build(evidence), accuracy_parts.build(evidence)):
+        assert table.footnotes() == [NOT_RECORDED]
