@@ -27,15 +27,28 @@ def parse_size(text: str) -> tuple[int, int]:
 def counted_module(entry: ModelEntry) -> nn.Module:
     """Return a model for counting only, without storage: with the masks of 100 instances where they are a graph apart.
 
-    Then every method is counted for the same job.
+    Then every method is counted for the same job. Its direct submodules are the model's own.
     """
     import torch
+    from torch import nn
 
     with torch.device("meta"):
         module = entry.build(0)
-    if entry.masks_apart:
-        module.forward = module.with_masks  # type: ignore[assignment]
-    return module
+    if not entry.masks_apart:
+        return module
+
+    class WithMasks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            # Hidden in a tuple: only its children are modules of this one.
+            self.hidden = (module,)
+            for name, child in module.named_children():
+                self.add_module(name, child)
+
+        def forward(self, image: torch.Tensor) -> Any:
+            return self.hidden[0].with_masks(image)  # type: ignore[operator]
+
+    return WithMasks()
 
 
 def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, Any]:

@@ -21,6 +21,16 @@ def test_json_is_one_object_with_modules_that_add_up(capsys: pytest.CaptureFixtu
         assert sum(module[key] for module in size["modules"].values()) == size[key]
 
 
+def test_a_method_whose_network_stops_before_masks_is_counted_with_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "condinst_topformer_base_640", "--json"]) == 0
+    size = json.loads(capsys.readouterr().out)
+    assert size["masks_apart"] is True
+    assert size["parameters"] / 1e6 == pytest.approx(14.893, rel=1e-3)
+    assert size["macs"] / 1e9 == pytest.approx(80.02, rel=1e-3)
+    for key in ("parameters", "macs"):
+        assert sum(module[key] for module in size["modules"].values()) == size[key]
+
+
 def test_table_at_the_primary_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model", "mobileinst_topformer_tiny_shapes"]) == 0
     lines = capsys.readouterr().out.splitlines()
