@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -36,9 +36,9 @@ class Shares:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def timed(self, part: str, work: Callable[[], Result]) -> Result:
+    def timed(self, part: str, work: Callable[..., Result], *arguments: Any) -> Result:
         started = time.process_time()
-        result = work()
+        result = work(*arguments)
         self.seconds[part] = self.seconds.get(part, 0.0) + time.process_time() - started
         return result
 
@@ -46,6 +46,16 @@ class Shares:
 def leaf(tensor: Tensor) -> Tensor:
     """Cut the graph: a copy that takes the gradient of what is computed from it."""
     return tensor.detach().requires_grad_()
+
+
+def product(kernels: Tensor, maps: Tensor) -> Tensor:
+    """Multiply kernels (B, N, D) with mask features (B, D, h, w)."""
+    return torch.bmm(kernels, maps.flatten(2)).view(*kernels.shape[:2], *maps.shape[-2:])
+
+
+def upsample(masks: Tensor) -> Tensor:
+    """Enlarge (B, N, h, w) twice, as the model does."""
+    return F.interpolate(masks, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def main() -> None:
@@ -62,38 +72,27 @@ def main() -> None:
         if number == 1:
             shares = Shares()  # the first step warms up
         batch = source.batch(number, 0, 1)
-        features = shares.timed("backbone and mask decoder", lambda batch=batch: model.encode(batch.images))
-        decoded = shares.timed("instance decoder", lambda features=features: model.decode(features))
+        features = shares.timed("backbone and mask decoder", model.encode, batch.images)
+        decoded = shares.timed("instance decoder", model.decode, features)
         kernels, maps = leaf(decoded.kernels), leaf(features.mask_features)
-        size = maps.shape[-2:]
-        products = shares.timed(
-            "kernels times mask features",
-            lambda kernels=kernels, maps=maps, size=size: torch.bmm(kernels, maps.flatten(2)).unflatten(2, size),
-        )
+        products = shares.timed("kernels times mask features", product, kernels, maps)
         small = leaf(products)
-        masks = shares.timed(
-            "mask upsampling",
-            lambda small=small: F.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False),
-        )
+        masks = shares.timed("mask upsampling", upsample, small)
         output = model.with_masks(decoded, features)._replace(
             class_logits=leaf(decoded.class_logits),
             objectness_logits=leaf(decoded.objectness_logits),
             mask_logits=leaf(masks),
         )
-        targets, valid = shares.timed("losses", lambda o=output, b=batch: criterion.prepare(o, b.targets, None))
-        matches = shares.timed("matcher", lambda o=output, t=targets, v=valid: criterion.match(o, t, v))
-        total = shares.timed(
-            "losses",
-            lambda o=output, t=targets, v=valid, m=matches: torch.stack(
-                list(criterion.losses(o, t, v, m, sum(len(item.labels) for item in t)).values())
-            ).sum(),
-        )
-        shares.timed("losses", total.backward)
-        shares.timed("mask upsampling", lambda m=masks, o=output: m.backward(o.mask_logits.grad))
-        shares.timed("kernels times mask features", lambda p=products, s=small: p.backward(s.grad))
+        targets, valid = shares.timed("losses", criterion.prepare, output, batch.targets, None)
+        matches = shares.timed("matcher", criterion.match, output, targets, valid)
+        instances = sum(len(target.labels) for target in targets)
+        losses = shares.timed("losses", criterion.losses, output, targets, valid, matches, instances)
+        shares.timed("losses", torch.autograd.backward, list(losses.values()))
+        shares.timed("mask upsampling", masks.backward, output.mask_logits.grad)
+        shares.timed("kernels times mask features", products.backward, small.grad)
         ends = (decoded.kernels, decoded.class_logits, decoded.objectness_logits, features.mask_features)
         gradients = (kernels.grad, output.class_logits.grad, output.objectness_logits.grad, maps.grad)
-        shares.timed("network, backward", lambda e=ends, g=gradients: torch.autograd.backward(e, g))
+        shares.timed("network, backward", torch.autograd.backward, ends, gradients)
         shares.timed("optimiser", optimizer.step)
         optimizer.zero_grad(set_to_none=True)
     whole = sum(shares.seconds.values())
