@@ -21,6 +21,7 @@ class LayerEvidence:
         protocol: of the layers' series: input size, engine, form of the graph, CPU time, speed of a matrix product.
         modules: times and MACs by module, in order of execution.
         operators: kernel -> ms, longest first.
+        layers: (node, kernel, ms) of every layer, longest first.
     """
 
     run: Run
@@ -28,6 +29,7 @@ class LayerEvidence:
     protocol: dict[str, Scalar]
     modules: tuple[ModuleTime, ...]
     operators: tuple[tuple[str, float], ...]
+    layers: tuple[tuple[str, str, float], ...]
 
     @property
     def total_ms(self) -> float:
@@ -67,15 +69,17 @@ def layer_evidence(evidence: Evidence) -> list[LayerEvidence]:
             of_module = {str(name): int(_number(count)) for name, count in zip(names, counts, strict=True)}
         times = [_number(value) for value in _column(series, "time_ms")]
         modules = [str(value) for value in _column(series, "module")]
+        nodes, kernels = ([str(value) for value in _column(series, key)] for key in ("node", "operator"))
         operators: dict[str, float] = {}
-        for operator, time_ms in zip(_column(series, "operator"), times, strict=True):
-            operators[str(operator)] = operators.get(str(operator), 0.0) + time_ms
+        for operator, time_ms in zip(kernels, times, strict=True):
+            operators[operator] = operators.get(operator, 0.0) + time_ms
         found = LayerEvidence(
             run,
             model,
             dict(series.protocol),
             tuple(by_module(zip(modules, times, strict=True), of_module)),
             tuple(sorted(operators.items(), key=lambda item: -item[1])),
+            tuple(sorted(zip(nodes, kernels, times, strict=True), key=lambda item: -item[2])),
         )
         latest[(model, found.size, run.machine.cpu)] = found
     return list(latest.values())

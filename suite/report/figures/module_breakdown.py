@@ -49,7 +49,7 @@ def draw(evidence: Evidence) -> Figure | None:
     axes.set_xlim(0, longest * 1.25)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(
-        "ms; %: direct MACs a second over a large matrix product's on the same core, above 100 by Winograd's filtering"
+        "ms; %: direct MACs a second over those of a large matrix product (Winograd: above 100)"
         f"\n{found.model}, {found.size}, {short_cpu(found.run.machine.cpu)}, one core"
     )
     axes.set_title("where every millisecond goes, in order of execution")

@@ -11,7 +11,7 @@ from suite.report.drawing import figure_bytes
 from suite.report.evidence import Evidence, gather, load_evidence
 from suite.report.figures import forensics as forensics_figure
 from suite.report.figures import module_breakdown
-from suite.report.tables import breakdown, forensics, forensics_mobileinst, table1, table2
+from suite.report.tables import breakdown, forensics, forensics_mobileinst, layers, table1, table2
 from tests.suite.report.synthetic import BASE_640, RunMaker
 
 LAYERS = [
@@ -61,6 +61,14 @@ def test_every_module_has_its_time_arithmetic_and_speed(measured: Evidence) -> N
     assert "Conv 70 %" in summary
 
 
+def test_longest_layers_come_first(measured: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "LONGEST", 3)
+    table = layers.build(measured)
+    assert [row[2].text for row in table.rows] == ["Conv", "Conv", "Resize"]
+    assert [row[5].value for row in table.rows] == pytest.approx([50.0, 70.0, 90.0])
+    assert table.notes[0] == f"{BASE_640} at 640x864: 1 further layers take 1.00 ms together."
+
+
 def test_a_later_breakdown_replaces_an_earlier_one(measured: Evidence, maker: RunMaker) -> None:
     subject, size = Subject(BASE_640), {"height_px": 640, "width_px": 864}
     rows = [["backbone.pyramid.stem", "Conv", "n", 7.0]]
@@ -72,9 +80,9 @@ def test_a_later_breakdown_replaces_an_earlier_one(measured: Evidence, maker: Ru
 
 def test_without_records_the_reason_is_said(maker: RunMaker) -> None:
     evidence = load_evidence(maker.folder)
-    table = breakdown.build(evidence)
-    assert not table.rows
-    assert "run: python -m suite latency breakdown --record" in table.notes[0]
+    for table in (breakdown.build(evidence), layers.build(evidence)):
+        assert not table.rows
+        assert "run: python -m suite latency breakdown --record" in table.notes[0]
     assert module_breakdown.draw(evidence) is None
 
 
