@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from suite.errors import SuiteError
+from suite.training.interrupts import STOP_SIGNALS
 from suite.training.processes import Processes
 from suite.training.source import Batch, TrainingSource
 
@@ -38,6 +40,12 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
+def _ignore_stop_requests(worker: int) -> None:
+    """Leave stopping to the training process: schedulers signal the workers too, whose death would be its failure."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def batches_of(
     source: TrainingSource, processes: Processes, accumulation: int, iterations: range, workers: int
 ) -> Iterator[tuple[int, list[Batch]]]:
@@ -63,6 +71,7 @@ def batches_of(
             sampler=numbers,
             num_workers=workers,
             collate_fn=_unchanged,
+            worker_init_fn=_ignore_stop_requests,
             pin_memory=processes.device.type == "cuda",
             prefetch_factor=AHEAD,
             persistent_workers=True,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -24,14 +25,16 @@ from tests.suite.training.tiny import VIDEOS, FixedEvaluation, run, small_recipe
 
 
 class Stopping(FixedEvaluation):
-    """Sends this process a signal at the first evaluation."""
+    """Signals this process and its workers at the first evaluation, as a scheduler does."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
-        os.kill(os.getpid(), self.number)
+        workers = [worker.pid for worker in multiprocessing.active_children() if worker.pid is not None]
+        for process in (*workers, os.getpid()):
+            os.kill(process, self.number)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,13 @@ def test_an_interrupted_run_continues_bit_for_bit(
     assert [[*row[:speed], *row[speed + 1 :]] for row in logs[0]] == [
         [*row[:speed], *row[speed + 1 :]] for row in logs[1]
     ]
+
+
+def test_workers_survive_what_stops_the_run(tmp_path: Path) -> None:
+    recipe = small_recipe(query_passing=False)
+    with pytest.raises(StoppedError, match="stopped by SIGTERM after iteration 3"):
+        run(recipe, tmp_path, evaluation=Stopping(signal.SIGTERM), how=How(device="cpu", workers=2))
+    assert (tmp_path / "state-00000003.safetensors").exists()
 
 
 def test_a_stopped_run_has_its_own_exit_code() -> None:
