@@ -99,6 +99,20 @@ def _report(out: Path, dataset: CocoDataset | YoutubeVisDataset, caution: str | 
         say(f"caution: {caution}")
 
 
+def _run(
+    process: Callable[[Any, Any, Path], str | None],
+    dataset: CocoDataset | YoutubeVisDataset,
+    out: Path,
+    as_json: bool,
+    checkpoint: Path | None,
+    onnx: Path | None,
+    threads: int,
+    **changes: Any,
+) -> None:
+    """Open the model, let ``process`` write its results over the dataset, and tell."""
+    _report(out, dataset, process(_open(checkpoint, onnx, threads, changes), dataset, out), as_json)
+
+
 @click.group(name="predict")
 def command() -> None:
     """Run a model over a dataset and write the official results file.
@@ -111,23 +125,12 @@ def command() -> None:
 @command.command(name="coco")
 @common
 @click.option("--max-detections", type=click.IntRange(min=1), help="Replace 100 detections an image.")
-def coco(
-    checkpoint: Path | None,
-    onnx: Path | None,
-    annotations: Path,
-    images: Path,
-    out: Path,
-    threads: int,
-    as_json: bool,
-    **changes: Any,
-) -> None:
+def coco(annotations: Path, images: Path, **options: Any) -> None:
     """Instances of images, as a COCO results file."""
     from suite.accuracy.predict import segment_dataset
     from suite.datasets.coco import CocoDataset
 
-    dataset = CocoDataset.load(annotations, images)
-    caution = segment_dataset(_open(checkpoint, onnx, threads, changes), dataset, out)
-    _report(out, dataset, caution, as_json)
+    _run(segment_dataset, CocoDataset.load(annotations, images), **options)
 
 
 @command.command(name="youtube-vis")
@@ -138,17 +141,7 @@ def coco(
 )
 @click.option("--split-ids", type=FILE, help="Only the videos of this list, made by 'data split'.")
 @click.option("--max-tracks", type=click.IntRange(min=1), help="Replace 10 (query, class) pairs a video.")
-def youtube_vis(
-    checkpoint: Path | None,
-    onnx: Path | None,
-    annotations: Path,
-    images: Path,
-    out: Path,
-    threads: int,
-    as_json: bool,
-    split_ids: Path | None,
-    **changes: Any,
-) -> None:
+def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **options: Any) -> None:
     """Instances of videos, as a YouTube-VIS results file."""
     from suite.accuracy.predict import track_dataset
     from suite.datasets.local_split import read_local_split
@@ -158,5 +151,4 @@ def youtube_vis(
     dataset = YoutubeVisDataset.load(annotations, images)
     if split_ids is not None:
         dataset = dataset.only(read_local_split(split_ids, annotations).video_ids, file_digest(split_ids))
-    caution = track_dataset(_open(checkpoint, onnx, threads, changes), dataset, out)
-    _report(out, dataset, caution, as_json)
+    _run(track_dataset, dataset, **options)
