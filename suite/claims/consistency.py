@@ -82,7 +82,7 @@ def size_splits(numbers: Numbers) -> Iterator[Finding]:
             f"size-split/{row}",
             "inconsistent",
             f"{ap.method} {ap.backbone}: {' and '.join(texts)} cannot go with AP {ap.text}: "
-            "as when detections carry zero-area boxes",
+            "as when detections carry zero-area boxes, or the columns are another metric's",
             (ap.claim_id, f"{row}/ap_medium", f"{row}/ap_large"),
         )
 

@@ -70,6 +70,11 @@ class LedgerRow:
         }
 
 
+def reading_order(row: LedgerRow) -> tuple[bool, bool]:
+    """Order rows for a reader: with a verdict before not run, MobileInst's own numbers before prior art's."""
+    return (row.verdict == "not run", not row.claim.own)
+
+
 @dataclass(frozen=True)
 class Ledger:
     """All rows in the order of the claims, and the checks of the published numbers themselves."""

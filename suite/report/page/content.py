@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from suite.report.evidence import Evidence
 from suite.report.folders import module_names
 from suite.report.formats import html
 from suite.report.labels import claim_label, published_text
-from suite.report.ledger import LedgerRow, build_ledger
+from suite.report.ledger import LedgerRow, build_ledger, reading_order
 from suite.report.measured import accuracy_cells, cautions, provenance_line, task_label
 from suite.report.numbers import cell_text
 from suite.report.readme import latest_artifacts
@@ -43,12 +44,18 @@ def _caption(figure: str) -> str:
     return words.partition("\n")[0]
 
 
+def _width_px(svg: bytes) -> int:
+    """Return the natural width of a figure in CSS pixels; matplotlib writes points."""
+    found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', svg)
+    return round(float(found.group(1)) * 96 / 72) if found else 0
+
+
 def _data_uri(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
 def ledger_rows(rows: tuple[LedgerRow, ...]) -> list[dict[str, Any]]:
-    """Return the ledger's rows for the template: those with a verdict first."""
+    """Return the ledger's rows for the template, in `reading_order`."""
     return [
         {
             "id": row.claim.claim_id,
@@ -66,7 +73,7 @@ def ledger_rows(rows: tuple[LedgerRow, ...]) -> list[dict[str, Any]]:
             "protocol": row.claim.protocol,
             "doubts": row.claim.doubts,
         }
-        for row in sorted(rows, key=lambda row: row.verdict == "not run")
+        for row in sorted(rows, key=reading_order)
     ]
 
 
@@ -130,7 +137,8 @@ def build_page(evidence: Evidence, figures: Mapping[str, bytes]) -> str:
     shown = []
     drawn = {Path(path).stem: svg for path, svg in figures.items() if path.endswith(".svg")}
     for name in _ordered(drawn, FIGURES):
-        shown.append({"name": name, "uri": _data_uri(drawn[name]), "caption": _caption(name)})
+        svg = drawn[name]
+        shown.append({"name": name, "uri": _data_uri(svg), "width": _width_px(svg), "caption": _caption(name)})
     tables = []
     for name in _ordered(module_names(suite.report.tables), TABLES):
         module = importlib.import_module(f"suite.report.tables.{name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suite.report.evidence import Evidence
 from suite.report.labels import claim_label, published_text
-from suite.report.ledger import LedgerRow, build_ledger
+from suite.report.ledger import LedgerRow, build_ledger, reading_order
 from suite.report.measured import provenance_line
 from suite.report.numbers import value_text
 from suite.report.table import Column, Table, TableCell, text_cell
@@ -25,7 +25,7 @@ def _ours(row: LedgerRow) -> TableCell:
 
 
 def build(evidence: Evidence) -> Table:
-    """Return one row per claim: those with a verdict first, then those not run, each group in the paper's order."""
+    """Return one row per claim, in `reading_order`, each group in the paper's order."""
     ledger = build_ledger(evidence)
     columns = (
         Column("claim"),
@@ -54,7 +54,7 @@ def build(evidence: Evidence) -> Table:
             text_cell(row.rule),
             text_cell(row.command),
         )
-        for row in sorted(ledger.rows, key=lambda row: row.verdict == "not run")
+        for row in sorted(ledger.rows, key=reading_order)
     ]
     findings = [f"{finding.severity}: {finding.sentence}." for finding in ledger.findings]
     notes = (ledger.coverage() + ".", provenance_line(evidence), "The published numbers against each other:", *findings)
