@@ -43,8 +43,8 @@ def build(evidence: Evidence) -> Table:
             )
         rest = found.layers[LONGEST:]
         if rest:
-            time_ms = milliseconds(sum(item[2] for item in rest))
-            left_out.append(f"{found.model} at {found.size}: {len(rest)} further layers take {time_ms} ms together.")
+            rest_ms = milliseconds(sum(item[2] for item in rest))
+            left_out.append(f"{found.model} at {found.size}: {len(rest)} further layers take {rest_ms} ms together.")
     notes = (
         *left_out,
         *(() if all_found else (f"Nothing to show: {MISSING}.",)),
