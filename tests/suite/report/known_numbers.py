@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from suite.models import discover
 from suite.records.schema import METRICS
 from suite.report import tables
 from suite.report.delta import Delta
@@ -139,6 +140,9 @@ def accounted(evidence: Evidence) -> Known:
         known.add(len(file.measurements))
         for item in file.measurements:
             known.add_all(msgspec.to_builtins(item), METRICS[item.metric].unit)
+    for entry in discover().values():
+        # How a model is built is part of what it is: channels, input sizes, readings of a published row.
+        known.add_all([entry.description, entry.reading, entry.input_shapes])
     for value, unit in _differences(evidence):
         known.add(value, unit)
     ledger = build_ledger(evidence)

@@ -21,6 +21,7 @@ IN_README = {
     "10": "minutes the main job takes, as a whole number",
     "2": "cores it takes them on; an exit code",
     "2024": "year of the paper",
+    "75": "exit code of a run the system stopped, as in suite/errors.py",
     "130": "exit code of an interrupted command, as in suite/errors.py",
     **{str(code): "exit code, as in suite/errors.py" for code in (0, 1, 3, 4)},
     **{str(interval): "kernel-reuse length T that the main job scores" for interval in (1, 3, 6)},
@@ -34,6 +35,11 @@ TYPED = {
     "2019": "YouTube-VIS 2019, a dataset's name",
     "2021": "YouTube-VIS 2021, a dataset's name",
     "2080": "RTX 2080 Ti, a device's name",
+    "0.1": "IoU from which a wrong prediction counts as near an object, by definition of the kinds of error",
+    "0.5": "IoU from which a prediction counts as right, by definition of the kinds of error",
+    "96": "upper side of a medium object of COCO, px, by definition",
+    "128": "upper side of a small object of YouTube-VIS, px, by definition",
+    "256": "upper side of a medium object of YouTube-VIS, px, by definition",
 }
 SMALL = 12
 """Whole numbers up to it may be typed: T = 1, two abstracts, three seeds."""
