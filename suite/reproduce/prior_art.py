@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,16 @@ ANCHOR = "mobileinst_topformer_base_640"
 VIDEO_ANCHOR = "mobileinst_topformer_base_360"
 PUBLISHED = "latency_snapdragon_778g_ms"
 OPERATORS = "graph_operators"
+SURE_RUNTIME = "onnxruntime_cpu"
+"""The runtime that every graph already ran on when it was exported; others run each graph once before the timed run."""
+TRIAL_LIMIT_S = 300.0
+TRIAL = """
+import pathlib, sys
+import numpy as np
+from suite.latency.runtime import open_session
+session = open_session(sys.argv[1], pathlib.Path(sys.argv[2]))
+session.run({name: np.zeros(shape, np.float32) for name, shape in session.input_shapes().items()})
+"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,30 @@ def square_rows() -> list[Row]:
     return rows
 
 
+def trial(runtime: str, graph: Path, timeout_s: float = TRIAL_LIMIT_S) -> str:
+    """Run a graph once in a process of its own, since an engine may die of a graph that it did not understand.
+
+    Args:
+        runtime: a module of ``suite/latency/runtimes``.
+        graph: an exported graph.
+        timeout_s: seconds it may take.
+
+    Returns:
+        Why the engine cannot run it, in one line; empty if it can.
+    """
+    command = [sys.executable, "-c", TRIAL, runtime, str(graph)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return f"{runtime} did not finish one run in {timeout_s:.0f} s"
+    if done.returncode == 0:
+        return ""
+    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    if done.returncode < 0:
+        return f"{runtime} was stopped by signal {-done.returncode} in one run of this graph"
+    return f"{runtime} cannot run this graph ({last[:200]})"
+
+
 def prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[PreparedModel], list[tuple[Row, str]]]:
     """Export every model that the runtime takes.
 
@@ -95,12 +131,17 @@ def prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[Pre
     refused: list[tuple[Row, str]] = []
     for row in rows:
         try:
-            prepared.append(prepare_model(row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime))
+            made = prepare_model(row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime)
+            graphs = {part.artifact.path for part in made.exports.values()} if runtime != SURE_RUNTIME else ()
+            reason = next(filter(None, (trial(runtime, graph) for graph in sorted(graphs))), "")
+            if reason:
+                raise InputError(f"{row.entry.name}: {reason}")
+            prepared.append(made)
         except InputError as error:
             if not prepared:
                 raise
             refused.append((row, str(error)))
-            say(f"{row.entry.name}: not timed ({error})")
+            say(f"not timed: {error}")
     return prepared, refused
 
 

@@ -12,7 +12,7 @@ from suite.latency.device import load_device
 from suite.models import get_entry
 from suite.records.store import read_folder
 from suite.reproduce import prior_art
-from suite.reproduce.prior_art import ANCHOR, Row, alternative_rows, measure_rows, published_rows, square_rows
+from suite.reproduce.prior_art import ANCHOR, Row, alternative_rows, measure_rows, published_rows, square_rows, trial
 
 TINY = "mobileinst_topformer_tiny_shapes"
 
@@ -44,6 +44,13 @@ def test_squares_have_the_printed_side_and_end_at_masks() -> None:
     assert rows["sparseinst_topformer_base_608"].size == (608, 608)
     assert rows["condinst_topformer_base_640"].spans == ("with_masks",)
     assert "yolact_resnet50_550" not in rows
+
+
+def test_an_engine_that_fails_or_dies_of_a_graph_is_a_reason_and_not_the_end(tmp_path: Path) -> None:
+    graph = tmp_path / "graph.onnx"
+    assert trial("onnxruntime_cpu", graph).startswith("onnxruntime_cpu cannot run this graph")
+    assert "no such ONNX file" in trial("onnxruntime_cpu", graph)
+    assert trial("onnxruntime_cpu", graph, timeout_s=0.001) == "onnxruntime_cpu did not finish one run in 0 s"
 
 
 @pytest.mark.slow
