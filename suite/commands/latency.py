@@ -177,7 +177,7 @@ def _remote_options(function: Any) -> Any:
     options = (
         click.option("--size", metavar="HxW", help="Input height x width in pixels; default: each model's own."),
         click.option("--checkpoint", "checkpoints", multiple=True, type=existing, help="Weights; may be repeated."),
-        click.option("--engine", default="ncnn", show_default=True, help="Engine of the runner: ncnn or onnxruntime."),
+        click.option("--engine", default="ncnn", show_default=True, help="ncnn, ncnn_fp16 or onnxruntime."),
         click.option("--runner", type=existing, help="The runner; default: where docs/phone.md builds it."),
         click.option("--library", "libraries", multiple=True, type=existing, help="Library the runner takes along."),
         click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),

@@ -27,7 +27,6 @@ from suite.latency.validity import ENVIRONMENTAL, Problem, pinning_problem
 from suite.progress import say, track
 
 LOADING_LIMIT_S = 600
-MASK_SPANS = ("network", "with_masks")
 
 
 def _environment() -> dict[str, str]:

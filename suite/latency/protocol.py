@@ -19,7 +19,7 @@ RULE_NAMES: dict[str, str] = {
     "core_taken_away": "the core spent its time elsewhere: wall time exceeds CPU time",
     "too_few_samples": "fewer samples, or a shorter run, than the protocol asks for",
     "throttled": "the anchor ran slower in the last quarter of the run than in the first",
-    "precision_not_fp32": "the graph or the session computes in something other than fp32",
+    "precision_not_fp32": "the graph or the session computes in something other than fp32 (an fp16 row: than fp16)",
     "outputs_differ": "the timed artifact is not the scored one: its digest or its outputs differ",
     "cached": "the same input repeated is suspiciously faster than fresh ones",
 }

@@ -15,6 +15,8 @@ from suite.latency.timer import Timings
 from suite.latency.validity import Problem, cpu_ms, judge, wall_ms
 from suite.seeds import derive_seed
 
+MASK_SPANS = ("network", "with_masks")
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -36,8 +38,8 @@ class Observed:
 def anchor_index(labels: Sequence[Labels], index: int) -> int:
     """Return whose times a candidate is compared with.
 
-    That is the first candidate of the same span; for a video, the same model's shortest reuse interval, so that the
-    ratio is what reuse saves.
+    That is the first candidate of the same span, where a network that makes masks and one extended to make them are the
+    same span; for a video, the same model's shortest reuse interval, so that the ratio is what reuse saves.
     """
     own = labels[index]
     if own.key_frame_interval is not None:
@@ -47,7 +49,8 @@ def anchor_index(labels: Sequence[Labels], index: int) -> int:
             if (other.model, other.span) == (own.model, own.span) and other.key_frame_interval is not None
         ]
         return min(same, key=lambda place: labels[place].key_frame_interval or 0)
-    same = [place for place, other in enumerate(labels) if other.span == own.span and other.key_frame_interval is None]
+    spans = MASK_SPANS if own.span in MASK_SPANS else (own.span,)
+    same = [place for place, other in enumerate(labels) if other.span in spans and other.key_frame_interval is None]
     return same[0]
 
 

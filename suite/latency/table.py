@@ -41,8 +41,8 @@ def counts_line(report: LatencyReport, cores: int) -> str:
     """Return how the times were made, as one line."""
     return (
         f"{report.results[0].samples} samples each in {report.elapsed_s:.0f} s, interleaved, core {report.core} of "
-        f"{cores}, one thread, fp32, niceness {report.niceness}; intervals {report.protocol.interval_level:.0%}, "
-        "bootstrap over rounds"
+        f"{cores}, one thread, {report.results[0].labels.precision}, niceness {report.niceness}; "
+        f"intervals {report.protocol.interval_level:.0%}, bootstrap over rounds"
     )
 
 

@@ -121,7 +121,7 @@ def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
         cell
         for model in evidence.counterparts.get(claim.row_id, ())
         for cell in evidence.find("latency_wall_ms", model, {"span": "network"})
-        if str(cell.get("device")).replace("_", "-") == claim.device
+        if str(cell.get("device")).replace("_", "-") == claim.device and cell.get("precision") != "fp16"
     ]
     measured = [cell for cell in cells if cell.origin != "estimated"]
     if measured:

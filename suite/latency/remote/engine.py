@@ -39,6 +39,8 @@ class Engine:
         describe: names the files to push for an exported graph.
         inspect: looks at what the engine made of the graph on the device and returns what is not fp32; None if the
             engine writes no such file.
+        precision: what it computes in on the device; anything but ``fp32`` gives rows of their own.
+        max_output_difference: for a precision whose outputs cannot keep the protocol's limit; None keeps it.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Engine:
     flags: Mapping[str, str]
     describe: Callable[[Path], GraphOnDevice]
     inspect: Callable[[Path], list[Problem]] | None = None
+    precision: str = "fp32"
+    max_output_difference: float | None = None
 
     @property
     def source(self) -> Path:

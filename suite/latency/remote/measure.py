@@ -87,7 +87,8 @@ def measure_remote(
     if not names or len(set(names)) != len(names):
         raise InputError("latency: name at least one model, and each once")
     limit = protocol.rules.max_output_difference
-    prove_here(models, engine, limit)
+    prove_here(models, engine, limit)  # always in fp32
+    limit = engine.max_output_difference or limit
     answers: list[Answer] = []
     with tempfile.TemporaryDirectory(prefix="latency-remote-") as here, work_folder(target.transport) as folder:
         session = Session(target, folder, Path(here), engine, runner)
@@ -131,4 +132,4 @@ def measure_remote(
 def _labels(model: TimedModel, engine: Engine) -> Labels:
     shapes = read_reference(model.graphs["whole"])[0]
     height_px, width_px = next(iter(shapes.values())).shape[-2:]
-    return Labels(model.name, "network", engine.name, "fp32", height_px, width_px, model.weights_sha256)
+    return Labels(model.name, "network", engine.name, engine.precision, height_px, width_px, model.weights_sha256)

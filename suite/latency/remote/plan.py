@@ -2,10 +2,10 @@
 
 It is plain text, one directive a line:
 
-``candidate FILES``, then its ``input NAME REFERENCE_FILE SIDES``, ``output NAME FILE`` and ``inspection FILE`` lines;
-``warm_up CANDIDATE fresh|repeat``; ``round CANDIDATES`` in the order of one round; ``core``, ``niceness``, ``seed``,
-``pool``, ``min_rounds``, ``min_duration_s``, ``max_duration_s``, ``sensor NAME FILE``; first ``plan VERSION``, last
-``end``. File names are relative to the runner's folder and hold no spaces.
+``candidate FILES``, then its ``precision fp32|fp16``, ``input NAME REFERENCE_FILE SIDES``, ``output NAME FILE`` and
+``inspection FILE`` lines; ``warm_up CANDIDATE fresh|repeat``; ``round CANDIDATES`` in the order of one round; ``core``,
+``niceness``, ``seed``, ``pool``, ``min_rounds``, ``min_duration_s``, ``max_duration_s``, ``sensor NAME FILE``; first
+``plan VERSION``, last ``end``. File names are relative to the runner's folder and hold no spaces.
 """
 
 from __future__ import annotations
@@ -38,12 +38,14 @@ class PlannedCandidate:
         inputs: in the engine's names.
         outputs: (engine's name, file to write) of every output.
         inspection_file: where the engine writes what it made of the graph; None if it need not.
+        precision: ``fp32`` or ``fp16``.
     """
 
     files: tuple[str, ...]
     inputs: tuple[PlannedInput, ...]
     outputs: tuple[tuple[str, str], ...]
     inspection_file: str | None = None
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def plan_text(
     lines += [f"max_duration_s {protocol.max_duration_s / blocks:.3f}"]
     words: list[str] = []
     for candidate in candidates:
-        lines.append(" ".join(["candidate", *candidate.files]))
+        lines += [" ".join(["candidate", *candidate.files]), f"precision {candidate.precision}"]
         words += candidate.files
         for item in candidate.inputs:
             lines.append(f"input {item.name} {item.reference_file} {' '.join(map(str, item.shape))}")

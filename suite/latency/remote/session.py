@@ -103,6 +103,7 @@ class Session:
                 inputs=tuple(planned),
                 outputs=tuple((name, f"output-{number}-{place}.f32") for place, name in enumerate(graph.outputs)),
                 inspection_file=f"inspection-{number}" if self.engine.inspect else None,
+                precision=self.engine.precision,
             ),
             tuple(reference),
         )

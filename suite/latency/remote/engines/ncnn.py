@@ -9,7 +9,12 @@ from suite.latency.remote.engine import Engine, GraphOnDevice
 from suite.latency.runtimes.ncnn_cpu import convert
 
 
-def _describe(graph: Path) -> GraphOnDevice:
+def describe(graph: Path) -> GraphOnDevice:
+    """Return ncnn's files of an exported graph, converted where that was not done yet.
+
+    Raises:
+        InputError: if it cannot be converted.
+    """
     model = read_graph(graph)
     return GraphOnDevice(
         files=convert(graph),
@@ -30,5 +35,5 @@ ENGINE = Engine(
         "bf16_storage": "off",
         "int8_inference": "off",
     },
-    describe=_describe,
+    describe=describe,
 )

@@ -1,7 +1,8 @@
-// Times ncnn graphs on one thread of one core in fp32, every sample printed.
+// Times ncnn graphs on one thread of one core, in fp32 or, where the plan says so, in fp16; every sample printed.
 //
-// Unlike ncnn's own benchncnn it loads real weights, switches half precision off, and never sets the affinity of its
+// Unlike ncnn's own benchncnn it loads real weights, switches half precision off unless asked for, and never sets the affinity of its
 // threads, which would undo the pinning.
+#include <cpu.h>
 #include <net.h>
 
 #include "measuring.hpp"
@@ -10,6 +11,14 @@ namespace {
 
 const char* shown(bool value) { return value ? "on" : "off"; }
 
+bool has_fp16_instructions() {
+#ifdef __aarch64__
+  return ncnn::cpu_support_arm_asimdhp() != 0;
+#else
+  return false;
+#endif
+}
+
 class NcnnEngine : public measuring::Engine {
  public:
   NcnnEngine(const measuring::Candidate& candidate, measuring::Library& library) : plan_(candidate) {
@@ -17,7 +26,8 @@ class NcnnEngine : public measuring::Engine {
     ncnn::Option& option = net_.opt;
     option.num_threads = 1;
     option.use_vulkan_compute = false;
-    option.use_fp16_packed = option.use_fp16_storage = option.use_fp16_arithmetic = false;
+    const bool half = candidate.precision == "fp16";
+    option.use_fp16_packed = option.use_fp16_storage = option.use_fp16_arithmetic = half;
     option.use_bf16_storage = false;
     option.use_int8_inference = option.use_int8_packed = option.use_int8_storage = option.use_int8_arithmetic = false;
     if (net_.load_param(candidate.files[0].c_str()) != 0)
@@ -32,6 +42,8 @@ class NcnnEngine : public measuring::Engine {
     library.flags["fp16_arithmetic"] = shown(net_.opt.use_fp16_arithmetic);
     library.flags["bf16_storage"] = shown(net_.opt.use_bf16_storage);
     library.flags["int8_inference"] = shown(net_.opt.use_int8_inference);
+    // Without these instructions ncnn computes in fp32 whatever its options say.
+    library.flags["fp16_instructions"] = shown(has_fp16_instructions());
     library.flags["winograd"] = shown(net_.opt.use_winograd_convolution);
     library.flags["packing"] = shown(net_.opt.use_packing_layout);
   }

@@ -17,6 +17,7 @@ class OnnxRuntimeEngine : public measuring::Engine {
   OnnxRuntimeEngine(const measuring::Candidate& candidate, measuring::Library& library)
       : plan_(candidate), memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {
     if (candidate.files.empty()) measuring::fail("ONNX Runtime: a candidate needs an ONNX file");
+    if (candidate.precision != "fp32") measuring::fail("ONNX Runtime: its precision is the graph's, fp32");
     Ort::SessionOptions options;
     options.SetIntraOpNumThreads(1);
     options.SetInterOpNumThreads(1);

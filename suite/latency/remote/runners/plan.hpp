@@ -80,6 +80,7 @@ struct Candidate {
   std::vector<std::string> files;
   std::vector<Input> inputs;
   std::vector<Output> outputs;
+  std::string precision = "fp32";
   std::string inspection_file;  // where an engine may write what it made of the graph; empty: it need not
 };
 
@@ -149,6 +150,8 @@ inline Plan read_plan(const std::string& path) {
       Output output;
       good = static_cast<bool>(words >> output.name >> output.file);
       chosen().outputs.push_back(output);
+    } else if (word == "precision") {
+      good = words >> chosen().precision && (chosen().precision == "fp32" || chosen().precision == "fp16");
     } else if (word == "inspection") {
       good = static_cast<bool>(words >> chosen().inspection_file);
     } else if (word == "sensor") {

@@ -331,7 +331,12 @@ MODEL = "mobileinst_topformer_tiny_shapes"
         ("41_devices_two_one_unauth", [], USAGE, "several phones are connected"),
         ("41_devices_two_one_unauth", ["--serial", "SERIAL2"], USAGE, "has not allowed this computer"),
         ("60_devices_after_unplug", ["--serial", "SERIAL"], USAGE, "does not answer"),
-        ("10_devices_one", ["--engine", "abacus"], USAGE, "abacus: no such engine; known engines: ncnn, onnxruntime"),
+        (
+            "10_devices_one",
+            ["--engine", "abacus"],
+            USAGE,
+            "abacus: no such engine; known engines: ncnn, ncnn_fp16",
+        ),
         ("10_devices_one", ["--core", "9"], NOTHING_MEASURED, "core 9 is switched off"),
     ],
 )

@@ -163,7 +163,7 @@ def test_a_run_seen_on_another_core_is_not_pinned(spoken: tuple[str, PlanOrder, 
 
 
 def test_the_engines_are_found_and_name_their_settings() -> None:
-    assert engine_names() == ["ncnn", "onnxruntime"]
+    assert engine_names() == ["ncnn", "ncnn_fp16", "onnxruntime"]
     for name in engine_names():
         engine = load_engine(name)
         assert engine.source.is_file()
@@ -171,7 +171,7 @@ def test_the_engines_are_found_and_name_their_settings() -> None:
             assert f'"{flag}"' in engine.source.read_text(encoding="utf-8")
         assert {problem.rule for problem in engine.flag_problems({})} == {"more_than_one_thread", "precision_not_fp32"}
         assert engine.flag_problems(engine.flags) == []
-    with pytest.raises(InputError, match="known engines: ncnn, onnxruntime"):
+    with pytest.raises(InputError, match="known engines: ncnn, ncnn_fp16, onnxruntime"):
         load_engine("abacus")
 
 

@@ -179,7 +179,10 @@ def test_a_board_that_cannot_be_reached_is_one_line(
     [
         (["-oProxyCommand=x", "--models", "a"], "No such option"),
         (["user@bo ard", "--models", "mobileinst_topformer_tiny_shapes"], "give user@host"),
-        (["user@board", "--models", "a", "--engine", "abacus"], "abacus: no such engine; known engines: ncnn, onnxr"),
+        (
+            ["user@board", "--models", "a", "--engine", "abacus"],
+            "abacus: no such engine; known engines: ncnn, ncnn_fp16",
+        ),
         (["user@board", "--models", "a", "--runner", "absent"], "absent"),
         (["user@board", "--models", "a", "--device", "host"], "no such file; build the runners"),
     ],

@@ -36,7 +36,7 @@ def built() -> Callable[[Engine], Runner]:
     return find
 
 
-@pytest.mark.parametrize("name", engine_names())
+@pytest.mark.parametrize("name", [name for name in engine_names() if load_engine(name).precision == "fp32"])
 def test_a_built_runner_computes_the_scored_model_in_fp32_on_one_thread(
     name: str, built: Callable[[Engine], Runner], board: FakeSsh, board_device: Device, usable_core: int
 ) -> None:
@@ -50,3 +50,17 @@ def test_a_built_runner_computes_the_scored_model_in_fp32_on_one_thread(
     assert result.engine["runtime"] == name
     assert result.cpu_median_ms > 0.5
     assert list(board.base.iterdir()) == []
+
+
+def test_half_precision_on_a_core_that_has_none_is_found_out(
+    built: Callable[[Engine], Runner], board: FakeSsh, board_device: Device, usable_core: int
+) -> None:
+    engine = load_engine("ncnn_fp16")
+    runner = built(engine)
+    model = prepare_model(TINY, runtime=engine.host_runtime).timed
+    target, _ = board_target(Ssh("user@board", str(board.base)), board_device, usable_core)
+    report = measure_remote(target, [model], patient(board_device.protocol()), engine, runner)
+    (result,) = report.results
+    assert result.labels.precision == "fp16"
+    if "asimdhp" not in report.machine.isa_flags:
+        assert "fp16_instructions as off, asked for on" in result.verdict.summary()
