@@ -19,7 +19,7 @@ from suite.models.parts.dynamic_masks import (
 )
 from suite.models.parts.fcos_head import DenseOutput, FcosHead, locations_px
 from suite.models.parts.fpn import FeaturePyramid
-from suite.models.parts.instances import spread_over
+from suite.models.parts.instances import middle
 from suite.models.parts.trunks import TrunkName, build_trunk
 
 
@@ -37,7 +37,7 @@ class CondInstOutput(NamedTuple):
 
 
 def chosen_masks(dense: DenseOutput, mask_features: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
-    """Return the mask probabilities of 100 locations spread over all levels.
+    """Return the mask probabilities of 100 locations in the middle of all.
 
     Args:
         dense: the head's predictions for one image.
@@ -48,10 +48,10 @@ def chosen_masks(dense: DenseOutput, mask_features: Tensor, levels: tuple[Tensor
         (1, 100, 2h, 2w) in (0, 1).
     """
     device = mask_features.device
-    chosen = spread_over(dense.controllers.shape[2], torch.device("cpu"))
+    chosen = middle(dense.controllers.shape[2])
     centres_px, numbers = locations_px([(level.shape[2], level.shape[3]) for level in levels])
     sizes_px = torch.tensor(OBJECT_SIZES_PX, dtype=torch.float32)[numbers[chosen]]
-    controllers = dense.controllers.index_select(2, chosen.to(device))[0].T
+    controllers = dense.controllers[:, :, chosen].reshape(CONTROLS, -1).T
     logits = dynamic_masks(mask_features, controllers, centres_px[chosen].to(device), sizes_px.to(device))
     return upsample_aligned(logits, 2).sigmoid()
 
@@ -82,6 +82,6 @@ class CondInst(nn.Module):
         return CondInstOutput(*dense, mask_features)
 
     def with_masks(self, image: Tensor) -> CondInstOutput:
-        """As `forward`, and the masks of 100 locations spread over all levels."""
+        """As `forward`, and the masks of 100 locations in the middle of all, for one image."""
         levels, dense, mask_features = self.dense(image)
         return CondInstOutput(*dense, mask_features, chosen_masks(dense, mask_features, levels))

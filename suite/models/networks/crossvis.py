@@ -57,7 +57,7 @@ class CrossVis(nn.Module):
         return CrossVisOutput(*dense, self._embeddings(levels), mask_features)
 
     def with_masks(self, image: Tensor) -> CrossVisOutput:
-        """As `forward`, and the masks of 100 locations spread over all levels."""
+        """As `forward`, and the masks of 100 locations in the middle of all."""
         levels, dense, mask_features = self.detector.dense(image)
         masks = chosen_masks(dense, mask_features, levels)
         return CrossVisOutput(*dense, self._embeddings(levels), mask_features, masks)

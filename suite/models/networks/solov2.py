@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from suite.models.networks import MASKS
 from suite.models.parts.coordinates import coordinate_maps
 from suite.models.parts.fpn import FeaturePyramid
-from suite.models.parts.instances import spread_over
+from suite.models.parts.instances import middle
 from suite.models.parts.towers import GROUPS, tower
 from suite.models.parts.trunks import TrunkName, build_trunk
 
@@ -139,8 +138,9 @@ class Solov2(nn.Module):
         return Solov2Output(scores, maxima, kernels, self.mask_branch((p2, p3, p4, p5)))
 
     def with_masks(self, image: Tensor) -> Solov2Output:
-        """As `forward`, and the masks of 100 cells spread over all grids."""
+        """As `forward`, and the masks of 100 cells in the middle of all grids, for one image."""
         output = self.forward(image)
-        chosen = output.kernels.index_select(2, spread_over(output.kernels.shape[2], image.device))
-        masks = chosen.transpose(1, 2) @ output.mask_features.flatten(2)
-        return output._replace(mask_probabilities=masks.sigmoid().view(-1, MASKS, *output.mask_features.shape[2:]))
+        features = output.mask_features
+        chosen = output.kernels[:, :, middle(output.kernels.shape[2])]
+        masks = chosen.reshape(features.shape[1], -1).T @ features.view(features.shape[1], -1)
+        return output._replace(mask_probabilities=masks.sigmoid().view(1, -1, *features.shape[2:]))

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from suite.models.networks import MASKS
 from suite.models.parts.fpn import FeaturePyramid
-from suite.models.parts.instances import spread_over
+from suite.models.parts.instances import middle
 from suite.models.parts.trunks import TrunkName, build_trunk
 
 WIDTH = 256
@@ -100,9 +99,9 @@ class Yolact(nn.Module):
         return YolactOutput(classes, boxes, coefficients, self.prototype_net(levels[0]))
 
     def with_masks(self, image: Tensor) -> YolactOutput:
-        """As `forward`, and the masks of 100 anchors spread over all cells."""
+        """As `forward`, and the masks of 100 anchors in the middle of all cells, for one image."""
         output = self.forward(image)
-        first_anchor = output.coefficients[:, 0]
-        chosen = first_anchor.index_select(2, spread_over(first_anchor.shape[2], image.device))
-        masks = chosen.transpose(1, 2) @ output.prototypes.flatten(2)
-        return output._replace(mask_probabilities=masks.sigmoid().view(-1, MASKS, *output.prototypes.shape[2:]))
+        prototypes = output.prototypes
+        chosen = output.coefficients[:, :1, :, middle(output.coefficients.shape[3])]
+        masks = chosen.reshape(PROTOTYPES, -1).T @ prototypes.view(PROTOTYPES, -1)
+        return output._replace(mask_probabilities=masks.sigmoid().view(1, -1, *prototypes.shape[2:]))

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
 from suite.models.networks import MASKS
 
 
-def spread_over(candidates: int, device: torch.device) -> Tensor:
-    """Return `MASKS` indices, evenly spread over ``candidates`` places from the first on (repeated if there are fewer).
+def middle(places: int) -> slice:
+    """Return `MASKS` consecutive places in the middle of ``places``; all of them if there are fewer.
 
-    Args:
-        candidates: number of places.
-        device: of the result.
-
-    Returns:
-        (MASKS,) int64 in [0, candidates), ascending.
+    Consecutive, so that every runtime can cut them out; which ones does not change the time that their masks take.
     """
-    return torch.tensor([index * candidates // MASKS for index in range(MASKS)], device=device)
+    start = max(places - MASKS, 0) // 2
+    return slice(start, start + min(MASKS, places))
