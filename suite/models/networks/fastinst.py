@@ -16,6 +16,7 @@ from suite.models.networks import MASKS
 from suite.models.parts.attention import Attention, FeedForward, Perceptron, attention_bias, mask_product, to_tokens
 from suite.models.parts.context_pyramid import ContextPyramid
 from suite.models.parts.trunks import TrunkName, build_trunk
+from suite.models.parts.weights import DECISIVE
 
 WIDTH = 256
 HEADS = 8
@@ -63,6 +64,10 @@ class PredictionHead(nn.Module):
         self.classes = Perceptron(WIDTH, num_classes + 1)
         self.mask_embedding = Perceptron(WIDTH, WIDTH)
         self.pixels = nn.Linear(WIDTH, WIDTH)
+
+    def after_draw(self) -> None:
+        """Settle the signs of random mask logits, which steer the next layer's attention."""
+        nn.init.normal_(self.pixels.bias, 0.0, DECISIVE)
 
     def masks(self, queries: Tensor, pixels: Tensor, size: tuple[int, int]) -> Tensor:
         """Return mask logits (B, N, h, w) of queries (B, N, 256) on pixels (B, h * w, 256)."""

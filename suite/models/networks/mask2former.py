@@ -19,6 +19,7 @@ from suite.models.parts.attention import Attention, FeedForward, Perceptron, att
 from suite.models.parts.context_pyramid import ContextPyramid, normed
 from suite.models.parts.deformable import DeformableLayer, cell_centres
 from suite.models.parts.trunks import TrunkName, build_trunk
+from suite.models.parts.weights import DECISIVE
 
 WIDTH = 256
 HEADS = 8
@@ -92,6 +93,11 @@ class PixelDecoder(nn.Module):
         self.lateral = normed(c2, WIDTH)
         self.output = normed(WIDTH, WIDTH, 3)
         self.mask_features = nn.Conv2d(WIDTH, WIDTH, 1)
+
+    def after_draw(self) -> None:
+        """Settle the signs of random mask logits, which steer the next layer's attention."""
+        if self.mask_features.bias is not None:
+            nn.init.normal_(self.mask_features.bias, 0.0, DECISIVE)
 
     def forward(self, maps: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return mask features (B, 256, H / 4, W / 4), and the maps at strides 32, 16, 8."""

@@ -11,13 +11,18 @@ import math
 from torch import nn
 
 RESIDUAL_SCALE = 0.3
+DECISIVE = 100.0
+"""Standard deviation of a bias that settles the sign of nearly every mask logit of a query. Where a network thresholds
+its own masks (masked attention), random logits near zero would flip with the last digit of an engine's arithmetic, and
+two correct graphs would give different outputs. The work done does not depend on the signs."""
 
 
 def draw_weights(module: nn.Module) -> None:
     """Draw every convolution and linear layer from N(0, 1 / fan in) and every bias from N(0, 0.02); norms keep 1 and 0.
 
     A normalisation whose scale was built as zero, the end of a residual branch that starts switched off, gets
-    `RESIDUAL_SCALE`, so that the branch computes something. Other parameters (queries, embeddings) stay as built.
+    `RESIDUAL_SCALE`, so that the branch computes something. Other parameters (queries, embeddings) stay as built. At
+    the end every submodule's ``after_draw``, where it has one, says what it needs otherwise.
 
     Args:
         module: changed in place; draws from the global random state.
@@ -32,3 +37,7 @@ def draw_weights(module: nn.Module) -> None:
                 nn.init.normal_(part.bias, 0.0, 0.02)
         elif isinstance(part, nn.BatchNorm2d) and not part.weight.any():
             nn.init.constant_(part.weight, RESIDUAL_SCALE)
+    for part in module.modules():
+        after_draw = getattr(part, "after_draw", None)
+        if after_draw is not None:
+            after_draw()
