@@ -43,6 +43,10 @@ OURS_INTERVAL = (
     "import hotcoco; from suite.accuracy.mask_ap import score_coco",
     "interval = score_coco(annotations, results, resamples=1000).intervals['AP']; values = interval.low, interval.high",
 )
+OURS_ERRORS = (
+    "import hotcoco; from suite.accuracy.error_analysis.analysis import analyse_coco",
+    "analysis = analyse_coco(annotations, results); values = analysis.ap50, *(rung.gain for rung in analysis.rungs)",
+)
 OURS_VIDEO = (
     "from suite.accuracy.video_ap import score_youtube_vis",
     "values = score_youtube_vis(annotations, results).stats.values()",
@@ -243,6 +247,13 @@ def test_coco_at_val2017_scale_against_pycocotools(benchmark: Any, tmp_path: Pat
 def test_coco_at_val2017_scale_with_an_interval_of_1000_draws(benchmark: Any, tmp_path: Path) -> None:
     cpu_s, peak_mb, values = benchmark.pedantic(measured, args=(OURS_INTERVAL, coco_files(tmp_path)), rounds=1)
     assert values[0] <= values[1]
+    benchmark.extra_info.update(cpu_s=cpu_s, peak_mb=peak_mb)
+    print({key: round(value, 2) for key, value in benchmark.extra_info.items()})
+
+
+def test_coco_errors_at_val2017_scale(benchmark: Any, tmp_path: Path) -> None:
+    cpu_s, peak_mb, values = benchmark.pedantic(measured, args=(OURS_ERRORS, coco_files(tmp_path)), rounds=1)
+    assert all(0 <= value <= 1 for value in values)
     benchmark.extra_info.update(cpu_s=cpu_s, peak_mb=peak_mb)
     print({key: round(value, 2) for key, value in benchmark.extra_info.items()})
 

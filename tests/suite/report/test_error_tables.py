@@ -6,7 +6,7 @@ import pytest
 
 from suite.accuracy.error_analysis.analysis import Analysis, analyse_coco, analyse_youtube_vis
 from suite.accuracy.error_analysis.lines import error_lines
-from suite.records.schema import METRICS, Subject
+from suite.records.schema import METRICS, Scalar, Subject
 from suite.report.drawing import figure_bytes
 from suite.report.error_cells import NOT_RECORDED
 from suite.report.evidence import load_evidence
@@ -23,10 +23,10 @@ def analyses(tmp_path: Path) -> tuple[Analysis, Analysis]:
 
 @pytest.fixture
 def recorded(filled: RunMaker, analyses: tuple[Analysis, Analysis]) -> RunMaker:
-    protocol = {"seed": 0, "iterations": 1800, "query_passing": True}
+    protocol: dict[str, Scalar] = {"seed": 0, "iterations": 1800, "query_passing": True}
     lines = error_lines(analyses[0], Subject(TINY, WEIGHTS), SHAPES, protocol)
     for frames in (1, 3):
-        video = protocol | {"key_frame_interval": frames, "association": True}
+        video: dict[str, Scalar] = protocol | {"key_frame_interval": frames, "association": True}
         lines += error_lines(analyses[1], Subject(TINY, WEIGHTS), SHAPES, video)
     assert {line.metric for line in lines} <= set(METRICS)
     filled.write(filled.run("reproduce"), *lines)
