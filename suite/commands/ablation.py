@@ -19,25 +19,43 @@ from suite.reproduce.ablation_cells import CELLS
     multiple=True,
     help="Only this cell; may be repeated [default: all].",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Trainings side by side [default: as many as fit on the cores].",
+)
+@click.option("--no-report", is_flag=True, help="Leave tables and figures as they are.")
 @click.option("--plan", "plan_only", is_flag=True, help="Train nothing; print what is done, what is left, how long.")
-def command(seeds: int, iterations: int | None, names: tuple[str, ...], plan_only: bool) -> None:
+def command(
+    seeds: int, iterations: int | None, names: tuple[str, ...], workers: int | None, no_report: bool, plan_only: bool
+) -> None:
     """Train every cell of the ablation on shapes with every seed, score it, and redraw reports/.
 
-    The cells are the default recipe and what differs from it in one choice: decoders, pooling of local features, query
-    passing. Each is scored on images and on videos at T = 1, 3, 6 and without association. A cell and seed that has a
-    complete record of the same recipe, dataset and reference model is skipped. Ctrl-C is safe: the same command
-    resumes inside the interrupted training.
+    The cells are the default model and what differs from it in one choice: decoders, pooling of local features, query
+    passing. Each is scored on images, on videos at T = 1, 3, 6 with and without association, and on the videos with
+    look-alikes, occlusion and fast motion. A cell and seed that has a complete record of the same recipe, dataset and
+    reference model is skipped. Ctrl-C is safe: the same command resumes inside the interrupted trainings.
     """
     from suite.reproduce.ablation import jobs, make_plan, run_ablation
     from suite.reproduce.code_identity import present_digest
+    from suite.reproduce.workers import fitting_workers, run_workers
 
     cells = [cell for cell in CELLS if not names or cell.name in names]
     wanted = jobs(cells, seeds, iterations)
     if not plan_only:
+        from suite.datasets import embedded
         from suite.report.render import render_all
 
-        run_ablation(wanted)
-        render_all()
+        side_by_side = min(workers or fitting_workers(wanted[0].recipe.threads), len(wanted))
+        if side_by_side > 1:
+            words = [word for name in names for word in ("--cell", name)]
+            words += ["--iterations", str(iterations)] if iterations else []
+            embedded.ensure()
+            run_workers(["ablation", "--seeds", str(seeds), *words, "--workers", "1", "--no-report"], side_by_side)
+        else:
+            run_ablation(wanted)
+        if not no_report:
+            render_all()
     plan = make_plan(wanted, present_digest())
     for cell in cells:
         done = " ".join(str(job.seed) for job, _ in plan.done if job.cell is cell) or "none"

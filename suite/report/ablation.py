@@ -9,8 +9,11 @@ from suite.report.evidence import Evidence
 from suite.report.labels import published_text
 from suite.report.paired import MIN_SEEDS, PairedGain, paired_gain
 from suite.report.select import Cell
-from suite.reproduce.ablation_cells import CELLS, RECIPE, Trend, Trial
+from suite.reproduce.ablation_cells import CELLS, DATASET, EXPERIMENT, RECIPE, Trend, Trial
+from suite.reproduce.video_settings import TRAIT_METRICS
 from suite.training.recipe import load_recipe
+
+TRAIT_OF = {metric: trait for trait, metric in TRAIT_METRICS.items()}
 
 
 def _digests(iterations: int) -> dict[str, str]:
@@ -19,8 +22,10 @@ def _digests(iterations: int) -> dict[str, str]:
 
 
 def _trained_cells(evidence: Evidence) -> list[Cell]:
-    """Return the AP cells on the pinned embedded set, newest last."""
-    cells = [cell for metric in ("mask_ap", "video_ap") for cell in evidence.find(metric, dataset=RECIPE)]
+    """Return the ablation's AP cells on the pinned embedded set, newest last."""
+    metrics = ("mask_ap", "video_ap", *TRAIT_METRICS.values())
+    wanted = {"experiment": EXPERIMENT}
+    cells = [cell for metric in metrics for cell in evidence.find(metric, protocol=wanted, dataset=DATASET)]
     return [cell for cell in cells if cell.dataset is not None and cell.dataset.pinned]
 
 
@@ -63,12 +68,18 @@ def ablation_scores(evidence: Evidence) -> AblationScores:
     owners = {digest: name for name, digest in _digests(chosen).items()}
     matching = [cell for cell in cells if str(cell.get("recipe_digest")) in owners]
     newest = max(matching, key=lambda cell: (cell.latest.started_utc, cell.latest.run_id)).dataset
+    digest = newest.digest if newest else ""
     found = {}
     for cell in matching:
         interval = cell.get("key_frame_interval")
         name = owners[str(cell.get("recipe_digest"))]
-        trial = Trial(name, interval if isinstance(interval, int) else None, cell.get("association") is not False)
-        if cell.dataset == newest:
+        trial = Trial(
+            name,
+            interval if isinstance(interval, int) else None,
+            cell.get("association") is not False,
+            TRAIT_OF.get(cell.metric, ""),
+        )
+        if cell.dataset is not None and cell.dataset.digest == digest:
             found[trial] = cell
     return AblationScores(chosen, found)
 

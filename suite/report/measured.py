@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from suite.records.schema import Scalar
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import MAIN_ENGINE, short_cpu
-from suite.report.model_options import replaced_options
 from suite.report.numbers import scaled
 from suite.report.select import Cell
 from suite.report.settle import ANCHOR
@@ -44,7 +43,7 @@ def setting(cell: Cell) -> str:
 def accuracy_cells(evidence: Evidence, metric: str) -> list[Cell]:
     """Return the accuracy cells of a metric, the embedded set first, then by dataset and key-frame interval.
 
-    Models with replaced options are the ablation's; its table has them.
+    The ablation's are left to its own tables.
     """
 
     def order(cell: Cell) -> tuple[object, ...]:
@@ -53,7 +52,7 @@ def accuracy_cells(evidence: Evidence, metric: str) -> list[Cell]:
         place = (name != "shapes", name, cell.model, cell.get("query_passing") is False, setting(cell))
         return (*place, interval if isinstance(interval, int) else 0)
 
-    return sorted((cell for cell in evidence.find(metric) if not replaced_options(dict(cell.protocol))), key=order)
+    return sorted((cell for cell in evidence.find(metric) if cell.get("experiment") is None), key=order)
 
 
 def same_setting(evidence: Evidence, cell: Cell, metric: str) -> Cell | None:

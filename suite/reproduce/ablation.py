@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from suite.datasets.locks import claimed
 from suite.datasets.pins import load_pins
 from suite.paths import records_dir, shown
 from suite.progress import say
 from suite.records.schema import Scalar, Series
 from suite.records.store import RunFile, read_folder
-from suite.reproduce.ablation_cells import AblationCell
-from suite.reproduce.code_identity import digest_at_commit, present_digest
+from suite.reproduce.ablation_cells import EXPERIMENT, AblationCell
+from suite.reproduce.code_identity import present_digest
 from suite.reproduce.video_settings import VIDEO_SETTINGS
 from suite.training.recipe import Recipe
 
@@ -68,7 +69,11 @@ def jobs(cells: Sequence[AblationCell], seeds: int, iterations: int | None = Non
 
 def _scored(run: RunFile, job: Job, dataset_digest: str) -> bool:
     """Whether a run holds every score of a job."""
-    wanted: dict[str, Scalar] = {"seed": job.seed, "recipe_digest": job.recipe.digest()[:16]}
+    wanted: dict[str, Scalar] = {
+        "seed": job.seed,
+        "recipe_digest": job.recipe.digest()[:16],
+        "experiment": EXPERIMENT,
+    }
     found = {
         (item.metric, item.protocol.get("key_frame_interval"), item.protocol.get("association"))
         for item in run.measurements
@@ -81,14 +86,11 @@ def _scored(run: RunFile, job: Job, dataset_digest: str) -> bool:
 
 
 def recorded_code(run: RunFile) -> str | None:
-    """Return the digest of the reference model that a run was made with, None where nothing proves it.
-
-    Runs of the ablation hold it; of others (the main job) it is that of the run's commit.
-    """
+    """Return the digest of the reference model that a run was made with, None where the run does not hold it."""
     for series in run.series:
         if series.name == CODE_SERIES:
             return str(series.rows[0][0])
-    return digest_at_commit(run.run.git_sha) if run.run.git_sha else None
+    return None
 
 
 def _seconds_per_iteration(runs: Sequence[RunFile], model: str) -> list[float]:
@@ -150,7 +152,8 @@ def run_job(job: Job, code: str) -> None:
 
     dataset = shapes_dataset()
     run = start_run("ablation", seed=job.seed)
-    finished = train_on_shapes(job.recipe, job.seed)
+    trained = train_on_shapes(job.recipe, job.seed)
+    finished = replace(trained, protocol=trained.protocol | {"experiment": EXPERIMENT})
     folder = run_folder(job.recipe, job.seed)
     with stop_requests() as stop_requested, writing(run, records_dir()) as record:
         for line in finished.record_lines(shapes_dataset("train")):
@@ -165,19 +168,25 @@ def run_job(job: Job, code: str) -> None:
 
 
 def run_ablation(all_jobs: Sequence[Job]) -> None:
-    """Do every job that is not done yet; the records may grow meanwhile by other processes.
+    """Do every job that is not done yet and that no other process is doing; other processes may add records meanwhile.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C; the same call goes on where it stopped.
         SuiteError: for bad data or a failed training.
     """
+    from suite.training.run import run_folder
+
     code = present_digest()
     for number, job in enumerate(all_jobs, start=1):
-        plan = make_plan([job], code)
-        if plan.done:
-            run = plan.done[0][1].run
-            changes = "" if run.git_dirty is False else ", measured with uncommitted changes"
-            say(f"[{number}/{len(all_jobs)}] {job.title}: in record {run.run_id}{changes}; skipped")
-            continue
-        say(f"[{number}/{len(all_jobs)}] {job.title}" + "".join(f": {why}" for why in plan.reasons.values()))
-        run_job(job, code)
+        with claimed(run_folder(job.recipe, job.seed)) as free:
+            if not free:
+                say(f"[{number}/{len(all_jobs)}] {job.title}: another process trains it")
+                continue
+            plan = make_plan([job], code)
+            if plan.done:
+                run = plan.done[0][1].run
+                changes = "" if run.git_dirty is False else ", measured with uncommitted changes"
+                say(f"[{number}/{len(all_jobs)}] {job.title}: in record {run.run_id}{changes}; skipped")
+                continue
+            say(f"[{number}/{len(all_jobs)}] {job.title}" + "".join(f": {why}" for why in plan.reasons.values()))
+            run_job(job, code)

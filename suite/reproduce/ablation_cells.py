@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from suite.reproduce.video_settings import TRAIT_METRICS
 from suite.training.recipe import Recipe, load_recipe
 
-RECIPE = "shapes"
+RECIPE = "shapes_ablation"
+DATASET = "shapes"
+EXPERIMENT = "ablation"
+"""Protocol entry ``experiment`` of every number of the ablation, so that no other table takes it for its own."""
 DEFAULT_CELL = "default"
 
 
@@ -30,7 +34,7 @@ class AblationCell:
     compared_with: str = DEFAULT_CELL
 
     def recipe(self, iterations: int | None = None) -> Recipe:
-        """Return what this cell trains; of the default cell it is the main job's own recipe.
+        """Return what this cell trains.
 
         Args:
             iterations: replaces the recipe's number; None keeps it.
@@ -69,16 +73,26 @@ CELLS = (
 
 @dataclass(frozen=True)
 class Trial:
-    """One column of one cell: what was scored. ``key_frame_interval`` is None for images."""
+    """One column of one cell: what was scored.
+
+    Attributes:
+        cell: name of the cell.
+        key_frame_interval: T; None for images.
+        association: whether kernels were associated between key frames.
+        trait: only the videos with it are scored (see `suite.datasets.video_traits`); empty for all.
+    """
 
     cell: str
     key_frame_interval: int | None = None
     association: bool = True
+    trait: str = ""
 
     @property
     def metric(self) -> str:
         """The records' metric."""
-        return "mask_ap" if self.key_frame_interval is None else "video_ap"
+        if self.key_frame_interval is None:
+            return "mask_ap"
+        return TRAIT_METRICS[self.trait] if self.trait else "video_ap"
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ast
-import functools
 import hashlib
-import io
-import subprocess
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import reference_model
-from suite.paths import repository_root
 
-PACKAGE = "reference_model"
+WITHOUT_EFFECT_ON_AP = frozenset({"counts.py", "export.py", "onnx_translations.py"})
+"""Modules that read a trained model and change no number of it."""
 
 
 def _meaning(source: bytes) -> str:
@@ -44,24 +40,7 @@ def code_digest(sources: Mapping[str, bytes]) -> str:
 
 
 def present_digest() -> str:
-    """Return the digest of the reference model on this disk."""
+    """Return the digest of the reference model on this disk, as far as training and prediction run through it."""
     folder = Path(reference_model.__file__).parent
-    return code_digest({path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")})
-
-
-@functools.cache
-def digest_at_commit(sha: str) -> str | None:
-    """Return the digest of the reference model of a commit, or None if git cannot show that commit."""
-    try:
-        archive = subprocess.run(
-            ["git", "archive", sha, PACKAGE], cwd=repository_root(), capture_output=True, check=True, timeout=60
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    sources = {}
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        for member in files:
-            content = files.extractfile(member) if member.name.endswith(".py") else None
-            if content is not None:
-                sources[member.name.removeprefix(f"{PACKAGE}/")] = content.read()
-    return code_digest(sources)
+    sources = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}
+    return code_digest({name: source for name, source in sources.items() if name not in WITHOUT_EFFECT_ON_AP})

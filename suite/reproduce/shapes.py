@@ -26,6 +26,7 @@ from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Subject
 from suite.records.store import RunWriter, writing
 from suite.report.pictures import draw_detections, draw_track_strip
+from suite.reproduce.hard_videos import hard_video_lines
 from suite.reproduce.video_settings import KEY_FRAME_INTERVALS, VIDEO_SETTINGS
 from suite.training.recipe import Recipe
 from suite.training.run import FinishedRun, run_folder, train_on_shapes
@@ -73,6 +74,8 @@ def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset
         score = score_youtube_vis(annotations, results, resamples=RESAMPLES)
         fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
         for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields, score.intervals):
+            record.add(line)
+        for line in hard_video_lines(results, finished.subject, dataset, fields):
             record.add(line)
         setting = f"T = {interval}" + ("" if association else " without association")
         say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")

@@ -7,16 +7,14 @@ from matplotlib.figure import Figure
 from suite.records.schema import Run, Scalar, Series
 from suite.report.drawing import SEED_COLOURS, new_figure
 from suite.report.evidence import Evidence
-from suite.report.model_options import replaced_options
 
 
 def latest_curves(evidence: Evidence) -> list[tuple[Run, Series]]:
     """Return the newest training's setting, one curve per seed (the latest of each), ordered by seed.
 
-    The ablation's own settings (other model options, no query passing beside runs with it) are left out.
+    The ablation's are left out.
     """
-    plain = [item for item in evidence.series("training_curve") if not replaced_options(item[1].protocol)]
-    curves = [item for item in plain if item[1].protocol.get("query_passing") is not False] or plain
+    curves = [item for item in evidence.series("training_curve") if item[1].protocol.get("experiment") is None]
     if not curves:
         return []
 

@@ -10,7 +10,7 @@ from suite.report.measured import SHAPES_CAUTION
 from suite.report.table import Column, Table, TableCell, missing, text_cell
 from suite.report.tables._parts import closing_notes, legend, number_column, record_cell
 from suite.reproduce.ablation_cells import CELLS, TRENDS, AblationCell, Trial
-from suite.reproduce.video_settings import VIDEO_SETTINGS
+from suite.reproduce.video_settings import KEY_FRAME_INTERVALS
 
 NOT_RUN = "not run: python -m suite ablation"
 MEASURED = "AP points, mean ± standard deviation over seeds"
@@ -19,10 +19,7 @@ GAIN = "gain of the cell it differs from in one choice, AP points"
 
 def _trials(cell: str) -> list[tuple[str, Trial]]:
     """Return the scored settings of a cell with their column titles."""
-    videos = [
-        (f"video T = {interval}" + ("" if association else ", no association"), Trial(cell, interval, association))
-        for interval, association in VIDEO_SETTINGS
-    ]
+    videos = [(f"video T = {interval}", Trial(cell, interval)) for interval in KEY_FRAME_INTERVALS]
     return [("mask", Trial(cell)), *videos]
 
 

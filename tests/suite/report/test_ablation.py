@@ -21,6 +21,7 @@ def add(maker: RunMaker, name: str, mask_aps: tuple[float, ...], iterations: int
     recipe = BY_NAME[name].recipe(iterations)
     for seed, value in enumerate(mask_aps):
         fields: dict[str, Scalar] = {
+            "experiment": "ablation",
             "seed": seed,
             "iterations": iterations,
             "query_passing": recipe.query_passing,
@@ -75,7 +76,7 @@ def test_a_trend_is_judged_by_pairs_of_seeds(
     assert (row[0].text, row[1].text) == ("average pooling", str(len(average)))
     pairs = zip((0.53, 0.56, 0.54), average, strict=False)
     gains = [100 * (one - other) for one, other in pairs]
-    assert row[7].value == pytest.approx(sum(gains) / len(gains))
+    assert row[6].value == pytest.approx(sum(gains) / len(gains))
     ledger = build_ledger(load_evidence(maker.folder))
     found = next(item for item in ledger.rows if item.claim.claim_id == "trend/max-pooling-beats-average")
     assert found.verdict == verdict
@@ -88,6 +89,6 @@ def test_other_lengths_and_other_tables_are_not_mixed_in(maker: RunMaker) -> Non
     table = built(maker)
     assert "1800" in table.title
     assert sentence(table, "Query passing").split(": ")[1].startswith("not run")
-    assert table.rows[4][7].note == "no seed in common with no_query_passing"
+    assert table.rows[4][6].note == "no seed in common with no_query_passing"
     shown = accuracy_cells(load_evidence(maker.folder), "mask_ap")
     assert all(cell.get("decoder") is None for cell in shown)
