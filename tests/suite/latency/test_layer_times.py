@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,7 +28,7 @@ def graph(tmp_path: Path) -> Path:
         numpy_helper.from_array(generator.standard_normal((32, 32, 3, 3), dtype=np.float32), f"w{number}")
         for number in range(2)
     ]
-    options = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    options: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
     nodes = [
         helper.make_node("Conv", ["image", "w0"], ["first.conv/a"], name="first.conv/a", **options),
         helper.make_node("Relu", ["first.conv/a"], ["first.act/b"], name="first.act/b"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.records.schema import Interval, Measurement, Series, Subject
+from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.report.drawing import figure_bytes
 from suite.report.evidence import Evidence, gather, load_evidence
 from suite.report.figures import forensics as forensics_figure
@@ -14,12 +14,13 @@ from suite.report.figures import module_breakdown
 from suite.report.tables import breakdown, forensics, forensics_mobileinst, layers, table1, table2
 from tests.suite.report.synthetic import BASE_640, RunMaker
 
-LAYERS = [
+LAYERS: list[list[Scalar]] = [
     ["backbone.pyramid.stem", "Conv", "backbone.pyramid.stem/relu_nchwc", 2.0],
     ["backbone.trunk.0.attention", "MatMul", "backbone.trunk.0.attention/matmul", 1.0],
     ["mask_decoder.first3.1", "Conv", "mask_decoder.first3.1/relu_24_nchwc", 5.0],
     ["mask_decoder", "Resize", "mask_decoder/upsample", 2.0],
 ]
+SIZE: dict[str, Scalar] = {"height_px": 640, "width_px": 864}
 MACS = {
     "backbone": 300_000_000,
     "backbone.pyramid": 200_000_000,
@@ -34,8 +35,14 @@ MACS = {
 @pytest.fixture
 def measured(maker: RunMaker) -> Evidence:
     """One breakdown, as `suite.latency.breakdown.record_lines` writes it."""
-    subject, size = Subject(BASE_640), {"height_px": 640, "width_px": 864}
-    protocol = {**size, "runtime": "onnxruntime", "cpu_ms": 10.0, "macs": 800_000_000, "product_gmacs_per_s": 100.0}
+    subject, size = Subject(BASE_640), SIZE
+    protocol: dict[str, Scalar] = {
+        **size,
+        "runtime": "onnxruntime",
+        "cpu_ms": 10.0,
+        "macs": 800_000_000,
+        "product_gmacs_per_s": 100.0,
+    }
     columns = ["module", "operator", "node", "time_ms"]
     interval = Interval(1.2, 1.3, 0.95, "timing noise", 2000)
     maker.write(
@@ -70,8 +77,8 @@ def test_longest_layers_come_first(measured: Evidence, monkeypatch: pytest.Monke
 
 
 def test_a_later_breakdown_replaces_an_earlier_one(measured: Evidence, maker: RunMaker) -> None:
-    subject, size = Subject(BASE_640), {"height_px": 640, "width_px": 864}
-    rows = [["backbone.pyramid.stem", "Conv", "n", 7.0]]
+    subject, size = Subject(BASE_640), SIZE
+    rows: list[list[Scalar]] = [["backbone.pyramid.stem", "Conv", "n", 7.0]]
     series = Series("latency_layers", subject, ["module", "operator", "node", "time_ms"], rows, size)
     maker.write(maker.run("latency-breakdown"), series)
     table = breakdown.build(load_evidence(maker.folder))
