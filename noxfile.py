@@ -65,7 +65,7 @@ def reproduce(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def ablation(session: nox.Session) -> None:
-    """Train what is left of the ablation, cell by cell and seed by seed (hours; Ctrl-C is safe, -- --plan tells)."""
+    """Train what is left of the ablation, as many at a time as cores (an hour or two; -- --plan tells)."""
     suite_command(session, "ablation")
 
 
