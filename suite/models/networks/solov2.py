@@ -142,5 +142,5 @@ class Solov2(nn.Module):
         output = self.forward(image)
         features = output.mask_features
         chosen = output.kernels[:, :, middle(output.kernels.shape[2])]
-        masks = chosen.reshape(features.shape[1], -1).T @ features.view(features.shape[1], -1)
-        return output._replace(mask_probabilities=masks.sigmoid().view(1, -1, *features.shape[2:]))
+        masks = chosen.transpose(1, 2) @ features.flatten(2)
+        return output._replace(mask_probabilities=masks.sigmoid().view(len(masks), -1, *features.shape[2:]))

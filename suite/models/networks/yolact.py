@@ -102,6 +102,6 @@ class Yolact(nn.Module):
         """As `forward`, and the masks of 100 anchors in the middle of all cells, for one image."""
         output = self.forward(image)
         prototypes = output.prototypes
-        chosen = output.coefficients[:, :1, :, middle(output.coefficients.shape[3])]
-        masks = chosen.reshape(PROTOTYPES, -1).T @ prototypes.view(PROTOTYPES, -1)
-        return output._replace(mask_probabilities=masks.sigmoid().view(1, -1, *prototypes.shape[2:]))
+        chosen = output.coefficients[:, :1, :, middle(output.coefficients.shape[3])].flatten(1, 2)
+        masks = chosen.transpose(1, 2) @ prototypes.flatten(2)
+        return output._replace(mask_probabilities=masks.sigmoid().view(len(masks), -1, *prototypes.shape[2:]))
