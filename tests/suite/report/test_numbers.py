@@ -21,6 +21,7 @@ IN_README = {
     "10": "minutes the main job takes, as a whole number",
     "2": "cores it takes them on; an exit code",
     "2024": "year of the paper",
+    "16": "photographs that the overfit check learns by heart",
     "75": "exit code of a run the system stopped, as in suite/errors.py",
     "130": "exit code of an interrupted command, as in suite/errors.py",
     **{str(code): "exit code, as in suite/errors.py" for code in (0, 1, 3, 4)},
