@@ -49,7 +49,8 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
 def command(everything: bool, as_json: bool, records: Path | None) -> None:
     """Print which published numbers hold, which do not, and what is missing, from the committed records alone.
 
-    A verdict is reproduced, not reproduced, partly (with its rule), estimated, or not run (with what it needs).
+    A verdict is reproduced, not reproduced, partly (with its rule), undecided (lost in seed noise),
+    estimated, or not run (with what it needs).
     """
     from suite.errors import InputError
 

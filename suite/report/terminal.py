@@ -32,6 +32,7 @@ VERDICT_STYLES = {
     "reproduced": "bold green",
     "not reproduced": "bold red",
     "partly": "bold yellow",
+    "undecided": "yellow",
     "estimated": "cyan",
     "not run": "dim",
 }

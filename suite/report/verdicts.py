@@ -11,12 +11,12 @@ from suite.records.schema import Scalar
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import host_ratio
 from suite.report.model_options import effective
-from suite.report.paired import MIN_SEEDS, PairedGain, paired_gain
+from suite.report.paired import MIN_SEEDS, STANDARD_ERRORS, PairedGain, paired_gain
 from suite.report.select import Cell
 from suite.report.splits import same_split
 
-VerdictWord = Literal["reproduced", "not reproduced", "partly", "estimated", "not run"]
-VERDICTS: tuple[VerdictWord, ...] = ("reproduced", "not reproduced", "partly", "estimated", "not run")
+VerdictWord = Literal["reproduced", "not reproduced", "partly", "undecided", "estimated", "not run"]
+VERDICTS: tuple[VerdictWord, ...] = ("reproduced", "not reproduced", "partly", "undecided", "estimated", "not run")
 
 AP_TOLERANCE_POINTS = 0.5
 OTHER_SPLIT_TOLERANCE_POINTS = 1.0
@@ -201,8 +201,13 @@ def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     if not gain.enough:
         return Verdict("not run", "", f"needs the ablation: {MIN_SEEDS} seeds with and {MIN_SEEDS} without it")
     data = cells[0].dataset.name if cells[0].dataset else "other data"
-    word: VerdictWord = "partly" if gain.favours_first else "not reproduced"
-    rule = f"on {data}, not the paper's data: partly = a mean gain of more than two standard errors over seeds"
+    word: VerdictWord = "partly" if gain.favours_first else "undecided"
+    if gain.mean + STANDARD_ERRORS * gain.standard_error <= 0:
+        word = "not reproduced"
+    rule = (
+        f"on {data}, not the paper's data: partly = the mean gain is above two standard errors over seeds, "
+        "not reproduced = no gain within them, undecided = between"
+    )
     reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error:.1f}"
     return Verdict(word, rule, reason, gain.mean, None, "measured", cells)
 

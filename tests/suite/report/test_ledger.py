@@ -130,6 +130,9 @@ def test_a_trend_needs_three_seeds_and_two_standard_errors(maker: RunMaker):
     assert row.ours == pytest.approx(100 * (0.01 + 0.015 + 0.012) / 3)
     assert "on shapes" in row.rule
     maker.training(2, 0.60, query_passing=False)
+    assert row_of(maker, TREND).verdict == "undecided"
+    maker.training(0, 0.60, query_passing=False)
+    maker.training(1, 0.62, query_passing=False)
     assert row_of(maker, TREND).verdict == "not reproduced"
 
 
