@@ -10,10 +10,11 @@ import click
 @click.command(name="prior-art")
 @click.option(
     "--readings",
-    type=click.Choice(["published", "alternatives", "squares", "all"]),
+    type=click.Choice(["published", "table1", "table2", "alternatives", "squares", "all"]),
     default="all",
     show_default=True,
-    help="published: the default model of every row, in one run; alternatives: the other readings of ambiguous rows "
+    help="published: the default model of every row, in one run (20 GB of memory); table1, table2: one table's "
+    "rows beside the anchor, where memory is short; alternatives: the other readings of ambiguous rows "
     "beside their defaults, in one run; squares: the rows read as squares, in one run; all: these runs one by one.",
 )
 @click.option("--pairs", type=click.IntRange(min=2), help="Samples per model; default: protocol 'rows' of host.toml.")
@@ -34,6 +35,7 @@ def command(
     valid was measured.
     """
     import dataclasses
+    import functools
 
     from suite.errors import InputError
     from suite.latency.device import load_device
@@ -51,7 +53,8 @@ def command(
     if attempts is not None:
         protocol = dataclasses.replace(protocol, attempts=attempts)
     groups = {"published": published_rows, "alternatives": alternative_rows, "squares": square_rows}
-    chosen = groups if readings == "all" else {readings: groups[readings]}
+    tables = {name: functools.partial(published_rows, name) for name in ("table1", "table2")}
+    chosen = groups if readings == "all" else {readings: (groups | tables)[readings]}
     reports = {}
     for name, rows in chosen.items():
         report, path = measure_rows(rows(), f"prior-art-{name}", protocol, core, seed, runtime)

@@ -59,12 +59,16 @@ def _row(entry: ModelEntry) -> Row:
     return Row(entry, entry.input_shapes[0], ("network", *(span for span, has in further.items() if has)))
 
 
-def published_rows() -> list[Row]:
-    """Return the models that stand for the published latencies, the anchor first, then in the tables' order."""
+def published_rows(table: str = "") -> list[Row]:
+    """Return the models that stand for the published latencies, the anchor first, then in the tables' order.
+
+    Args:
+        table: only the rows of this table, e.g. ``"table1"``; the anchor comes in any case.
+    """
     by_row = {row: entry for entry in discover().values() for row in entry.published_rows}
-    rows = [claim.row_id for claim in load_claims() if claim.metric == PUBLISHED]
+    rows = [claim.row_id for claim in load_claims() if claim.metric == PUBLISHED and claim.row_id.startswith(table)]
     named = {by_row[row].name: by_row[row] for row in rows if row in by_row}
-    return [_row(entry) for entry in (named.pop(ANCHOR), *named.values())]
+    return [_row(entry) for entry in (named.pop(ANCHOR, discover()[ANCHOR]), *named.values())]
 
 
 def alternative_rows() -> list[Row]:
