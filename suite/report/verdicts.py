@@ -155,10 +155,12 @@ def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
         difference = found.value / claim.value - 1
         even = abs(claim.value - 1) <= EVEN_TOLERANCE
         same_order = even or (found.value < 1) == (claim.value < 1)
-        word: VerdictWord = "partly" if same_order and abs(difference) <= RATIO_TOLERANCE else "not reproduced"
+        beyond = found.value < claim.value < 1 - EVEN_TOLERANCE
+        near = same_order and abs(difference) <= RATIO_TOLERANCE
+        word: VerdictWord = "partly" if near or beyond else "not reproduced"
         rule = (
             f"ratio on another core ({found.cpu}): partly = same order and within {RATIO_TOLERANCE:.0%} "
-            "of the published ratio"
+            "of the published ratio, or further in its favour"
         )
         return Verdict(word, rule, f"{difference:+.0%}", found.value, (found.low, found.high), "measured", found.cells)
     if not all(evidence.counterparts.get(row) for row in rows):

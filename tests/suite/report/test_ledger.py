@@ -61,9 +61,7 @@ def test_a_ratio_on_another_core_is_at_most_partly(filled: RunMaker):
     assert row.run_ids
 
 
-@pytest.mark.parametrize(
-    ("base_512_ms", "verdict"), [(79.0, "partly"), (55.0, "not reproduced"), (104.0, "not reproduced")]
-)
+@pytest.mark.parametrize(("base_512_ms", "verdict"), [(79.0, "partly"), (55.0, "partly"), (104.0, "not reproduced")])
 def test_ratio_rule(maker: RunMaker, base_512_ms: float, verdict: str):
     maker.latency({BASE_640: 100.0, BASE_512: base_512_ms})
     assert row_of(maker, RATIO).verdict == verdict
