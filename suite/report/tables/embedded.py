@@ -12,7 +12,9 @@ from suite.report.select import Cell
 from suite.report.table import Column, Table, TableCell, text_cell, without_empty_columns
 from suite.report.tables._parts import closing_notes, legend, number_column, record_cell
 
-METRIC_ORDER = tuple(name for name in METRICS if name.startswith(("mask_ap", "export_", "video_a")))
+METRIC_ORDER = tuple(
+    name for name in METRICS if name.startswith(("mask_ap", "export_agreement", "export_mask_ap", "video_a"))
+)
 
 
 def _where(cell: Cell) -> str:

@@ -27,9 +27,12 @@ from suite.report.history import trends
 from suite.report.ledger import build_ledger
 from suite.report.paired import paired_gain
 
-DECIMALS = range(5)
+DECIMALS = range(6)
 SCALES = {"fraction": (1.0, 100.0), "count": (1.0, 1e-6, 1e-9)}
 """Unit -> factors by which the report prints it: AP as points, counts in millions or billions."""
+
+COUNTED = ("graph_operators",)
+"""Series whose rows the report prints as they are."""
 
 # A number is a run of digits that is no part of a name, version, date, size or digest: 640x864, val2017, 1.26.4, T3.
 NUMBER = re.compile(r"(?<![\w.,/#@:-])[+\u2212-]?(\d+(?:\.\d+)?)(?![\w/@:]|\.\d|-\d)")
@@ -138,6 +141,7 @@ def accounted(evidence: Evidence) -> Known:
         known.add_all(msgspec.to_builtins(file.run))
         known.add_all([msgspec.to_builtins(item) for item in file.artifacts])
         known.add(len(file.measurements))
+        known.add_all([series.rows for series in file.series if series.name in COUNTED])
         for item in file.measurements:
             known.add_all(msgspec.to_builtins(item), METRICS[item.metric].unit)
     for entry in discover().values():
