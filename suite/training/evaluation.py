@@ -18,26 +18,26 @@ from suite.report.pictures import draw_detections
 from suite.report.track_strip import draw_track_strip
 
 
-def image_subset(annotations: Path, subset: Path, count: int) -> Path:
-    """Write the annotations of ``count`` images, evenly spread over a COCO file; return the path of the subset."""
+def _subset(annotations: Path, subset: Path, count: int, unit: str) -> Path:
+    """Write the annotations of ``count`` units, ``"image"`` or ``"video"``, evenly spread over a file."""
     whole = read_json(annotations, "annotations file")
-    step = max(1, len(whole["images"]) // count)
-    whole["images"] = whole["images"][::step][:count]
-    kept = {image["id"] for image in whole["images"]}
-    whole["annotations"] = [item for item in whole["annotations"] if item["image_id"] in kept]
+    units = whole[f"{unit}s"]
+    step = max(1, len(units) // count)
+    whole[f"{unit}s"] = units[::step][:count]
+    kept = {item["id"] for item in whole[f"{unit}s"]}
+    whole["annotations"] = [item for item in whole["annotations"] if item[f"{unit}_id"] in kept]
     write_json(subset, whole)
     return subset
+
+
+def image_subset(annotations: Path, subset: Path, count: int) -> Path:
+    """Write the annotations of ``count`` images, evenly spread over a COCO file; return the path of the subset."""
+    return _subset(annotations, subset, count, "image")
 
 
 def video_subset(annotations: Path, subset: Path, count: int) -> Path:
     """Write the annotations of ``count`` videos, evenly spread over a YouTube-VIS file; return the subset's path."""
-    whole = read_json(annotations, "annotations file")
-    step = max(1, len(whole["videos"]) // count)
-    whole["videos"] = whole["videos"][::step][:count]
-    kept = {video["id"] for video in whole["videos"]}
-    whole["annotations"] = [item for item in whole["annotations"] if item["video_id"] in kept]
-    write_json(subset, whole)
-    return subset
+    return _subset(annotations, subset, count, "video")
 
 
 @dataclass(frozen=True)
