@@ -114,6 +114,13 @@ def overfit(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def recipes(session: nox.Session) -> None:
+    """Train a COCO recipe and a YouTube-VIS recipe on sample pictures (over half an hour): they learn."""
+    python = environment(session, "suite", "run,dev")
+    session.run(python, "-m", "tests.checks.recipes", *session.posargs, external=True)
+
+
+@nox.session(python=False)
 def types(session: nox.Session) -> None:
     """Check types with mypy, strictly."""
     python = environment(session, "suite", "run,dev")

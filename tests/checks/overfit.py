@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 import tempfile
 import time
@@ -23,10 +22,10 @@ from suite.training.loop import train
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.source import DataPaths
 from suite.training.sources import open_source
+from tests.checks.samples import sample_folder
 
 IMAGES, LEAST_MASK_AP, LONGEST_S = 16, 0.50, 20 * 60
 RECIPE = Path(__file__).with_name("overfit.toml")
-SHARED_DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 def first_images(coco: Path, path: Path) -> None:
@@ -74,8 +73,7 @@ def overfit(coco: Path, recipe: Recipe) -> tuple[float, float]:
 
 def main() -> int:
     """Run the check on the sample pictures, or on those of the folder that the command line names."""
-    shared = Path(os.environ.get("MOBILEINST_SHARED_DATA", SHARED_DATA))
-    coco = Path(sys.argv[1]) if len(sys.argv) > 1 else shared / "coco_mini"
+    coco = Path(sys.argv[1]) if len(sys.argv) > 1 else sample_folder() / "coco_mini"
     try:
         mask_ap, seconds = overfit(coco, load_recipe(str(RECIPE)))
         print(f"train mask AP {100 * mask_ap:.1f} on {IMAGES} pictures after {seconds:.0f} s")

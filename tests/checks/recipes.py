@@ -1,0 +1,147 @@
+"""Trains two shipped recipes on sample photographs and videos; fails unless loss falls and train AP passes a floor.
+
+Run with ``nox -s recipes`` (about 40 minutes on two cores). The COCO recipe starts from random weights and the
+YouTube-VIS recipe from what that left, as the paper's start from ImageNet and from COCO. Of a recipe only the data, the
+number of steps and the images a step are others: a step as on a cluster would take a CPU half a minute. It is no
+measurement of MobileInst, since the pictures scored are those trained on; it shows that the recipes which are to run
+for days on GPUs learn.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from reference_model.weights import save_checkpoint
+from suite.errors import DataError, RegressionError, SuiteError
+from suite.progress import say
+from suite.training.initial import InitialFiles
+from suite.training.loop import TrainResult, train
+from suite.training.recipe import load_recipe
+from suite.training.source import DataPaths
+from suite.training.sources import open_source
+from suite.training.start import How
+from tests.checks.samples import sample_folder
+
+ENDS = 5
+"""Points of the training curve averaged at its start and at its end."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe on a sample, and what it must reach.
+
+    Attributes:
+        recipe: name of a shipped recipe.
+        annotations: of the sample, below the folder of samples; trained on and scored.
+        images: the folder its file names start from.
+        iterations: steps of ``batch_size`` images.
+        batch_size: images a step.
+        least_ap: floor of mask or video AP on the sample, in [0, 1].
+    """
+
+    recipe: str
+    annotations: str
+    images: str
+    iterations: int
+    batch_size: int
+    least_ap: float
+
+
+TRIALS = (
+    Trial(
+        "coco_topformer_base_512",
+        "coco_mini/annotations/instances_train2017.json",
+        "coco_mini/train2017",
+        iterations=1200,
+        batch_size=4,
+        least_ap=0.02,
+    ),
+    Trial(
+        "youtube_vis_2019",
+        "ytvis_mini/train.json",
+        "ytvis_mini/train/JPEGImages",
+        iterations=400,
+        batch_size=4,
+        least_ap=0.10,
+    ),
+)
+
+
+def run(trial: Trial, samples: Path, folder: Path, checkpoint: Path | None) -> TrainResult:
+    """Train one recipe on a sample and score it there.
+
+    Args:
+        trial: what to train.
+        samples: the folder of samples.
+        folder: where the run keeps its files.
+        checkpoint: weights to start from; None: random ones.
+
+    Raises:
+        DataError: if the sample is not here.
+    """
+    annotations, images = samples / trial.annotations, samples / trial.images
+    if not annotations.is_file():
+        raise DataError(f"{annotations}: no such sample; name the folder of samples, or set MOBILEINST_SHARED_DATA")
+    recipe = load_recipe(
+        trial.recipe, iterations=trial.iterations, batch_size=trial.batch_size, evaluations=3, picture_every=0
+    )
+    source = open_source(recipe, 0, DataPaths(annotations, images, annotations, images))
+    how = How("cpu", workers=0, initial=InitialFiles(checkpoint=checkpoint))
+    folder.mkdir(parents=True)
+    return train(recipe, source, 0, trial.recipe, folder, source.evaluation(folder), how)
+
+
+def judge(trial: Trial, result: TrainResult, seconds: float) -> list[str]:
+    """Print what a trial reached and return what it fell short of."""
+    losses = [float(row[1] or 0) for row in result.curve]
+    first, last = sum(losses[:ENDS]) / ENDS, sum(losses[-ENDS:]) / ENDS
+    average_precision = float(result.curve[-1][-1] or 0)
+    label = result.metric.replace("_ap", " AP")
+    print(
+        f"{trial.recipe}: loss {first:.2f} to {last:.2f}, train {label} {100 * average_precision:.1f} after "
+        f"{trial.iterations} steps of {trial.batch_size} images, {seconds:.0f} s",
+        flush=True,
+    )
+    short = [] if last < first else [f"{trial.recipe}: the loss did not fall ({first:.2f} to {last:.2f})"]
+    if average_precision < trial.least_ap:
+        short.append(f"{trial.recipe}: the floor of train {label} is {100 * trial.least_ap:.0f}")
+    return short
+
+
+@click.command()
+@click.argument("samples", type=click.Path(path_type=Path), default=sample_folder)
+@click.option("--recipe", "only", type=click.Choice([trial.recipe for trial in TRIALS]), help="Run this one alone.")
+@click.option("--iterations", type=click.IntRange(min=20), help="Other number of steps.")
+@click.option("--batch-size", type=click.IntRange(min=2), help="Other number of images a step.")
+def main(samples: Path, only: str | None, iterations: int | None, batch_size: int | None) -> None:
+    """Run the check on the folder SAMPLES, by default the one beside the repository."""
+    short: list[str] = []
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            checkpoint: Path | None = None
+            for trial in TRIALS:
+                if only not in (None, trial.recipe):
+                    continue
+                changed = replace(
+                    trial, iterations=iterations or trial.iterations, batch_size=batch_size or trial.batch_size
+                )
+                started = time.monotonic()
+                result = run(changed, samples, Path(name) / trial.recipe, checkpoint)
+                short += judge(changed, result, time.monotonic() - started)
+                checkpoint = Path(name) / f"{trial.recipe}.safetensors"
+                save_checkpoint(checkpoint, result.model, result.config, {})
+        if short:
+            raise RegressionError("; ".join(short))
+    except SuiteError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
