@@ -46,7 +46,7 @@ def test_a_measured_cell_names_run_command_commit_digest_and_machine(filled: Run
 def test_a_claim_names_rule_interval_and_runs(filled: RunMaker, capsys: pytest.CaptureFixture[str]):
     assert main(["explain", RATIO, "--records", str(filled.folder)]) == 0
     text = capsys.readouterr().out
-    assert "partly = same order and within 25%" in text
+    assert "partly = within 25% of the published ratio and on its side of 1" in text
     assert "latency-host" in text
     assert main(["explain", RATIO, "--json", "--records", str(filled.folder)]) == 0
     document = json.loads(capsys.readouterr().out)

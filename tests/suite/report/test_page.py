@@ -83,7 +83,7 @@ def test_nothing_is_fetched_from_elsewhere(page: Path):
 def test_measured_cells_link_to_their_run_and_claims_to_rule_and_command(page: Path):
     text = page.read_text()
     assert re.search(r'<a href="#run-20260101T0003[^"]*">0\.80', text)
-    assert "partly = same order and within 25%" in text
+    assert "partly = within 25% of the published ratio and on its side of 1" in text
     assert "python -m suite latency host --models" in text
     assert "c" * 40 in text
 
