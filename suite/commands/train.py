@@ -45,6 +45,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--evaluation-images", type=FILE, help="Folder of their images or frames.")
 @click.option("--joint-annotations", type=FILE, help="COCO annotations of the images in joint training.")
 @click.option("--joint-images", type=FILE, help="Folder of those images.")
+@click.option("--split-ids", type=FILE, help="Hold the videos of this list out ('data split') and score on them.")
 @click.option("--record", "publish", is_flag=True, help="Also put the record among the committed ones.")
 def command(
     recipe: str,

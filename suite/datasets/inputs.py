@@ -49,7 +49,7 @@ def only_part(data: RealInput, split_ids: Path) -> RealInput:
     """Return input of which only the videos of a list are measured on.
 
     The list of the repository was made from the pinned annotations and knows their digest, so annotations that it
-    fits are the pinned ones.
+    fits are the pinned ones. With another list, whatever it is called, the input is not the pinned one.
 
     Raises:
         InputError: if the input is no video, or the list is none.
@@ -58,7 +58,7 @@ def only_part(data: RealInput, split_ids: Path) -> RealInput:
     if data.task != "youtube-vis":
         raise InputError(f"--split-ids {split_ids}: is for --dataset youtube-vis; leave it out")
     part = read_local_split(split_ids, data.annotations)
-    known = data.pinned or split_ids.resolve() == list_path(part.dataset).resolve()
+    known = split_ids.resolve() == list_path(part.dataset).resolve()
     return replace(data, name=part.dataset, split=part.name, digest=file_digest(split_ids), pinned=known, part=part)
 
 

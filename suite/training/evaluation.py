@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from suite.report.pictures import draw_detections
 from suite.report.track_strip import draw_track_strip
 
 
-def _subset(annotations: Path, subset: Path, count: int, unit: str) -> Path:
+def _subset(annotations: Path, subset: Path, count: int, unit: str, among: Collection[int] | None = None) -> Path:
     """Write the annotations of ``count`` units, ``"image"`` or ``"video"``, evenly spread over a file."""
     whole = read_json(annotations, "annotations file")
-    units = whole[f"{unit}s"]
+    units = [item for item in whole[f"{unit}s"] if among is None or item["id"] in among]
     step = max(1, len(units) // count)
     whole[f"{unit}s"] = units[::step][:count]
     kept = {item["id"] for item in whole[f"{unit}s"]}
@@ -35,9 +36,16 @@ def image_subset(annotations: Path, subset: Path, count: int) -> Path:
     return _subset(annotations, subset, count, "image")
 
 
-def video_subset(annotations: Path, subset: Path, count: int) -> Path:
-    """Write the annotations of ``count`` videos, evenly spread over a YouTube-VIS file; return the subset's path."""
-    return _subset(annotations, subset, count, "video")
+def video_subset(annotations: Path, subset: Path, count: int, among: Collection[int] | None = None) -> Path:
+    """Write the annotations of ``count`` videos, evenly spread over a YouTube-VIS file; return the subset's path.
+
+    Args:
+        annotations: the file.
+        subset: the file to write.
+        count: number of videos.
+        among: ids to choose from; None: all of the file.
+    """
+    return _subset(annotations, subset, count, "video", among)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from reference_model.weights import save_checkpoint
+from suite.datasets.splits import LOCAL_TRAIN
 from suite.errors import InputError
 from suite.files import file_digest
 from suite.paths import repository_root, runs_dir
@@ -70,6 +71,15 @@ def code_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
+def _trained_on(recipe: Recipe, dataset: Dataset) -> str:
+    """Return what a checkpoint says it was trained on; scores on held-out videos count for weights that never saw them.
+
+    Only the list of the repository holds the same videos out for everybody.
+    """
+    local = dataset.split == LOCAL_TRAIN and dataset.pinned
+    return f"{dataset.name} {LOCAL_TRAIN}" if local else recipe.dataset
+
+
 def run_folder(recipe: Recipe, seed: int, dataset_digest: str = "", initial: str = "") -> Path:
     """Return where one run keeps its checkpoint, states, log and results files.
 
@@ -121,7 +131,7 @@ def train_recipe(
     checkpoint = folder / "model.safetensors"
     sha, dirty = git_state()
     metadata = {
-        "dataset": recipe.dataset,
+        "dataset": _trained_on(recipe, source.dataset),
         "dataset_digest": digest,
         "seed": str(seed),
         "recipe": msgspec.json.encode(recipe).decode(),

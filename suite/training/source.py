@@ -117,6 +117,7 @@ class DataPaths:
         evaluation_images: folder of their images or frames.
         joint_annotations: COCO annotations of the images in joint training.
         joint_images: folder of those images.
+        split_ids: list of videos that are held out of training and scored during it (``data split``).
     """
 
     annotations: Path | None = None
@@ -125,3 +126,4 @@ class DataPaths:
     evaluation_images: Path | None = None
     joint_annotations: Path | None = None
     joint_images: Path | None = None
+    split_ids: Path | None = None

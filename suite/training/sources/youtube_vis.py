@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019, COCO_TO_YOUTUBE_VIS_2021
 from suite.datasets.coco import CocoDataset
-from suite.datasets.inputs import RealInput, named_input, pinned_input
+from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
+from suite.datasets.splits import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import InputError
 from suite.progress import say
@@ -33,11 +35,10 @@ def _videos_input(recipe: Recipe, paths: DataPaths) -> RealInput:
 
 
 def _evaluation_input(paths: DataPaths) -> RealInput | None:
-    """Return what is scored during training; no official YouTube-VIS split but train has public ground truth."""
+    """Return what the user names to score; no official YouTube-VIS split but train has public ground truth."""
     if (paths.evaluation_annotations is None) != (paths.evaluation_images is None):
         raise InputError("--evaluation-annotations and --evaluation-images go together; give both")
     if paths.evaluation_annotations is None or paths.evaluation_images is None:
-        say("nothing is scored during training: name a held-out part of train with --evaluation-annotations")
         return None
     return named_input("youtube-vis", paths.evaluation_annotations, paths.evaluation_images)
 
@@ -61,6 +62,22 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
     return pool
 
 
+def _rest(dataset: YoutubeVisDataset, held_out: RealInput) -> YoutubeVisDataset:
+    """Return the videos that are not held out.
+
+    Raises:
+        InputError: if the list names a video that the file lacks, or all of them.
+    """
+    assert held_out.part is not None
+    listed = held_out.part.video_ids
+    dataset.only(listed, held_out.digest)
+    if not (rest := set(dataset.by_video) - listed):
+        raise InputError(
+            f"{held_out.part.path}: holds out every video of {dataset.path.name}; none is left to train on"
+        )
+    return dataset.only(rest, held_out.digest)
+
+
 def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     """Read the annotations; frames are read when they are drawn.
 
@@ -72,14 +89,23 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     say(f"reading {found.annotations.name}")
     dataset = YoutubeVisDataset.load(found.annotations, found.images)
     require_classes(recipe, found, len(dataset.categories.ids))
+    scored = _evaluation_input(paths)
+    if paths.split_ids is not None:
+        held_out = only_part(found, paths.split_ids)
+        scored = scored or held_out
+        dataset = _rest(dataset, held_out)
+        found = replace(held_out, split=LOCAL_TRAIN, part=None)
+    if scored is None:
+        say("nothing is scored during training: hold videos out with --split-ids, or name --evaluation-annotations")
     pool = video_pool(dataset, found.images)
     if not pool.table.counts().any():
         raise InputError(f"{found.annotations}: no frame has an instance to train on; is it a file without truth?")
-    scored = _evaluation_input(paths)
 
     def evaluation(folder: Path) -> Evaluation:
         assert scored is not None
-        subset = video_subset(scored.annotations, folder / "evaluation_annotations.json", recipe.evaluation_images)
+        ids = scored.part.video_ids if scored.part else None
+        file = folder / "evaluation_annotations.json"
+        subset = video_subset(scored.annotations, file, recipe.evaluation_images, ids)
         return VideoEvaluation(
             YoutubeVisDataset.load(subset, scored.images), subset, folder / "evaluation_results.json"
         )

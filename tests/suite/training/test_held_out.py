@@ -1,0 +1,106 @@
+"""YouTube-VIS with videos held out: never trained on, scored, and on record as what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from reference_model.weights import load_checkpoint
+from suite.cli import main
+from suite.datasets.local_split import list_path
+from suite.errors import InputError
+from suite.training.recipe import Recipe, load_recipe
+from suite.training.run import train_recipe
+from suite.training.source import DataPaths
+from suite.training.sources import open_source
+from suite.training.start import How
+
+HELD_OUT = 1
+
+
+def small() -> Recipe:
+    recipe = load_recipe("youtube_vis_2019", iterations=1, batch_size=2, threads=1, evaluations=1, picture_every=0)
+    assert recipe.resizing is not None
+    resizing = msgspec.structs.replace(recipe.resizing, short_sides_px=(64,), long_side_px=96)
+    return msgspec.structs.replace(recipe, resizing=resizing, model_options={"num_queries": 5})
+
+
+def held_out_list(path: Path, annotations: Path, count: int = HELD_OUT) -> frozenset[int]:
+    """Write a list of the shortest videos of a file and return it."""
+    videos = sorted(json.loads(annotations.read_text())["videos"], key=lambda video: video["length"])
+    ids = [video["id"] for video in videos[:count]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "dataset": "youtube-vis-2019",
+        "split": "local-valid",
+        "rule": "the shortest",
+        "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest(),
+        "videos": 5,
+        "held_out": ids,
+    }
+    path.write_text(json.dumps(content))
+    return frozenset(ids)
+
+
+def data_of(shared: Path, split_ids: Path) -> DataPaths:
+    video = shared / "ytvis_mini"
+    return DataPaths(video / "train.json", video / "train/JPEGImages", split_ids=split_ids)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("root")
+def test_held_out_videos_are_never_shown(tmp_path: Path, shared_data: Path) -> None:
+    data = data_of(shared_data, tmp_path / "ids.json")
+    assert data.annotations is not None
+    assert data.split_ids is not None
+    listed = held_out_list(data.split_ids, data.annotations)
+    source = open_source(small(), 0, data)
+    whole = {video["id"] for video in json.loads(data.annotations.read_text())["videos"]}
+    shown = {video_id for iteration in range(12) for video_id in source.batch(iteration, 0, 1).image_ids}
+    assert shown == whole - listed
+    assert source.size == len(whole) - HELD_OUT
+    assert (source.dataset.name, source.dataset.split, source.dataset.pinned) == (
+        "youtube-vis-2019",
+        "local-train",
+        False,
+    )
+
+
+@pytest.mark.parametrize("of_the_repository", [True, False])
+def test_only_the_repositorys_list_makes_weights_that_a_claim_may_meet(
+    root: Path, shared_data: Path, of_the_repository: bool
+) -> None:
+    path = list_path("youtube-vis-2019") if of_the_repository else root / "ids.json"
+    data = data_of(shared_data, path)
+    assert data.annotations is not None
+    listed = held_out_list(path, data.annotations)
+    finished = train_recipe(small(), 0, how=How("cpu"), paths=data)
+    _, metadata = load_checkpoint(finished.checkpoint)
+    assert metadata["dataset"] == ("youtube-vis-2019 local-train" if of_the_repository else "youtube-vis-2019")
+    scored = json.loads((finished.checkpoint.parent / "evaluation_annotations.json").read_text())
+    assert {video["id"] for video in scored["videos"]} == listed
+    assert finished.result.curve[-1][-1] is not None
+
+
+@pytest.mark.usefixtures("root")
+def test_a_list_of_all_videos_is_refused(tmp_path: Path, shared_data: Path) -> None:
+    data = data_of(shared_data, tmp_path / "ids.json")
+    assert data.annotations is not None
+    assert data.split_ids is not None
+    held_out_list(data.split_ids, data.annotations, count=5)
+    with pytest.raises(InputError, match="holds out every video"):
+        open_source(small(), 0, data)
+
+
+def test_pictures_have_no_list_of_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "coco_topformer_base_512", "--split-ids", str(tmp_path / "ids.json")]) == 2
+    assert "is for YouTube-VIS recipes" in capsys.readouterr().err
