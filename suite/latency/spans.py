@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,14 @@ class Graphs:
         return height, width
 
 
-def _network_inputs(size: tuple[int, int], seed: int, count: int) -> list[NDArray[np.float32]]:
+@functools.cache
+def _network_inputs(size: tuple[int, int], seed: int, count: int) -> tuple[NDArray[np.float32], ...]:
+    """Return the base inputs of a size, the same for all graphs that take it; each timed call gets a changed copy."""
     generator = np.random.default_rng(seed)
-    return [generator.standard_normal((1, 3, *size), dtype=np.float32) for _ in range(count)]
+    images = tuple(generator.standard_normal((1, 3, *size), dtype=np.float32) for _ in range(count))
+    for image in images:
+        image.setflags(write=False)
+    return images
 
 
 def _network(graphs: Graphs, part: str, labels: Callable[..., Labels], seed: int, pool: int) -> Timed:

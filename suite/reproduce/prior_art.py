@@ -11,7 +11,8 @@ from pathlib import Path
 from suite.claims.loader import load_claims
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.host import measure_host
-from suite.latency.prepare import PreparedModel, prepare_model
+from suite.latency.prepare import PreparedModel
+from suite.latency.prepare_apart import prepare_apart
 from suite.latency.protocol import Protocol
 from suite.latency.report import HostReport, record_lines
 from suite.models import ModelEntry, discover
@@ -117,13 +118,16 @@ def trial(runtime: str, graph: Path, timeout_s: float = TRIAL_LIMIT_S) -> str:
     return f"{runtime} cannot run this graph ({last[:200]})"
 
 
-def prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[PreparedModel], list[tuple[Row, str]]]:
-    """Export every model that the runtime takes.
+def prepare_rows(
+    rows: Iterable[Row], seed: int, runtime: str, folder: Path | None = None
+) -> tuple[list[PreparedModel], list[tuple[Row, str]]]:
+    """Export every model that the runtime takes, one process after the other.
 
     Args:
         rows: models, the anchor first.
         seed: of weights and synthetic inputs.
         runtime: a module of ``suite/latency/runtimes``.
+        folder: where exported graphs are kept; ``runs/onnx`` if None.
 
     Returns:
         The prepared models, and every other one with its reason.
@@ -135,7 +139,9 @@ def prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[Pre
     refused: list[tuple[Row, str]] = []
     for row in rows:
         try:
-            made = prepare_model(row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime)
+            made = prepare_apart(
+                row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime, folder=folder
+            )
             graphs = {part.artifact.path for part in made.exports.values()} if runtime != SURE_RUNTIME else ()
             reason = next(filter(None, (trial(runtime, graph) for graph in sorted(graphs))), "")
             if reason:
@@ -184,7 +190,8 @@ def measure_rows(
     protocol: Protocol,
     core: int | None = None,
     seed: int = 0,
-    runtime: str = "onnxruntime_cpu",
+    runtime: str = SURE_RUNTIME,
+    folder: Path | None = None,
 ) -> tuple[HostReport, Path]:
     """Time models together on one core and write one record of everything that was counted, exported and timed.
 
@@ -195,6 +202,7 @@ def measure_rows(
         core: the core to pin to; the idlest one if None.
         seed: of weights and synthetic inputs.
         runtime: a module of ``suite/latency/runtimes``.
+        folder: where exported graphs are kept; ``runs/onnx`` if None.
 
     Returns:
         The report and the record's path.
@@ -203,7 +211,7 @@ def measure_rows(
         InputError: if the anchor cannot be exported, or a file, option or core is bad.
         NothingMeasuredError: if the measured process crashed, or nothing valid was measured.
     """
-    prepared, refused = prepare_rows(rows, seed, runtime)
+    prepared, refused = prepare_rows(rows, seed, runtime, folder)
     run = start_run(title, seed=seed)
     report = measure_host([item.timed for item in prepared], protocol, core)
     lines: list[Measurement | Series] = [*size_lines((row.entry, row.size) for row in rows)]

@@ -57,13 +57,12 @@ def test_an_engine_that_fails_or_dies_of_a_graph_is_a_reason_and_not_the_end(tmp
 def test_a_run_records_counts_graphs_times_and_what_could_not_be_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("suite.latency.graphs.runs_dir", lambda: tmp_path / "runs")
     monkeypatch.setattr(prior_art, "records_dir", lambda: tmp_path)
     protocol = dataclasses.replace(load_device("host").protocol("rows"), min_samples=4, min_duration_s=0.0, attempts=1)
     anchor = Row(get_entry(TINY), (128, 192), ("network",))
     rival = Row(get_entry("yolact_topformer_base_550"), (102, 102), ("network", "with_masks", "selection"))
     broken = Row(get_entry("sparseinst_topformer_base_608"), (128, 192), ("video",))
-    report, path = measure_rows([anchor, rival, broken], "prior-art-test", protocol)
+    report, path = measure_rows([anchor, rival, broken], "prior-art-test", protocol, folder=tmp_path / "onnx")
     titles = [result.labels.title for result in report.results]
     assert titles == [f"{TINY} network", *(f"yolact_topformer_base_550 {span}" for span in rival.spans)]
     # The network that goes on to masks is compared with the anchor's, which makes its masks in any case.
