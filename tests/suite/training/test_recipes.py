@@ -50,7 +50,7 @@ def test_a_recipe_opens_with_the_published_numbers(name: str) -> None:
 
 def small(name: str) -> Recipe:
     """The recipe with its path through the code kept and its cost cut: fewer, smaller images and fewer queries."""
-    recipe = load_recipe(name, iterations=2, batch_size=2, threads=1, keep_checkpoints=1, checkpoint_every=2)
+    recipe = load_recipe(name, iterations=2, batch_size=2, threads=1, checkpoint_every=9)
     resizing = recipe.resizing
     assert resizing is not None
     sides = {"short_sides_px": (64, 96), "long_side_px": 128}

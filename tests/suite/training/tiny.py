@@ -63,8 +63,9 @@ class FixedEvaluation:
 
 
 def small_recipe(**changes: object) -> Recipe:
-    small = load_recipe("shapes", iterations=6, batch_size=4, threads=1, evaluations=2, checkpoint_every=2)
-    return msgspec.structs.replace(small, **changes)
+    """Four iterations, scored after two; the state is kept after three, so not where a test stops at a score."""
+    small = load_recipe("shapes", iterations=4, batch_size=4, threads=1, evaluations=2, checkpoint_every=3)
+    return msgspec.structs.replace(small, **{"model_options": {"num_queries": 5}, **changes})
 
 
 def small_source(recipe: Recipe, seed: int = 0) -> ShapesSource:
