@@ -13,9 +13,9 @@ import click
     type=click.Choice(["published", "table1", "table2", "alternatives", "squares", "all"]),
     default="all",
     show_default=True,
-    help="published: the default model of every row, in one run (more than 24 GB of memory); table1 (20 GB), table2 "
-    "(5 GB): one table's rows beside the anchor; alternatives: the other readings of ambiguous rows beside their "
-    "defaults, in one run; squares: the rows read as squares, in one run; all: published, alternatives and squares.",
+    help="published: the default model of every row, in one run (9 GB of memory); table1, table2: one table's rows "
+    "beside the anchor, in less; alternatives: the other readings of ambiguous rows beside their defaults, in one run; "
+    "squares: the rows read as squares, in one run; all: published, alternatives and squares.",
 )
 @click.option("--pairs", type=click.IntRange(min=2), help="Samples per model; default: protocol 'rows' of host.toml.")
 @click.option(
