@@ -15,10 +15,11 @@ def named_reports(reports: Path | None) -> Path:
     """Return the folder of reports to work on.
 
     Raises:
-        DataError: if a folder was named that does not exist.
+        DataError: if a folder was named that does not exist or has no records: it may be a slip, and would be filled.
     """
-    if reports is not None and not reports.is_dir():
-        raise DataError(f"{reports}: no such folder; name the one that holds records/")
+    if reports is not None and not (reports / "records").is_dir():
+        wrong = "has no records/" if reports.is_dir() else "no such folder"
+        raise DataError(f"{reports}: {wrong}; name the folder that holds records/")
     return reports or reports_dir()
 
 

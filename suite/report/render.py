@@ -21,7 +21,7 @@ from suite.report.table import Table
 
 TABLE_FORMATS: dict[str, Callable[[Table], str]] = {"md": markdown.render, "tex": latex.render, "csv": csv_file.render}
 Files = dict[str, bytes]
-"""Path relative to the folder that holds ``reports/`` -> content."""
+"""Path -> content; ``reports/`` stands for the folder of reports, whatever its name, all else lies beside it."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,22 @@ def render_figures(evidence: Evidence) -> Files:
 
 
 def settle(
-    files: Mapping[str, bytes], root: Path, owned: str | None, left_out: tuple[str, ...], check: bool
+    files: Mapping[str, bytes], reports: Path, owned: str | None, left_out: tuple[str, ...], check: bool
 ) -> Outcome:
     """Write what differs, or with ``check`` only tell.
 
     Args:
-        files: rendered content by path relative to ``root``.
-        root: the folder that holds ``reports/``.
-        owned: the folder under ``root`` in which every file is generated, e.g. ``"reports/tables"``; None for none.
+        files: rendered content by path.
+        reports: the folder that ``reports/`` in a path stands for.
+        owned: the folder in ``reports`` in which every file is generated, e.g. ``"tables"``; None for none.
         left_out: lines on records not used, passed through.
         check: compare instead of writing.
     """
+    home = reports.resolve()
+    root, own = home.parent, f"{home.name}/"
+    placed = {name.replace("reports/", own, 1) if "/" in name else name: text for name, text in files.items()}
     written, unchanged = [], []
-    for name, content in sorted(files.items()):
+    for name, content in sorted(placed.items()):
         path = root / name
         if path.is_file() and path.read_bytes() == content:
             unchanged.append(name)
@@ -104,9 +107,9 @@ def settle(
         written.append(name)
         if not check:
             write_bytes(path, content)
-    found = sorted((root / owned).glob("*")) if owned else []
+    found = sorted((home / owned).glob("*")) if owned else []
     present = [path.relative_to(root).as_posix() for path in found if path.is_file()]
-    stale = [name for name in present if name not in files]
+    stale = [name for name in present if name not in placed]
     if not check:
         for name in stale:
             (root / name).unlink()
@@ -124,15 +127,15 @@ def update_tables(reports: Path, check: bool = False) -> Outcome:
         InputError: if README.md lacks its markers or a claims file is damaged.
     """
     evidence = load_evidence(reports / "records")
-    readme = reports.parent / "README.md"
+    readme = reports.resolve().parent / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.is_file() else None
-    return settle(render_tables(evidence, text), reports.parent, "reports/tables", evidence.left_out, check)
+    return settle(render_tables(evidence, text), reports, "tables", evidence.left_out, check)
 
 
 def update_figures(reports: Path, check: bool = False) -> Outcome:
     """Render the figures from the records in ``reports/records``; arguments as `update_tables`."""
     evidence = load_evidence(reports / "records")
-    return settle(render_figures(evidence), reports.parent, "reports/figures", evidence.left_out, check)
+    return settle(render_figures(evidence), reports, "figures", evidence.left_out, check)
 
 
 def render_page(evidence: Evidence, drawn: Mapping[str, bytes]) -> Files:
@@ -146,7 +149,7 @@ def update_page(reports: Path, check: bool = False) -> Outcome:
     """Render the page from the records in ``reports/records``; arguments as `update_tables`."""
     evidence = load_evidence(reports / "records")
     files = render_page(evidence, render_figures(evidence))
-    return settle(files, reports.parent, None, evidence.left_out, check)
+    return settle(files, reports, None, evidence.left_out, check)
 
 
 def render_all(reports: Path | None = None, check: bool = False) -> Outcome:
@@ -155,5 +158,5 @@ def render_all(reports: Path | None = None, check: bool = False) -> Outcome:
     outcome = update_tables(folder, check)
     evidence = load_evidence(folder / "records")
     drawn = render_figures(evidence)
-    outcome = outcome.joined(settle(drawn, folder.parent, "reports/figures", evidence.left_out, check))
-    return outcome.joined(settle(render_page(evidence, drawn), folder.parent, None, evidence.left_out, check))
+    outcome = outcome.joined(settle(drawn, folder, "figures", evidence.left_out, check))
+    return outcome.joined(settle(render_page(evidence, drawn), folder, None, evidence.left_out, check))

@@ -103,6 +103,27 @@ def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_folder_of_any_name_is_drawn_in_place(filled: RunMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    elsewhere = tmp_path / "elsewhere"
+    folder, neighbour = elsewhere / "drafts", elsewhere / "reports" / "tables" / "own_notes.md"
+    neighbour.parent.mkdir(parents=True)
+    neighbour.write_text("not ours")
+    (folder / "records").mkdir(parents=True)
+    for path in filled.folder.glob("*.jsonl"):
+        (folder / "records" / path.name).write_bytes(path.read_bytes())
+    assert main(["tables", "--reports", str(folder)]) == 0
+    assert "wrote drafts/ledger.md" in capsys.readouterr().out
+    assert (folder / "tables" / "table1.md").is_file()
+    assert [path for path in (elsewhere / "reports").rglob("*") if path.is_file()] == [neighbour]
+    assert main(["tables", "--check", "--reports", str(folder)]) == 0
+
+
+def test_a_folder_without_records_is_refused_and_left_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["report", "--reports", str(tmp_path)]) == 4
+    assert "has no records/" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_measured_still_renders_the_published_side(tmp_path: Path):
     (tmp_path / "reports" / "records").mkdir(parents=True)
     outcome = render_all(tmp_path / "reports")
