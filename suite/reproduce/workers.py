@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from typing import IO
 
+from suite.cores import available_cores
 from suite.errors import INTERRUPTED, SuiteError
 from suite.progress import say
 
@@ -57,4 +57,4 @@ def run_workers(arguments: Sequence[str], workers: int) -> None:
 
 def fitting_workers(threads: int) -> int:
     """Return how many processes of so many threads the cores of this process hold, at least one."""
-    return max(1, len(os.sched_getaffinity(0)) // threads)
+    return max(1, available_cores() // threads)

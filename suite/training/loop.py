@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.errors import InputError, StoppedError
@@ -27,7 +25,7 @@ from suite.training.recipe import Recipe
 from suite.training.schedule import build_optimizer, learning_rate_factor
 from suite.training.scoring import Scoring
 from suite.training.source import Evaluation, TrainingSource
-from suite.training.start import How, build_model, keep_freed_memory, resume
+from suite.training.start import How, build_model, keep_freed_memory, resume, take_threads
 from suite.training.state import Progress, StateFiles, Trained
 from suite.training.step import BrokenLossError, TrainingStep
 
@@ -105,8 +103,8 @@ def train(
     """
     how = how or How()
     keep_freed_memory()
-    torch.set_num_threads(recipe.threads)
     processes = start_processes(how.device)
+    take_threads(recipe, processes)
     model = build_model(recipe, seed, processes, how.initial)
     optimizer = build_optimizer(recipe, model)
     average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None

@@ -20,7 +20,7 @@ from suite.training.recipe import Recipe
 from suite.training.schedule import build_optimizer
 from suite.training.source import Batch, DataPaths
 from suite.training.sources import open_source
-from suite.training.start import How, build_model
+from suite.training.start import How, build_model, take_threads
 from suite.training.step import TrainingStep
 
 WARM_UP_STEPS, TIMED_STEPS = 1, 3
@@ -146,7 +146,7 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
         InputError: if no source reads the recipe's dataset, or a file is not what it should be.
     """
     processes = start_processes(how.device)
-    torch.set_num_threads(recipe.threads)
+    take_threads(recipe, processes)
     parts = processes.count * recipe.accumulation
     notes = []
     epochs: float | None = None

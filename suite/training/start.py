@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from reference_model.mobileinst import MobileInst
+from suite.cores import available_cores
 from suite.errors import InputError
 from suite.progress import say
 from suite.seeds import derive_seed
@@ -53,6 +54,17 @@ def keep_freed_memory() -> None:
         return
     set_option(trim_threshold, 2**31 - 1)
     set_option(mmap_max, 0)
+
+
+def take_threads(recipe: Recipe, processes: Processes) -> None:
+    """Compute with the recipe's threads, but not with more than cores.
+
+    Four threads on two cores wait for each other: a step of a COCO recipe took three times as long as with two.
+    """
+    threads = min(recipe.threads, available_cores())
+    if threads < recipe.threads and processes.first:
+        say(f"computing with {threads} threads, this machine has no cores for the recipe's {recipe.threads}")
+    torch.set_num_threads(threads)
 
 
 def build_model(recipe: Recipe, seed: int, processes: Processes, initial: InitialFiles) -> MobileInst:
