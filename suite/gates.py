@@ -125,7 +125,15 @@ def _judged_by(rule: AccuracyRule, cells: Sequence[Cell]) -> dict[tuple[object, 
     return {_setting(cell): cell for cell in sorted(found, key=lambda cell: cell.latest.started_utc)}
 
 
-def _compare(rule: AccuracyRule, baseline: Cell, new: Cell) -> GateLine | None:
+def _told_apart(cells: Sequence[Cell]) -> list[str]:
+    """Return the protocol entries in which cells of one rule differ: a failed line has to say which setting it is."""
+    plain = [dict(cell.protocol) for cell in cells]
+    keys = dict.fromkeys(key for protocol in plain for key in protocol)
+    named = IGNORED_KEYS | {"key_frame_interval"}  # T is in every line
+    return [key for key in keys if key not in named and len({protocol.get(key) for protocol in plain}) > 1]
+
+
+def _compare(rule: AccuracyRule, baseline: Cell, new: Cell, apart: Sequence[str]) -> GateLine | None:
     old_values = {sample.seed: 100 * sample.value for sample in baseline.samples}
     new_values = {sample.seed: 100 * sample.value for sample in new.samples}
     seeds = tuple(sorted(set(old_values) & set(new_values), key=str))
@@ -136,6 +144,7 @@ def _compare(rule: AccuracyRule, baseline: Cell, new: Cell) -> GateLine | None:
     interval = new.get("key_frame_interval")
     what = f"{METRICS[rule.metric].label} of {new.model} on {rule.dataset}"
     what += "" if interval is None else f", T = {interval}"
+    what += "".join(f", {key} = {new.get(key)}" for key in apart if new.get(key) is not None)
     # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
     word: GateWord = "worse" if after < before - rule.tolerance_points - 1e-9 else "pass"
     return GateLine(rule, word, what, before, after, seeds)
@@ -158,7 +167,8 @@ def check_accuracy(
     lines = []
     for rule in rules:
         before, after = _judged_by(rule, old_cells), _judged_by(rule, new_cells)
-        pairs = [_compare(rule, before[key], after[key]) for key in before if key in after]
+        apart = _told_apart([after[key] for key in before if key in after])
+        pairs = [_compare(rule, before[key], after[key], apart) for key in before if key in after]
         compared = [line for line in pairs if line is not None]
         settings = ", ".join(f"{key} = {value}" for key, value in rule.protocol.items())
         name = f"{METRICS[rule.metric].label} on {rule.dataset}" + (f" ({settings})" if settings else "")
@@ -192,6 +202,19 @@ def gate_table(lines: Sequence[GateLine]) -> Table:
         rows.append((text_cell(line.what), *cells, text_cell(f"-{line.rule.tolerance_points:g}"), seeds, word))
     notes = ("AP points, mean over the seeds that both sides have.",)
     return Table("gate_accuracy", "Accuracy gate", columns, tuple(rows), notes)
+
+
+def read_sides(baseline: Path, new: Path) -> tuple[list[RunFile], list[RunFile]]:
+    """Read the records of both sides.
+
+    Raises:
+        DataError: if a folder is absent.
+        InputError: if both are one folder, whose records can never be worse than themselves, or a record is spoiled.
+    """
+    sides = read_side(baseline, "baseline"), read_side(new, "new")
+    if baseline.resolve() == new.resolve():
+        raise InputError(f"{new}: the baseline is this folder, too; name another one with --baseline")
+    return sides
 
 
 def read_side(folder: Path, name: str) -> list[RunFile]:

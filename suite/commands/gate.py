@@ -26,12 +26,12 @@ def command() -> None:
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table, for the summary of a CI job.")
 def accuracy(new: Path, baseline: Path | None, rules: Path | None, as_json: bool, as_markdown: bool) -> None:
     """Compare the AP in the records of the folder NEW with the baseline's, seed by seed."""
-    from suite.gates import GATES_FILE, check_accuracy, enforce, gate_table, load_rules, read_side
+    from suite.gates import GATES_FILE, check_accuracy, enforce, gate_table, load_rules, read_sides
     from suite.paths import records_dir
     from suite.report.formats import markdown
 
     wanted = load_rules(rules or GATES_FILE)
-    lines = check_accuracy(read_side(baseline or records_dir(), "baseline"), read_side(new, "new"), wanted)
+    lines = check_accuracy(*read_sides(baseline or records_dir(), new), wanted)
     if as_json:
         click.echo(json.dumps({"gates": [line.to_json() for line in lines]}))
     elif as_markdown:

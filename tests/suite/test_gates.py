@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,22 @@ def test_only_shared_seeds_are_compared(sides, capsys: pytest.CaptureFixture[str
     assert "seeds 1" in capsys.readouterr().out
 
 
+def test_settings_of_one_rule_are_told_apart(sides, capsys: pytest.CaptureFixture[str]):
+    for maker in sides:
+        maker.training(0, 0.55)
+        maker.training(0, 0.45, query_passing=False)
+    assert gate(sides) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert len({line.split(":")[1] for line in shown}) == len(shown)
+    assert "on shapes, T = 3, query_passing = False: 32.0" in "".join(shown)
+
+
+def test_a_folder_is_not_compared_with_itself(sides, capsys: pytest.CaptureFixture[str]):
+    folder = sides[0].folder
+    assert main(["gate", "accuracy", str(folder), "--baseline", f"{folder}/../{folder.name}"]) == 2
+    assert "--baseline" in capsys.readouterr().err
+
+
 def test_an_empty_run_compared_nothing(sides):
     assert gate(sides) == 3
 
@@ -94,11 +111,12 @@ def test_the_session_ends_with_the_gates_own_exit_code(sides, mask_ap: float | N
     assert done.returncode == code, done.stderr
 
 
-def test_an_unchanged_tree_passes_against_the_committed_baseline():
+def test_an_unchanged_tree_passes_against_the_committed_baseline(tmp_path: Path):
     records = REPOSITORY / "reports" / "records"
     if not list(records.glob("*.jsonl")):
         pytest.skip("no records are committed yet; make some with 'python -m suite reproduce'")
-    assert main(["gate", "accuracy", str(records)]) == 0
+    again = shutil.copytree(records, tmp_path / "records")
+    assert main(["gate", "accuracy", str(again)]) == 0
 
 
 def test_json_holds_every_comparison(sides, capsys: pytest.CaptureFixture[str]):
