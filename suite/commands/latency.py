@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from suite.command_group import CommandGroup
+
 if TYPE_CHECKING:
     from suite.latency.remote.report import RemoteReport
 
 
-@click.group(name="latency")
+@click.group(name="latency", cls=CommandGroup)
 def command() -> None:
     """Time models on one core, one thread, fp32, by a protocol with rules."""
 
@@ -47,26 +49,17 @@ def command() -> None:
 )
 @click.option("--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts).")
 @click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights and synthetic inputs.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of random weights and synthetic inputs.",
+)
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the network.")
 @click.option("--record", is_flag=True, help="Also write a record under reports/records.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def host(
-    models: str,
-    size: str | None,
-    checkpoints: tuple[Path, ...],
-    spans: str | None,
-    key_frame_intervals: str,
-    images: Path | None,
-    pairs: int | None,
-    attempts: int | None,
-    protocol: str,
-    core: int | None,
-    seed: int,
-    runtime: str,
-    record: bool,
-    as_json: bool,
-) -> None:
+def host(seed: int, record: bool, as_json: bool, **words: Any) -> None:
     """Time models on one core of this machine, in interleaved rounds.
 
     Gives median, 90th percentile, wall and CPU milliseconds, validity, and the CPU-time ratio to the first model with
@@ -76,21 +69,7 @@ def host(
     from suite.latency.request import HostRequest, measure_request, write_record
     from suite.latency.table import report_table
 
-    request = HostRequest.from_text(
-        models=models,
-        size=size,
-        checkpoints=checkpoints,
-        spans=spans,
-        key_frame_intervals=key_frame_intervals,
-        images=images,
-        pairs=pairs,
-        attempts=attempts,
-        protocol=protocol,
-        core=core,
-        seed=seed,
-        runtime=runtime,
-    )
-    report = measure_request(request)
+    report = measure_request(HostRequest.from_text(seed=seed, **words))
     if record:
         write_record(report, seed)
     click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report_table(report))
@@ -103,7 +82,7 @@ def host(
 @click.option("--size", metavar="HxW", help="Input height x width in pixels; default: the model's primary size.")
 @click.option("--rounds", type=click.IntRange(min=2), default=10, show_default=True, help="Interleaved rounds.")
 @click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random weights.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random weights.")
 @click.option("--record", is_flag=True, help="Also write a record under reports/records.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def breakdown(
@@ -183,7 +162,13 @@ def _remote_options(function: Any) -> Any:
         click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),
         click.option("--protocol", default="standard", show_default=True, help="standard or strict (MLPerf's counts)."),
         click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest it tells."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights and inputs."),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Seed of random weights and inputs.",
+        ),
         click.option("--record", is_flag=True, help="Also write a record under reports/records, if all is valid."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
     )

@@ -23,11 +23,10 @@ from suite.latency.runtime import Session, graph_form, open_session
 from suite.latency.statistics import RatioInterval, ratio_of_medians
 from suite.latency.timer import Candidate, time_candidates
 from suite.latency.validity import cpu_ms
-from suite.paths import records_dir, shown
 from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
-from suite.records.store import writing
+from suite.records.store import write_run
 from suite.seeds import derive_seed
 
 RUNTIME = "onnxruntime_cpu"
@@ -216,10 +215,4 @@ def record_lines(found: Breakdown) -> list[Measurement | Series]:
 
 def write_record(found: Breakdown, seed: int) -> Path:
     """Write a breakdown as a run of its own under ``reports/records`` and return the file's path."""
-    run = start_run("latency-breakdown", seed=seed)
-    with writing(run, records_dir()) as writer:
-        for line in record_lines(found):
-            writer.add(line)
-    path = records_dir() / f"{run.run_id}.jsonl"
-    say(f"record {shown(path)}")
-    return path
+    return write_run(start_run("latency-breakdown", seed=seed), record_lines(found))

@@ -108,6 +108,14 @@ class Protocol:
         if not 0 < self.interval_level < 1:
             raise ValueError(f"interval_level must lie between 0 and 1, got {self.interval_level}")
 
+    def with_samples(self, count: int | None) -> Protocol:
+        """Return the protocol for so many samples per candidate, whatever they take; itself for None."""
+        if count is None:
+            return self
+        return dataclasses.replace(
+            self, name=f"{self.name}-{count}-pairs", min_samples=count, min_duration_s=0.0, max_duration_s=3600.0
+        )
+
 
 def checked_fields(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return a table's values once every key is a field of a dataclass, every field is there and of its type.

@@ -15,10 +15,8 @@ from suite.latency.prepare import prepare_model
 from suite.latency.protocol import Protocol
 from suite.latency.report import HostReport, record_lines
 from suite.latency.runtime import runtime_names
-from suite.paths import records_dir, shown
-from suite.progress import say
 from suite.records.provenance import start_run
-from suite.records.store import writing
+from suite.records.store import write_run
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PICTURES = 24
@@ -62,16 +60,7 @@ class HostRequest:
         names = words_of(models, "--models")
         if runtime not in runtime_names():
             raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
-        chosen = load_device("host").protocol(protocol)
-        if pairs is not None:
-            # Counts are the user's now; durations only cap.
-            chosen = dataclasses.replace(
-                chosen,
-                name=f"{chosen.name}-{pairs}-pairs",
-                min_samples=pairs,
-                min_duration_s=0.0,
-                max_duration_s=3600.0,
-            )
+        chosen = load_device("host").protocol(protocol).with_samples(pairs)
         if attempts is not None:
             chosen = dataclasses.replace(chosen, attempts=attempts)
         return HostRequest(
@@ -181,10 +170,4 @@ def measure_request(request: HostRequest) -> HostReport:
 
 def write_record(report: HostReport, seed: int) -> Path:
     """Write a report as a run of its own under ``reports/records`` and return the file's path."""
-    run = start_run("latency-host", seed=seed)
-    with writing(run, records_dir()) as writer:
-        for line in record_lines(report):
-            writer.add(line)
-    path = records_dir() / f"{run.run_id}.jsonl"
-    say(f"record {shown(path)}")
-    return path
+    return write_run(start_run("latency-host", seed=seed), record_lines(report))

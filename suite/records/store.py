@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ import msgspec
 
 from suite.errors import InputError
 from suite.files import atomic_path
+from suite.paths import records_dir, shown
+from suite.progress import say
 from suite.records.receipts import receipt_fault
 from suite.records.schema import Artifact, End, Line, Measurement, Run, Series, check_line
 
@@ -61,6 +63,16 @@ def writing(run: Run, folder: Path) -> Iterator[RunWriter]:
     yield writer
     with atomic_path(folder / f"{run.run_id}.jsonl") as temporary:
         temporary.write_bytes(writer.sealed())
+
+
+def write_run(run: Run, lines: Iterable[Measurement | Series | Artifact]) -> Path:
+    """Write a run whose lines are all known under ``reports/records``, say where, and return the file's path."""
+    with writing(run, records_dir()) as writer:
+        for line in lines:
+            writer.add(line)
+    path = records_dir() / f"{run.run_id}.jsonl"
+    say(f"record {shown(path)}")
+    return path
 
 
 def _fail(path: Path, number: int, why: str) -> InputError:

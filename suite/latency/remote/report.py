@@ -15,11 +15,9 @@ from suite.latency.remote.answer import Answer
 from suite.latency.remote.identity import Answered
 from suite.latency.report import LatencyReport, record_lines
 from suite.latency.table import counts_line, result_lines
-from suite.paths import records_dir, shown
-from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Machine, Scalar, Series, Subject
-from suite.records.store import writing
+from suite.records.store import write_run
 
 STATE_COLUMNS = ["block", "round", "elapsed_s", "slowest_khz", "fastest_khz", "sensor", "temperature_c"]
 
@@ -119,12 +117,7 @@ def write_remote_record(report: RemoteReport, kind: str, seed: int) -> Path:
         raise NothingMeasuredError(f"latency: {invalid_names(report.results)} invalid, so nothing was recorded")
     # The run's machine is the one that did the work, not the one that gave the order.
     run = msgspec.structs.replace(start_run(kind, seed=seed), machine=report.machine)
-    with writing(run, records_dir()) as writer:
-        for line in [*record_lines(report), state_series(report)]:
-            writer.add(line)
-    path = records_dir() / f"{run.run_id}.jsonl"
-    say(f"record {shown(path)}")
-    return path
+    return write_run(run, [*record_lines(report), state_series(report)])
 
 
 def invalid_names(results: Sequence[Any]) -> str:

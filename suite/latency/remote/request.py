@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,22 +50,12 @@ class RemoteRequest:
             InputError: naming the option and what it may be.
         """
         names = words_of(models, "--models")
-        chosen = device.protocol(protocol)
-        if pairs is not None:
-            # Counts are the user's now; durations only cap.
-            chosen = dataclasses.replace(
-                chosen,
-                name=f"{chosen.name}-{pairs}-pairs",
-                min_samples=pairs,
-                min_duration_s=0.0,
-                max_duration_s=3600.0,
-            )
         loaded = load_engine(engine)
         return RemoteRequest(
             models=names,
             size=size_of(size),
             checkpoints=checkpoints_of(checkpoints, names),
-            protocol=chosen,
+            protocol=device.protocol(protocol).with_samples(pairs),
             engine=loaded,
             runner=Runner(runner or default_runner(device, loaded), tuple(libraries)),
             seed=seed,
