@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from suite.files import write_bytes
 from suite.report.overlay import banner, side_by_side, stacked
 from suite.report.picture_files import evenly_spaced
-from suite.report.tracks import ShownVideo, show_video
-
-if TYPE_CHECKING:
-    from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.report.tracks import ShownVideo
 
 MAX_FRAMES = 24
 FRAME_WIDTH_PX = 360
@@ -51,23 +47,12 @@ def animated_png(pictures: list[Image.Image], duration_ms: int = FRAME_DURATION_
     return stream.getvalue()
 
 
-def draw_track_animation(
-    dataset: YoutubeVisDataset,
-    results_path: Path,
-    out_path: Path,
-    video_id: int | None = None,
-    score_threshold: float = 0.3,
-) -> str:
-    """Write an animated PNG of one video's tracks; arguments and errors as `suite.report.track_strip.draw_track_strip`.
-
-    Returns:
-        The caption, which states the rule of choice, the frames and the threshold.
-    """
-    shown = show_video(dataset, results_path, video_id, score_threshold)
+def draw_track_animation(shown: ShownVideo, out_path: Path) -> str:
+    """Write an animated PNG of one video's tracks; see `suite.report.track_strip.draw_track_strip`."""
     frames = evenly_spaced(shown.video.length, MAX_FRAMES)
     write_bytes(out_path, animated_png(_pictures(shown, frames)))
     count = "all" if len(frames) == shown.video.length else f"{len(frames)} of"
     return (
         f"Tracking, {count} {shown.video.length} frames of a video, tracks with scores of at least "
-        f"{score_threshold:g}; shown: {shown.rule}. Colours and numbers follow a track."
+        f"{shown.score_threshold:g}; shown: {shown.rule}. Colours and numbers follow a track."
     )

@@ -135,6 +135,7 @@ class ShownVideo:
         dataset: where its frames are.
         video: the video.
         rule: why this one, for the caption.
+        score_threshold: predicted tracks below it are left out, 0 to 1.
         truth: annotated tracks; the colour number of each is its place.
         predicted: predicted tracks, best score first.
         numbers: colour number of each predicted track.
@@ -143,6 +144,7 @@ class ShownVideo:
     dataset: YoutubeVisDataset
     video: Video
     rule: str
+    score_threshold: float
     truth: tuple[Track, ...]
     predicted: tuple[Track, ...]
     numbers: tuple[int, ...]
@@ -167,7 +169,7 @@ class ShownVideo:
 
 
 def show_video(
-    dataset: YoutubeVisDataset, results_path: Path, video_id: int | None, score_threshold: float
+    dataset: YoutubeVisDataset, results_path: Path, video_id: int | None = None, score_threshold: float = 0.3
 ) -> ShownVideo:
     """Choose the video, read its tracks and give them their colours.
 
@@ -184,4 +186,5 @@ def show_video(
     video, rule = chosen_video(dataset, video_id)
     truth = annotated_tracks(dataset, video)
     predicted = predicted_tracks(dataset, results_path, video, score_threshold)
-    return ShownVideo(dataset, video, rule, tuple(truth), tuple(predicted), tuple(assign_colours(truth, predicted)))
+    numbers = tuple(assign_colours(truth, predicted))
+    return ShownVideo(dataset, video, rule, score_threshold, tuple(truth), tuple(predicted), numbers)

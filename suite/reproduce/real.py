@@ -27,6 +27,7 @@ from suite.records.schema import Artifact, Dataset, Scalar, Subject
 from suite.records.store import writing
 from suite.report.pictures import draw_detections
 from suite.report.track_strip import draw_track_strip
+from suite.report.tracks import show_video
 
 
 def embedded_checkpoint() -> Path:
@@ -96,7 +97,7 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
             ids = data.part.video_ids if data.part else None
             score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
             metrics = YOUTUBE_VIS_METRICS
-            caption = draw_track_strip(dataset, results, picture)
+            caption = draw_track_strip(show_video(dataset, results), picture)
         scalars = {**protocol.scalars(task), **fields}
         for line in score_lines(score.stats, metrics, subject, described, scalars, score.intervals):
             record.add(line)

@@ -26,11 +26,12 @@ from suite.models import ModelEntry, discover
 from suite.paths import records_dir, reports_dir, shown
 from suite.progress import say
 from suite.records.provenance import start_run
-from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Subject
-from suite.records.store import RunWriter, writing
+from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Series, Subject
+from suite.records.store import RunWriter, write_run, writing
 from suite.report.pictures import draw_detections
 from suite.report.track_animation import draw_track_animation
 from suite.report.track_strip import draw_track_strip
+from suite.report.tracks import show_video
 from suite.reproduce.export_parity import export_parity_lines
 from suite.reproduce.hard_videos import hard_video_lines
 from suite.reproduce.video_settings import KEY_FRAME_INTERVALS, VIDEO_SETTINGS
@@ -102,11 +103,11 @@ def draw_pictures(finished: FinishedRun, coco_results: Path, video_results: Path
     """Draw predicted masks and one tracked video, still and moving, and note the files in the record."""
     folder = reports_dir() / "pictures"
     masks, strip, moving = (folder / f"shapes_{name}.png" for name in ("masks", "tracks", "tracks_animated"))
-    videos = embedded.videos("val")
+    video = show_video(embedded.videos("val"), video_results, score_threshold=SHOWN_SCORE)
     captions = {
         masks: draw_detections(embedded.images("val"), coco_results, masks, score_threshold=SHOWN_SCORE),
-        strip: draw_track_strip(videos, video_results, strip, score_threshold=SHOWN_SCORE),
-        moving: draw_track_animation(videos, video_results, moving, score_threshold=SHOWN_SCORE),
+        strip: draw_track_strip(video, strip),
+        moving: draw_track_animation(video, moving),
     }
     for path, caption in captions.items():
         record.add(Artifact(path.stem, shown(path), file_digest(path), finished.subject, caption))
@@ -179,20 +180,15 @@ def reproduce_latency(trained: FinishedRun, seed: int) -> None:
     )
     run = start_run("latency-host", seed=seed)
     report = measure_host([item.timed for item in prepared], load_device("host").protocol("standard"))
-    with writing(run, records_dir()) as record:
-        own = [(entry, entry.input_shapes[0]) for entry in discover().values() if not entry.reading]
-        for size_line in size_lines(own):
-            record.add(size_line)
-        for item in prepared:
-            for parity_line in parity_lines(item):
-                record.add(parity_line)
-        for line in record_lines(report):
-            record.add(line)
-        graph = prepared[-1].exports["whole"].artifact.path
-        folder = trained.checkpoint.parent
-        for parity in export_parity_lines(trained, graph, folder, shapes_dataset()):
-            record.add(parity)
-    say(f"record {shown(records_dir() / run.run_id)}.jsonl")
+    lines: list[Measurement | Series] = [
+        *size_lines((entry, entry.input_shapes[0]) for entry in discover().values() if not entry.reading)
+    ]
+    for item in prepared:
+        lines += parity_lines(item)
+    lines += record_lines(report)
+    graph = prepared[-1].exports["whole"].artifact.path
+    lines += export_parity_lines(trained, graph, trained.checkpoint.parent, shapes_dataset())
+    write_run(run, lines)
 
 
 def reproduce_shapes(recipe: Recipe, seeds: Sequence[int], fresh: bool = False, latency: bool = True) -> None:

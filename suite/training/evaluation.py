@@ -17,6 +17,7 @@ from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.files import read_json, write_json
 from suite.report.pictures import draw_detections
 from suite.report.track_strip import draw_track_strip
+from suite.report.tracks import show_video
 
 
 def _subset(annotations: Path, subset: Path, count: int, unit: str, among: Collection[int] | None = None) -> Path:
@@ -103,4 +104,4 @@ class VideoEvaluation:
 
     def draw(self, picture: Path) -> None:
         """Draw the tracks of the last prediction on one of the videos, the annotated ones above them."""
-        draw_track_strip(self.dataset, self.results, picture)
+        draw_track_strip(show_video(self.dataset, self.results), picture)

@@ -22,7 +22,7 @@ from suite.report.picture_files import evenly_spaced
 from suite.report.pictures import draw_detections
 from suite.report.track_animation import animated_png, draw_track_animation
 from suite.report.track_strip import draw_track_strip
-from suite.report.tracks import Track, assign_colours, track_iou
+from suite.report.tracks import Track, assign_colours, show_video, track_iou
 
 SIZE = (40, 60)
 
@@ -161,7 +161,7 @@ def test_a_predicted_track_takes_the_colour_of_the_track_it_follows(folder: Path
     dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
     follower = track([np.roll(square(20, 30), 2 * frame + 1, 1) for frame in range(3)], category_id=9)
     out = folder / "strip.png"
-    caption = draw_track_strip(dataset, write_results(folder, [follower]), out)
+    caption = draw_track_strip(show_video(dataset, write_results(folder, [follower])), out)
     assert has_colour(out, COLOURS[0], "upper")
     assert has_colour(out, COLOURS[1], "lower")
     assert not has_colour(out, COLOURS[0], "lower")
@@ -172,8 +172,8 @@ def test_a_predicted_track_takes_the_colour_of_the_track_it_follows(folder: Path
 def test_the_animation_has_every_frame_in_turn_and_nothing_else(folder: Path):
     dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
     follower = track([np.roll(square(20, 30), 2 * frame + 1, 1) for frame in range(3)], category_id=9)
-    results, out = write_results(folder, [follower]), folder / "moving.png"
-    caption = draw_track_animation(dataset, results, out)
+    video, out = show_video(dataset, write_results(folder, [follower])), folder / "moving.png"
+    caption = draw_track_animation(video, out)
     assert "all 3 frames" in caption
     with Image.open(out) as picture:
         assert (picture.n_frames, picture.info["loop"]) == (3, 0)
@@ -188,7 +188,7 @@ def test_the_animation_has_every_frame_in_turn_and_nothing_else(folder: Path):
     places = [np.flatnonzero((np.abs(frame[:, half:].astype(int) - colour) < 12).all(-1).any(0)) for frame in shown]
     assert places[0].min() < places[1].min() < places[2].min(), "the predicted square moves to the right"
     assert not re.findall(rb"tEXt|iTXt|zTXt|tIME", out.read_bytes())
-    draw_track_animation(dataset, results, folder / "again.png")
+    draw_track_animation(video, folder / "again.png")
     assert (folder / "again.png").read_bytes() == out.read_bytes()
 
 
@@ -209,9 +209,9 @@ def test_tracks_for_other_videos_lengths_or_categories_are_refused(folder: Path)
     dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
     for bad in (track([square(0, 0)] * 2), track([square(0, 0)] * 3, category_id=7)):
         with pytest.raises(InputError, match=r"result \[0\] does not fit"):
-            draw_track_strip(dataset, write_results(folder, [bad]), folder / "a.png")
+            show_video(dataset, write_results(folder, [bad]))
     with pytest.raises(InputError, match="no video with id 5"):
-        draw_track_strip(dataset, write_results(folder, []), folder / "a.png", video_id=5)
+        show_video(dataset, write_results(folder, []), video_id=5)
 
 
 def test_track_iou_sums_before_it_divides():
@@ -250,7 +250,7 @@ def test_real_video_and_real_results(shared_data: Path, tmp_path: Path):
     folder = shared_data / "ytvis_mini"
     dataset = YoutubeVisDataset.load(folder / "valid.json", folder / "valid" / "JPEGImages")
     out = tmp_path / "strip.png"
-    caption = draw_track_strip(dataset, folder / "sample_results_valid.json", out, score_threshold=0.5)
+    caption = draw_track_strip(show_video(dataset, folder / "sample_results_valid.json", score_threshold=0.5), out)
     assert "0.5" in caption
     assert Image.open(out).size[0] == 6 * 304 - 4
 
