@@ -11,15 +11,19 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 import suite.commands
 from suite import __version__
+from suite.command_group import CommandGroup
 from suite.errors import INTERRUPTED, PASS, USAGE, SuiteError
 
+CONSOLE_SCRIPT = "mobileinst-suite"
 
-class CommandFolder(click.Group):
+
+class CommandFolder(CommandGroup):
     """A click group whose commands are the modules of ``suite/commands`` (``_`` in a module name is typed ``-``)."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -35,15 +39,21 @@ class CommandFolder(click.Group):
         return command
 
 
-@click.command(cls=CommandFolder, name="mobileinst-suite", context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="mobileinst-suite")
+@click.command(cls=CommandFolder, name=CONSOLE_SCRIPT, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=CONSOLE_SCRIPT)
 def entry() -> None:
     """Check MobileInst's published numbers: train, score, time, compare, draw."""
 
 
+def program_name() -> str:
+    """Return how this program was started, so that a hint can be typed as it stands."""
+    started = Path(sys.argv[0]).stem
+    return CONSOLE_SCRIPT if started == CONSOLE_SCRIPT else "python -m suite"
+
+
 def usage_line(error: click.UsageError) -> str:
     """Return a click usage error as one line that ends with the help command to read."""
-    where = error.ctx.command_path if error.ctx else "mobileinst-suite"
+    where = error.ctx.command_path if error.ctx else program_name()
     message = " ".join(error.format_message().split()).rstrip(".")
     return f"{message}; see '{where} --help'"
 
@@ -59,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         system and saved, 130 interrupted.
     """
     try:
-        result = entry.main(args=arguments, prog_name="mobileinst-suite", standalone_mode=False)
+        result = entry.main(args=arguments, prog_name=program_name(), standalone_mode=False)
         sys.stdout.flush()
     except SuiteError as error:
         click.echo(f"error: {error}", err=True)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
+from suite.command_group import CommandGroup
+
 GROUPS = click.argument("groups", nargs=-1, metavar="[GROUP]...")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 PATH = click.Path(path_type=Path)
 
 
-@click.group(name="data")
+@click.group(name="data", cls=CommandGroup)
 def command() -> None:
     """Generate, fetch, verify, unpack, check and pin what datasets.dvc lists.
 

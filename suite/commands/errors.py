@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from suite.command_group import CommandGroup
+
 if TYPE_CHECKING:
     from suite.accuracy.error_analysis.analysis import Analysis
 
 FILE = click.Path(path_type=Path)
 
 
-@click.group(name="errors")
+@click.group(name="errors", cls=CommandGroup)
 def command() -> None:
     """Tell what costs a results file its AP: kinds of error, categories, sizes, worst images or videos.
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from suite.command_group import CommandGroup
+
 FOLDER = click.Path(path_type=Path)
 
 
-@click.group(name="gate")
+@click.group(name="gate", cls=CommandGroup)
 def command() -> None:
     """Compare new records with baseline records; exit 1 if worse, 3 if nothing was compared.
 

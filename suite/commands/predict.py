@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from suite.command_group import CommandGroup
+
 if TYPE_CHECKING:
     from suite.accuracy.onnx_segmenter import OnnxSegmenter
     from suite.accuracy.prediction_protocol import PredictionProtocol
@@ -113,7 +115,7 @@ def _run(
     _report(out, dataset, process(_open(checkpoint, onnx, threads, changes), dataset, out), as_json)
 
 
-@click.group(name="predict")
+@click.group(name="predict", cls=CommandGroup)
 def command() -> None:
     """Run a model over a dataset and write the official results file.
 

@@ -22,7 +22,13 @@ import click
     "--attempts", type=click.IntRange(min=1), help="Tries where other load spoils a run; default: protocol's."
 )
 @click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights and synthetic inputs.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of random weights and synthetic inputs.",
+)
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the networks.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="shapes trains, scores, times and draws; the others predict, score and draw with a checkpoint.",
 )
-@click.option("--seed", "seeds", type=int, multiple=True, help="Training seed; may be repeated [default: 0].")
+@click.option(
+    "--seed", "seeds", type=click.IntRange(min=0), multiple=True, help="Training seed; may be repeated [default: 0]."
+)
 @click.option("--recipe", default="shapes", show_default=True, help="Shipped recipe or TOML file.")
 @click.option("--iterations", type=click.IntRange(min=1), help="Replace the recipe's number of iterations.")
 @click.option("--query-passing/--no-query-passing", default=None, help="Replace the recipe's choice.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from suite.command_group import CommandGroup
+
 if TYPE_CHECKING:
     from suite.accuracy.score import Score
 
@@ -21,7 +23,7 @@ def _print(score: Score, as_json: bool) -> None:
     click.echo(json.dumps(score.to_json(), allow_nan=False) if as_json else score_table(score))
 
 
-@click.group(name="score")
+@click.group(name="score", cls=CommandGroup)
 def command() -> None:
     """Score a results file with COCO mask AP or YouTube-VIS AP, as the official evaluators do.
 
@@ -42,7 +44,9 @@ def common(function: Callable[..., None]) -> Callable[..., None]:
             help="Add 95 % intervals by a (paired) bootstrap over images or videos; half a minute for COCO val2017.",
         ),
         click.option("--resamples", type=click.IntRange(min=2), default=1000, show_default=True, help="Draws."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Base seed of the draws."),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Base seed of the draws."
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
     )
     for option in reversed(options):

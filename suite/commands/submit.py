@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from suite.command_group import CommandGroup
+
 if TYPE_CHECKING:
     from suite.accuracy.submission import Submission
 
 FILE = click.Path(path_type=Path)
 
 
-@click.group(name="submit")
+@click.group(name="submit", cls=CommandGroup)
 def command() -> None:
     """Write a results file as a checked package in the form that the evaluation servers took.
 

@@ -14,7 +14,13 @@ FILE = click.Path(path_type=Path)
 
 @click.command(name="train")
 @click.argument("recipe", default="shapes")
-@click.option("--seed", type=int, default=0, show_default=True, help="Base seed of weights, order and augmentation.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Base seed of weights, order and augmentation.",
+)
 @click.option("--iterations", type=click.IntRange(min=1), help="Replace the recipe's number of iterations.")
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="Replace the recipe's images per step, over all processes."
@@ -67,7 +73,7 @@ def command(
     publish: bool,
     **data: Path | None,
 ) -> None:
-    """Train one model from a RECIPE (a shipped name or a TOML file) and keep it, with its record, under runs/.
+    """Train one model from a RECIPE (name or TOML file; default: shapes) and keep it, with its record, under runs/.
 
     Several GPUs or machines: torchrun --nproc-per-node 8 -m suite train RECIPE. Interrupted (Ctrl-C, SIGTERM,
     SIGUSR1), the same command continues; the last two end with exit code 75, on which a batch job is requeued.
