@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -35,21 +36,29 @@ def model() -> MobileInst:
     return model
 
 
-@pytest.fixture
-def frames() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(4)
-    return tuple(torch.randn(2, 3, *SIZE, generator=generator, dtype=torch.float64) for _ in range(2))  # type: ignore[return-value]
+class FramePair(NamedTuple):
+    """Two frames of two videos, in the order of `TemporalCriterion`'s arguments."""
+
+    images: torch.Tensor
+    targets: list[InstanceTargets]
+    later_images: torch.Tensor
+    later_targets: list[InstanceTargets]
+
+    def swapped(self) -> FramePair:
+        return FramePair(self.later_images, self.later_targets, self.images, self.targets)
 
 
 @pytest.fixture
-def pairs() -> tuple[list[InstanceTargets], list[InstanceTargets]]:
+def pair() -> FramePair:
     """In the first video id 11 is hidden later and 14 is new; the order changes. The second video becomes empty."""
+    generator = torch.Generator().manual_seed(4)
+    images, later_images = (torch.randn(2, 3, *SIZE, generator=generator, dtype=torch.float64) for _ in range(2))
     generator = torch.Generator().manual_seed(5)
     now = oracle.random_targets(generator, [3, 1], 3, [SIZE] * 2, SIZE)
     later = oracle.random_targets(generator, [3, 0], 3, [SIZE] * 2, SIZE)
     now[0] = now[0]._replace(instance_ids=torch.tensor([10, 11, 12]))
     later[0] = later[0]._replace(instance_ids=torch.tensor([14, 12, 10]))
-    return now, later
+    return FramePair(images, now, later_images, later)
 
 
 def test_a_query_keeps_its_instance_wherever_it_is_listed() -> None:
@@ -69,19 +78,14 @@ def test_an_id_twice_in_a_frame_is_refused() -> None:
         carry_identity(Match(torch.tensor([0]), torch.tensor([0])), with_ids([3, 3]), with_ids([3]))
 
 
-def test_losses_equal_loops_that_look_instances_up_by_id(
-    model: MobileInst,
-    frames: tuple[torch.Tensor, torch.Tensor],
-    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
-) -> None:
-    now, later = pairs
-    losses = TemporalCriterion(CONFIG)(model, frames[0], now, frames[1], later)
+def test_losses_equal_loops_that_look_instances_up_by_id(model: MobileInst, pair: FramePair) -> None:
+    losses = TemporalCriterion(CONFIG)(model, *pair)
     with torch.no_grad():
-        outputs = [model(images) for images in frames]
-        features = model.encode(frames[1])
+        outputs = [model(images) for images in (pair.images, pair.later_images)]
+        features = model.encode(pair.later_images)
         passed = model.with_masks(model.decode_from_queries(outputs[0].global_queries, features), features)
-    expected = oracle.criterion(outputs[0], now, [SIZE] * 2, CONFIG)
-    own = oracle.criterion(outputs[1], later, [SIZE] * 2, CONFIG)
+    expected = oracle.criterion(outputs[0], pair.targets, [SIZE] * 2, CONFIG)
+    own = oracle.criterion(outputs[1], pair.later_targets, [SIZE] * 2, CONFIG)
     expected |= {f"later/{name}": value for name, value in own.items()}
 
     carried: list[dict[int, int]] = []
@@ -89,10 +93,10 @@ def test_losses_equal_loops_that_look_instances_up_by_id(
         table = oracle.scores(
             outputs[0].class_logits[image].numpy(),
             [np.vectorize(oracle.sigmoid)(one) for one in outputs[0].mask_logits[image].numpy()],
-            now[image].labels.tolist(),
-            [oracle.shrink(one) for one in now[image].masks.numpy()],
+            pair.targets[image].labels.tolist(),
+            [oracle.shrink(one) for one in pair.targets[image].masks.numpy()],
         )
-        ids, ids_later = now[image].instance_ids.tolist(), later[image].instance_ids.tolist()
+        ids, ids_later = pair.targets[image].instance_ids.tolist(), pair.later_targets[image].instance_ids.tolist()
         carried.append(
             {
                 query: ids_later.index(ids[instance])
@@ -102,36 +106,26 @@ def test_losses_equal_loops_that_look_instances_up_by_id(
         )
     assert sorted(carried[0].values()) == [1, 2]
     assert carried[1] == {}
-    own = oracle.criterion(passed, later, [SIZE] * 2, CONFIG, carried, instances=2)
+    own = oracle.criterion(passed, pair.later_targets, [SIZE] * 2, CONFIG, carried, instances=2)
     expected |= {f"passed/{name}": 0.5 * value for name, value in own.items()}
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         assert float(losses[name].detach()) == pytest.approx(value, rel=1e-8), name
 
 
-def test_other_direction_and_later_frame_are_options(
-    model: MobileInst,
-    frames: tuple[torch.Tensor, torch.Tensor],
-    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
-) -> None:
-    now, later = pairs
+def test_other_direction_and_later_frame_are_options(model: MobileInst, pair: FramePair) -> None:
     with torch.no_grad():
-        forth = TemporalCriterion(CONFIG, supervise_later=False)(model, frames[0], now, frames[1], later)
-        both = TemporalCriterion(CONFIG, both_directions=True)(model, frames[0], now, frames[1], later)
-        back = TemporalCriterion(CONFIG)(model, frames[1], later, frames[0], now)
+        forth = TemporalCriterion(CONFIG, supervise_later=False)(model, *pair)
+        both = TemporalCriterion(CONFIG, both_directions=True)(model, *pair)
+        back = TemporalCriterion(CONFIG)(model, *pair.swapped())
     assert list(forth) == [*TERMS, *(f"passed/{name}" for name in TERMS)]
     for name in TERMS:
         assert float(both[f"passed_back/{name}"]) == pytest.approx(float(back[f"passed/{name}"]), rel=1e-9)
 
 
-def test_gradient_of_the_passed_loss_reaches_the_first_frame(
-    model: MobileInst,
-    frames: tuple[torch.Tensor, torch.Tensor],
-    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
-) -> None:
-    now, later = pairs
-    first, second = (images.clone().requires_grad_() for images in frames)
-    losses = TemporalCriterion(CONFIG)(model, first, now, second, later)
+def test_gradient_of_the_passed_loss_reaches_the_first_frame(model: MobileInst, pair: FramePair) -> None:
+    first, second = (images.clone().requires_grad_() for images in (pair.images, pair.later_images))
+    losses = TemporalCriterion(CONFIG)(model, *pair._replace(images=first, later_images=second))
     sum(value for name, value in losses.items() if name.startswith("passed/")).backward()
     assert first.grad is not None
     assert second.grad is not None
@@ -139,41 +133,29 @@ def test_gradient_of_the_passed_loss_reaches_the_first_frame(
     assert second.grad[0].abs().max() > 0
 
 
-def test_first_frame_alone_is_the_image_loss(
-    model: MobileInst,
-    frames: tuple[torch.Tensor, torch.Tensor],
-    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
-) -> None:
-    now, later = pairs
+def test_first_frame_alone_is_the_image_loss(model: MobileInst, pair: FramePair) -> None:
     with torch.no_grad():
-        losses = TemporalCriterion(CONFIG)(model, frames[0], now, frames[1], later)
-        alone = Criterion(CONFIG)(model(frames[0]), now)
+        losses = TemporalCriterion(CONFIG)(model, *pair)
+        alone = Criterion(CONFIG)(model(pair.images), pair.targets)
     for name in TERMS:
         assert float(losses[name]) == pytest.approx(float(alone[name]), rel=1e-9)
 
 
-def test_padding_of_the_pair_takes_no_part(
-    model: MobileInst,
-    frames: tuple[torch.Tensor, torch.Tensor],
-    pairs: tuple[list[InstanceTargets], list[InstanceTargets]],
-) -> None:
-    now, later = pairs
+def test_padding_of_the_pair_takes_no_part(model: MobileInst, pair: FramePair) -> None:
     size = torch.tensor([[48, 40], [64, 64]])
-    spoiled = [one._replace(masks=one.masks.clone()) for one in later]
+    spoiled = [one._replace(masks=one.masks.clone()) for one in pair.later_targets]
     spoiled[0].masks[:, 48:] = True
     spoiled[0].masks[:, :, 40:] = True
     with torch.no_grad():
         plain, other = (
-            TemporalCriterion(CONFIG)(model, frames[0], now, frames[1], targets, size) for targets in (later, spoiled)
+            TemporalCriterion(CONFIG)(model, *frames, size) for frames in (pair, pair._replace(later_targets=spoiled))
         )
     assert {name: float(value) for name, value in plain.items()} == {k: float(v) for k, v in other.items()}
 
 
-def test_deep_supervision_is_split_by_frame(
-    frames: tuple[torch.Tensor, torch.Tensor], pairs: tuple[list[InstanceTargets], list[InstanceTargets]]
-) -> None:
+def test_deep_supervision_is_split_by_frame(pair: FramePair) -> None:
     model = MobileInst(dataclasses.replace(CONFIG, deep_supervision=True)).double()
-    losses = TemporalCriterion(model.config)(model, frames[0], pairs[0], frames[1], pairs[1])
+    losses = TemporalCriterion(model.config)(model, *pair)
     assert {name.rpartition("/")[0] for name in losses} == {"", "auxiliary", "later", "later/auxiliary", "passed"}
     assert float(losses["later/auxiliary/loss_class"].detach()) > 0
 
