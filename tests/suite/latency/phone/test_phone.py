@@ -24,6 +24,13 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     return code, out, err
 
 
+def refused(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """Look at a phone that is not ready; returns what is said on stdout and on stderr."""
+    code, out, err = run(capsys)
+    assert code == NOTHING_MEASURED
+    return out, err
+
+
 @pytest.mark.usefixtures("both_clients")
 def test_a_healthy_phone_is_ready_and_only_looked_at(phone: FakePhone, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "--json")
@@ -74,8 +81,7 @@ def test_every_state_that_spoils_a_run_is_refused_in_one_line(
     phone: FakePhone, capsys: pytest.CaptureFixture[str], words: str, name: str, message: str
 ) -> None:
     phone.answers(words, told(name))
-    code, out, err = run(capsys)
-    assert code == NOTHING_MEASURED
+    out, err = refused(capsys)
     assert err.count("\n") == 1
     assert message in err
     refusals = [line for line in out.splitlines() if line.startswith("refused: ")]
@@ -87,8 +93,7 @@ def test_another_chip_is_refused_although_its_platform_is_the_same(
 ) -> None:
     other = told("getprop_sm7325_a52s")["stdout"].replace("SM7325", "SM8350").replace("yupik", "lahaina")
     phone.answers("getprop", said(other))
-    code, _, err = run(capsys)
-    assert code == NOTHING_MEASURED
+    _, err = refused(capsys)
     assert "its chip says SM8350, lahaina" in err
 
 
@@ -98,8 +103,7 @@ def test_denied_sensors_are_a_note_while_the_thermal_service_answers(
     phone.answers("thermal_zone", told("thermal_zones_denied", rc=1))
     assert run(capsys)[0] == PASS  # the thermal service still reads the core
     phone.answers("thermalservice", told("thermalservice_hal_not_ready"))
-    code, out, err = run(capsys)
-    assert code == NOTHING_MEASURED
+    out, err = refused(capsys)
     assert "tells no temperature at all" in err
     assert "note: the sensors of core 7 cannot be read" in out
 
@@ -116,8 +120,7 @@ def test_a_parked_core_is_named_with_its_remedy(
     phone: FakePhone, capsys: pytest.CaptureFixture[str], shared_data: Path
 ) -> None:
     phone.answers("taskset ", transcript(shared_data / "adb_transcripts" / "errors" / "taskset_einval.txt"))
-    code, out, err = run(capsys)
-    assert code == NOTHING_MEASURED
+    out, err = refused(capsys)
     assert "nothing can be pinned to core 7" in err
     assert "may be parked" in out
 
@@ -142,8 +145,7 @@ def test_a_phone_without_return_codes_is_understood_by_its_closing_mark(
     phone.marked(merges="")
     assert run(capsys)[0] == PASS
     phone.answers("taskset ", said("", rc=1, stderr="taskset: bad mask '0x80'\n"))
-    code, _, err = run(capsys)
-    assert code == NOTHING_MEASURED
+    _, err = refused(capsys)
     assert "taskset failed (taskset: bad mask '0x80')" in err
 
 
