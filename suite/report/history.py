@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from suite.records.store import RunFile
@@ -32,7 +32,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Trend:
-    """One number over the commits that measured it, oldest first; ``delta`` is the last against the one before."""
+    """One number over the commits that measured it, oldest first.
+
+    Attributes:
+        cell_id: readable name of the number.
+        points: one per commit, over the seeds that all of its commits have, if there are any.
+        delta: the last point against the one before.
+    """
 
     cell_id: str
     points: tuple[Point, ...]
@@ -69,6 +75,20 @@ def _is_followed(cell: Cell) -> bool:
     return cell.metric in FOLLOWED and plain and cell.get("span") in FOLLOWED_SPANS
 
 
+def _with_shared_seeds(points: Sequence[Point]) -> list[Point]:
+    """Return points over the seeds that all have: means over different seeds differ though nothing changed."""
+    shared = set.intersection(*({sample.seed for sample in point.cell.samples} for point in points))
+    if not shared:
+        return list(points)
+    return [
+        replace(
+            point,
+            cell=replace(point.cell, samples=tuple(item for item in point.cell.samples if item.seed in shared)),
+        )
+        for point in points
+    ]
+
+
 def trends(runs: Sequence[RunFile], metric: str | None = None, everything: bool = False) -> list[Trend]:
     """Return every number's way through the commits, in order of first appearance.
 
@@ -89,8 +109,8 @@ def trends(runs: Sequence[RunFile], metric: str | None = None, everything: bool 
                     points.append(Point(sha, cell.latest.started_utc[:10], cell))
                 else:
                     points[-1] = Point(sha, cell.latest.started_utc[:10], cell)
-    latest = [points[-1].cell for points in found.values()]
-    names = {id(cell): name for name, cell in cell_ids(latest).items()}
+    ways = [_with_shared_seeds(points) for points in found.values()]
+    names = {id(cell): name for name, cell in cell_ids([points[-1].cell for points in ways]).items()}
     raw = RawSamples(runs)
     return [
         Trend(
@@ -98,7 +118,7 @@ def trends(runs: Sequence[RunFile], metric: str | None = None, everything: bool 
             tuple(points),
             compare_cells(points[-2].cell, points[-1].cell, raw) if len(points) > 1 else None,
         )
-        for points in found.values()
+        for points in ways
     ]
 
 

@@ -62,7 +62,7 @@ def draw(evidence: Evidence) -> Figure | None:
         labels.append(_panel(axes, group, commits, relative))
         names = [f"{sha[:7] or 'no commit'}\n{dates[sha][5:]}" for sha in commits]
         axes.set_xticks(range(len(commits)), names, fontsize=7)
-        axes.set_ylabel("CPU time, first commit = 1" if relative else "AP points; bars: deviation over seeds")
+        axes.set_ylabel("CPU time, first commit = 1" if relative else "AP points, shared seeds; bars: deviation")
         axes.set_title("CPU time by commit" if relative else "AP by commit")
         if relative:
             axes.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")

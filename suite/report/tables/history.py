@@ -15,7 +15,7 @@ def build(evidence: Evidence) -> Table:
     table = history_table(trends(evidence.runs))
     notes = (
         "Numbers are joined over commits where metric, model, data, protocol and, for times, machine are the same. "
-        "AP is the mean over the seeds of a commit.",
+        "AP is the mean over the seeds that all of a number's commits have.",
         "Verdicts: better or worse where the 95 % interval excludes 0, undecided where it holds 0.",
     )
     return replace(table, notes=closing_notes(evidence, *notes))

@@ -37,6 +37,17 @@ def test_a_number_is_followed_through_the_commits_and_its_last_step_judged(three
     assert not any("no-query-passing" in name for name in found), "the ablation has a table of its own"
 
 
+def test_commits_with_other_seeds_are_compared_on_those_they_share(maker: RunMaker):
+    for seed, mask_ap in ((0, 0.60), (1, 0.50), (2, 0.40)):
+        maker.training(seed, mask_ap, git_sha="a" * 40)
+    maker.training(0, 0.60, git_sha="b" * 40)
+    found = {trend.cell_id: trend for trend in trends(read_folder(maker.folder)[0])}
+    followed = found[f"mask_ap/{TINY}/shapes-val"]
+    assert [point.cell.value for point in followed.points] == pytest.approx([0.60, 0.60])
+    assert followed.delta is not None
+    assert followed.delta.word == "equal"
+
+
 def test_other_data_start_a_number_of_their_own(maker: RunMaker):
     maker.training(0, 0.5, git_sha="a" * 40)
     maker.training(0, 0.5, query_passing=False, git_sha="b" * 40)
