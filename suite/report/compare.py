@@ -31,6 +31,14 @@ class Pair:
     second: Cell
     delta: Delta
 
+    @property
+    def label(self) -> str:
+        """The second cell's id without model and input size where the two sides differ in them."""
+        if self.first.model == self.second.model:
+            return self.cell_id
+        size = f"/{self.second.get('height_px')}x{self.second.get('width_px')}"
+        return self.cell_id.replace(f"/{self.second.model}", "", 1).replace(size, "", 1)
+
     def to_json(self) -> dict[str, Any]:
         """Return the pair as plain values."""
         return {
@@ -150,7 +158,7 @@ def comparison_table(found: Comparison) -> Table:
         text = delta_text(pair.first.metric, pair.delta)
         verdict = TableCell(pair.delta.word, bold=pair.delta.word in ("better", "worse"), note=pair.delta.basis)
         cells = (TableCell(cell_text(pair.first)), TableCell(cell_text(pair.second)), TableCell(text))
-        rows.append((text_cell(pair.cell_id), *cells, verdict))
+        rows.append((text_cell(pair.label), *cells, verdict))
     notes = []
     if found.only_first or found.only_second:
         notes.append(f"Not compared: {found.only_first} cells that only A has, {found.only_second} that only B has.")

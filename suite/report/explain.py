@@ -81,7 +81,8 @@ def _row_lines(row: LedgerRow) -> list[str]:
         interval = ""
         if row.interval:
             interval = " [" + ", ".join(value_text(end, claim.unit) for end in row.interval) + "]"
-        lines.append(f"ours        {value_text(row.ours, claim.unit)}{interval} {claim.unit} ({row.origin})")
+        whose = "third party" if row.origin == "third-party" else "ours"
+        lines.append(f"{whose:<12}{value_text(row.ours, claim.unit)}{interval} {claim.unit} ({row.origin})")
     if row.splits.published:
         note = f" ({row.splits.note})" if row.splits.note else ""
         lines.append(f"split       published on {row.splits.published}; ours: {row.splits.ours}{note}")

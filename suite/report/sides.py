@@ -82,7 +82,7 @@ def find_side(name: str, runs: Sequence[RunFile]) -> Side:
     full = next(iter(commits)) if len(commits) == 1 else _commit(name)
     if full is None:
         raise InputError(
-            f"{name!r} is no record file, folder, model, run or commit; 'python -m suite records' lists them"
+            f"{name!r} is no record file, folder, model, run or commit; 'python -m suite records --csv' has the names"
         )
     measured = [file for file in runs if file.run.git_sha == full]
     if not measured:

@@ -152,6 +152,7 @@ def test_models_are_compared_each_at_its_own_size_by_rounds_of_one_run(filled: R
     assert found.delta.basis.startswith("paired by round of one run")
     counts = pair(compared(filled, BASE_640, BASE_512), "macs/")
     assert (counts.delta.word, counts.delta.basis) == ("better", "exact")
+    assert found.label == "latency_cpu_ms/network/onnxruntime", "neither side's name stands for both"
 
 
 def test_times_of_two_runs_say_what_they_do_not_cover_and_of_two_machines_are_refused(maker: RunMaker, capsys):

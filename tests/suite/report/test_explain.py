@@ -57,6 +57,9 @@ def test_a_claim_names_rule_interval_and_runs(filled: RunMaker, capsys: pytest.C
 def test_a_third_party_number_is_explained_too(filled: RunMaker):
     text = explanation(load_evidence(filled.folder), "third-party/ambitious-idiot/topformer-base-640/ap")
     assert "Ambitious-idiot/MobileInst-Reproduction" in text
+    claim = explanation(load_evidence(filled.folder), "table1/mobileinst-topformer-base-640/ap")
+    assert "\nthird party 27.2 AP" in claim
+    assert "\nours " not in claim
 
 
 def test_a_unique_part_is_enough_and_an_ambiguous_one_lists_the_choices(filled: RunMaker):
