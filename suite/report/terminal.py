@@ -106,6 +106,9 @@ def _print_compared(console: Console, ledger: Ledger) -> None:
         return
     _heading(console, "Set beside the paper")
     table = _table("claim", "published", "ours", "verdict", "")
+    # What does not fit in a narrow window is broken between words, in the sentences and not in the verdicts.
+    table.columns[0].min_width = max(len(word) for row in rows for word in claim_label(row.claim).split())
+    table.columns[3].min_width = max(len(word) for row in rows for word in row.verdict.split())
     for row in rows:
         style = VERDICT_STYLES[row.verdict]
         verdict = f"[{style}]{row.verdict}[/{style}]"
