@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from suite.datasets.fields import (
     objects,
     positive,
     read_categories,
-    read_grouped,
     read_object,
     relative_name,
     unique,
@@ -95,13 +94,14 @@ class CocoDataset:
         categories = read_categories(annotations, content)
         listed = tuple(_image(annotations, place, entry) for place, entry in objects(annotations, content, "images"))
         unique(annotations, "images", (image.image_id for image in listed))
-        by_image = read_grouped(
-            annotations,
-            content,
-            "image",
-            {image.image_id: image for image in listed},
-            lambda place, entry, image: _annotation(annotations, place, entry, categories, image),
-        )
+        known = {image.image_id for image in listed}
+        grouped: dict[int, list[CocoAnnotation]] = {image_id: [] for image_id in known}
+        entries = list(objects(annotations, content, "annotations", optional=True))
+        unique(annotations, "annotations", (integer(annotations, place, entry, "id") for place, entry in entries))
+        for place, entry in entries:
+            annotation = _annotation(annotations, place, entry, categories, known)
+            grouped[annotation.image_id].append(annotation)
+        by_image = {image_id: tuple(group) for image_id, group in grouped.items()}
         return cls(annotations, images, listed, categories, by_image)
 
     def annotations_of(self, image_id: int) -> tuple[CocoAnnotation, ...]:
@@ -144,8 +144,11 @@ def _image(path: Path, place: str, entry: dict[str, Any]) -> CocoImage:
 
 
 def _annotation(
-    path: Path, place: str, entry: dict[str, Any], categories: Categories, image: CocoImage
+    path: Path, place: str, entry: dict[str, Any], categories: Categories, known: Iterable[int]
 ) -> CocoAnnotation:
+    image_id = integer(path, place, entry, "image_id")
+    if image_id not in known:
+        raise InputError(f"{path}: {place}.image_id {image_id} is not among the file's images; correct or remove it")
     area, box = member(path, place, entry, "area"), member(path, place, entry, "bbox")
     numbers = [area, *box] if isinstance(box, list) and len(box) == 4 else [None]
     if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
@@ -155,7 +158,7 @@ def _annotation(
         raise InputError(f"{path}: {place}.segmentation must be polygons or run-length encoding; correct it")
     return CocoAnnotation(
         annotation_id=integer(path, place, entry, "id"),
-        image_id=image.image_id,
+        image_id=image_id,
         class_index=categories.index_of(path, place, integer(path, place, entry, "category_id")),
         segmentation=segmentation,
         area=float(area),

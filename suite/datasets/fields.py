@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 from suite.errors import InputError
 from suite.files import read_json
-
-Owner = TypeVar("Owner")
-Annotation = TypeVar("Annotation")
 
 
 @dataclass(frozen=True)
@@ -146,41 +143,6 @@ def unique(path: Path, key: str, ids: Iterable[int]) -> None:
                 f"{path}: {key}[{number}] and {key}[{seen[identity]}] have the same id {identity}; give each its own"
             )
         seen[identity] = number
-
-
-def read_grouped(
-    path: Path,
-    content: dict[str, Any],
-    owner: str,
-    owners: Mapping[int, Owner],
-    read: Callable[[str, dict[str, Any], Owner], Annotation],
-) -> dict[int, tuple[Annotation, ...]]:
-    """Read the ``annotations`` of a COCO or YouTube-VIS file, which may be absent, by the image or video they are of.
-
-    Args:
-        path: the file, for messages.
-        content: the file's content.
-        owner: ``"image"`` or ``"video"``; an annotation names its own as ``image_id`` or ``video_id``.
-        owners: the file's images or videos by id.
-        read: place, entry and owner -> annotation.
-
-    Returns:
-        The annotations of every owner, in the file's order.
-
-    Raises:
-        InputError: if two annotations share an id, or one is of no image or video of the file.
-    """
-    entries = list(objects(path, content, "annotations", optional=True))
-    unique(path, "annotations", (integer(path, place, entry, "id") for place, entry in entries))
-    grouped: dict[int, list[Annotation]] = {owner_id: [] for owner_id in owners}
-    for place, entry in entries:
-        owner_id = integer(path, place, entry, f"{owner}_id")
-        if owner_id not in owners:
-            raise InputError(
-                f"{path}: {place}.{owner}_id {owner_id} is not among the file's {owner}s; correct or remove it"
-            )
-        grouped[owner_id].append(read(place, entry, owners[owner_id]))
-    return {owner_id: tuple(group) for owner_id, group in grouped.items()}
 
 
 def read_categories(path: Path, content: dict[str, Any]) -> Categories:

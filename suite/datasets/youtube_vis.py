@@ -19,7 +19,6 @@ from suite.datasets.fields import (
     objects,
     positive,
     read_categories,
-    read_grouped,
     read_object,
     relative_name,
     unique,
@@ -105,13 +104,14 @@ class YoutubeVisDataset:
         categories = read_categories(annotations, content)
         videos = tuple(_video(annotations, place, entry) for place, entry in objects(annotations, content, "videos"))
         unique(annotations, "videos", (video.video_id for video in videos))
-        by_video = read_grouped(
-            annotations,
-            content,
-            "video",
-            {video.video_id: video for video in videos},
-            lambda place, entry, video: _track(annotations, place, entry, categories, video),
-        )
+        known = {video.video_id: video for video in videos}
+        grouped: dict[int, list[Track]] = {video_id: [] for video_id in known}
+        entries = list(objects(annotations, content, "annotations", optional=True))
+        unique(annotations, "annotations", (integer(annotations, place, entry, "id") for place, entry in entries))
+        for place, entry in entries:
+            track = _track(annotations, place, entry, categories, known)
+            grouped[track.video_id].append(track)
+        by_video = {video_id: tuple(tracks) for video_id, tracks in grouped.items()}
         annotated = content.get("annotations") is not None
         return cls(annotations, frames, videos, categories, annotated, by_video)
 
@@ -186,9 +186,12 @@ def _per_frame(path: Path, place: str, entry: dict[str, Any], key: str, video: V
     return values
 
 
-def _track(path: Path, place: str, entry: dict[str, Any], categories: Categories, video: Video) -> Track:
-    segmentations = _per_frame(path, place, entry, "segmentations", video)
-    areas = _per_frame(path, place, entry, "areas", video)
+def _track(path: Path, place: str, entry: dict[str, Any], categories: Categories, known: Mapping[int, Video]) -> Track:
+    video_id = integer(path, place, entry, "video_id")
+    if video_id not in known:
+        raise InputError(f"{path}: {place}.video_id {video_id} is not among the file's videos; correct or remove it")
+    segmentations = _per_frame(path, place, entry, "segmentations", known[video_id])
+    areas = _per_frame(path, place, entry, "areas", known[video_id])
     for frame, (segmentation, area) in enumerate(zip(segmentations, areas, strict=True)):
         if segmentation is not None and not isinstance(segmentation, list | dict):
             raise InputError(
@@ -198,7 +201,7 @@ def _track(path: Path, place: str, entry: dict[str, Any], categories: Categories
             raise InputError(f"{path}: {place}.areas[{frame}] must be a number or null, not {area!r:.60}; correct it")
     return Track(
         track_id=integer(path, place, entry, "id"),
-        video_id=video.video_id,
+        video_id=video_id,
         class_index=categories.index_of(path, place, integer(path, place, entry, "category_id")),
         segmentations=tuple(segmentations),
         areas=tuple(None if area is None else float(area) for area in areas),
