@@ -217,6 +217,9 @@ def _pictures(pictures: Sequence[_Picture], deep: bool) -> tuple[Check, ...]:
         "files", not absent, f"{len(absent)} are missing, first {absent[0]}" if absent else f"all {len(pictures)} there"
     )
     chosen = [picture for picture in _sample(pictures, deep) if picture.path.is_file()]
+    if not chosen:  # a check that looked at nothing is not passed
+        unseen = "none looked at, since no file is there"
+        return (present, Check("images", False, unseen), Check("masks", False, unseen))
     with track("health check", 2 * len(chosen)) as step:
         sizes = _each("images", chosen, _open_deeply if deep else _open, step)
         masks = _each("masks", chosen, _decode, step)
@@ -231,7 +234,9 @@ def _each(what: str, pictures: Iterable[_Picture], look: Callable[[_Picture], in
         except SuiteError as error:
             faults.append(str(error))
         step()
-    return Check(what, not faults, f"{len(faults)} faults, first {faults[0]}" if faults else f"{number} read, all well")
+    if faults:
+        return Check(what, False, f"{len(faults)} faults, first {faults[0]}")
+    return Check(what, True, f"{number} read, all well" if number else "none to read")
 
 
 def _open(picture: _Picture) -> int:
