@@ -103,7 +103,7 @@ def read_json(path: Path, what: str = "JSON file") -> Any:
     except RecursionError:
         raise InputError(f"{path}: JSON is nested too deeply for a {what}") from None
     except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); write the file again without it") from None
+        raise InputError(f"{path}: not valid JSON ({error}); write or download the file again") from None
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

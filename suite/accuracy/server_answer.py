@@ -199,7 +199,9 @@ def typed_answer(words: Iterable[str]) -> Answer:
     """
     stats: dict[str, float] = {}
     for word in words:
-        key, _, value = word.partition("=")
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise InputError(f"--metric {word}: has no value; write NAME=VALUE, e.g. AP=0.312")
         name = official_name(key)
         if name is None:
             raise InputError(f"--metric {word}: unknown; give NAME=VALUE with one of {', '.join(STATS)}")

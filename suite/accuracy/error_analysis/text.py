@@ -18,11 +18,15 @@ def _errors(counts: Mapping[Kind, int]) -> str:
 
 def _parts(title: str, parts: Mapping[str, Part], kinds: tuple[Kind, ...]) -> list[str]:
     width = max([len(title), *map(len, parts)]) + 2
-    heads = [kind.label.replace("identity ", "").replace("temporal ", "time ")[:9] for kind in kinds]
-    lines = [title.ljust(width) + f"{'objects':>9}{'AP':>8}{'AP50':>8}" + "".join(f"{head:>11}" for head in heads)]
+    heads = [kind.label for kind in kinds]
+    wide = [max(8, len(head)) + 2 for head in heads]
+    lines = [title.ljust(width) + f"{'objects':>9}{'AP':>8}{'AP50':>8}" + "".join(map(str.rjust, heads, wide))]
     for name, part in parts.items():
-        costs = "".join(f"{_percent(part.gains[kind]) if kind in part.gains else '-':>11}" for kind in kinds)
-        lines.append(f"{name.ljust(width)}{part.objects:>9}{_percent(part.ap):>8}{_percent(part.ap50):>8}{costs}")
+        costs = [_percent(part.gains[kind]) if kind in part.gains else "-" for kind in kinds]
+        lines.append(
+            f"{name.ljust(width)}{part.objects:>9}{_percent(part.ap):>8}{_percent(part.ap50):>8}"
+            + "".join(map(str.rjust, costs, wide))
+        )
     return lines
 
 
