@@ -15,6 +15,7 @@ import torch
 from reference_model.inference import normalise, padded_size
 from reference_model.targets import MASK_STRIDE, InstanceTargets
 from suite.errors import DataError
+from suite.progress import say
 from suite.training.processes import Processes, start_processes
 from suite.training.recipe import Recipe
 from suite.training.schedule import build_optimizer
@@ -161,6 +162,9 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
     optimizer = build_optimizer(recipe, model)
     step = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
     model.train()
+    images = -(-recipe.batch_size // parts)
+    if processes.rank == 0:
+        say(f"measuring steps of {images} images at a time; if they do not fit into memory: --accumulation N")
     own = range(processes.rank * recipe.accumulation, (processes.rank + 1) * recipe.accumulation)
     stages = _stages(recipe)
     seconds = []

@@ -189,6 +189,7 @@ def test_a_backbone_file_runs_no_code_and_is_refused_in_one_line(tmp_path: Path)
             load_backbone(model, path)
         assert "\n" not in str(caught.value)
         assert path.name in str(caught.value)
+        assert "weights_only" not in str(caught.value), "torch's advice would run what is in the file"
     assert not (tmp_path / "touched").exists()
     with pytest.raises(DataError, match="no such"):
         load_backbone(model, tmp_path / "absent.pth")
