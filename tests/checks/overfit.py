@@ -7,7 +7,6 @@ losses, matching, training and prediction belong together on real pictures.
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import tempfile
 import time
@@ -22,21 +21,10 @@ from suite.training.loop import train
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.source import DataPaths
 from suite.training.sources import open_source
-from tests.checks.samples import sample_folder
+from tests.checks.samples import sample_folder, write_first_images
 
 IMAGES, LEAST_MASK_AP, LONGEST_S = 16, 0.50, 20 * 60
 RECIPE = Path(__file__).with_name("overfit.toml")
-
-
-def first_images(coco: Path, path: Path) -> None:
-    """Write the annotations of the first pictures that have an instance, without crowds."""
-    whole = json.loads((coco / "annotations" / "instances_train2017.json").read_text())
-    objects = [item for item in whole["annotations"] if not item["iscrowd"]]
-    shown = {item["image_id"] for item in objects}
-    images = [image for image in whole["images"] if image["id"] in shown][:IMAGES]
-    kept = {image["id"] for image in images}
-    whole |= {"images": images, "annotations": [item for item in objects if item["image_id"] in kept]}
-    path.write_text(json.dumps(whole))
 
 
 def evaluation_of(annotations: Path, images: Path, recipe: Recipe, folder: Path) -> ImageEvaluation:
@@ -63,7 +51,7 @@ def overfit(coco: Path, recipe: Recipe) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         annotations = folder / "train.json"
-        first_images(coco, annotations)
+        write_first_images(coco / "annotations" / "instances_train2017.json", annotations, IMAGES)
         source = open_source(recipe, 0, DataPaths(annotations, images, annotations, images))
         evaluation = evaluation_of(annotations, images, recipe, folder)
         started = time.monotonic()

@@ -26,7 +26,7 @@ from suite.training.recipe import load_recipe
 from suite.training.source import DataPaths
 from suite.training.sources import open_source
 from suite.training.start import How
-from tests.checks.samples import sample_folder
+from tests.checks.samples import sample_folder, write_first_images
 
 ENDS = 5
 """Points of the training curve averaged at its start and at its end."""
@@ -42,6 +42,8 @@ class Trial:
         images: the folder its file names start from.
         iterations: steps of ``batch_size`` images.
         batch_size: images a step.
+        learning_rate: instead of the recipe's; None: the recipe's.
+        pictures: only so many of a COCO sample; None: all.
         least_ap: floor of mask or video AP on the sample, in [0, 1].
     """
 
@@ -51,6 +53,8 @@ class Trial:
     iterations: int
     batch_size: int
     least_ap: float
+    learning_rate: float | None = None
+    pictures: int | None = None
 
 
 TRIALS = (
@@ -58,9 +62,11 @@ TRIALS = (
         "coco_topformer_base_512",
         "coco_mini/annotations/instances_train2017.json",
         "coco_mini/train2017",
-        iterations=3000,
+        iterations=1600,
         batch_size=2,
         least_ap=0.02,
+        learning_rate=5e-4,
+        pictures=16,
     ),
     Trial(
         "youtube_vis_2019",
@@ -89,11 +95,19 @@ def run(trial: Trial, samples: Path, folder: Path, checkpoint: Path | None) -> T
     if not annotations.is_file():
         raise DataError(f"{annotations}: no such sample; name the folder of samples, or set MOBILEINST_SHARED_DATA")
     recipe = load_recipe(
-        trial.recipe, iterations=trial.iterations, batch_size=trial.batch_size, evaluations=3, picture_every=0
+        trial.recipe,
+        iterations=trial.iterations,
+        batch_size=trial.batch_size,
+        learning_rate=trial.learning_rate,
+        evaluations=3,
+        picture_every=0,
     )
+    folder.mkdir(parents=True)
+    if trial.pictures is not None:
+        write_first_images(annotations, folder / "annotations.json", trial.pictures)
+        annotations = folder / "annotations.json"
     source = open_source(recipe, 0, DataPaths(annotations, images, annotations, images))
     how = How("cpu", workers=0, initial=InitialFiles(checkpoint=checkpoint))
-    folder.mkdir(parents=True)
     return train(recipe, source, 0, trial.recipe, folder, source.evaluation(folder), how)
 
 
