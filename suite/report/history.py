@@ -36,7 +36,7 @@ class Trend:
 
     Attributes:
         cell_id: readable name of the number.
-        points: one per commit, over the seeds that all of its commits have, if there are any.
+        points: one per commit, over the seeds that all of them have; commits with other seeds are left out.
         delta: the last point against the one before.
     """
 
@@ -75,17 +75,25 @@ def _is_followed(cell: Cell) -> bool:
     return cell.metric in FOLLOWED and plain and cell.get("span") in FOLLOWED_SPANS
 
 
+def _seeds(point: Point) -> set[int | None]:
+    return {sample.seed for sample in point.cell.samples}
+
+
 def _with_shared_seeds(points: Sequence[Point]) -> list[Point]:
-    """Return points over the seeds that all have: means over different seeds differ though nothing changed."""
-    shared = set.intersection(*({sample.seed for sample in point.cell.samples} for point in points))
-    if not shared:
-        return list(points)
+    """Return points over the seeds that all have, without those that share none with the later ones.
+
+    Means over different seeds differ though nothing changed.
+    """
+    shared, kept = _seeds(points[-1]), [points[-1]]
+    for point in reversed(points[:-1]):
+        if common := shared & _seeds(point):
+            shared, kept = common, [point, *kept]
     return [
         replace(
             point,
             cell=replace(point.cell, samples=tuple(item for item in point.cell.samples if item.seed in shared)),
         )
-        for point in points
+        for point in kept
     ]
 
 

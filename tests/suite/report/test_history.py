@@ -48,6 +48,17 @@ def test_commits_with_other_seeds_are_compared_on_those_they_share(maker: RunMak
     assert followed.delta.word == "equal"
 
 
+def test_a_commit_that_shares_no_seed_with_the_latest_is_left_out(maker: RunMaker):
+    for seed, mask_ap in ((0, 0.60), (1, 0.50), (2, 0.40)):
+        maker.training(seed, mask_ap, git_sha="a" * 40)
+    maker.training(0, 0.60, git_sha="b" * 40)
+    for seed, mask_ap in ((1, 0.50), (2, 0.40)):
+        maker.training(seed, mask_ap, git_sha="c" * 40)
+    found = {trend.cell_id: trend for trend in trends(read_folder(maker.folder)[0])}
+    followed = found[f"mask_ap/{TINY}/shapes-val"]
+    assert [(point.sha[0], point.cell.value) for point in followed.points] == [("a", 0.45), ("c", 0.45)]
+
+
 def test_other_data_start_a_number_of_their_own(maker: RunMaker):
     maker.training(0, 0.5, git_sha="a" * 40)
     maker.training(0, 0.5, query_passing=False, git_sha="b" * 40)
