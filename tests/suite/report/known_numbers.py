@@ -144,6 +144,7 @@ def accounted(evidence: Evidence) -> Known:
         known.add_all([series.rows for series in file.series if series.name in COUNTED])
         for item in file.measurements:
             known.add_all(msgspec.to_builtins(item), METRICS[item.metric].unit)
+    known.add_all(list(evidence.left_out))  # counted, not typed (see `typed_numbers`)
     for entry in discover().values():
         # How a model is built is part of what it is: channels, input sizes, readings of a published row.
         known.add_all([entry.description, entry.reading, entry.input_shapes])
