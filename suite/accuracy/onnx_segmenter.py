@@ -17,6 +17,7 @@ from reference_model.config import ConfigError, ModelConfig, config_from_dict
 from reference_model.inference import Detection, postprocess, preprocess
 from reference_model.instance_decoder import InstancePrediction
 from reference_model.mobileinst import FrameFeatures, MaskProduct, MobileInst
+from reference_model.preprocess import resized_size
 from reference_model.video_tracks import Track
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import at_size, thresholds, tracker
@@ -117,10 +118,12 @@ class OnnxSegmenter:
         config = at_size(self.config, self.protocol)
         if self.fixed_size is None:
             return config
-        short = min(height, width)
-        fitting = int(min(self.fixed_size[0] / height, self.fixed_size[1] / width) * short)
-        # Padding is to the graph's size, not to a multiple.
-        return replace(config, short_side_px=max(1, min(config.short_side_px, fitting)), size_divisor_px=1)
+        config = replace(config, size_divisor_px=1)  # padding is to the graph's size, not to a multiple
+        resized = resized_size(height, width, config.short_side_px, config.long_side_px)
+        if all(side <= most for side, most in zip(resized, self.fixed_size, strict=True)):
+            return config
+        fitting = int(min(self.fixed_size[0] / height, self.fixed_size[1] / width) * min(height, width))
+        return replace(config, short_side_px=max(1, min(config.short_side_px, fitting)))
 
     def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the detections of one image."""
