@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from suite.datasets.official import READY, annotations_pin, check_counts
+from suite.datasets.part import part_of
 from suite.datasets.pins import examine, load_pins
 from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID, find_split
 from suite.datasets.stamps import read_stamp
@@ -108,15 +107,6 @@ def categories_by_video(dataset: YoutubeVisDataset) -> dict[int, frozenset[int]]
     }
 
 
-def part_of(content: Mapping[str, Any], ids: frozenset[int]) -> dict[str, Any]:
-    """Return a YouTube-VIS document with only these videos and their tracks, everything else as it is."""
-    return {
-        **content,
-        "videos": [video for video in content["videos"] if video["id"] in ids],
-        "annotations": [track for track in content["annotations"] if track["video_id"] in ids],
-    }
-
-
 def _list_text(dataset: str, sha256: str, videos: int, ids: tuple[int, ...]) -> str:
     fields = {"dataset": dataset, "split": LOCAL_VALID, "rule": RULE, "annotations_sha256": sha256, "videos": videos}
     lines = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in fields.items()]
@@ -146,7 +136,7 @@ def make_local_split(dataset: str) -> MadeSplit:
     content = read_json(annotations, "annotations file")
     folder, out = repository_root() / "data" / dataset.replace("-", "_"), list_path(dataset)
     for name, part in ((LOCAL_VALID, held), (LOCAL_TRAIN, rest)):
-        write_json(folder / f"{name}.json", part_of(content, part))
+        write_json(folder / f"{name}.json", part_of(content, "video", part))
     write_text(out, _list_text(dataset, file_digest(annotations), len(categories_of), ids))
     found = {
         name: (

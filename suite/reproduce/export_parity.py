@@ -11,6 +11,7 @@ from suite.accuracy.onnx_segmenter import OnnxSegmenter
 from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.datasets import embedded
 from suite.datasets.coco import CocoDataset
+from suite.datasets.part import part_of
 from suite.errors import InputError
 from suite.files import read_json, write_json
 from suite.records.schema import Dataset, Measurement, Scalar
@@ -72,12 +73,8 @@ def _first_pictures(annotations: Path, limit: int, path: Path) -> Path | None:
     """Write the annotations of the first pictures; return the file if it holds ground truth, else None."""
     whole = read_json(annotations, "annotations file")
     CocoDataset.load(annotations)  # Names whatever is wrong in the user's file, not in the part of it.
-    kept = whole["images"][:limit]
-    ids = {image["id"] for image in kept}
-    found = whole.get("annotations")
-    objects = None if found is None else [item for item in found if item["image_id"] in ids]
-    write_json(path, whole | {"images": kept, "annotations": objects or []})
-    return None if objects is None else path
+    write_json(path, part_of(whole, "image", {image["id"] for image in whole["images"][:limit]}))
+    return None if whole.get("annotations") is None else path
 
 
 def export_parity_lines(finished: FinishedRun, graph: Path, folder: Path, dataset: Dataset) -> list[Measurement]:

@@ -11,6 +11,7 @@ import msgspec
 from suite.accuracy.record_lines import score_lines
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
+from suite.datasets.part import part_of
 from suite.datasets.video_traits import videos_by_trait
 from suite.files import read_json, write_json
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
@@ -45,9 +46,7 @@ def hard_video_lines(
         folder = results.parent / "hard_videos"
         folder.mkdir(exist_ok=True)
         kept, predicted = folder / f"{trait}_annotations.json", folder / f"{trait}_{results.name}"
-        videos = [video for video in whole["videos"] if video["id"] in video_ids]
-        tracks = [item for item in whole["annotations"] if item["video_id"] in video_ids]
-        write_json(kept, whole | {"videos": videos, "annotations": tracks})
+        write_json(kept, part_of(whole, "video", video_ids))
         write_json(predicted, [item for item in answers if item["video_id"] in video_ids])
         stats = score_youtube_vis(kept, predicted).stats if video_ids else {"AP": -1.0}
         scored = msgspec.structs.replace(dataset, images=None, videos=len(video_ids))

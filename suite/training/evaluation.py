@@ -13,6 +13,7 @@ from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
+from suite.datasets.part import Unit, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.files import read_json, write_json
 from suite.report.pictures import draw_detections
@@ -20,15 +21,12 @@ from suite.report.track_strip import draw_track_strip
 from suite.report.tracks import show_video
 
 
-def _subset(annotations: Path, subset: Path, count: int, unit: str, among: Collection[int] | None = None) -> Path:
-    """Write the annotations of ``count`` units, ``"image"`` or ``"video"``, evenly spread over a file."""
+def _subset(annotations: Path, subset: Path, count: int, unit: Unit, among: Collection[int] | None = None) -> Path:
+    """Write the annotations of ``count`` images or videos, evenly spread over a file or those ``among`` its ids."""
     whole = read_json(annotations, "annotations file")
-    units = [item for item in whole[f"{unit}s"] if among is None or item["id"] in among]
-    step = max(1, len(units) // count)
-    whole[f"{unit}s"] = units[::step][:count]
-    kept = {item["id"] for item in whole[f"{unit}s"]}
-    whole["annotations"] = [item for item in whole["annotations"] if item[f"{unit}_id"] in kept]
-    write_json(subset, whole)
+    ids = [item["id"] for item in whole[f"{unit}s"] if among is None or item["id"] in among]
+    step = max(1, len(ids) // count)
+    write_json(subset, part_of(whole, unit, set(ids[::step][:count])))
     return subset
 
 

@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+from suite.datasets.part import part_of
+
 
 def sample_folder() -> Path:
     """Return the folder of samples: MOBILEINST_SHARED_DATA, or ``shared/data`` beside the repository."""
@@ -18,7 +20,5 @@ def write_first_images(annotations: Path, path: Path, count: int) -> None:
     whole = json.loads(annotations.read_text())
     objects = [item for item in whole["annotations"] if not item["iscrowd"]]
     shown = {item["image_id"] for item in objects}
-    images = [image for image in whole["images"] if image["id"] in shown][:count]
-    kept = {image["id"] for image in images}
-    whole |= {"images": images, "annotations": [item for item in objects if item["image_id"] in kept]}
-    path.write_text(json.dumps(whole))
+    ids = [image["id"] for image in whole["images"] if image["id"] in shown][:count]
+    path.write_text(json.dumps(part_of(whole | {"annotations": objects}, "image", set(ids))))

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.cli import main
 from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
-from suite.datasets.local_split import categories_by_video, list_path, part_of, read_local_split
+from suite.datasets.local_split import categories_by_video, list_path, read_local_split
+from suite.datasets.part import part_of
 from suite.datasets.stratified import held_out
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
@@ -183,7 +184,7 @@ def test_other_train_annotations_are_refused(empty_root: Path, capsys: pytest.Ca
     annotations.write_bytes(annotations.read_bytes().replace(b'"height": 4', b'"height": 5', 1))
     assert main(["data", "split", "youtube-vis-2019"]) == 4
     assert "datasets.dvc pins" in capsys.readouterr().err
-    place_train(empty_root, "youtube-vis-2019", part_of(content, frozenset(range(1, 100))))
+    place_train(empty_root, "youtube-vis-2019", part_of(content, "video", range(1, 100)))
     assert main(["data", "split", "youtube-vis-2019"]) == 4
     assert "holds 99 videos, officially 2238" in capsys.readouterr().err
     pins = yaml.safe_load((empty_root / "datasets.dvc").read_text())
@@ -231,7 +232,7 @@ def test_scoring_a_part_equals_scoring_its_own_file(
     assert main([*words, "--split-ids", str(listed), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     own, kept = tmp_path / "own.json", tmp_path / "kept.json"
-    own.write_text(json.dumps(part_of(document, frozenset(ids))))
+    own.write_text(json.dumps(part_of(document, "video", ids)))
     kept.write_text(json.dumps([item for item in results if item["video_id"] in ids]))
     assert printed["stats"] == score_youtube_vis(own, kept).stats
     assert printed["counts"]["videos"] == len(ids)
