@@ -163,7 +163,7 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
     step = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
     model.train()
     images = -(-recipe.batch_size // parts)
-    if processes.rank == 0:
+    if processes.first:
         say(f"measuring steps of {images} images at a time; if they do not fit into memory: --accumulation N")
     own = range(processes.rank * recipe.accumulation, (processes.rank + 1) * recipe.accumulation)
     stages = _stages(recipe)
