@@ -247,11 +247,6 @@ def test_health_of_the_real_samples(root, shared_data):
             "files",
             "1 are missing, first 0001/00002.png",
         ),
-        (
-            lambda content, folder: [path.unlink() for path in folder.rglob("*.png")],
-            "masks",
-            "none looked at, since no file is there",
-        ),
         (lambda content, folder: (folder / "0000" / "00001.png").write_bytes(b"x"), "images", "1 faults, first"),
         (lambda content, folder: content["videos"][0].update(height=64), "images", "8 faults"),
         (
@@ -292,6 +287,15 @@ def test_health_finds(root, small_shapes, tmp_path_factory, change, what, words)
     assert not check.well
     assert words in check.detail
     assert f"BAD  {what}" in report.text()
-    first = next(check.what for check in report.checks if not check.well)
-    with pytest.raises(DataError, match=first):
+    with pytest.raises(DataError, match=what):
         require_health("youtube-vis", path, folder)
+
+
+def test_health_of_files_that_are_all_absent_is_not_well(root, small_shapes, tmp_path):
+    (tmp_path / "empty").mkdir()
+    report = check_health("youtube-vis", small_shapes / "annotations" / "youtube_vis_val.json", tmp_path / "empty")
+    found = {check.what: check for check in report.checks}
+    for what in ("images", "masks"):
+        assert not found[what].well
+        assert found[what].detail == "none looked at, since no file is there"
+        assert f"BAD  {what}" in report.text()
