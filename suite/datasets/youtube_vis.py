@@ -125,10 +125,18 @@ class YoutubeVisDataset:
         Raises:
             InputError: if the file lacks one of them.
         """
-        if missing := sorted(set(video_ids) - set(self.by_video)):
-            raise InputError(f"{self.path}: has no video with id {missing[0]}; the list is for another file")
+        self._require(video_ids)
         videos = tuple(video for video in self.videos if video.video_id in video_ids)
         return replace(self, videos=videos, by_video={v.video_id: self.by_video[v.video_id] for v in videos}, part=part)
+
+    def without(self, video_ids: Collection[int], part: str) -> YoutubeVisDataset:
+        """Return the dataset with all other videos; arguments and errors as `only`."""
+        self._require(video_ids)
+        return self.only(set(self.by_video) - set(video_ids), part)
+
+    def _require(self, video_ids: Collection[int]) -> None:
+        if missing := sorted(set(video_ids) - set(self.by_video)):
+            raise InputError(f"{self.path}: has no video with id {missing[0]}; the list is for another file")
 
     def tracks_of(self, video_id: int) -> tuple[Track, ...]:
         """Return the objects of a video, in the file's order.

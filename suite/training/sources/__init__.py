@@ -25,14 +25,11 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> Tr
         InputError: if no module reads the recipe's dataset, or a file is not what it should be.
         DataError: if data are absent or not as pinned.
     """
-    paths = paths or DataPaths()
     known: list[str] = []
     for found in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{found.name}")
         if recipe.dataset in module.DATASETS:
-            if paths.split_ids is not None and not recipe.dataset.startswith("youtube-vis"):
-                raise InputError(f"--split-ids {paths.split_ids}: is for YouTube-VIS recipes; leave it out")
-            source: TrainingSource = module.open_source(recipe, seed, paths)
+            source: TrainingSource = module.open_source(recipe, seed, paths or DataPaths())
             return source
         known += module.DATASETS
     raise InputError(f"recipe dataset {recipe.dataset!r}: nothing here reads it; known are {', '.join(sorted(known))}")

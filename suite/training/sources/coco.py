@@ -72,6 +72,8 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
         InputError: if a file is malformed, or has other categories than the model.
         DataError: if data are absent or not as pinned.
     """
+    if paths.split_ids is not None:
+        raise InputError(f"--split-ids {paths.split_ids}: is for YouTube-VIS recipes; leave it out")
     found = training_input(paths)
     say(f"reading {found.annotations.name}")
     dataset = CocoDataset.load(found.annotations, found.images)

@@ -62,22 +62,6 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
     return pool
 
 
-def _rest(dataset: YoutubeVisDataset, held_out: RealInput) -> YoutubeVisDataset:
-    """Return the videos that are not held out.
-
-    Raises:
-        InputError: if the list names a video that the file lacks, or all of them.
-    """
-    assert held_out.part is not None
-    listed = held_out.part.video_ids
-    dataset.only(listed, held_out.digest)
-    if not (rest := set(dataset.by_video) - listed):
-        raise InputError(
-            f"{held_out.part.path}: holds out every video of {dataset.path.name}; none is left to train on"
-        )
-    return dataset.only(rest, held_out.digest)
-
-
 def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     """Read the annotations; frames are read when they are drawn.
 
@@ -92,8 +76,13 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     scored = _evaluation_input(paths)
     if paths.split_ids is not None:
         held_out = only_part(found, paths.split_ids)
+        assert held_out.part is not None
+        dataset = dataset.without(held_out.part.video_ids, held_out.digest)
+        if not dataset.videos:
+            raise InputError(
+                f"{paths.split_ids}: holds out every video of {dataset.path.name}; none is left to train on"
+            )
         scored = scored or held_out
-        dataset = _rest(dataset, held_out)
         found = replace(held_out, split=LOCAL_TRAIN, part=None)
     if scored is None:
         say("nothing is scored during training: hold videos out with --split-ids, or name --evaluation-annotations")
