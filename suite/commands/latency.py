@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suite.command_group import CommandGroup
+from suite.command_options import seed_option
 
 if TYPE_CHECKING:
     from suite.latency.remote.report import RemoteReport
@@ -49,13 +50,7 @@ def command() -> None:
 )
 @click.option("--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts).")
 @click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of random weights and synthetic inputs.",
-)
+@seed_option("Seed of random weights and synthetic inputs.")
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the network.")
 @click.option("--record", is_flag=True, help="Also write a record under reports/records.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
@@ -82,7 +77,7 @@ def host(seed: int, record: bool, as_json: bool, **words: Any) -> None:
 @click.option("--size", metavar="HxW", help="Input height x width in pixels; default: the model's primary size.")
 @click.option("--rounds", type=click.IntRange(min=2), default=10, show_default=True, help="Interleaved rounds.")
 @click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random weights.")
+@seed_option("Seed of the random weights.")
 @click.option("--record", is_flag=True, help="Also write a record under reports/records.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def breakdown(
@@ -162,13 +157,7 @@ def _remote_options(function: Any) -> Any:
         click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),
         click.option("--protocol", default="standard", show_default=True, help="standard or strict (MLPerf's counts)."),
         click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest it tells."),
-        click.option(
-            "--seed",
-            type=click.IntRange(min=0),
-            default=0,
-            show_default=True,
-            help="Seed of random weights and inputs.",
-        ),
+        seed_option("Seed of random weights and inputs."),
         click.option("--record", is_flag=True, help="Also write a record under reports/records, if all is valid."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
     )

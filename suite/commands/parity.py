@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from suite.command_options import seed_option
+
 FILE = click.Path(path_type=Path)
 
 
@@ -20,7 +22,7 @@ FILE = click.Path(path_type=Path)
     "--limit", type=click.IntRange(min=1), default=16, show_default=True, help="Number of pictures, from the start."
 )
 @click.option("--fixed", is_flag=True, help="Export at the model's own padded size instead of any height and width.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of random weights.")
+@seed_option("Seed of random weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: str,

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from suite.command_options import seed_option
+
 
 @click.command(name="prior-art")
 @click.option(
@@ -22,13 +24,7 @@ import click
     "--attempts", type=click.IntRange(min=1), help="Tries where other load spoils a run; default: protocol's."
 )
 @click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of random weights and synthetic inputs.",
-)
+@seed_option("Seed of random weights and synthetic inputs.")
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the networks.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(

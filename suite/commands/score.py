@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from suite.command_group import CommandGroup
+from suite.command_options import seed_option
 
 if TYPE_CHECKING:
     from suite.accuracy.score import Score
@@ -44,9 +45,7 @@ def common(function: Callable[..., None]) -> Callable[..., None]:
             help="Add 95 % intervals by a (paired) bootstrap over images or videos; half a minute for COCO val2017.",
         ),
         click.option("--resamples", type=click.IntRange(min=2), default=1000, show_default=True, help="Draws."),
-        click.option(
-            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Base seed of the draws."
-        ),
+        seed_option("Base seed of the draws."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
     )
     for option in reversed(options):

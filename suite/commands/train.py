@@ -9,18 +9,14 @@ from typing import Any
 
 import click
 
+from suite.command_options import seed_option
+
 FILE = click.Path(path_type=Path)
 
 
 @click.command(name="train")
 @click.argument("recipe", default="shapes")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Base seed of weights, order and augmentation.",
-)
+@seed_option("Base seed of weights, order and augmentation.")
 @click.option("--iterations", type=click.IntRange(min=1), help="Replace the recipe's number of iterations.")
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="Replace the recipe's images per step, over all processes."
