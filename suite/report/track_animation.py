@@ -38,8 +38,10 @@ def animated_png(pictures: list[Image.Image], duration_ms: int = FRAME_DURATION_
         pictures: RGB frames in order; the first one is what programs without animation show.
         duration_ms: how long each frame stays.
     """
-    palette = stacked(pictures, gap_px=0).quantize(PALETTE_COLOURS, Image.Quantize.MEDIANCUT)
-    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    # One reduction of all frames together, cut apart again: Pillow's reduction to a given palette merges near colours.
+    reduced = stacked(pictures, gap_px=0).quantize(PALETTE_COLOURS, Image.Quantize.MEDIANCUT)
+    width, height = pictures[0].size
+    frames = [reduced.crop((0, n * height, width, (n + 1) * height)) for n in range(len(pictures))]
     stream = io.BytesIO()
     frames[0].save(
         stream, format="PNG", save_all=True, append_images=frames[1:], duration=duration_ms, loop=0, compress_level=9
