@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from reference_model.mobileinst import MobileInst
+from suite.accuracy.fixed_input import PaddedReference
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import predict_images, segment_dataset
+from suite.accuracy.onnx_segmenter import OnnxSegmenter
+from suite.accuracy.predict import segment_dataset
 from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
 from suite.datasets.coco import CocoDataset
 from suite.errors import NothingMeasuredError
@@ -29,6 +32,19 @@ class ExportParity:
     agreement_ap: float
     reference_ap: float
     graph_ap: float
+
+
+def open_both(model: MobileInst, graph: Path) -> tuple[ImageSegmenter, OnnxSegmenter]:
+    """Return a model and its exported graph as segmenters that see the same pixels of every image.
+
+    Raises:
+        DataError: if the graph is absent.
+        InputError: if it is not a graph of a whole network of this suite.
+    """
+    exported = OnnxSegmenter(graph)
+    if exported.fixed_size is None:
+        return ReferenceSegmenter(model, model.config), exported
+    return PaddedReference(model, model.config, exported.fixed_size), exported
 
 
 def _as_truth(dataset: CocoDataset, results: Path, path: Path) -> None:
@@ -65,7 +81,7 @@ def _area_px(segmentation: dict[str, object]) -> int:
 
 
 def measure_export_parity(
-    reference: ReferenceSegmenter,
+    reference: ImageSegmenter,
     graph: ImageSegmenter,
     dataset: CocoDataset,
     annotations: Path | None,
@@ -76,7 +92,7 @@ def measure_export_parity(
 
     Args:
         reference: the reference model.
-        graph: its export; both should have the same protocol.
+        graph: its export; both should see the same pixels, see `open_both`.
         dataset: the pictures.
         annotations: ground truth of the same pictures, or None.
         folder: takes the results files; resumed after a kill as every prediction is.
@@ -89,7 +105,7 @@ def measure_export_parity(
     """
     folder.mkdir(parents=True, exist_ok=True)
     ours, theirs, truth = (folder / f"{name}.json" for name in ("reference", "graph", "reference_as_truth"))
-    predict_images(reference.model, reference.config, dataset, ours, reference.protocol, quiet)
+    segment_dataset(reference, dataset, ours, quiet)
     segment_dataset(graph, dataset, theirs, quiet)
     _as_truth(dataset, ours, truth)
     scored = {path: score_coco(annotations, path).stats["AP"] if annotations else -1.0 for path in (ours, theirs)}

@@ -17,8 +17,8 @@ from reference_model.config import ConfigError, ModelConfig, config_from_dict
 from reference_model.inference import Detection, postprocess, preprocess
 from reference_model.instance_decoder import InstancePrediction
 from reference_model.mobileinst import FrameFeatures, MaskProduct, MobileInst
-from reference_model.preprocess import resized_size
 from reference_model.video_tracks import Track
+from suite.accuracy.fixed_input import fitting_config, padded_to
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import at_size, thresholds, tracker
 from suite.errors import DataError, InputError
@@ -108,22 +108,14 @@ class OnnxSegmenter:
     def run(self, images: Tensor) -> dict[str, Tensor]:
         """Run the graph on one normalised image (1, 3, H, W), padded further to a fixed graph's size."""
         if self.fixed_size is not None:
-            height, width = (wanted - have for wanted, have in zip(self.fixed_size, images.shape[2:], strict=True))
-            images = nn.functional.pad(images, (0, width, 0, height))
+            images = padded_to(images, self.fixed_size)
         outputs = self._session.run(OUTPUTS, {"image": images.numpy()})
         return {name: torch.from_numpy(value) for name, value in zip(OUTPUTS, outputs, strict=True)}
 
     def _size_for(self, height: int, width: int) -> ModelConfig:
         """Return the configuration at whose input size an image fits the graph."""
         config = at_size(self.config, self.protocol)
-        if self.fixed_size is None:
-            return config
-        config = replace(config, size_divisor_px=1)  # padding is to the graph's size, not to a multiple
-        resized = resized_size(height, width, config.short_side_px, config.long_side_px)
-        if all(side <= most for side, most in zip(resized, self.fixed_size, strict=True)):
-            return config
-        fitting = int(min(self.fixed_size[0] / height, self.fixed_size[1] / width) * min(height, width))
-        return replace(config, short_side_px=max(1, min(config.short_side_px, fitting)))
+        return config if self.fixed_size is None else fitting_config(config, height, width, self.fixed_size)
 
     def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the detections of one image."""

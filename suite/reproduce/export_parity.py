@@ -6,9 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.accuracy.export_parity import ExportParity, measure_export_parity
-from suite.accuracy.onnx_segmenter import OnnxSegmenter
-from suite.accuracy.segmenter import ReferenceSegmenter
+from suite.accuracy.export_parity import ExportParity, measure_export_parity, open_both
 from suite.datasets import embedded
 from suite.datasets.coco import CocoDataset
 from suite.datasets.part import part_of
@@ -65,8 +63,7 @@ def export_and_compare(
             report = export_onnx(model, folder / "graph.onnx", *size, dynamic=not fixed)
         except ExportError as error:
             raise InputError(str(error)) from None
-        reference = ReferenceSegmenter(model, model.config)
-        return report, measure_export_parity(reference, OnnxSegmenter(folder / "graph.onnx"), dataset, truth, folder)
+        return report, measure_export_parity(*open_both(model, folder / "graph.onnx"), dataset, truth, folder)
 
 
 def _first_pictures(annotations: Path, limit: int, path: Path) -> Path | None:
@@ -88,9 +85,8 @@ def export_parity_lines(finished: FinishedRun, graph: Path, folder: Path, datase
     """
     result = finished.result
     truth = embedded.annotations_path("instances", dataset.split)
-    reference = ReferenceSegmenter(result.model, result.config)
     frames = embedded.images(dataset.split)
-    parity = measure_export_parity(reference, OnnxSegmenter(graph), frames, truth, folder / "export_parity")
+    parity = measure_export_parity(*open_both(result.model, graph), frames, truth, folder / "export_parity")
     fields: dict[str, Scalar] = {**finished.protocol, "task": "coco", "runtime": "onnxruntime", "precision": "fp32"}
     values = {
         "export_agreement_ap": parity.agreement_ap,
