@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 COCO_CLASSES = 80
 YOUTUBE_VIS_CLASSES = 40
+INJECTED = "TopFormer's maps after semantic injection"
+"""Which of TopFormer's maps a rival takes: part of its reading."""
 
 
 def build_network(name: str, network: str, options: Mapping[str, Any], seed: int) -> nn.Module:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from suite.models import ModelEntry
-from suite.models._prior_art import dense_selection, prior_art
+from suite.models._prior_art import INJECTED, dense_selection, prior_art
 
-INJECTED = "TopFormer's maps after semantic injection"
 select = partial(dense_selection, "condinst_selection")
 """CrossVIS selects alike."""
 _entry = partial(prior_art, method="CondInst", network="condinst:CondInst", masks_apart=True, selection=select)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from suite.models import ModelEntry
-from suite.models._prior_art import YOUTUBE_VIS_CLASSES, prior_art
-from suite.models.condinst import INJECTED, select
+from suite.models._prior_art import INJECTED, YOUTUBE_VIS_CLASSES, prior_art
+from suite.models.condinst import select
 
 PER_FRAME = "one frame of 360x640 padded to 384x640; linking frames is not in it"
 _entry = partial(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from suite.models import ModelEntry
-from suite.models._prior_art import YOUTUBE_VIS_CLASSES, prior_art, query_selection
+from suite.models._prior_art import INJECTED, YOUTUBE_VIS_CLASSES, prior_art, query_selection
 
 GROUPED = "GroupIAM, the authors' default"
 BASE = "BaseIAM"
-INJECTED = "TopFormer's maps after semantic injection"
 _entry = partial(
     prior_art,
     network="sparseinst:SparseInst",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from suite.models import ModelEntry
-from suite.models._prior_art import dense_selection, prior_art
+from suite.models._prior_art import INJECTED, dense_selection, prior_art
 
 WARPED = "pictures are warped to a square, so the shape is certain"
 _entry = partial(
@@ -36,7 +36,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
         name="yolact_topformer_base_550",
         trunk="topformer_base",
         backbone="TopFormer-Base",
-        reading=f"TopFormer's maps after semantic injection; {WARPED}",
+        reading=f"{INJECTED}; {WARPED}",
         published_rows=("table1/yolact-topformer-base-550",),
     ),
 )

@@ -26,6 +26,7 @@ from suite.datasets.stratified import held_out
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from tests.suite.accuracy.cases import random_video
+from tests.suite.datasets.lists import write_list
 
 SIZES = {"youtube-vis-2019": (2238, 302), "youtube-vis-2021": (2985, 421)}
 NAMES = {"youtube-vis-2019": YOUTUBE_VIS_2019, "youtube-vis-2021": YOUTUBE_VIS_2021}
@@ -204,20 +205,6 @@ def test_without_the_data_the_command_says_what_to_do(capsys: pytest.CaptureFixt
         read_local_split(list_path("youtube-vis-2019"))
 
 
-def subset(tmp_path: Path, annotations: Path, ids: list[int], **changes: Any) -> Path:
-    content = {
-        "dataset": "youtube-vis-2019",
-        "split": "local-valid",
-        "rule": "a rule",
-        "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest(),
-        "videos": 9,
-        "held_out": ids,
-    }
-    path = tmp_path / "ids.json"
-    path.write_text(json.dumps({key: value for key, value in (content | changes).items() if value is not None}))
-    return path
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_scoring_a_part_equals_scoring_its_own_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int
@@ -227,7 +214,8 @@ def test_scoring_a_part_equals_scoring_its_own_file(
     annotations, found = tmp_path / "train.json", tmp_path / "r.json"
     annotations.write_text(json.dumps(document))
     found.write_text(json.dumps(results))
-    listed = subset(tmp_path, annotations, ids)
+    listed = tmp_path / "ids.json"
+    write_list(listed, annotations, ids)
     words = ["score", "youtube-vis", "--annotations", str(annotations), "--results", str(found)]
     assert main([*words, "--split-ids", str(listed), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -259,7 +247,8 @@ def test_bad_lists_are_refused(
     annotations, found = tmp_path / "train.json", tmp_path / "r.json"
     annotations.write_text(json.dumps(document))
     found.write_text(json.dumps(results))
-    listed = subset(tmp_path, annotations, [document["videos"][0]["id"]], **changes)
+    listed = tmp_path / "ids.json"
+    write_list(listed, annotations, [document["videos"][0]["id"]], **changes)
     words = ["score", "youtube-vis", "--annotations", str(annotations), "--results", str(found)]
     assert main([*words, "--split-ids", str(listed)]) == code
     printed = capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from suite.training.run import train_recipe
 from suite.training.source import DataPaths
 from suite.training.sources import open_source
 from suite.training.start import How
+from tests.suite.datasets.lists import write_list
 
 HELD_OUT = 1
 
@@ -33,16 +33,7 @@ def held_out_list(path: Path, annotations: Path, count: int = HELD_OUT) -> froze
     """Write a list of the shortest videos of a file and return it."""
     videos = sorted(json.loads(annotations.read_text())["videos"], key=lambda video: video["length"])
     ids = [video["id"] for video in videos[:count]]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "dataset": "youtube-vis-2019",
-        "split": "local-valid",
-        "rule": "the shortest",
-        "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest(),
-        "videos": 5,
-        "held_out": ids,
-    }
-    path.write_text(json.dumps(content))
+    write_list(path, annotations, ids)
     return frozenset(ids)
 
 
