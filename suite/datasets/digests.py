@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+from suite.datasets.memory import keep, recall
 from suite.errors import DataError
-from suite.files import write_json
-from suite.paths import data_dir, shown
+from suite.paths import shown
 
 IGNORED_NAMES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """File names that do not count, the same as in ``.dvcignore``."""
@@ -99,28 +97,18 @@ def _identity(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _memory() -> dict[str, Any]:
-    try:
-        content = json.loads((data_dir() / MEMORY_NAME).read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def remember(path: Path, md5: str) -> None:
     """Remember the digest of a file that was just hashed, unless the file is too fresh to tell a later change."""
     if time.time() - path.stat().st_mtime < _SETTLED_S:
         return
-    memory = _memory() | {str(path.resolve()): {"identity": _identity(path), "md5": md5}}
+    memory = recall(MEMORY_NAME) | {str(path.resolve()): {"identity": _identity(path), "md5": md5}}
     memory = {name: entry for name, entry in memory.items() if Path(name).exists()}
-    # A disk that may not be written costs a second look later, nothing more.
-    with contextlib.suppress(OSError):
-        write_json(data_dir() / MEMORY_NAME, memory)
+    keep(MEMORY_NAME, memory)
 
 
 def remembered_md5(path: Path) -> str | None:
     """Return the digest of a file hashed before, or None if it is not known or the file has changed since."""
-    entry = _memory().get(str(path.resolve()))
+    entry = recall(MEMORY_NAME).get(str(path.resolve()))
     if isinstance(entry, dict) and entry.get("identity") == _identity(path) and isinstance(entry.get("md5"), str):
         return str(entry["md5"])
     return None

@@ -6,9 +6,7 @@ for as long as neither the annotations nor the image folder change.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,10 +20,9 @@ from suite.datasets.coco import CocoDataset, read_image
 from suite.datasets.digests import file_md5
 from suite.datasets.fields import Categories
 from suite.datasets.masks import to_mask
+from suite.datasets.memory import keep, recall
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError, SuiteError
-from suite.files import write_json
-from suite.paths import data_dir
 from suite.progress import track
 
 Kind = Literal["coco", "youtube-vis"]
@@ -103,7 +100,7 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
         raise DataError(f"{images}: no such image folder; check the path")
     digest = file_md5(annotations)
     key = _key(kind, digest, images, deep)
-    remembered = _memory().get(key)
+    remembered = recall(MEMORY_NAME).get(key)
     if remembered is not None:
         checks = tuple(Check(**check) for check in remembered["checks"])
         return Health(str(annotations), digest, deep, checks)
@@ -112,10 +109,8 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
     else:
         checks = _check_videos(YoutubeVisDataset.load(annotations, images), deep)
     health = Health(str(annotations), digest, deep, checks)
-    kept = dict(list(_memory().items())[-_KEPT:]) | {key: {"checks": [asdict(check) for check in checks]}}
-    # A disk that may not be written costs another check later, nothing more.
-    with contextlib.suppress(OSError):
-        write_json(data_dir() / MEMORY_NAME, kept)
+    kept = dict(list(recall(MEMORY_NAME).items())[-_KEPT:]) | {key: {"checks": [asdict(check) for check in checks]}}
+    keep(MEMORY_NAME, kept)
     return health
 
 
@@ -130,14 +125,6 @@ def require_health(kind: Kind, annotations: Path, images: Path) -> Health:
         if not check.well:
             raise DataError(f"{annotations}: {check.what}: {check.detail}; repair or fetch the dataset again")
     return health
-
-
-def _memory() -> dict[str, Any]:
-    try:
-        content = json.loads((data_dir() / MEMORY_NAME).read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _key(kind: Kind, digest: str, images: Path, deep: bool) -> str:
