@@ -23,6 +23,7 @@ from suite.records.store import RunFile
 SEED_KEYS = frozenset({"seed"})
 LATENCY_KEYS = ("device", "runtime", "threads", "precision", "height_px", "width_px", "span", "key_frame_interval")
 """What defines a latency cell, beside model and machine."""
+SUPERSEDED = "superseded by newer ones of the same model, data, settings and seed"
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def select_cells(runs: Sequence[RunFile]) -> tuple[list[Cell], list[str]]:
             older = per_seed.get(seed)
             if older is not None:
                 what = f"{item.metric} of {item.subject.model}"
-                unused[f"superseded by {file.run.run_id}"].append((f"{older.run.run_id}.jsonl", what))
+                unused[SUPERSEDED].append((f"{older.run.run_id}.jsonl", what))
             per_seed[seed] = sample
     cells = []
     for per_seed in chosen.values():

@@ -26,7 +26,14 @@ def test_a_repeated_seed_replaces_the_older_run_and_says_so(maker: RunMaker):
     assert cell.value == pytest.approx(0.50)
     assert cell.run_ids == (new.run_id,)
     assert cell.interval is not None
-    assert any(old.run_id in line and f"superseded by {new.run_id}" in line for line in unused)
+    assert any(old.run_id in line and "superseded by newer ones" in line for line in unused)
+
+
+def test_all_that_newer_runs_replace_is_told_in_one_line(maker: RunMaker):
+    first, second, _ = (maker.training(0, value) for value in (0.40, 0.45, 0.50))
+    _, unused = select_cells(read_folder(maker.folder)[0])
+    (line,) = (line for line in unused if "superseded" in line)
+    assert line.startswith(f"{first.run_id}.jsonl, {second.run_id}.jsonl: ")
 
 
 def test_settings_and_data_are_never_averaged_together(maker: RunMaker):
