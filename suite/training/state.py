@@ -94,6 +94,9 @@ class StateFiles:
     def save(self, progress: Progress, trained: Trained) -> None:
         """Write weights, buffers, optimiser moments and average, at once or not at all; then drop the oldest state.
 
+        States of later iterations go too: they are damaged, or another run's that was ignored, and would be taken for
+        the newest ones.
+
         Raises:
             InputError: if the file cannot be written, e.g. on a full disk; the states before it are intact.
         """
@@ -118,8 +121,10 @@ class StateFiles:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-        for old in self.paths()[self.keep :]:
-            old.unlink(missing_ok=True)
+        found = self.paths()
+        place = found.index(path)
+        for other in (*found[:place], *found[place + self.keep :]):
+            other.unlink(missing_ok=True)
 
     def read(self) -> tuple[Progress, dict[str, Tensor]] | None:
         """Return the newest state that can be read, None where there is none.
