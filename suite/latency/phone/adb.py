@@ -25,6 +25,11 @@ UNREACHABLE = (
     ("no permissions", "this user may not open the USB device", "add a udev rule for it and plug the phone in again"),
     ("device offline", "the phone does not answer", "plug it in again, or restart it"),
     ("device still connecting", "the phone is still connecting", "wait a moment and try again"),
+    ("device connecting", "the phone is still connecting", "wait a moment and try again"),
+    ("device authorizing", "the phone is still connecting", "wait a moment and try again"),
+    ("device recovery", "the phone runs its recovery, not Android", "restart it"),
+    ("device sideload", "the phone runs its recovery, not Android", "restart it"),
+    ("device bootloader", "the phone runs its bootloader, not Android", "restart it"),
 )
 CLIENT_FAILURES = (
     *UNREACHABLE,
@@ -75,7 +80,6 @@ class Adb(Transport):
         features = self._phone("features")
         if features.returncode != 0:
             raise client_failure(features.stdout + features.stderr, "asking for features")
-        self.separates_errors = "shell_v2" in features.stdout.split()
 
     def _phone(self, *words: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
         return self.call(self._client, "-s", self.name, *words, timeout_s=timeout_s, what=words[0])
@@ -85,12 +89,12 @@ class Adb(Transport):
         if listing.returncode != 0:
             raise client_failure(listing.stdout + listing.stderr, "listing devices")
         states: dict[str, str] = {}
-        for line in (listing.stdout + "\n" + listing.stderr).splitlines():
+        # Before its heading the client talks of its server: "adb server version (41) doesn't match this client (39)".
+        listed = [stream.partition("List of devices attached")[2] for stream in (listing.stdout, listing.stderr)]
+        for line in "\n".join(listed).splitlines():
             # A state may hold spaces: "no permissions (verify udev rules); see [...]".
-            match = re.match(
-                r"(\S+)\s+(device|offline|unauthorized|no permissions.*|authorizing|connecting|\w+)\b", line
-            )
-            if match and not line.startswith(("*", "List of")):
+            match = re.match(r"(\S+)\s+(no permissions.*|\w+)\b", line)
+            if match and not line.startswith("*"):
                 states[match[1]] = match[2]
         if serial is None and len(states) > 1:
             raise InputError(f"adb: several phones are connected ({', '.join(states)}); name one with --serial")
@@ -101,9 +105,7 @@ class Adb(Transport):
         if state is None:
             raise client_failure(f"device '{name}' not found", "listing devices")
         if state != "device":
-            raise client_failure(
-                {"unauthorized": "device unauthorized", "offline": "device offline"}.get(state, state), state
-            )
+            raise client_failure(state if state.startswith("no permissions") else f"device {state}", "reaching it")
         return name
 
     def _run(self, command: str, timeout_s: float) -> subprocess.CompletedProcess[str]:

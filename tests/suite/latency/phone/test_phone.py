@@ -176,6 +176,32 @@ def test_the_wrong_number_or_kind_of_phones_is_one_line(
     assert message in err
 
 
+def test_what_the_client_says_of_its_server_is_no_phone(
+    phone: FakePhone, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complaint = "adb server version (41) doesn't match this client (39); killing...\n* daemon started successfully\n"
+    listing = client("10_devices_one")
+    for answer in ({**listing, "stderr": complaint}, {**listing, "stdout": complaint + listing["stdout"]}):
+        phone.tells(devices=answer)
+        assert Adb().name == "SERIAL"
+    phone.tells(devices={**client("01_devices_none"), "stderr": complaint})
+    assert "no phone is connected" in run(capsys)[2]
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [("authorizing", "still connecting; wait"), ("recovery", "not Android; restart"), ("odd", "failed (device odd)")],
+)
+def test_a_phone_in_no_state_to_answer_is_told_so(
+    phone: FakePhone, client: Client, capsys: pytest.CaptureFixture[str], state: str, message: str
+) -> None:
+    listing = client("10_devices_one")
+    phone.tells(devices={**listing, "stdout": listing["stdout"].replace("SERIAL         device", f"SERIAL {state}")})
+    code, _, err = run(capsys)
+    assert code == USAGE
+    assert message in err
+
+
 def test_a_usb_device_without_permission_is_one_line(
     phone: FakePhone, capsys: pytest.CaptureFixture[str], shared_data: Path
 ) -> None:
