@@ -166,7 +166,7 @@ def _remote_options(function: Any) -> Any:
     return function
 
 
-def _finish(report: RemoteReport, kind: str, seed: int, record: bool, as_json: bool) -> None:
+def _finish(report: RemoteReport, kind: str, seed: int, record: bool, as_json: bool, private: str) -> None:
     """Print a report, record it if asked to, and end with exit code 3 if a candidate is invalid."""
     from suite.errors import NothingMeasuredError
     from suite.latency.remote.report import invalid_names, write_remote_record
@@ -175,7 +175,7 @@ def _finish(report: RemoteReport, kind: str, seed: int, record: bool, as_json: b
     if not report.valid:
         raise NothingMeasuredError(f"latency: {invalid_names(report.results)} invalid; nothing was recorded")
     if record:
-        write_remote_record(report, kind, seed)
+        write_remote_record(report, kind, seed, private)
 
 
 @command.command(name="phone")
@@ -217,7 +217,7 @@ def phone(
 
     request = RemoteRequest.from_text(models=models, seed=seed, device=known, **words)
     target, notes = phone_target(Adb(serial), known, core)
-    _finish(measure_request_on(target, request, notes), "latency-phone", seed, record, as_json)
+    _finish(measure_request_on(target, request, notes), "latency-phone", seed, record, as_json, serial or "")
 
 
 @command.command(name="board")
@@ -250,4 +250,4 @@ def board(
     known = load_device(device)
     request = RemoteRequest.from_text(models=models, seed=seed, device=known, **words)
     target, notes = board_target(Ssh(address, folder), known, core)
-    _finish(measure_request_on(target, request, notes), "latency-board", seed, record, as_json)
+    _finish(measure_request_on(target, request, notes), "latency-board", seed, record, as_json, address)

@@ -32,7 +32,7 @@ class Answered:
         by: who.
         name_digest: first digits of the SHA-256 of the serial number or address, which tells devices apart without
             publishing them.
-        build: Android's build fingerprint, or the board's kernel.
+        build: Android's build fingerprint, or the board's kernel, without its host name.
     """
 
     by: Who
@@ -74,13 +74,14 @@ def who_answers(device: Transport) -> Answered:
     name_digest = hashlib.sha256(device.name.encode()).hexdigest()[:12]
     if device.shell(f"echo {question} | sha256sum").output.split()[:1] != [right]:
         return Answered("a recording", name_digest, "")
-    kernel = device.shell("uname -n -r -v -m").output.strip()
+    # The host name serves to recognise this computer and goes into no record.
+    node, _, kernel = device.shell("uname -n -r -v -m").output.strip().partition(" ")
     boot_id = device.shell(f"cat {BOOT_ID}").output.strip()
     if not re.fullmatch(r"[0-9a-f-]{36}", boot_id):
         boot_id = ""  # denied
     own = platform.uname()
-    here = " ".join((own.node, own.release, own.version, own.machine))
-    if boot_id == _own_boot_id() if boot_id else kernel == here:
+    here = " ".join((own.release, own.version, own.machine))
+    if boot_id == _own_boot_id() if boot_id else (node, kernel) == (own.node, here):
         return Answered("this computer", name_digest, kernel)
     if device.kind != "adb":
         return Answered("board", name_digest, kernel)

@@ -15,7 +15,7 @@ from suite.latency.remote.answer import Answer
 from suite.latency.remote.identity import Answered
 from suite.latency.report import LatencyReport, record_lines
 from suite.latency.table import counts_line, result_lines
-from suite.records.provenance import start_run
+from suite.records.provenance import shown_command, start_run
 from suite.records.schema import Machine, Scalar, Series, Subject
 from suite.records.store import write_run
 
@@ -102,13 +102,21 @@ def state_series(report: RemoteReport) -> Series:
     return Series("device_state", subject, list(STATE_COLUMNS), report.state_rows(), report.device_fields())
 
 
-def write_remote_record(report: RemoteReport, kind: str, seed: int) -> Path:
+def _shown_without(private: str) -> str:
+    """Return the command as it was typed, but for the serial number or address, which no record publishes."""
+    words = shown_command().split(" ")
+    named = (private, f"--serial={private}")
+    return " ".join(word.removesuffix(private) + "DEVICE" if private and word in named else word for word in words)
+
+
+def write_remote_record(report: RemoteReport, kind: str, seed: int, private: str = "") -> Path:
     """Write a report as a run of its own under ``reports/records`` and return the file's path.
 
     Args:
         report: a valid one.
         kind: opens the run's name, e.g. ``"latency-phone"``.
         seed: of the weights and inputs.
+        private: serial number or address in the command line, left out of the record; empty if none was typed.
 
     Raises:
         NothingMeasuredError: if a candidate is invalid; then nothing is written.
@@ -116,7 +124,7 @@ def write_remote_record(report: RemoteReport, kind: str, seed: int) -> Path:
     if not report.valid:
         raise NothingMeasuredError(f"latency: {invalid_names(report.results)} invalid, so nothing was recorded")
     # The run's machine is the one that did the work, not the one that gave the order.
-    run = msgspec.structs.replace(start_run(kind, seed=seed), machine=report.machine)
+    run = msgspec.structs.replace(start_run(kind, seed, _shown_without(private)), machine=report.machine)
     return write_run(run, [*record_lines(report), state_series(report)])
 
 

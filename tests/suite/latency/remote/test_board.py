@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def test_what_runs_on_this_computer_is_never_called_a_board(
     report = measure(make_model())
     assert report.answered.by == "this computer"
     assert "no real device: this computer answered" in report.text()
-    write_remote_record(report, "latency-board", seed=0)
+    monkeypatch.setattr("sys.argv", ["suite", "latency", "board", "user@board", "--record"])
+    write_remote_record(report, "latency-board", 0, "user@board")
     (run,), refused = read_folder(tmp_path / "repository" / "reports" / "records")
     assert refused == []
     lines: list[Measurement | Series] = [*run.measurements, *run.series]
@@ -79,6 +81,10 @@ def test_what_runs_on_this_computer_is_never_called_a_board(
         assert line.protocol["answered_by"] == "this computer"
         assert line.protocol["real_device"] is False
     assert {line.name for line in run.series} == {"latency_samples", "device_state"}
+    assert run.run.command == "python -m suite latency board DEVICE --record"
+    assert "user@board" not in run.path.read_text(encoding="utf-8")
+    own = platform.uname()  # its first word, the host name, is nobody's business
+    assert run.series[0].protocol["device_build"] == " ".join((own.release, own.version, own.machine))
 
 
 @pytest.mark.parametrize(
