@@ -28,6 +28,8 @@ def runner_failure(reply: Reply, limit_s: int, took_s: float, executable: bool, 
         interpreter: the loader that the file names, if the device has none of that name.
     """
     text, code = reply.text, reply.code
+    if code == 0:
+        return None  # whatever it printed: libraries complain of files they may not read, and go on
     library = re.search(r'library "([^"]+)" not found|([^\s:]+\.so[\d.]*): cannot open shared object', text)
     if library:
         name = library[1] or library[2]
@@ -56,6 +58,4 @@ def runner_failure(reply: Reply, limit_s: int, took_s: float, executable: bool, 
     if code > 128 and code - 128 in SIGNALS:
         cause, remedy = SIGNALS[code - 128]
         return f"the runner was stopped by signal {code - 128}: {cause}; {remedy}"
-    if code != 0:
-        return f"the runner ended with code {code} ({reply.first_line}); run it by hand"
-    return None
+    return f"the runner ended with code {code} ({reply.first_line}); run it by hand"

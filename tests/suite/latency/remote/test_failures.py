@@ -10,6 +10,12 @@ from tests.suite.latency.remote.conftest import FakeSsh
 
 ENDINGS = {
     "well": (Reply(0, "", ""), 1.0, True, None),
+    "well, with a complaint": (
+        Reply(0, "", "cpuinfo: failed to open /sys/devices/system/cpu/possible: Permission denied"),
+        1.0,
+        True,
+        None,
+    ),
     "not +x": (Reply(126, "", "sh: ./runner: can't execute: Permission denied"), 1.0, False, "chmod 755 it"),
     "noexec": (Reply(126, "", "sh: ./runner: can't execute: Permission denied"), 1.0, True, "noexec"),
     "other processor": (Reply(126, "", "sh: ./runner: Exec format error"), 1.0, True, "for another processor"),
