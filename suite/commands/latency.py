@@ -197,7 +197,8 @@ def phone(
 
     Without --models: chip, cores, pinning, frequency cap, temperature, battery, screen and space against the device
     file; nothing is timed or changed. With it: a runner (docs/phone.md) and the models are pushed, timed in blocks, and
-    removed, and every setting is put back. Exit code 3 if something stands against measuring or a rule is broken.
+    removed, and every setting is put back. Exit code 2 if no phone can be reached, 3 if something stands against
+    measuring or a rule is broken.
     """
     from suite.errors import NothingMeasuredError
     from suite.latency.device import load_device
@@ -239,8 +240,8 @@ def board(
 ) -> None:
     """Time models on one core of a Linux board over ssh, as on a phone.
 
-    Keys, ports and jump hosts belong in ~/.ssh/config; no password is asked for. Exit code 3 if something stands
-    against measuring or a rule is broken.
+    Keys, ports and jump hosts belong in ~/.ssh/config; no password is asked for. Exit code 2 if the board cannot be
+    reached, 3 if something stands against measuring or a rule is broken.
     """
     from suite.latency.board.ssh import Ssh
     from suite.latency.board.target import board_target
