@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from suite.cli import main
 from suite.errors import DataError, InputError
 from suite.gates import load_rules
+from suite.records.store import read_folder, writing
 from tests.suite.report.synthetic import RunMaker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -69,6 +71,12 @@ def test_a_folder_is_not_compared_with_itself(sides, capsys: pytest.CaptureFixtu
     assert "--baseline" in capsys.readouterr().err
 
 
+def test_a_new_record_that_lies_in_the_baseline_too_is_not_its_own_baseline(sides):
+    run = sides[0].training(0, 0.40)
+    shutil.copy(sides[0].folder / f"{run.run_id}.jsonl", sides[1].folder)
+    assert gate(sides) == 1
+
+
 def test_an_empty_run_compared_nothing(sides):
     assert gate(sides) == 3
 
@@ -115,8 +123,12 @@ def test_an_unchanged_tree_passes_against_the_committed_baseline(tmp_path: Path)
     records = REPOSITORY / "reports" / "records"
     if not list(records.glob("*.jsonl")):
         pytest.skip("no records are committed yet; make some with 'python -m suite reproduce'")
-    again = shutil.copytree(records, tmp_path / "records")
-    assert main(["gate", "accuracy", str(again)]) == 0
+    for file in read_folder(records)[0]:
+        again = msgspec.structs.replace(file.run, run_id=f"{file.run.run_id}-again")
+        with writing(again, tmp_path) as writer:
+            for line in (*file.measurements, *file.series, *file.artifacts):
+                writer.add(line)
+    assert main(["gate", "accuracy", str(tmp_path)]) == 0
 
 
 def test_json_holds_every_comparison(sides, capsys: pytest.CaptureFixture[str]):

@@ -32,7 +32,7 @@ class RunMaker:
         minute = len(list(self.folder.glob("*.jsonl")))
         fields: dict[str, Any] = {
             "schema_version": 1,
-            "run_id": f"20260101T00{minute:02d}00Z-{name}-{minute:08x}",
+            "run_id": f"20260101T00{minute:02d}00Z-{name}-{self.folder.name}-{minute:08x}",
             "started_utc": f"2026-01-01T00:{minute:02d}:00Z",
             "command": f"python -m suite {name}",
             "suite_version": "0.1.0",
