@@ -14,7 +14,7 @@ from suite.progress import say
 from suite.training.state import write_errors
 
 LOG_ROWS = 5000
-"""Rows of the CSV over a whole run: enough to zoom in, small enough to open anywhere."""
+"""About so many rows has the CSV of a whole run: enough to zoom in, small enough to open anywhere."""
 
 
 def log_interval(iterations: int) -> int:
@@ -25,10 +25,12 @@ def log_interval(iterations: int) -> int:
 class TrainingLog:
     """Appends one row each few iterations; a resumed run first drops the rows after its iteration.
 
+    A row also ends where `add` is told so, e.g. where a state is saved: continued from there, no iteration is missing.
+
     Args:
         folder: of the run; holds ``log.csv`` and ``tensorboard/``.
         columns: names of the values, after ``iteration``.
-        interval: iterations averaged in a row.
+        interval: iterations averaged in a row, at most.
         done: iterations already finished.
         tensorboard: whether to write event files, if the package is there.
     """
@@ -52,12 +54,18 @@ class TrainingLog:
             write_text(self.path, text.getvalue())
         self._board = _event_writer(folder / "tensorboard", done) if tensorboard else None
 
-    def add(self, iteration: int, values: Mapping[str, float | None]) -> None:
-        """Take in the values of one finished iteration, numbered from 1; None is left out."""
+    def add(self, iteration: int, values: Mapping[str, float | None], ends_row: bool = False) -> None:
+        """Take in the values of one finished iteration.
+
+        Args:
+            iteration: from 1.
+            values: by column; None is left out.
+            ends_row: whether to write a row now, even if it holds fewer iterations than the interval.
+        """
         for name, value in values.items():
             if value is not None:
                 self._sums.setdefault(name, []).append(value)
-        if iteration % self.interval:
+        if iteration % self.interval and not ends_row:
             return
         means = {name: sum(found) / len(found) for name, found in self._sums.items()}
         self._sums = {}

@@ -6,7 +6,7 @@ import hashlib
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,12 +121,14 @@ def train(
     if processes.first:
         columns, interval = [*LOG_COLUMNS, metric], log_interval(recipe.iterations)
         log = TrainingLog(folder, columns, interval, progress.iteration, how.tensorboard)
+    logging: AbstractContextManager[object] = closing(log) if log is not None else nullcontext()
     record_every = max(1, recipe.iterations // CURVE_POINTS)
     left = range(progress.iteration, recipe.iterations)
     last_score: float | None = None
     with (
         stop_requests() as stop_requested,
         _shown(processes, f"train seed {seed}", recipe.iterations, progress.iteration) as shown,
+        logging,
     ):
         model.train()
         if recipe.batch_norm == "frozen":
@@ -154,20 +156,18 @@ def train(
             progress.iteration, progress.elapsed_s = done, now
             if step_once.scaler is not None:
                 progress.scaler = step_once.scaler.state_dict()
-            if log is not None:
-                log.add(
-                    done, _log_values(losses, optimizer.param_groups[-1]["lr"], gradient_norm, speed, metric, score)
-                )
             asked = round(processes.maximum([stop_requested()])[0])
-            if processes.first and (asked or done % recipe.checkpoint_every == 0):
+            saves = bool(asked) or done % recipe.checkpoint_every == 0
+            if log is not None:
+                values = _log_values(losses, optimizer.param_groups[-1]["lr"], gradient_norm, speed, metric, score)
+                log.add(done, values, ends_row=saves or score is not None or done == recipe.iterations)
+            if processes.first and saves:
                 states.save(progress, trained)
             if asked:
                 raise _stopped(asked, done, processes)
             last_score = score if score is not None else last_score
             shown_score = f" AP {100 * last_score:.1f}" if last_score is not None else ""
             shown(f"loss {sum(losses[name] for name in LOSS_TERMS):.2f}{shown_score}")
-    if log is not None:
-        log.close()
     final = average.model if average else model
     return TrainResult(final.eval(), final.config, progress.curve, progress.elapsed_s, metric)
 
