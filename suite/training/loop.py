@@ -99,12 +99,15 @@ def train(
     Raises:
         KeyboardInterrupt: on Ctrl-C, after the current iteration, the state saved.
         StoppedError: likewise on SIGTERM or SIGUSR1.
-        InputError: if a loss is not finite (the batch is kept in the folder), or a file cannot be written.
+        InputError: if an iteration cannot be dealt out evenly, a loss is not finite (the batch is kept in the folder),
+            or a file cannot be written.
     """
     how = how or How()
     keep_freed_memory()
     processes = start_processes(how.device)
     take_threads(recipe, processes)
+    for stage in (0, recipe.iterations - 1):  # of images and of pairs, which may begin after days
+        recipe.slots(stage, 0, processes.count * recipe.accumulation)
     model = build_model(recipe, seed, processes, how.initial)
     optimizer = build_optimizer(recipe, model)
     average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None

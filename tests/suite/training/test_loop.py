@@ -157,6 +157,14 @@ def test_parts_of_a_batch_are_the_batch(pairs: bool) -> None:
         draw_batch(recipe, VIDEOS, 3, 5, 0, 3)
 
 
+def test_a_stage_that_cannot_be_dealt_out_is_refused_before_the_first_iteration(tmp_path: Path) -> None:
+    """Four images are four parts, two pairs are not; they would come after half of the run."""
+    recipe = small_recipe(accumulation=4, image_stage_fraction=0.5, batch_norm="frozen")
+    with pytest.raises(InputError, match="2 pairs per iteration cannot be dealt out to 4 parts"):
+        run(recipe, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_video_is_seen_once_per_epoch() -> None:
     recipe = small_recipe(query_passing=False, batch_size=1, horizontal_flip=0.0, vertical_flip=0.0)
     labels = [int(draw_batch(recipe, VIDEOS, 0, iteration).targets[0].labels[0]) for iteration in range(6)]
