@@ -8,6 +8,7 @@ from typing import Literal
 from suite.claims.claim import Claim
 from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.schema import Scalar
+from suite.report.counterparts import is_primary, masks_span
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import host_ratio
 from suite.report.model_options import effective
@@ -116,12 +117,17 @@ DEVICE_NAMES = {"snapdragon-778g": "a Snapdragon 778G", "rtx-2080-ti": "an RTX 2
 
 
 def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
-    """Compare published milliseconds with milliseconds on the same device only; an estimate stays an estimate."""
+    """Compare published milliseconds with milliseconds on the same device only; an estimate stays an estimate.
+
+    Ours count at the model's primary input size and up to its masks.
+    """
     cells = [
         cell
         for model in evidence.counterparts.get(claim.row_id, ())
-        for cell in evidence.find("latency_wall_ms", model, {"span": "network"})
-        if str(cell.get("device")).replace("_", "-") == claim.device and cell.get("precision") != "fp16"
+        for cell in evidence.find("latency_wall_ms", model, {"span": masks_span(model), "key_frame_interval": None})
+        if str(cell.get("device")).replace("_", "-") == claim.device
+        and cell.get("precision") != "fp16"
+        and is_primary(model, cell.get("height_px"), cell.get("width_px"))
     ]
     measured = [cell for cell in cells if cell.origin != "estimated"]
     if measured:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from suite.cli import entry
-from suite.records.schema import Dataset, Measurement, Subject
+from suite.records.schema import Dataset, Measurement, Origin, Scalar, Subject
 from suite.report.evidence import load_evidence
 from suite.report.ledger import Ledger, LedgerRow, build_ledger
 from suite.report.verdicts import TREND_SETTINGS, VERDICTS
@@ -111,15 +111,34 @@ def test_random_weights_and_other_data_prove_no_accuracy(maker: RunMaker):
     assert row_of(maker, AP).verdict == "not run"
 
 
+def phone_line(model: str, value: float, height_px: int, width_px: int, origin: Origin = "measured") -> Measurement:
+    fields: dict[str, Scalar] = {"span": "network", "device": "snapdragon_778g", "valid": True}
+    fields |= {"height_px": height_px, "width_px": width_px}
+    return Measurement("latency_wall_ms", value, Subject(model), fields, origin=origin)
+
+
 @pytest.mark.parametrize(
     ("origin", "value", "verdict"),
     [("measured", 440.0, "reproduced"), ("measured", 500.0, "not reproduced"), ("estimated", 440.0, "estimated")],
 )
 def test_milliseconds_of_the_same_device(maker: RunMaker, origin: str, value: float, verdict: str):
-    fields = {"span": "network", "device": "snapdragon_778g", "valid": True}
-    maker.write(maker.run("phone"), Measurement("latency_wall_ms", value, Subject(BASE_640), fields, origin=origin))
+    maker.write(maker.run("phone"), phone_line(BASE_640, value, 640, 864, origin=origin))
     row = row_of(maker, MS)
     assert (row.verdict, row.origin) == (verdict, origin)
+
+
+@pytest.mark.parametrize(
+    ("model", "height_px", "width_px", "claim_id"),
+    [
+        (BASE_640, 320, 320, MS),
+        ("yolact_topformer_base_550", 550, 550, "table1/yolact-topformer-base-550/latency_snapdragon_778g_ms"),
+    ],
+)
+def test_another_input_size_and_a_network_without_masks_are_other_milliseconds(
+    maker: RunMaker, model: str, height_px: int, width_px: int, claim_id: str
+):
+    maker.write(maker.run("phone"), phone_line(model, 440.0, height_px, width_px))
+    assert row_of(maker, claim_id).verdict == "not run"
 
 
 def test_a_trend_needs_three_seeds_and_two_standard_errors(maker: RunMaker):
