@@ -11,7 +11,7 @@ from suite.latency.statistics import RatioInterval, ratio_of_medians
 from suite.records.schema import Run, Series
 from suite.report.counterparts import is_primary, masks_span
 from suite.report.evidence import Evidence
-from suite.report.select import Cell
+from suite.report.select import LATENCY_KEYS, Cell, select_cells
 
 MAIN_ENGINE = "onnxruntime"
 """Ratios of this engine are preferred where several engines timed the same models."""
@@ -30,7 +30,7 @@ class HostRatio:
         low: lower end of the bootstrap interval over rounds: timing noise of that run, nothing else.
         high: its upper end.
         cpu: the processor.
-        cells: the CPU latencies of numerator and denominator.
+        cells: the CPU latencies of numerator and denominator in the run that the ratio is of.
     """
 
     value: float
@@ -61,8 +61,10 @@ def _is_usable(series: Series, span: str) -> bool:
 
 
 def _makes_masks(series: Series) -> bool:
-    """Whether a series times a model up to its masks, at its primary shape."""
+    """Whether a series times a model up to its masks on a host, at its primary shape."""
     fields, model = series.protocol, series.subject.model
+    if fields.get("device") != "host":
+        return False
     return _is_usable(series, masks_span(model)) and is_primary(model, fields.get("height_px"), fields.get("width_px"))
 
 
@@ -90,6 +92,16 @@ def _latest_pair(evidence: Evidence, numerator: str, denominator: str) -> tuple[
     return None
 
 
+def _timed_cell(evidence: Evidence, run: Run, series: Series) -> Cell | None:
+    """Return the CPU latency that a run states for a series, whatever newer runs say of the same model."""
+    files = [file for file in evidence.runs if file.run.run_id == run.run_id]
+    for cell in select_cells(files)[0]:
+        same = all(cell.get(key) == series.protocol.get(key) for key in LATENCY_KEYS)
+        if cell.metric == "latency_cpu_ms" and cell.model == series.subject.model and same:
+            return cell
+    return None
+
+
 def host_ratio(evidence: Evidence, numerator: str, denominator: str) -> HostRatio | None:
     """Return the ratio of the latest run that timed both up to their masks validly, or None where no run did.
 
@@ -106,16 +118,10 @@ def host_ratio(evidence: Evidence, numerator: str, denominator: str) -> HostRati
     if first.shape != second.shape:
         return None
     ratio = ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED)
-    cells = tuple(
-        cell
-        for name in (numerator, denominator)
-        for cell in evidence.find(
-            "latency_cpu_ms",
-            name,
-            {"span": masks_span(name), "key_frame_interval": None, "runtime": above.protocol.get("runtime")},
-        )[-1:]
+    cells = tuple(_timed_cell(evidence, run, series) for series in (above, below))
+    return HostRatio(
+        ratio.value, ratio.low, ratio.high, short_cpu(run.machine.cpu), tuple(cell for cell in cells if cell)
     )
-    return HostRatio(ratio.value, ratio.low, ratio.high, short_cpu(run.machine.cpu), cells)
 
 
 def clocked(evidence: Evidence, engine: str) -> dict[str, dict[Clock, Series]]:

@@ -82,8 +82,15 @@ class RunMaker:
         (self.folder / f"{run.run_id}.jsonl").write_bytes(writer.sealed())
         return run
 
-    def latency(self, cpu_ms: dict[str, float], valid: bool = True, engine: str = "onnxruntime", **changes: Any) -> Run:
-        """Write one latency run on the host: network, preprocess and postprocess spans of the models."""
+    def latency(
+        self,
+        cpu_ms: dict[str, float],
+        valid: bool = True,
+        engine: str = "onnxruntime",
+        device: str = "host",
+        **changes: Any,
+    ) -> Run:
+        """Write one latency run: network, preprocess and postprocess spans of the models."""
         run = self.run("latency-host", **changes)
         writer = RunWriter(run)
         anchor = next(iter(cpu_ms))
@@ -98,7 +105,7 @@ class RunMaker:
                     "precision": "fp32",
                     "height_px": height,
                     "width_px": width,
-                    "device": "host",
+                    "device": device,
                     "anchor": f"{anchor} network",
                     "samples": 20,
                     "valid": valid,

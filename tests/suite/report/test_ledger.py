@@ -1,5 +1,6 @@
 """Verdicts follow from claims and records by the stated rules, and from nothing else."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -76,6 +77,22 @@ def test_a_claim_of_equal_speed_may_fall_on_either_side(maker: RunMaker, seaform
 def test_a_claim_of_more_speed_is_not_met_by_less(maker: RunMaker):
     maker.latency({BASE_640: 100.0, "mobileinst_mobilenetv2_640": 113.0})
     assert row_of(maker, "ratio/coco-latency-mobilenetv2-vs-topformer").verdict == "not reproduced"
+
+
+def test_a_ratio_names_the_run_it_is_of_and_no_newer_one(maker: RunMaker):
+    both = maker.latency({BASE_640: 100.0, BASE_512: 80.0})
+    maker.latency({BASE_640: 90.0})
+    row = row_of(maker, RATIO)
+    assert row.run_ids == (both.run_id,)
+    table = importlib.import_module("suite.report.tables.table1").build(load_evidence(maker.folder))
+    linked = {cell.runs for cells in table.rows for cell in cells if cell.text.startswith("0.8") and cell.runs}
+    assert linked == {(both.run_id,)}
+
+
+def test_a_ratio_on_a_device_that_is_no_host_is_not_called_the_hosts(maker: RunMaker):
+    maker.latency({BASE_640: 100.0, BASE_512: 80.0})
+    maker.latency({BASE_640: 100.0, BASE_512: 40.0}, device="board")
+    assert row_of(maker, RATIO).ours == pytest.approx(0.8, abs=0.01)
 
 
 def test_models_of_two_runs_are_not_compared(maker: RunMaker):
