@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -165,9 +166,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             "vertical_flip",
             "brightness",
             "joint_share",
+            "image_stage_fraction",
         )
-        found = [f"{name} must be above 0" for name in positive if getattr(self, name) <= 0]
+        not_negative = ("backbone_learning_rate_multiplier", "weight_decay", "evaluations", "picture_every")
+        found = [f"{name} must be above 0" for name in positive if not 0 < getattr(self, name) < math.inf]
         found += [f"{name} must be between 0 and 1" for name in fractions if not 0 <= getattr(self, name) <= 1]
+        found += [f"{name} must be at least 0" for name in not_negative if not 0 <= getattr(self, name) < math.inf]
         if self.query_passing and self.batch_size % 2:
             found.append("batch_size must be even, query passing trains on pairs of frames")
         if self.query_passing and self.pair_gap_frames < 1:
@@ -176,8 +180,6 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             found.append("decay_at must ascend between 0 and 1")
         if not 0 <= self.ema_decay < 1:
             found.append("ema_decay must be at least 0 and below 1")
-        if self.picture_every < 0:
-            found.append("picture_every must be at least 0")
         if bool(self.joint_dataset) != (self.joint_share > 0):
             found.append("joint_dataset and joint_share go together")
         if self.resizing is not None:

@@ -83,6 +83,11 @@ def test_the_recipe_of_committed_records_keeps_its_digest() -> None:
     [
         ({"decay_at": [0.9, 0.5]}, "decay_at must ascend"),
         ({"ema_decay": 1.0}, "ema_decay"),
+        ({"image_stage_fraction": -0.5}, "image_stage_fraction must be between 0 and 1"),
+        ({"weight_decay": -0.05}, "weight_decay must be at least 0"),
+        ({"backbone_learning_rate_multiplier": -1.0}, "backbone_learning_rate_multiplier must be at least 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"evaluations": -1, "picture_every": -1}, "evaluations must be at least 0; picture_every must be at least 0"),
         ({"joint_share": 0.5}, "go together"),
         ({"precision": "fp8"}, "precision"),
         ({"resizing": {"short_sides_px": [640], "long_side_px": 320}}, "long_side_px"),
