@@ -23,7 +23,7 @@ from suite.training.data.views import View
 class Segments:
     """Segmentations by number, 0..N - 1.
 
-    A segmentation has either polygons or a run-length encoding.
+    A segmentation has either polygons or a run-length encoding, and neither where the file says null.
 
     Attributes:
         points: (P, 2) float32 x, y of all polygons, in pixels of the picture.
@@ -88,7 +88,7 @@ class Segments:
         for place, number in enumerate(numbers):
             if self.first_polygon[number] < self.first_polygon[number + 1]:
                 drawn[place] = self._polygons(number, view, (height, width), stride)
-            else:
+            elif self.code_starts[number] < self.code_starts[number + 1]:
                 self._paste(drawn[place], number, view, stride)
         return drawn
 

@@ -123,6 +123,13 @@ def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
     assert not found[:, view.width // 4 :].any()
 
 
+def test_a_null_segmentation_has_no_pixels() -> None:
+    """Decoding a code without runs would show whatever the memory held before."""
+    segments = Segments.of([(None, 64, 64, "here"), ([[8, 8, 40, 8, 40, 40, 8, 40]], 64, 64, "here")])
+    found = segments.masks([0, 1], whole(64, 64), (64, 64), 4)
+    assert [bool(mask.any()) for mask in found] == [False, True]
+
+
 def test_empty_pictures_and_crowds_are_not_drawn(folder: Path) -> None:
     opened = source(folder)
     assert opened.size == 3
