@@ -168,7 +168,7 @@ def read_answer(text: str, order: PlanOrder, where: str) -> Answer:
         outputs=tuple(line for line in lines if isinstance(line, Output)),
         end=lines[-1],
     )
-    problem = _deviation(answer, len(lines), order)
+    problem = _deviation(answer, lines, order)
     if problem:
         raise NothingMeasuredError(f"{where}: the runner did not follow its plan ({problem}); use this suite's own")
     return answer
@@ -181,11 +181,20 @@ def _two_spins(lines: Sequence[_Line], where: str) -> tuple[Spin, Spin]:
     return spins[0], spins[1]
 
 
-def _deviation(answer: Answer, lines: int, order: PlanOrder) -> str | None:
+def _kinds(order: PlanOrder, rounds: int) -> list[type[_Line]]:
+    """Return the kinds of an answer's lines in the order that they have to come in."""
+    one_round: list[type[_Line]] = [*[SampleLine] * len(order.round), Round]
+    opening: list[type[_Line]] = [Header, Spin, *[WarmUp] * len(order.warm_up)]
+    return [*opening, *one_round * rounds, Spin, *[Output] * len(order.outputs), End]
+
+
+def _deviation(answer: Answer, lines: Sequence[_Line], order: PlanOrder) -> str | None:
     """Return the first way in which an answer is not what its plan asked for."""
     end, rounds = answer.end, len(answer.rounds)
-    if end.lines != lines or end.samples != len(answer.samples) or end.rounds != rounds:
-        return f"it counts {end.samples} samples in {end.lines} lines, here are {len(answer.samples)} in {lines}"
+    if end.lines != len(lines) or end.samples != len(answer.samples) or end.rounds != rounds:
+        return f"it counts {end.samples} samples in {end.lines} lines, here are {len(answer.samples)} in {len(lines)}"
+    if rounds == 0:
+        return "it made no round"
     if answer.header.core != order.core:
         return f"asked for core {order.core}, it took core {answer.header.core}"
     if [(line.candidate, line.repeat) for line in answer.warm_up] != list(order.warm_up):
@@ -197,7 +206,10 @@ def _deviation(answer: Answer, lines: int, order: PlanOrder) -> str | None:
         return "its rounds are not counted through"
     if [(line.candidate, line.name) for line in answer.outputs] != list(order.outputs):
         return "its outputs are others"
+    if [type(line) for line in lines] != _kinds(order, rounds):
+        return "its lines are not in the order of the plan"
     readings: list[WarmUp | SampleLine] = [*answer.warm_up, *answer.samples]
-    if any(min(line.wall_ns, line.cpu_ns, line.thread_ns) <= 0 for line in readings):
+    clocks = [min(line.wall_ns, line.cpu_ns, line.thread_ns) for line in readings]
+    if min(*clocks, *(min(spin.cpu_ns, spin.steps) for spin in answer.spins)) <= 0:
         return "a clock stood still or ran backwards"
     return None

@@ -82,9 +82,6 @@ def test_no_damaged_answer_is_read(spoken: tuple[str, PlanOrder, str], data: st.
         lines.insert(place, lines[place])
     elif kind == "swap":
         other = data.draw(st.integers(0, len(lines) - 1).filter(lambda item: _kind(lines[item]) != _kind(lines[place])))
-        # A warm-up line may stand anywhere: lines are sorted by kind, and counted.
-        if {_kind(lines[place]), _kind(lines[other])} & {"header", "end"} == set():
-            return
         lines[place], lines[other] = lines[other], lines[place]
     elif kind == "torn":
         lines[place] = lines[place][: data.draw(st.integers(0, len(lines[place]) - 1))]
@@ -93,6 +90,41 @@ def test_no_damaged_answer_is_read(spoken: tuple[str, PlanOrder, str], data: st.
     with pytest.raises(NothingMeasuredError) as caught:
         read_answer("\n".join(lines), order, "test")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("header", "not in the order"), ("spin", "not in the order"), ("warm_up", "warm-up runs are others")],
+)
+def test_a_line_out_of_place_voids_the_run(spoken: tuple[str, PlanOrder, str], kind: str, message: str) -> None:
+    text, order, _ = spoken
+    *lines, end = text.splitlines()
+    moved = next(place for place in reversed(range(len(lines))) if _kind(lines[place]) == kind)
+    if kind == "spin":  # the calibration "after" the rounds comes before them
+        lines.insert(2, lines.pop(moved))
+    else:  # one line more, counted
+        lines.insert(len(lines) - 3, lines[moved])
+        end = json.dumps({**json.loads(end), "lines": len(lines) + 1})
+    with pytest.raises(NothingMeasuredError, match=message):
+        read_answer("\n".join([*lines, end]), order, "test")
+
+
+@pytest.mark.parametrize("change", [{"cpu_ns": 0}, {"steps": 0}], ids=["time", "steps"])
+def test_a_calibration_that_cannot_be_divided_by_voids_the_run(
+    spoken: tuple[str, PlanOrder, str], change: dict[str, int]
+) -> None:
+    lines = [
+        json.dumps(json.loads(line) | (change if _kind(line) == "spin" else {})) for line in spoken[0].splitlines()
+    ]
+    with pytest.raises(NothingMeasuredError, match="a clock stood still"):
+        read_answer("\n".join(lines), spoken[1], "test")
+
+
+def test_an_answer_without_a_round_voids_the_run(spoken: tuple[str, PlanOrder, str]) -> None:
+    *lines, end = (line for line in spoken[0].splitlines() if _kind(line) not in ("sample", "round"))
+    end = json.dumps({**json.loads(end), "samples": 0, "rounds": 0, "lines": len(lines) + 1})
+    with pytest.raises(NothingMeasuredError, match="it made no round"):
+        read_answer("\n".join([*lines, end]), spoken[1], "test")
 
 
 def _kind(line: str) -> str:
