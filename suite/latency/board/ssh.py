@@ -19,12 +19,16 @@ from suite.latency.remote.transport import COPY_LIMIT_S, Transport
 CONNECT_LIMIT_S = 10
 BASE_FOLDER = "/tmp"
 
+NO_TIMEOUT = (125, 126, 127)
+"""Return codes of a shell without the program ``timeout``, and of one that does not know its options."""
+
 # What ssh prints, the cause, the remedy. The first match counts.
 FAILURES = (
     ("Could not resolve hostname", "no host of that name is known", "check the name, or add it to ~/.ssh/config"),
     ("Connection refused", "the board's ssh server is not running", "start it, or check the port in ~/.ssh/config"),
     ("Connection timed out", "the board does not answer", "switch it on and check the network"),
     ("No route to host", "the board cannot be reached", "switch it on and check the network"),
+    ("Network is unreachable", "no network leads to the board", "check this computer's network"),
     ("Host key verification failed", "the board's key is unknown or changed", "run ssh to it once and check the key"),
     ("Permission denied (", "the board refuses this user", "install your key with ssh-copy-id"),
     ("Connection closed", "the board closed the connection", "check its ssh server's log"),
@@ -34,7 +38,7 @@ FAILURES = (
     ("Read-only file system", "the board's folder cannot be written", "name another with --folder"),
     ("Permission denied", "the board refuses to write there", "name another folder with --folder"),
 )
-UNREACHABLE = FAILURES[:9]
+UNREACHABLE = FAILURES[:10]
 
 
 class Ssh(Transport):
@@ -60,6 +64,8 @@ class Ssh(Transport):
         self.name = address
         self._words = [found, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_LIMIT_S}", "-T", address, "--"]
         there = self.shell(f"cd {shlex.quote(folder)} && pwd -P")
+        if there.code in NO_TIMEOUT or "timeout: " in there.text:  # every command is run under it
+            raise InputError(f"ssh {address}: the board lacks timeout -s KILL ({there.first_line}); install coreutils")
         if there.code != 0:
             raise InputError(f"ssh {address}: the board has no folder {folder} to work in; name another with --folder")
         self.base_folder = there.output.strip()

@@ -19,7 +19,7 @@ from suite.records.schema import Machine
 
 # What a board tells in the same words as a phone does; the rest is Android's.
 SHARED_COMMANDS = ("cores", "frequencies", "status", "zones")
-NEEDED_PROGRAMS = ("timeout", "taskset", "sha256sum", "mktemp", "readlink", "grep")
+NEEDED_PROGRAMS = ("taskset", "sha256sum", "mktemp", "readlink", "grep")
 
 
 def read_board(board: Transport) -> PhoneState:

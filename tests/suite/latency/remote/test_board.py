@@ -162,6 +162,7 @@ SAID = {
     "unknown host": ("ssh: Could not resolve hostname board: Name or service not known\n", "no host of that name"),
     "refused": ("ssh: connect to host board port 22: Connection refused\n", "ssh server is not running"),
     "silent": ("ssh: connect to host board port 22: Connection timed out\n", "does not answer"),
+    "no network": ("ssh: connect to host 10.0.0.5 port 22: Network is unreachable\n", "check this computer's network"),
     "unknown key": ("Host key verification failed.\n", "check the key"),
     "no key": ("user@board: Permission denied (publickey,password).\n", "ssh-copy-id"),
 }
@@ -212,6 +213,14 @@ def test_bad_words_are_one_line(
 def test_a_folder_that_is_not_there_is_named(board: FakeSsh) -> None:
     with pytest.raises(InputError, match=r"the board has no folder .*/absent to work in; name another with --folder"):
         Ssh("user@board", str(board.base / "absent"))
+
+
+def test_a_board_without_timeout_is_not_told_that_its_folder_is_absent(board: FakeSsh) -> None:
+    program = board.folder / "timeout"  # as a shell says it that has none
+    program.write_text("#!/bin/sh\necho 'sh: timeout: not found' >&2\nexit 127\n")
+    program.chmod(0o755)
+    with pytest.raises(InputError, match=r"the board lacks timeout -s KILL \(sh: timeout: not found\); install"):
+        Ssh("user@board", str(board.base))
 
 
 def test_a_connection_lost_in_mid_command_is_told_from_a_command_that_failed(board: FakeSsh) -> None:
