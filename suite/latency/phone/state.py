@@ -97,24 +97,26 @@ def frequencies(files: Mapping[str, str], name: str) -> dict[int, int]:
     return found
 
 
-def zone_temperatures(files: Mapping[str, str]) -> dict[str, float]:
-    """Return temperatures in Celsius by sensor; zones are matched by their type, since their order varies."""
-    found = {}
-    for path, kind in files.items():
-        temperature = files.get(path.removesuffix("/type") + "/temp", "").strip()
-        if path.endswith("/type") and re.fullmatch(r"-?\d+", temperature):
-            found[kind.strip().removesuffix("-usr")] = int(temperature) / 1000
-    return found
-
-
 def zone_paths(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the file that holds the temperature by sensor, for zones that answered."""
-    found = {}
+    """Return the file that holds the temperature by sensor, for zones that answered.
+
+    Zones are matched by their type, since their order varies. Where several are of one type, as on many boards, the
+    second is called ``TYPE#2``, and so on: none may hide another that is hot.
+    """
+    found: dict[str, str] = {}
     for path, kind in files.items():
         temperature = path.removesuffix("/type") + "/temp"
         if path.endswith("/type") and temperature in files:
-            found[kind.strip().removesuffix("-usr")] = temperature
+            name = kind.strip().removesuffix("-usr")
+            same = sum(known.partition("#")[0] == name for known in found)
+            found[f"{name}#{same + 1}" if same else name] = temperature
     return found
+
+
+def zone_temperatures(files: Mapping[str, str]) -> dict[str, float]:
+    """Return temperatures in Celsius by sensor, named as `zone_paths` does; those that are no number are left out."""
+    told = {name: files[path].strip() for name, path in zone_paths(files).items()}
+    return {name: int(text) / 1000 for name, text in told.items() if re.fullmatch(r"-?\d+", text)}
 
 
 def hal_temperatures(text: str) -> dict[str, float]:

@@ -15,6 +15,7 @@ from suite.errors import USAGE, InputError, NothingMeasuredError
 from suite.latency.board.ssh import Ssh
 from suite.latency.board.target import BoardTarget, board_target, read_board
 from suite.latency.device import Device
+from suite.latency.phone.state import parse_state
 from suite.latency.remote.engine import Engine
 from suite.latency.remote.measure import measure_remote
 from suite.latency.remote.report import RemoteReport, write_remote_record
@@ -240,6 +241,15 @@ def test_a_copy_counts_once_its_digest_there_is_ours(board: FakeSsh, tmp_path: P
     with pytest.raises(InputError, match=r"has no file absent\.bin"):
         connected.pull(f"{board.base}/absent.bin", tmp_path / "absent.bin")
     assert not (tmp_path / "absent.bin").exists()
+
+
+def test_no_zone_hides_another_of_its_type() -> None:
+    zone = "/sys/class/thermal/thermal_zone"
+    told = ((f"{zone}{number}", degrees) for number, degrees in enumerate((95000, 27800)))
+    zones = "".join(f"{folder}/type:acpitz\n{folder}/temp:{degrees}\n" for folder, degrees in told)
+    state = parse_state({"zones": zones})
+    assert state.zones_c == {"acpitz": 95.0, "acpitz#2": 27.8}
+    assert state.zone_files == {"acpitz": f"{zone}0/temp", "acpitz#2": f"{zone}1/temp"}
 
 
 def test_a_board_that_is_too_hot_is_waited_for_and_then_given_up(
