@@ -17,6 +17,19 @@ from suite.latency.protocol import Protocol, checked_fields, protocol_from_mappi
 DEVICE_FOLDER = Path(__file__).parent / "devices"
 BACKENDS = ("host", "adb", "ssh")
 KNOWN_KEYS = ("name", "title", "backend", "protocols", "identity", "cores", "guards", "blocks")
+NUMBER = (int, float)
+BOARD_GUARDS: dict[str, Any] = {"max_core_c": NUMBER, "min_free_mib": NUMBER}
+PHONE_GUARDS = {**BOARD_GUARDS, "min_battery_percent": NUMBER, "max_battery_c": NUMBER, "max_thermal_status": NUMBER}
+DETAILS: dict[str, dict[str, dict[str, Any]]] = {
+    "host": {"identity": {}, "cores": {}, "guards": {}},
+    "adb": {
+        "identity": {"soc_models": list, "soc_names": list, "soc_ids": list},
+        "cores": {"count": int, "sensors": dict},
+        "guards": PHONE_GUARDS,
+    },
+    "ssh": {"identity": {}, "cores": {}, "guards": BOARD_GUARDS},
+}
+"""What each backend reads of a device file's tables: their keys, all needed, and their types."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Device:
         title: how tables call it.
         backend: how it is reached: ``host``, ``adb`` or ``ssh``.
         protocols: by name; ``standard`` always exists.
-        details: the tables ``identity``, ``cores`` and ``guards`` as written, read by the backend.
+        details: the tables ``identity``, ``cores`` and ``guards``, with the keys that the backend reads (`DETAILS`).
         blocks: how a run is cut; None for this machine.
     """
 
@@ -91,6 +104,23 @@ def _merged(tables: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
     return merged
 
 
+def _details(content: Mapping[str, Any], backend: str, file: str) -> dict[str, dict[str, Any]]:
+    details = {}
+    for table, known in DETAILS[backend].items():
+        values, where = content.get(table, {}), f"{file} [{table}]"
+        if not isinstance(values, Mapping):
+            raise InputError(f"{where}: must be a table")
+        for key in (*values, *known):
+            if key not in known:
+                raise InputError(f"{where}: unknown key {key!r}; known keys: {', '.join(known) or 'none'}")
+            if key not in values:
+                raise InputError(f"{where}: key {key!r} is missing; add it")
+            if isinstance(values[key], bool) or not isinstance(values[key], known[key]):
+                raise InputError(f"{where}: key {key!r} has a value of the wrong type, {values[key]!r}")
+        details[table] = dict(values)
+    return details
+
+
 def _blocks(table: Mapping[str, Any], where: str) -> Blocks:
     blocks = Blocks(**checked_fields(Blocks, table, where))
     if blocks.count < 1:
@@ -128,7 +158,7 @@ def load_device(name: str, folder: Path = DEVICE_FOLDER) -> Device:
         where = f"{path.name} [protocols.{protocol_name}]"
         merged = _merged(content["protocols"], protocol_name, where)
         protocols[protocol_name] = protocol_from_mapping({**merged, "name": f"{name}-{protocol_name}"}, where)
-    details: dict[str, Any] = {key: content[key] for key in ("identity", "cores", "guards") if key in content}
+    details = _details(content, content["backend"], path.name)
     blocks = None
     if content["backend"] != "host":
         blocks = _blocks(content.get("blocks", {}), f"{path.name} [blocks]")

@@ -79,6 +79,38 @@ def test_a_wrong_device_file_is_named_with_its_place(tmp_path: Path, change: Cal
     assert "host.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("board", "max_core_c = 70.0\n", "", "[guards]: key 'max_core_c' is missing"),
+        (
+            "board",
+            "min_free_mib",
+            "min_free_mb",
+            "[guards]: unknown key 'min_free_mb'; known keys: max_core_c",
+        ),
+        ("board", "[guards]", "[cores]\ncount = 4\n[guards]", "[cores]: unknown key 'count'; known keys: none"),
+        ("snapdragon_778g", "max_battery_c = 38.0\n", "", "[guards]: key 'max_battery_c' is missing"),
+        (
+            "snapdragon_778g",
+            "max_thermal_status = 0",
+            "max_thermal_status = 'none'",
+            "max_thermal_status' has a value",
+        ),
+        ("snapdragon_778g", 'soc_names = ["yupik"]\n', "", "[identity]: key 'soc_names' is missing"),
+    ],
+)
+def test_a_guard_that_is_left_out_or_misspelt_is_named_with_its_place(
+    tmp_path: Path, name: str, old: str, new: str, words: str
+) -> None:
+    text = (DEVICE_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / f"{name}.toml").write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError, match=f"^{name}.toml ") as caught:
+        load_device(name, tmp_path)
+    assert words in str(caught.value)
+
+
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"known devices: .*host"):
         load_device("toaster")
