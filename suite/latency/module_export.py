@@ -102,14 +102,20 @@ def export_module(
         The exporter's report, and PyTorch's outputs on `example_image` by name.
 
     Raises:
-        InputError: if torch cannot export it, or ONNX Runtime's outputs differ from PyTorch's by more than
-            `PARITY_LIMIT` of their largest magnitude.
+        InputError: if the module cannot take that size, torch cannot export it, or ONNX Runtime's outputs differ from
+            PyTorch's by more than `PARITY_LIMIT` of their largest magnitude.
     """
     graph = MethodGraph(module, method)
-    names = graph.output_names(height_px, width_px)
     image = example_image(height_px, width_px)
-    with torch.no_grad():
-        expected = graph(image)
+    try:
+        names = graph.output_names(height_px, width_px)
+        with torch.no_grad():
+            expected = graph(image)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{name} cannot take {height_px}x{width_px} px ({reason}); name another --size, such as multiples of 32"
+        ) from None
     with silence():
         try:
             program = torch.onnx.export(

@@ -127,7 +127,7 @@ class Solov2(nn.Module):
         self.mask_branch = MaskBranch(kernel_dim)
 
     def forward(self, image: Tensor) -> Solov2Output:
-        """Return all head outputs for an image (1, 3, H, W), sides multiples of 8; the masks are None."""
+        """Return all head outputs for an image (1, 3, H, W), sides multiples of 32; the masks are None."""
         p2, p3, p4, p5, p6 = self.pyramid(self.trunk(image))
         # Bilinear resizing to half and to P5's size, before that to the grid: as upstream does it.
         halved = F.avg_pool2d(p2, 2)

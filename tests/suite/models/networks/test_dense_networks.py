@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from suite.errors import InputError
 from suite.models import get_entry
 from suite.models.networks.condinst import CondInst
 from suite.models.networks.crossvis import CrossVis
@@ -59,6 +60,15 @@ def test_solov2_predicts_for_every_cell() -> None:
         "mask_features": (1, 128, 112, 152),
         "mask_probabilities": (1, 100, 112, 152),
     }
+
+
+def test_a_size_that_a_network_cannot_take_is_one_line(tmp_path: Path) -> None:
+    from suite.latency.module_export import export_module
+
+    with torch.device("meta"):
+        network = Solov2("mobilenetv2", True)
+    with pytest.raises(InputError, match=r"^solov2 cannot take 440x608 px \(.*\); name another --size"):
+        export_module("solov2", network, "forward", tmp_path / "graph.onnx", 440, 608)
 
 
 def test_condinst_and_crossvis_predict_for_every_location() -> None:
