@@ -26,7 +26,7 @@ from suite.training.schedule import build_optimizer, learning_rate_factor
 from suite.training.scoring import Scoring
 from suite.training.source import Evaluation, TrainingSource
 from suite.training.start import How, build_model, keep_freed_memory, resume, take_threads
-from suite.training.state import Progress, StateFiles, Trained
+from suite.training.state import Progress, StateFiles, Trained, write_errors
 from suite.training.step import BrokenLossError, TrainingStep
 
 LOSS_TERMS = ("loss_class", "loss_mask_bce", "loss_dice", "loss_objectness")
@@ -201,8 +201,12 @@ def _broken(
     kept = ""
     if error.batch is not None:
         path = folder / (f"bad_batch-{processes.rank}.safetensors" if processes.count > 1 else "bad_batch.safetensors")
-        save_bad_batch(path, error.batch, model, iteration, str(error))
-        kept = f"; the batch and the weights it met are in {path}"
+        try:
+            with write_errors(str(path), "make room to have it the next time"):
+                save_bad_batch(path, error.batch, model, iteration, str(error))
+            kept = f"; the batch and the weights it met are in {path}"
+        except InputError as unkept:
+            kept = f"; {unkept}"
     return InputError(f"training seed {seed}: {error} at iteration {iteration}; lower learning_rate{kept}")
 
 

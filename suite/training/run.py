@@ -121,13 +121,15 @@ def train_recipe(
     source = open_source(recipe, seed, paths)
     digest = source.dataset.digest
     folder = run_folder(recipe, seed, digest, initial)
-    folder.mkdir(parents=True, exist_ok=True)
+    with write_errors(str(folder), "make room, or check its permissions"):
+        folder.mkdir(parents=True, exist_ok=True)
+        evaluation = source.evaluation(folder)
     states = StateFiles(folder, recipe.keep_checkpoints)
     if fresh and processes.first:
         states.remove()
     processes.share(None)
     identity = run_identity(recipe, seed, digest, code_digest(), initial)
-    result = train(recipe, source, seed, identity, folder, source.evaluation(folder), how)
+    result = train(recipe, source, seed, identity, folder, evaluation, how)
     checkpoint = folder / "model.safetensors"
     sha, dirty = git_state()
     metadata = {

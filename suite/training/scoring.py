@@ -11,6 +11,8 @@ from suite.training.recipe import Recipe
 from suite.training.source import Evaluation
 from suite.training.state import Progress, write_errors
 
+REMEDY = "the last state is intact; make room, then run the same command"
+
 
 class Scoring:
     """Evaluates at the iterations that a recipe says.
@@ -46,14 +48,16 @@ class Scoring:
         score: float | None = None
         if self.processes.first:
             if self.draws(done) or (self.pictures_every and done in self.at):
-                self.evaluation.draw(self.folder / "pictures" / f"iteration-{done:08d}.png")
+                picture = self.folder / "pictures" / f"iteration-{done:08d}.png"
+                with write_errors(str(picture), REMEDY):
+                    self.evaluation.draw(picture)
             score = self.evaluation.score() if done in self.at else None
         score = self.processes.share(score)
         if score is not None and (progress.best is None or score > progress.best):
             progress.best = score
             if self.processes.first and len(self.at) > 1:
                 path = self.folder / "best.safetensors"
-                with write_errors(str(path), "the last state is intact; make room, then run the same command"):
+                with write_errors(str(path), REMEDY):
                     save_checkpoint(path, self.model, self.model.config, {"iteration": str(done)})
         self.model.train(training)
         return score

@@ -130,6 +130,16 @@ def test_without_data_the_plan_is_measured_on_generated_images(
     assert "reading the data is not in the time" in shown
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").write_text("a file where a folder is needed")
+    assert main(command) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "cannot be written" in last
+
+
 @pytest.mark.slow
 def test_two_processes_train_score_and_finish_together(command: list[str], tmp_path: Path) -> None:
     with socket.socket() as free:

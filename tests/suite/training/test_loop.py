@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import itertools
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import torch
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.errors import InputError, StoppedError
+from suite.training import loop
 from suite.training.bad_batch import load_bad_batch
 from suite.training.loop import LOSS_TERMS
 from suite.training.samples import draw_batch
@@ -125,6 +127,29 @@ def test_a_loss_that_is_not_a_number_stops_with_its_batch_kept(tmp_path: Path) -
     model.load_state_dict(weights)
     with pytest.raises(ValueError, match=r"diverged|not finite"):
         Losses(recipe.config(), query_passing=False)(model, batch, pairs=False)
+
+
+class FullDisk(FixedEvaluation):
+    """Nothing can be drawn any more."""
+
+    def draw(self, picture: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_ends_the_run_in_one_line_where_pictures_and_bad_batches_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small_recipe(iterations=1, evaluations=1, query_passing=False, picture_every=1)
+    with pytest.raises(InputError, match=r"iteration-00000001\.png: cannot be written \(No space left"):
+        run(recipe, tmp_path, evaluation=FullDisk())
+
+    def fail(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(loop, "save_bad_batch", fail)
+    recipe = small_recipe(learning_rate=1e30, warmup_fraction=0.0, query_passing=False)
+    with pytest.raises(InputError, match=r"lower learning_rate; .*bad_batch\.safetensors: cannot be written \(No sp"):
+        run(recipe, tmp_path / "broken")
 
 
 def test_options_train_to_finite_weights_that_differ(tmp_path: Path) -> None:
