@@ -31,9 +31,8 @@ def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, pu
         The record's path.
     """
     folder, subject = finished.checkpoint.parent, finished.subject
-    start = how.initial.path
     card = folder / CARD
-    write_text(card, model_card(finished, recipe, run, start.name if start else None, how.initial.digest()))
+    write_text(card, model_card(finished, recipe, run, how.initial))
     folders = [folder, *([records_dir()] if publish else [])]
     for place in folders:
         with writing(run, place) as record:

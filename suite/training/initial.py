@@ -61,9 +61,16 @@ class InitialFiles:
         return file_digest(self.path)
 
 
+def starts_as_wanted(recipe: Recipe, files: InitialFiles) -> bool:
+    """Return whether a training starts from what its recipe wants; a checkpoint of this suite has a backbone too."""
+    if recipe.initial_weights == "imagenet":
+        return files.path is not None
+    return not recipe.initial_weights or files.checkpoint is not None
+
+
 def warning(recipe: Recipe, files: InitialFiles) -> str | None:
     """Return what must be said loudly before training starts, None if it starts from what its recipe wants."""
-    if files.path is not None or not recipe.initial_weights:
+    if starts_as_wanted(recipe, files):
         return None
     if recipe.initial_weights == "imagenet":
         return (
@@ -71,8 +78,9 @@ def warning(recipe: Recipe, files: InitialFiles) -> str | None:
             "training on COCO from random weights fails; the paper starts from ImageNet. Give the official checkpoint "
             f"of {recipe.config().backbone} with --backbone FILE (docs/training.md says where they are)."
         )
+    given = "RANDOM WEIGHTS around an ImageNet backbone" if files.backbone else "RANDOM WEIGHTS"
     return (
-        f"WARNING: fine-tuning {recipe.model} from RANDOM WEIGHTS. This recipe starts from what recipe "
+        f"WARNING: fine-tuning {recipe.model} from {given}. This recipe starts from what recipe "
         f"{recipe.initial_weights!r} trains; give its checkpoint with --initial-weights FILE."
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from suite.records.schema import Run
+from suite.training.initial import InitialFiles, starts_as_wanted
 from suite.training.recipe import Recipe
 from suite.training.run import FinishedRun
 
@@ -14,23 +15,23 @@ def _options(recipe: Recipe) -> list[str]:
     return [f"| `{name}` | {value} |" for name, value in sorted(fields.items())]
 
 
-def model_card(
-    finished: FinishedRun, recipe: Recipe, run: Run, initial_file: str | None = None, initial_digest: str = ""
-) -> str:
+def model_card(finished: FinishedRun, recipe: Recipe, run: Run, initial: InitialFiles) -> str:
     """Return the model card as Markdown.
 
     Args:
-        finished: the trained run.
+        finished: the trained run, with the digest of what it started from.
         recipe: what it was trained by.
         run: the first line of its record: command, code, machine.
-        initial_file: name of the file it started from, None for random weights.
-        initial_digest: SHA-256 of that file.
+        initial: the file it started from, if there is one.
     """
     result, dataset = finished.result, finished.dataset
     scores = [(row[0], row[-1]) for row in result.curve if row[-1] is not None]
     pinned = "the pinned archive" if dataset.pinned else "files named by the user, not compared with a pinned digest"
-    start = f"`{initial_file}`, SHA-256 `{initial_digest}`" if initial_file else "random weights"
-    warned = recipe.initial_weights and not initial_file
+    start = f"`{initial.path.name}`, SHA-256 `{finished.initial_sha256}`" if initial.path else "random weights"
+    units = "videos" if result.metric == "video_ap" else "images"
+    processes, device = finished.protocol.get("processes", 1), finished.protocol.get("device", run.machine.cpu)
+    together = f", {processes} processes" if processes != 1 else ""
+    warned = not starts_as_wanted(recipe, initial)
     label = result.metric.replace("_", " ").replace(" ap", " AP")
     return "\n".join(
         [
@@ -48,7 +49,7 @@ def model_card(
             f"| command | `{run.command}` |",
             f"| code | {run.git_sha or 'unknown'}{', with uncommitted changes' if run.git_dirty else ''} |",
             f"| seed | {finished.protocol['seed']} |",
-            f"| training time | {result.train_time_s / 3600:.2f} h on {run.machine.cpu} |",
+            f"| training time | {result.train_time_s / 3600:.2f} h{together} on {device} |",
             "",
             "## Scores during training",
             "",
@@ -58,7 +59,7 @@ def model_card(
                     "|---|---|",
                     *(f"| {iteration} | {100 * float(score or 0):.1f} |" for iteration, score in scores),
                     "",
-                    f"On a part of the held-out data ({recipe.evaluation_images} images at most): they guide training",
+                    f"On a part of the held-out data ({recipe.evaluation_images} {units} at most): they guide training",
                     "and settle no claim. `python -m suite reproduce --checkpoint FILE` scores the whole split.",
                 ]
                 if scores

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import torch
 
 from reference_model.weights import save_checkpoint
 from suite.datasets.splits import LOCAL_TRAIN
@@ -31,10 +32,11 @@ class FinishedRun:
     Attributes:
         checkpoint: the safetensors file.
         subject: model name and weights digest.
-        protocol: what defines the run: seed, iterations, query passing, model options.
+        protocol: what defines the run: seed, iterations, query passing, model options, several processes, a GPU.
         result: model, configuration, curve and time.
         dataset: what it was trained on.
         first: whether this is the process that writes files.
+        initial_sha256: of the file it started from, when it started: days later the file may be gone. ``""``: none.
     """
 
     checkpoint: Path
@@ -43,6 +45,7 @@ class FinishedRun:
     result: TrainResult
     dataset: Dataset
     first: bool = True
+    initial_sha256: str = ""
 
     def record_lines(self, dataset: Dataset) -> list[Measurement | Series]:
         """Return the training curve and the training time as record lines."""
@@ -158,6 +161,8 @@ def train_recipe(
         protocol["initial_weights"] = initial[:16] or "random"
     if processes.count > 1:
         protocol["processes"] = processes.count
+    if processes.device.type == "cuda":
+        protocol["device"] = torch.cuda.get_device_name(processes.device)
     return FinishedRun(
         checkpoint=checkpoint,
         subject=Subject(model=recipe.model, weights_sha256=file_digest(checkpoint)),
@@ -165,6 +170,7 @@ def train_recipe(
         result=result,
         dataset=source.dataset,
         first=processes.first,
+        initial_sha256=initial,
     )
 
 

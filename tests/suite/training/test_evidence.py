@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tarfile
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from suite.records.schema import Subject
 from suite.records.store import read_run
 from suite.training.finish import CARD, begin, write_evidence
 from suite.training.initial import InitialFiles, load_backbone, load_initial, warning
+from suite.training.model_card import model_card
 from suite.training.recipe import load_recipe
 from suite.training.release import ScoredResults, pack
 from suite.training.run import FinishedRun
@@ -62,6 +64,30 @@ def test_a_finished_run_leaves_a_record_and_a_card(finished: FinishedRun) -> Non
     assert "| 2 | 25.0 |" in card
     assert "random weights" in card
     assert "| `iterations` | 2 |" in card
+
+
+def test_a_card_says_that_fine_tuning_had_nothing_but_a_backbone(finished: FinishedRun, tmp_path: Path) -> None:
+    """The file itself need not be there any more: its digest was taken when the training started."""
+    file, video = tmp_path / "gone.pth", load_recipe("youtube_vis_2019")
+    started, first_line = replace(finished, initial_sha256="0123abcd"), begin(video, 0)
+    cards = [
+        model_card(started, video, first_line, files)
+        for files in (InitialFiles(backbone=file), InitialFiles(checkpoint=file))
+    ]
+    assert ["without the pre-training" in card for card in cards] == [True, False]
+    assert all("| started from | `gone.pth`, SHA-256 `0123abcd` |" in card for card in cards)
+
+
+def test_a_card_of_videos_trained_on_gpus_says_so(finished: FinishedRun) -> None:
+    on_gpus = replace(
+        finished,
+        protocol={**finished.protocol, "processes": 8, "device": "NVIDIA A100"},
+        result=replace(finished.result, metric="video_ap"),
+    )
+    recipe = load_recipe("youtube_vis_2019")
+    card = model_card(on_gpus, recipe, begin(recipe, 0), InitialFiles())
+    assert "h, 8 processes on NVIDIA A100 |" in card
+    assert "(50 videos at most)" in card
 
 
 @pytest.fixture
@@ -216,7 +242,10 @@ def test_training_without_pre_training_is_said_loudly() -> None:
     coco, video = load_recipe("coco_topformer_base_640"), load_recipe("youtube_vis_2019")
     assert "WITHOUT PRE-TRAINING" in (warning(coco, InitialFiles()) or "")
     assert "coco_topformer_base_640" in (warning(video, InitialFiles()) or "")
+    assert "RANDOM WEIGHTS around" in (warning(video, InitialFiles(backbone=Path("b.pth"))) or "")
+    assert warning(video, InitialFiles(checkpoint=Path("c.safetensors"))) is None
     assert warning(coco, InitialFiles(backbone=Path("b.pth"))) is None
+    assert warning(coco, InitialFiles(checkpoint=Path("c.safetensors"))) is None
     assert warning(load_recipe("shapes"), InitialFiles()) is None
     with pytest.raises(InputError, match="give one of them"):
         InitialFiles(Path("a"), Path("b")).digest()
