@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from reference_model.association import associate
 from reference_model.config import config_from_dict
 from reference_model.inference import Geometry, postprocess, preprocess
+from reference_model.preprocess import padded_size
 from suite.datasets.coco import read_image
 from suite.errors import InputError
 from suite.latency.inputs import Array, fresh_from, smooth_image, stamped
@@ -87,7 +88,10 @@ class PictureSpans:
         return image, geometry
 
     def _preprocess(self) -> Timed:
-        label = self.labels("preprocess", self.graphs.size("whole"), runtime="torch")
+        # What preprocessing makes follows from the configuration, whatever size the network is timed at.
+        config = self.config
+        size = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
+        label = self.labels("preprocess", size, runtime="torch")
         return Timed(
             labels=label,
             candidate=Candidate(
