@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from reference_model.export import ExportReport
     from reference_model.mobileinst import MobileInst
+
+MODEL_CODE = ("reference_model.", "suite.models.networks", "suite.models.parts")
+"""How the names of modules begin whose code shapes a graph of prior art."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,31 @@ def _source_digest() -> str:
     return _digest_of(folder.rglob("*.py"), folder)
 
 
+def modules_behind(names: Iterable[str]) -> set[str]:
+    """Return those of the modules that are code of models, and all such modules that they take anything from.
+
+    A layer's own module is not enough: a network may also call functions of modules that define no layer.
+    """
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name.startswith(MODEL_CODE) and name not in found:
+            found.add(name)
+            values = vars(importlib.import_module(name)).values()
+            waiting += [str(getattr(value, "__module__", "")) for value in values]
+            waiting += [value.__name__ for value in values if isinstance(value, ModuleType)]
+    return found
+
+
 def _network_digest(model: nn.Module) -> str:
     """Return a digest of the code that shapes a graph of prior art: its layers', the shared parts', the exporter's."""
     import suite.models.parts
 
     rewriting = {f"reference_model.onnx_{part}" for part in ("blocked", "graph", "names", "rewriting", "winograd")}
-    own = {f"{__package__}.module_export", "reference_model.onnx_translations", *rewriting}
-    names = {type(layer).__module__ for layer in model.modules()} | own
-    ours = [name for name in names if name.partition(".")[0] in ("suite", "reference_model")]
+    exporting = {"reference_model.onnx_translations", *rewriting}
+    layers = {type(layer).__module__ for layer in model.modules()}
+    ours = modules_behind(layers | exporting | {"suite.models.networks"}) | {f"{__package__}.module_export"}
     found = (importlib.import_module(name).__file__ for name in ours)
     files = {Path(file) for file in found if file}
     files |= set(Path(next(iter(suite.models.parts.__path__))).rglob("*.py"))
@@ -207,7 +228,8 @@ def export_methods(
         InputError: if the model cannot be exported at this size or fails the exporter's parity check.
     """
     folder = runs_dir() / "onnx" if folder is None else folder
-    key = _graph_key(_network_digest(model), model, f"{name} {form}", height_px, width_px)
+    # How layers are set (a stride, a dilation) changes a graph without changing a weight; the module's text has it all.
+    key = _graph_key(_network_digest(model), model, f"{name} {form} {model!r}", height_px, width_px)
     exported = {}
     for part, method in methods.items():
         path = folder / f"{name}-{part}-{height_px}x{width_px}-{key}.onnx"
