@@ -16,7 +16,7 @@ from suite.latency.device import load_device
 from suite.latency.graph_counts import count_graph
 from suite.latency.inputs import fresh_from
 from suite.latency.layer_times import LayerTime, settled_layers
-from suite.latency.pinning import idlest_core
+from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare import prepare_model
 from suite.latency.roofline import copy_speed, product_candidate, product_macs
 from suite.latency.runtime import Session, graph_form, open_session
@@ -57,7 +57,7 @@ class Breakdown:
         dense3x3_macs: those of dense 3x3 convolutions among them.
         module_macs: module to MACs, submodules included.
         layers: nodes with their times; empty where they were not timed.
-        profiled_runs: runs behind the layers' times.
+        profiled_runs: runs behind the layers' times, of all tries; 0 where they were not timed.
     """
 
     model: str
@@ -91,9 +91,13 @@ class Breakdown:
 
 @contextmanager
 def _on_core(core: int) -> Iterator[None]:
-    """Pin this process for a while."""
+    """Pin this process for a while.
+
+    Raises:
+        InputError: if it cannot be pinned to that core.
+    """
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    pin_to(core)
     try:
         yield
     finally:
@@ -120,19 +124,22 @@ def measure_breakdown(
     Args:
         name: a model of ``suite/models``.
         size: (height_px, width_px); the model's primary size if None.
-        rounds: interleaved rounds, and runs under the profiler.
+        rounds: interleaved rounds, and runs of one try under the profiler.
         core: the core to pin to; the idlest one if None.
         seed: of the random weights.
         with_layers: also time the layers; left out, with a message, where other load kept them from being timed.
 
     Raises:
-        InputError: if the model is unknown or cannot be exported.
+        InputError: if the model or core is unknown, or the model cannot be exported.
     """
     from reference_model.counts import count_modules, split_macs
     from suite.models import get_entry
 
     if rounds < 2:
         raise InputError(f"--rounds {rounds}: give at least 2")
+    if core is not None:
+        with _on_core(core):
+            pass  # one that is not there is refused before anything is exported
     best = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME)
     plain = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME, form=STRAIGHTFORWARD)
     graph = best.exports["whole"].artifact.path
@@ -150,9 +157,10 @@ def measure_breakdown(
         speed = copy_speed()
         own_ms = float(np.median(times[0]))
         layers: list[LayerTime] = []
+        profiled_runs = 0
         if with_layers:
             try:
-                layers = settled_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
+                layers, profiled_runs = settled_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
             except NothingMeasuredError as error:
                 say(str(error))
     _, _, height_px, width_px = session.input_shapes()["image"]
@@ -181,7 +189,7 @@ def measure_breakdown(
         dense3x3_macs=split.dense3x3,
         module_macs=count_modules(model, height_px, width_px),
         layers=tuple(layers),
-        profiled_runs=rounds,
+        profiled_runs=profiled_runs,
     )
 
 

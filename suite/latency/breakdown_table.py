@@ -50,6 +50,8 @@ def breakdown_table(found: Breakdown) -> str:
         f"({found.roofline_share:.0%}), MACs as computed directly; copy {found.copy_gb_per_s:.1f} GB/s",
         f"{found.done_macs / 1e9:.2f} of {found.macs / 1e9:.2f} GMACs are done "
         f"({found.roofline_share * found.done_macs / found.macs:.0%} of the product's speed), transforms included",
-        f"layers: shortest wall time of {found.profiled_runs} runs each, so they add up to less than a disturbed run",
     ]
+    if found.layers:
+        runs = found.profiled_runs
+        lines.append(f"layers: shortest wall time of {runs} runs each, so they add up to less than a disturbed run")
     return "\n".join(lines)

@@ -76,7 +76,9 @@ def node_modules(exported: onnx.GraphProto, optimised: onnx.GraphProto) -> dict[
     return found
 
 
-def settled_layers(graph: Path, inputs: Mapping[str, np.ndarray], runs: int, cpu_ms: float) -> list[LayerTime]:
+def settled_layers(
+    graph: Path, inputs: Mapping[str, np.ndarray], runs: int, cpu_ms: float
+) -> tuple[list[LayerTime], int]:
     """Profile a graph until its layers add up to what the whole network takes.
 
     Layers are timed by the clock on the wall, which other load on the core lengthens; long layers need several tries
@@ -88,23 +90,26 @@ def settled_layers(graph: Path, inputs: Mapping[str, np.ndarray], runs: int, cpu
         runs: of one try; up to `TRIES` tries are made.
         cpu_ms: the network's own median CPU time.
 
+    Returns:
+        Every node with its shortest time, and the runs of all tries that it is the shortest of.
+
     Raises:
         NothingMeasuredError: if the layers' shortest times still add up to more than `DISTURBED` times ``cpu_ms``.
     """
     best: dict[str, LayerTime] = {}
-    for _ in range(TRIES):
+    for number in range(1, TRIES + 1):
         for layer in profile_layers(graph, inputs, runs):
             known = best.get(layer.node)
             best[layer.node] = layer if known is None or layer.time_ms < known.time_ms else known
         total_ms = sum(layer.time_ms for layer in best.values())
         if total_ms <= SETTLED * cpu_ms:
-            return list(best.values())
+            return list(best.values()), number * runs
     if total_ms > DISTURBED * cpu_ms:
         raise NothingMeasuredError(
             f"{graph.name}: layers take {total_ms:.0f} ms together, the network {cpu_ms:.0f} ms of CPU time; "
             "stop other work on the machine and run again"
         )
-    return list(best.values())
+    return list(best.values()), TRIES * runs
 
 
 def profile_layers(graph: Path, inputs: Mapping[str, np.ndarray], runs: int) -> list[LayerTime]:

@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+from suite.cli import main
 from suite.commands.latency import command
-from suite.errors import NothingMeasuredError
+from suite.errors import USAGE, NothingMeasuredError
 from suite.latency import layer_times
 from suite.latency.layer_times import UNKNOWN_MODULE, LayerTime, profile_layers, settled_layers
 from suite.latency.modules import by_module
@@ -69,8 +70,10 @@ def test_disturbed_layers_are_not_returned(graph: Path, monkeypatch: pytest.Monk
         settled_layers(graph, image(), 3, cpu_ms=10.0)
     assert len(tries) == layer_times.TRIES
     tries.clear()
-    assert [layer.time_ms for layer in settled_layers(graph, image(), 3, cpu_ms=18.0)] == [8.0, 10.0]
+    layers, runs = settled_layers(graph, image(), 3, cpu_ms=18.0)
+    assert [layer.time_ms for layer in layers] == [8.0, 10.0]
     assert len(tries) == 2, "stops as soon as the layers add up"
+    assert runs == 2 * 3, "each try adds its own"
 
 
 def test_modules_are_cut_at_two_parts_and_share_no_arithmetic() -> None:
@@ -89,6 +92,15 @@ def test_what_a_core_can_do_is_measured() -> None:
     assert product.shape == (2048, 2048)
     assert np.isfinite(product).all()
     assert 0.1 < copy_speed(1) < 10_000
+
+
+def test_a_core_that_is_not_there_is_refused_before_anything_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
+    assert main(["latency", "breakdown", "--model", "mobileinst_topformer_tiny_shapes", "--core", "4095"]) == USAGE
+    assert "core 4095: this process cannot be pinned to it; usable cores: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow  # exports two graphs
