@@ -14,10 +14,8 @@ from pycocotools import mask as coco_mask
 from suite.accuracy.collection import collection_paused
 from suite.accuracy.rle import check_codes
 from suite.accuracy.typed_json import Rle, Segmentation
+from suite.datasets.masks import MAX_COORDINATE_PX
 from suite.errors import InputError
-
-MAX_COORDINATE_PX = 1e5
-"""Polygon corners beyond this overflow the rasteriser's integers."""
 
 Place = Callable[[int], str]
 """Names the place of the i-th segmentation in its file, e.g. ``results[3].segmentation``."""

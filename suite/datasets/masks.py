@@ -18,6 +18,9 @@ from suite.errors import InputError
 CompressedRle = dict[str, Any]
 """``{"size": [height, width], "counts": "..."}`` with the counts as an ASCII string."""
 
+MAX_COORDINATE_PX = 1e5
+"""Polygon corners beyond this overflow the integers of pycocotools, which then crashes or never comes back."""
+
 
 def encode_mask(mask: NDArray[np.bool_]) -> CompressedRle:
     """Return the compressed run-length encoding of an (H, W) boolean mask."""
@@ -36,6 +39,10 @@ def _check_polygons(polygons: list[Any], where: str) -> None:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 or not all(map(_number, polygon)):
             raise InputError(
                 f"{where}: polygon {place} must be a list of at least 6 finite numbers, x1, y1, x2, y2, ...; correct it"
+            )
+        if any(abs(value) > MAX_COORDINATE_PX for value in polygon):
+            raise InputError(
+                f"{where}: polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it"
             )
 
 

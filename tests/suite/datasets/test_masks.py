@@ -99,6 +99,7 @@ def test_null_stays_null():
         ([[1, 2, 3, 4, 5, "6"]], "finite numbers"),
         ([[1, 2, 3, 4, 5, float("nan")]], "finite numbers"),
         ([[1, 2, 3, 4, 5, True]], "finite numbers"),
+        ([[1, 2, 3, 4, 5, -2e5]], "polygon 0 has a corner farther than 100000 pixels"),
         ([1, 2, 3, 4, 5, 6], "polygon 0"),
         ({"size": [4, 5], "counts": [20]}, r"\[4, 5\] but the frame is \[4, 4\]"),
         ({"size": 4, "counts": [16]}, "size is 4"),
