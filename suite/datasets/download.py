@@ -183,5 +183,7 @@ def _receive(pin: Pin, partial: Partial, answer: Answer, step: Step) -> None:
             pending += len(piece)
             step(advance=pending // MEGABYTE)
             pending %= MEGABYTE
-    if answer.total is not None and partial.size < answer.total:
-        raise ConnectionCutError(f"the connection ended at {partial.size} of {answer.total} bytes")
+    # A server or proxy that states no length ends a whole answer and a cut one alike.
+    total = answer.total if answer.total is not None else pin.size
+    if total is not None and partial.size < total:
+        raise ConnectionCutError(f"the connection ended at {partial.size} of {total} bytes")

@@ -223,6 +223,14 @@ def test_without_pinned_size_or_digest(empty_root, address, behaviour):
     assert tree(empty_root) == {"a.zip": CONTENT}
 
 
+def test_a_cut_of_an_answer_without_a_length_is_seen_by_the_pinned_size(empty_root, pin, behaviour):
+    behaviour.length = False
+    behaviour.cut_at, behaviour.cuts = 1_000_000, 1
+    download(pin, QUICK)
+    assert tree(empty_root) == {"a.zip": CONTENT}
+    assert [wanted for _, wanted in behaviour.requests] == [None, "bytes=1000000-"]
+
+
 def test_offline(empty_root):
     pin = pinned(empty_root, "http://127.0.0.1:9")
     assert "--mirror" in fault(pin, "cannot be reached")
