@@ -37,6 +37,15 @@ def _measured(relative: str) -> dict[str, Any]:
     return {"md5": file_md5(path), "size": path.stat().st_size, "hash": "md5", "path": relative}
 
 
+def _tracked(text: str) -> str | None:
+    """Return the path that a ``.dvc`` file of ours tracks, or None if it is not one."""
+    try:
+        path = yaml.safe_load(text)["outs"][0]["path"]
+    except (yaml.YAMLError, LookupError, TypeError):
+        return None
+    return str(path)
+
+
 def keep(path: Path) -> str:
     """Track a file or folder in ``results/`` and copy it into DVC's cache, ready for ``dvc push``.
 
@@ -48,12 +57,14 @@ def keep(path: Path) -> str:
 
     Raises:
         DataError: if the path does not exist or DVC refuses; nothing is changed then.
-        InputError: if the path lies outside the repository.
+        InputError: if the path lies outside the repository, or another result has the name of its ``.dvc`` file.
     """
     out = _measured(_relative(path))
     name = f"{RESULTS_FOLDER}/{out['path'].replace('/', '-')}.dvc"
     target = repository_root() / name
     before = target.read_text(encoding="utf-8") if target.exists() else None
+    if before is not None and (other := _tracked(before)) not in (None, out["path"]):
+        raise InputError(f"{out['path']}: {name} already tracks {other}; rename one of the two, then run this again")
     write_text(target, yaml.safe_dump({"wdir": "..", "outs": [out]}, sort_keys=False, width=120))
     run = run_dvc("commit", name)
     if run.returncode:

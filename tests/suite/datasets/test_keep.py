@@ -53,6 +53,19 @@ def test_results_survive_through_a_remote(root, tmp_path_factory, capsys):
     dvc(root, "push", "results/runs-seed0-results.json.dvc")
 
 
+def test_another_result_of_the_same_short_name_does_not_replace_the_first(root, capsys):
+    for name in ("runs/a/b.json", "runs/a-b.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    assert main(["data", "keep", str(root / "runs/a/b.json")]) == 0
+    kept = root / "results" / "runs-a-b.json.dvc"
+    before = kept.read_bytes()
+    assert main(["data", "keep", str(root / "runs/a-b.json")]) == 2
+    message = capsys.readouterr().err
+    assert "results/runs-a-b.json.dvc already tracks runs/a/b.json" in message
+    assert kept.read_bytes() == before
+
+
 def test_what_cannot_be_kept(root, tmp_path_factory, capsys):
     assert main(["data", "keep", str(root / "runs" / "none.json")]) == 4
     assert "no such file" in capsys.readouterr().err
