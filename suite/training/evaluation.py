@@ -25,8 +25,8 @@ def _subset(annotations: Path, subset: Path, count: int, unit: Unit, among: Coll
     """Write the annotations of ``count`` images or videos, evenly spread over a file or those ``among`` its ids."""
     whole = read_json(annotations, "annotations file")
     ids = [item["id"] for item in whole[f"{unit}s"] if among is None or item["id"] in among]
-    step = max(1, len(ids) // count)
-    write_json(subset, part_of(whole, unit, set(ids[::step][:count])))
+    count = min(count, len(ids))
+    write_json(subset, part_of(whole, unit, {ids[place * len(ids) // count] for place in range(count)}))
     return subset
 
 
