@@ -167,6 +167,7 @@ def train(
             if processes.first and saves:
                 states.save(progress, trained)
             if asked:
+                processes.share(None)  # the state is written: once one process has left, launchers end the others
                 raise _stopped(asked, done, processes)
             last_score = score if score is not None else last_score
             shown_score = f" AP {100 * last_score:.1f}" if last_score is not None else ""

@@ -18,6 +18,7 @@ from suite.errors import InputError, StoppedError
 from suite.training import loop
 from suite.training.bad_batch import load_bad_batch
 from suite.training.loop import LOSS_TERMS
+from suite.training.processes import Processes
 from suite.training.samples import draw_batch
 from suite.training.schedule import learning_rate_factor
 from suite.training.start import How
@@ -71,6 +72,20 @@ def test_workers_survive_what_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(StoppedError, match="stopped by SIGTERM after iteration 2"):
         run(recipe, tmp_path, evaluation=Stopping(signal.SIGTERM), how=How(device="cpu", workers=2))
     assert (tmp_path / "state-00000002.safetensors").exists()
+
+
+def test_no_process_leaves_before_the_state_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process 0 writes; launchers end it soon after another one has left. What all wait for is `Processes.share`."""
+    written: list[bool] = []
+
+    def share(self: Processes, value: object) -> object:
+        written.append((tmp_path / "state-00000002.safetensors").exists())
+        return value
+
+    monkeypatch.setattr(Processes, "share", share)
+    with pytest.raises(StoppedError):
+        run(small_recipe(query_passing=False), tmp_path, evaluation=Stopping(signal.SIGTERM))
+    assert written[-1]
 
 
 def test_a_stopped_run_has_its_own_exit_code() -> None:
