@@ -95,8 +95,11 @@ def command(
     paths = DataPaths(**data)
     if only_plan:
         from suite.training.plan import measure_plan
+        from suite.training.processes import start_processes
 
         plan = measure_plan(loaded, seed, how, paths)
+        if not start_processes(device).first:
+            return
         click.echo(json.dumps(asdict(plan) | {"gpu_hours": plan.gpu_hours}) if as_json else "\n".join(plan.lines()))
         return
     run = begin(loaded, seed)
@@ -119,4 +122,5 @@ def command(
     click.echo(f"record {result['record']}")
     if score is not None:
         label = finished.result.metric.replace("_ap", " AP")
-        click.echo(f"{label} on {loaded.evaluation_images} held-out frames: {100 * score:.1f}")
+        units = "videos" if finished.result.metric == "video_ap" else "images"
+        click.echo(f"{label} on at most {loaded.evaluation_images} {units}: {100 * score:.1f}")

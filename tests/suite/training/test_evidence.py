@@ -27,6 +27,7 @@ from suite.records.store import read_run
 from suite.training.finish import CARD, begin, write_evidence
 from suite.training.initial import InitialFiles, load_backbone, load_initial, warning
 from suite.training.model_card import model_card
+from suite.training.plan import Plan
 from suite.training.recipe import load_recipe
 from suite.training.release import ScoredResults, pack
 from suite.training.run import FinishedRun
@@ -88,6 +89,30 @@ def test_a_card_of_videos_trained_on_gpus_says_so(finished: FinishedRun) -> None
     card = model_card(on_gpus, recipe, begin(recipe, 0), InitialFiles())
     assert "h, 8 processes on NVIDIA A100 |" in card
     assert "(50 videos at most)" in card
+
+
+def test_the_command_says_what_was_scored(
+    finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = replace(finished, result=replace(finished.result, metric="video_ap"))
+    monkeypatch.setattr("suite.training.run.train_recipe", lambda *given: videos)
+    monkeypatch.setattr("suite.training.finish.write_evidence", lambda *given: tmp_path / "record.jsonl")
+    assert main(["train", "youtube_vis_2019"]) == 0
+    assert "video AP on at most 50 videos: 25.0" in capsys.readouterr().out
+
+
+def test_one_of_several_processes_prints_the_plan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Plan("model", 1, 2, 3, None, 2, "cpu", 0.5, 1.0, 0.1, "the recipe's data", ())
+    monkeypatch.setattr("suite.training.plan.measure_plan", lambda *given: made)
+    printed = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert main(["train", "--plan", "--json", "--device", "cpu"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert json.loads(printed[0])["processes"] == 2
+    assert printed[1] == ""
 
 
 @pytest.fixture
