@@ -22,10 +22,16 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--results", type=FILE, multiple=True, help="A results file without public ground truth; may be repeated."
 )
+@click.option("--split-ids", type=FILE, help="List of the held-out videos that scored results were predicted for.")
 @click.option("--out", type=FILE, required=True, help="Archive to write, e.g. mobileinst_topformer_base_640.tar.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    folder: Path, scored: tuple[tuple[Path, Path], ...], results: tuple[Path, ...], out: Path, as_json: bool
+    folder: Path,
+    scored: tuple[tuple[Path, Path], ...],
+    results: tuple[Path, ...],
+    split_ids: Path | None,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """Pack a finished run's FOLDER for publication: weights, model card, record, scored results and their digests.
 
@@ -34,7 +40,7 @@ def command(
     from suite.progress import say
     from suite.training.release import ScoredResults, pack
 
-    items = [ScoredResults(*pair) for pair in scored] + [ScoredResults(path, None) for path in results]
+    items = [ScoredResults(*pair, split_ids) for pair in scored] + [ScoredResults(path, None) for path in results]
     made = pack(folder, items, out)
     for caution in made.cautions:
         say(f"caution: {caution}")

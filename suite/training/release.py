@@ -1,7 +1,8 @@
 """A release of trained weights: everything somebody else needs to check them, in one archive.
 
-It holds the weights, the model card, the sealed record of the training, every results file given with its protocol and
-its score, and ``SHA256SUMS`` over all of them. Nothing is packed whose digest does not tie it to the weights.
+It holds the weights, the model card, the sealed record of the training, every results file given with its protocol, its
+score and, where it is of held-out videos, their list, and ``SHA256SUMS`` over all of them. Nothing is packed whose
+digest does not tie it to the weights.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import protocol_path
 from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
+from suite.datasets.local_split import read_local_split
 from suite.errors import DataError, InputError
 from suite.files import atomic_path, file_digest, read_json
 from suite.records.store import RunFile, read_run
@@ -38,10 +40,12 @@ class ScoredResults:
     Attributes:
         results: made by ``python -m suite predict``, with ``NAME.protocol.json`` beside it.
         annotations: with ground truth; None packs the results without a score, as for a test server.
+        split_ids: list of the held-out videos that the results are for; results of all videos do not need it.
     """
 
     results: Path
     annotations: Path | None
+    split_ids: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,29 @@ def _protocol(scored: ScoredResults, model_digest: str) -> dict[str, Any]:
     return made
 
 
-def _score(scored: ScoredResults, annotations: Path, task: str) -> dict[str, Any]:
-    scorer = score_coco if task == "coco" else score_youtube_vis
-    return scorer(annotations, scored.results, resamples=RESAMPLES).to_json()
+def _list_of(scored: ScoredResults, part: str | None) -> Path | None:
+    """Return the list of the videos that results are for, None if they are for all: the others would count as missed.
+
+    Args:
+        scored: the results.
+        part: digest of the list that they were predicted with, from their protocol.
+    """
+    if part is None or scored.annotations is None:
+        return None
+    if scored.split_ids is None:
+        raise InputError(f"{scored.results}: predicted for the videos of a list only; name it with --split-ids")
+    if not scored.split_ids.is_file():
+        raise DataError(f"{scored.split_ids}: no such list of videos; check the path")
+    if file_digest(scored.split_ids) != part:
+        raise InputError(f"{scored.results}: predicted for the videos of another list than {scored.split_ids}")
+    return scored.split_ids
+
+
+def _score(results: Path, annotations: Path, task: str, listed: Path | None) -> dict[str, Any]:
+    if task == "coco":
+        return score_coco(annotations, results, resamples=RESAMPLES).to_json()
+    ids = None if listed is None else read_local_split(listed, annotations).video_ids
+    return score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids).to_json()
 
 
 def pack(folder: Path, scored: Sequence[ScoredResults], out: Path) -> Release:
@@ -135,7 +159,10 @@ def pack(folder: Path, scored: Sequence[ScoredResults], out: Path) -> Release:
             cautions.append(f"{item.results.name}: {made['caution']}")
         if item.annotations is None:
             continue
-        score = _score(item, item.annotations, made["task"])
+        listed = _list_of(item, made.get("part"))
+        if listed is not None:
+            content[f"scored/{item.results.stem}.split_ids.json"] = listed
+        score = _score(item.results, item.annotations, made["task"], listed)
         content[f"scored/{item.results.stem}.score.json"] = json.dumps(score, sort_keys=True, indent=1).encode()
         scores[item.results.name] = score["stats"]["AP"]
     if not scored:

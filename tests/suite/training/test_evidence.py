@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 from reference_model.config import get_config
 from reference_model.mobileinst import MobileInst
 from reference_model.weights import load_checkpoint, save_checkpoint
-from suite.accuracy.predict import predict_images
+from suite.accuracy.predict import predict_images, predict_videos
 from suite.cli import main
 from suite.datasets.coco import CocoDataset
+from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.files import file_digest
 from suite.records.schema import Subject
@@ -32,6 +33,7 @@ from suite.training.recipe import load_recipe
 from suite.training.release import ScoredResults, pack
 from suite.training.run import FinishedRun
 from suite.training.start import How
+from tests.suite.datasets.lists import write_list
 from tests.suite.training.tiny import run, small_recipe, small_source
 
 
@@ -188,6 +190,44 @@ def test_a_release_refuses_what_is_not_of_its_weights(
     with pytest.raises(DataError, match=r"model\.safetensors: absent"):
         pack(tmp_path, [], out)
     assert not out.exists()
+
+
+def test_results_of_held_out_videos_are_scored_on_those_alone(finished: FinishedRun, tmp_path: Path) -> None:
+    """Videos that were never asked for would count as missed: the published AP would be far too low."""
+    from PIL import Image
+
+    Image.new("RGB", (64, 64), (200, 10, 10)).save(tmp_path / "one.png")
+    square: list[object] = [[[8.0, 8.0, 40.0, 8.0, 40.0, 40.0, 8.0, 40.0]]]
+    numbers = (1, 2, 3)
+    content = {
+        "videos": [{"id": n, "file_names": ["one.png"], "length": 1, "height": 64, "width": 64} for n in numbers],
+        "annotations": [
+            {"id": n, "video_id": n, "category_id": 1, "segmentations": square, "areas": [1024.0], "iscrowd": 0}
+            for n in numbers
+        ],
+        "categories": [{"id": n + 1, "name": f"c{n}"} for n in range(6)],
+    }
+    annotations, listed, other = (tmp_path / f"{name}.json" for name in ("train", "ids", "other"))
+    annotations.write_text(json.dumps(content))
+    write_list(listed, annotations, [2])
+    write_list(other, annotations, [3])
+    model, _ = load_checkpoint(finished.checkpoint)
+    videos = YoutubeVisDataset.load(annotations, tmp_path).only([2], file_digest(listed))
+    results = tmp_path / "results.json"
+    predict_videos(model, model.config, videos, results, quiet=True)
+    folder, out = finished.checkpoint.parent, tmp_path / "weights.tar"
+    with pytest.raises(InputError, match=r"results\.json: predicted for the videos of a list only; .*--split-ids"):
+        pack(folder, [ScoredResults(results, annotations)], out)
+    with pytest.raises(InputError, match=r"another list than .*other\.json"):
+        pack(folder, [ScoredResults(results, annotations, other)], out)
+    assert not out.exists()
+    words = ["--scored", str(results), str(annotations), "--split-ids", str(listed), "--out", str(out)]
+    assert main(["release", str(folder), *words]) == 0
+    with tarfile.open(out) as archive:
+        score = json.load(archive.extractfile("weights/scored/results.score.json") or pytest.fail("no score"))
+        packed = (archive.extractfile("weights/scored/results.split_ids.json") or pytest.fail("no list")).read()
+    assert score["counts"]["videos"] == score["counts"]["annotations"] == 1
+    assert packed == listed.read_bytes()
 
 
 def official(backbone: str) -> tuple[MobileInst, dict[str, torch.Tensor]]:
