@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from suite.records.schema import Scalar
 from suite.records.store import RunFile
 from suite.report.cell_ids import cell_ids
 from suite.report.compare import delta_text, setting_of
@@ -13,7 +14,7 @@ from suite.report.delta import Delta, compare_cells
 from suite.report.model_options import replaced_options
 from suite.report.numbers import cell_text
 from suite.report.raw_samples import RawSamples
-from suite.report.select import Cell, select_cells
+from suite.report.select import Cell, Sample, select_cells
 from suite.report.table import Column, Table, TableCell, missing, text_cell
 
 FOLLOWED = ("mask_ap", "video_ap", "latency_cpu_ms")
@@ -70,13 +71,19 @@ class Trend:
 
 
 def _is_followed(cell: Cell) -> bool:
-    """Whether a cell is a headline number: the ablation's settings and the parts of a time are not."""
+    """Whether a cell is a headline number: what the ablation trains and the parts of a time are not."""
     plain = not replaced_options(dict(cell.protocol)) and cell.get("query_passing") is not False
+    plain = plain and cell.get("experiment") is None
     return cell.metric in FOLLOWED and plain and cell.get("span") in FOLLOWED_SPANS
 
 
-def _seeds(point: Point) -> set[int | None]:
-    return {sample.seed for sample in point.cell.samples}
+def _seed(sample: Sample) -> Scalar:
+    """Return the seed that a number depends on: its protocol's. That of a run of timings draws weights and inputs."""
+    return sample.measurement.protocol.get("seed")
+
+
+def _seeds(point: Point) -> set[Scalar]:
+    return {_seed(sample) for sample in point.cell.samples}
 
 
 def _with_shared_seeds(points: Sequence[Point]) -> list[Point]:
@@ -91,7 +98,7 @@ def _with_shared_seeds(points: Sequence[Point]) -> list[Point]:
     return [
         replace(
             point,
-            cell=replace(point.cell, samples=tuple(item for item in point.cell.samples if item.seed in shared)),
+            cell=replace(point.cell, samples=tuple(item for item in point.cell.samples if _seed(item) in shared)),
         )
         for point in kept
     ]

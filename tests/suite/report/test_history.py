@@ -5,13 +5,14 @@ import json
 import pytest
 
 from suite.cli import main
+from suite.records.schema import Measurement, Subject
 from suite.records.store import read_folder
 from suite.report.drawing import style
 from suite.report.evidence import load_evidence
 from suite.report.figures import history as figure
 from suite.report.history import trends
 from suite.report.tables import history as table
-from tests.suite.report.synthetic import BASE_640, TINY, RunMaker
+from tests.suite.report.synthetic import BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
 
 
 @pytest.fixture
@@ -57,6 +58,23 @@ def test_a_commit_that_shares_no_seed_with_the_latest_is_left_out(maker: RunMake
     found = {trend.cell_id: trend for trend in trends(read_folder(maker.folder)[0])}
     followed = found[f"mask_ap/{TINY}/shapes-val"]
     assert [(point.sha[0], point.cell.value) for point in followed.points] == [("a", 0.45), ("c", 0.45)]
+
+
+def test_times_are_followed_whatever_seed_drew_the_weights(maker: RunMaker):
+    maker.latency({BASE_640: 100.0}, git_sha="a" * 40, seed=0)
+    maker.latency({BASE_640: 90.0}, git_sha="b" * 40, seed=1)
+    (followed,) = trends(read_folder(maker.folder)[0])
+    assert [point.cell.value for point in followed.points] == [100.0, 90.0]
+
+
+def test_what_the_ablation_trains_is_no_headline_number(maker: RunMaker):
+    maker.training(0, 0.5)
+    subject, protocol = Subject(TINY, WEIGHTS), {"seed": 0, "iterations": 900, "experiment": "ablation"}
+    maker.write(maker.run("ablation"), Measurement("mask_ap", 0.2, subject, protocol, SHAPES))
+    runs = read_folder(maker.folder)[0]
+    followed = [trend for trend in trends(runs) if trend.metric == "mask_ap"]
+    assert [trend.points[-1].cell.value for trend in followed] == [0.5]
+    assert len(trends(runs, "mask_ap")) == 2
 
 
 def test_other_data_start_a_number_of_their_own(maker: RunMaker):
