@@ -200,13 +200,15 @@ def phone(
     removed, and every setting is put back. Exit code 2 if no phone can be reached, 3 if something stands against
     measuring or a rule is broken.
     """
-    from suite.errors import NothingMeasuredError
+    from suite.errors import InputError, NothingMeasuredError
     from suite.latency.device import load_device
     from suite.latency.phone.adb import Adb
     from suite.latency.phone.inspect import inspect_phone
 
     known = load_device(device)
     if models is None:
+        if record:
+            raise InputError("--record: a look at the phone is not recorded; name --models to time")
         report = inspect_phone(Adb(serial), known, core)
         click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report.text())
         refusals = [finding.what for finding in report.findings if finding.refuses]

@@ -176,6 +176,13 @@ def test_the_wrong_number_or_kind_of_phones_is_one_line(
     assert message in err
 
 
+def test_a_look_that_is_to_be_recorded_is_refused(phone: FakePhone, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "--record")
+    assert (code, out) == (USAGE, "")
+    assert "--record: a look at the phone is not recorded; name --models" in err
+    assert phone.calls == []
+
+
 def test_what_the_client_says_of_its_server_is_no_phone(
     phone: FakePhone, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
