@@ -42,9 +42,7 @@ def core_findings(state: PhoneState, core: int) -> list[Finding]:
     """Return what stands against measuring on a core: switched off, out of reach, or capped."""
     found = []
     if state.online is not None and core not in state.online:
-        found.append(
-            Finding(True, f"core {core} is switched off", "let the phone cool and keep its screen on, then retry")
-        )
+        found.append(Finding(True, f"core {core} is switched off", "let it cool, keep a phone's screen on, then retry"))
     if state.allowed is not None and core not in state.allowed:
         cores = ", ".join(map(str, sorted(state.allowed)))
         found.append(
@@ -57,7 +55,7 @@ def core_findings(state: PhoneState, core: int) -> list[Finding]:
     built, permitted = state.max_khz.get(core), state.permitted_khz.get(core)
     if built and permitted and permitted < built:
         what = f"core {core} is capped at {permitted // 1000} of {built // 1000} MHz"
-        found.append(Finding(True, what, "switch power saving off and let the phone cool"))
+        found.append(Finding(True, what, "switch power saving off and let it cool"))
     if permitted is None:
         found.append(
             Finding(False, f"core {core} does not tell its frequency cap", "throttling is judged by the anchor alone")
@@ -135,13 +133,21 @@ def pinning_findings(phone: Transport, core: int) -> list[Finding]:
     reply = phone.shell(f"taskset {1 << core:x} grep Cpus_allowed /proc/self/status")
     if re.search(r"affinity: Invalid argument", reply.text):
         return [
-            Finding(True, f"nothing can be pinned to core {core}", "it may be parked; warm it up or name cores 4 to 6")
+            Finding(
+                True, f"nothing can be pinned to core {core}", "it may be parked; warm it up or name another --core"
+            )
         ]
     if reply.code != 0:
         said = reply.text.strip().splitlines()
-        return [Finding(True, f"taskset failed ({said[0] if said else reply.code})", "try it by hand in adb shell")]
+        return [
+            Finding(True, f"taskset failed ({said[0] if said else reply.code})", f"try it by hand on the {phone.noun}")
+        ]
     observed = allowed_cores(reply.output)
     if observed != frozenset({core}):
         shown = "nothing" if observed is None else ", ".join(map(str, sorted(observed)))
-        return [Finding(True, f"pinned to core {core}, a program was allowed on {shown}", "measure on another phone")]
+        return [
+            Finding(
+                True, f"pinned to core {core}, a program was allowed on {shown}", f"measure on another {phone.noun}"
+            )
+        ]
     return []

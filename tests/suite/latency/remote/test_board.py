@@ -243,6 +243,14 @@ def test_a_copy_counts_once_its_digest_there_is_ours(board: FakeSsh, tmp_path: P
     assert not (tmp_path / "absent.bin").exists()
 
 
+def test_a_board_is_not_told_what_only_a_phone_can_do(board: FakeSsh, board_device: Device) -> None:
+    with pytest.raises(
+        NothingMeasuredError, match=r"nothing can be pinned to core 63: .* name another --core"
+    ) as caught:
+        board_target(Ssh("user@board", str(board.base)), board_device, 63)
+    assert not any(words in str(caught.value) for words in ("the phone", "another phone", "adb", "cores 4 to 6"))
+
+
 def test_no_zone_hides_another_of_its_type() -> None:
     zone = "/sys/class/thermal/thermal_zone"
     told = ((f"{zone}{number}", degrees) for number, degrees in enumerate((95000, 27800)))
