@@ -19,7 +19,8 @@ class Labels:
 
     Attributes:
         model: the model's name.
-        span: what the clock covers: ``network``, ``preprocess``, ``postprocess`` or ``end_to_end``.
+        span: what the clock covers: ``network``, ``with_masks``, ``selection``, ``preprocess``, ``postprocess`` or
+            ``end_to_end``.
         runtime: the engine's name.
         precision: number format of the network, e.g. ``fp32``.
         height_px: height of the network's input.
