@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 import stat
 import tempfile
@@ -84,8 +85,11 @@ def _extract(
                 f"{shown(folder / top)}: is a link to a folder elsewhere, which unpacking {pin.path} would change; "
                 "remove the link first"
             )
+    prefix = f".unpacking.{pin.name}."
+    for left in folder.glob(f"{glob.escape(prefix)}*"):  # by a process that was killed: the lock is ours
+        shutil.rmtree(left)
     with (
-        tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking.") as aside,
+        tempfile.TemporaryDirectory(dir=folder, prefix=prefix) as aside,
         track(f"unpack {pin.name}", len(members)) as step,
     ):
         _write_members(archive, members, Path(aside), step)

@@ -72,6 +72,24 @@ def test_the_archive_may_go_after_unpacking_and_what_is_gone_is_unpacked_again(e
     assert files(empty_root) == {"val/1.txt": "one"}
 
 
+def test_what_a_killed_process_left_half_unpacked_is_removed(empty_root):
+    target = archive(empty_root, [("val/1.txt", "one")])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A process that is killed does not get to remove its temporary folder.
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr("suite.datasets.unpack._move_into", killed)
+        with pytest.raises(KeyboardInterrupt):
+            unpack(target)
+    left = [path.name for path in (empty_root / "data/set").iterdir() if path.name != ".unpacked"]
+    assert len(left) == 1
+    assert unpack(target)
+    assert sorted(path.name for path in (empty_root / "data/set").iterdir()) == [".unpacked", "val"]
+
+
 def test_two_archives_share_a_folder(empty_root):
     first = archive(empty_root, [("annotations/train.json", "1")], "a")
     second = archive(empty_root, [("annotations/test.json", "2"), ("test/x.jpg", "3")], "b")
