@@ -1,7 +1,7 @@
 """Health check: do annotations and images belong together, and can everything be read?
 
-It looks at counts, categories, file presence, image sizes and masks, sampled or all of them, and remembers its result
-for as long as neither the annotations nor the image folder change.
+It looks at counts, categories, file presence, image sizes and masks, sampled or all of them, and remembers that all is
+well for as long as neither the annotations nor the image folder change.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
         deep: open every image and decode every mask, not a sample.
 
     Returns:
-        What was found; from memory if file and folder have not changed since.
+        What was found; from memory if all was well and file and folder have not changed since.
 
     Raises:
         DataError: if the file or the folder is absent.
@@ -103,12 +103,15 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
     remembered = recall(MEMORY_NAME).get(key)
     if remembered is not None:
         checks = tuple(Check(**check) for check in remembered["checks"])
-        return Health(str(annotations), digest, deep, checks)
+        if all(check.well for check in checks):
+            return Health(str(annotations), digest, deep, checks)
     if kind == "coco":
         checks = _check_coco(CocoDataset.load(annotations, images), deep)
     else:
         checks = _check_videos(YoutubeVisDataset.load(annotations, images), deep)
     health = Health(str(annotations), digest, deep, checks)
+    if not health.well:  # looked at again next time: a repair need not change a file's size or time
+        return health
     kept = dict(list(recall(MEMORY_NAME).items())[-_KEPT:]) | {key: {"checks": [asdict(check) for check in checks]}}
     keep(MEMORY_NAME, kept)
     return health
@@ -123,7 +126,10 @@ def require_health(kind: Kind, annotations: Path, images: Path) -> Health:
     health = check_health(kind, annotations, images)
     for check in health.checks:
         if not check.well:
-            raise DataError(f"{annotations}: {check.what}: {check.detail}; repair or fetch the dataset again")
+            raise DataError(
+                f"{annotations}: {check.what}: {check.detail}; repair the dataset, or remove the folder that was "
+                "unpacked and run 'data unpack'"
+            )
     return health
 
 
@@ -133,9 +139,17 @@ def _key(kind: Kind, digest: str, images: Path, deep: bool) -> str:
     for parent, folders, names in os.walk(images, followlinks=True):
         folders.sort()
         for name in sorted(names):
-            status = Path(parent, name).stat()
-            state.update(f"{parent}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+            state.update(f"{parent}/{name} {_size_and_time(Path(parent, name))}\n".encode())
     return state.hexdigest()
+
+
+def _size_and_time(path: Path) -> str:
+    """Return what changes with a file; a link to nothing, as editors leave them, has neither."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "-"
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _check_coco(dataset: CocoDataset, deep: bool) -> tuple[Check, ...]:
@@ -231,7 +245,7 @@ def _open(picture: _Picture) -> int:
     try:
         with Image.open(picture.path) as image:
             size = image.size
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{picture.path}: cannot be read as an image ({error})") from None
     if size != (picture.width, picture.height):
         raise InputError(f"{picture.path}: is {size} pixels, its annotations say {(picture.width, picture.height)}")
@@ -248,7 +262,8 @@ def _decode(picture: _Picture) -> int:
     for where, segmentation in picture.segmentations:
         mask = to_mask(segmentation, picture.height, picture.width, f"{picture.name}: {where}")
         if mask is not None:
-            if not mask.any():
+            # Official COCO has polygons too flat to cover a pixel, two of them in train2017.
+            if not mask.any() and not isinstance(segmentation, list):
                 raise InputError(f"{picture.name}: {where} is an empty mask")
             number += 1
     return number

@@ -1,0 +1,65 @@
+"""Health of what official files and folders really hold: flat polygons, dead links, headers that lie."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+
+from PIL import Image
+
+from suite.datasets.health import Check, check_health
+
+
+def one_picture(folder: Path, segmentation: list[list[float]]) -> Path:
+    """Write COCO annotations of one 300 x 400 picture with one object; the picture itself is left to the test."""
+    (folder / "images").mkdir()
+    path = folder / "annotations.json"
+    shown = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": segmentation, "area": 0.0, "bbox": [0, 0, 0, 0]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 400, "width": 300}],
+        "annotations": [shown],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_flat_polygons_of_official_coco_are_no_fault(empty_root, tmp_path):
+    """Two objects of train2017 are lines of no height; this one's id there is 918."""
+    annotations = one_picture(tmp_path, [[296.65, 388.33, 296.65, 388.33, 297.68, 388.33, 297.68, 388.33]])
+    Image.new("RGB", (300, 400)).save(tmp_path / "images" / "a.png")
+    report = check_health("coco", annotations, tmp_path / "images", deep=True)
+    assert report.well
+    assert report.checks[-1] == Check("masks", True, "1 read, all well")
+
+
+def test_health_survives_odd_image_folders(empty_root, tmp_path):
+    annotations = one_picture(tmp_path, [[1, 1, 9, 1, 9, 9]])
+    picture = tmp_path / "images" / "a.png"
+    Image.new("RGB", (300, 400)).save(picture)
+    (tmp_path / "images" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert check_health("coco", annotations, tmp_path / "images").well
+    # A header that claims 60000 x 60000 pixels, which Pillow refuses to open.
+    head = b"IHDR" + (60000).to_bytes(4, "big") * 2 + bytes((8, 2, 0, 0, 0))
+    picture.write_bytes(picture.read_bytes()[:12] + head + zlib.crc32(head).to_bytes(4, "big"))
+    for deep in (False, True):
+        report = check_health("coco", annotations, tmp_path / "images", deep)
+        assert "cannot be read as an image" in report.text()
+        assert not report.well
+
+
+def test_only_what_is_well_is_remembered(empty_root, tmp_path, monkeypatch):
+    annotations = one_picture(tmp_path, [[1, 1, 9, 1, 9, 9]])
+    Image.new("RGB", (300, 400)).save(tmp_path / "images" / "a.png")
+
+    def refuse(*_: object) -> None:
+        raise OSError("Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", refuse)
+        assert not check_health("coco", annotations, tmp_path / "images").well
+    # A permission that is given changes neither size nor time of the file.
+    assert check_health("coco", annotations, tmp_path / "images").well
+    monkeypatch.setattr(Image, "open", refuse)
+    assert check_health("coco", annotations, tmp_path / "images").well
