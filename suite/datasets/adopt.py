@@ -58,6 +58,8 @@ def _adopt_file(pin: Pin, found: Path) -> None:
     if found.resolve() == target.resolve():
         return
     with disk_faults(pin.path), exclusive(target):
+        if target.exists() and target.samefile(found):
+            return
         if target.is_symlink() or target.exists():
             raise DataError(f"{pin.path}: something else is at its place; move it away, then run this again")
         try:

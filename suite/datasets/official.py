@@ -6,9 +6,9 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from suite.datasets.fields import read_object
 from suite.datasets.pins import Pin
 from suite.errors import DataError
-from suite.files import read_json
 
 COUNTS: dict[str, dict[str, int]] = {
     "train2017": {"images": 118287},
@@ -100,7 +100,7 @@ def unpacked_counts(name: str, folder: Path) -> dict[str, int] | None:
     if name in _JSON_LISTS:
         counts: dict[str, int] = {}
         for prefix, (file_name, lists) in _JSON_LISTS[name].items():
-            content = read_json(folder / file_name, "annotations file")
+            content = read_object(folder / file_name, "annotations file")
             counts |= {f"{prefix} {what}": len(content.get(key, ())) for what, key in lists.items()}
         return counts
     if "images" in COUNTS.get(name, {}):
@@ -118,11 +118,12 @@ def measured_counts(pin: Pin) -> dict[str, int]:
         pin: a pin whose file is here: a zip with videos, a JSON with videos, or anything else (nothing counted).
 
     Raises:
-        DataError: if it is neither a zip nor a JSON although its name says so.
+        DataError: if it is no zip although its name says so.
+        InputError: if it is no JSON object although its name says so.
     """
     path = pin.file
     if path.suffix == ".json":
-        content = read_json(path, "annotations file")
+        content = read_object(path, "annotations file")
         return {what: len(content[what]) for what in ("videos", "annotations") if isinstance(content.get(what), list)}
     if path.suffix != ".zip":
         return {}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -129,6 +130,25 @@ def test_archives_elsewhere_are_linked_not_copied(root, archives, tmp_path_facto
     assert "no such file or folder" in capsys.readouterr().err
 
 
+def test_linking_what_nobody_pinned_may_be_repeated(root, tmp_path_factory, capsys):
+    page = "  cache: false\n  meta: {group: g, page: 'a page (login)'}\n"
+    (root / "datasets.dvc").write_text(f"outs:\n- path: data/a.zip\n{page}- path: data/b.zip\n{page}")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "a.zip").write_bytes(b"a")
+    assert main(["data", "fetch", "g", "--from", str(elsewhere)]) == 4
+    assert "data/b.zip: absent" in capsys.readouterr().err
+    (elsewhere / "b.zip").write_bytes(b"b")
+    assert main(["data", "fetch", "g", "--from", str(elsewhere)]) == 0
+    assert (root / "data" / "a.zip").samefile(elsewhere / "a.zip")
+    assert (root / "data" / "b.zip").samefile(elsewhere / "b.zip")
+    (elsewhere / "a.zip").unlink()
+    (elsewhere / "a.zip").write_bytes(b"another")
+    capsys.readouterr()
+    assert main(["data", "fetch", "g", "--from", str(elsewhere)]) == 4
+    assert "data/a.zip: something else is at its place" in capsys.readouterr().err
+    assert (root / "data" / "a.zip").read_bytes() == b"a"
+
+
 def test_a_wrong_archive_elsewhere_is_neither_linked_nor_touched(root, archives, tmp_path_factory, capsys):
     pin_all(root, archives, "http://127.0.0.1:9")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
@@ -217,6 +237,21 @@ def test_pinning_measures_after_the_counts_were_compared(root, capsys):
     assert main(["data", "pin", "nothing"]) == 2
 
 
+def test_a_list_in_place_of_annotations_is_neither_pinned_nor_linked(root, tmp_path_factory, capsys):
+    (root / "datasets.dvc").write_bytes((REPOSITORY / "datasets.dvc").read_bytes())
+    path = root / "data" / "youtube_vis_2019" / "valid.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("[]")
+    assert main(["data", "pin", "youtube_vis_2019_valid_annotations"]) == 2
+    assert "must hold an object, not a list; is it a results file?" in capsys.readouterr().err
+    annotations = tmp_path_factory.mktemp("coco") / "annotations"
+    annotations.mkdir()
+    for split in ("train", "val"):
+        (annotations / f"instances_{split}2017.json").write_text("[]")
+    assert main(["data", "fetch", "annotations_trainval2017", "--from", str(annotations.parent)]) == 2
+    assert "must hold an object, not a list" in capsys.readouterr().err
+
+
 def test_a_deliberately_changed_generator_gets_a_new_pin(root, capsys):
     (root / "datasets.dvc").write_bytes((REPOSITORY / "datasets.dvc").read_bytes())
     folder = root / "data" / "shapes"
@@ -271,8 +306,6 @@ def test_health_of_the_real_samples(root, shared_data):
     ],
 )
 def test_health_finds(root, small_shapes, tmp_path_factory, change, what, words):
-    import shutil
-
     folder = tmp_path_factory.mktemp("damaged") / "val"
     shutil.copytree(small_shapes / "val", folder)
     annotations = small_shapes / "annotations" / "youtube_vis_val.json"
@@ -299,3 +332,19 @@ def test_health_of_files_that_are_all_absent_is_not_well(root, small_shapes, tmp
         assert not found[what].well
         assert found[what].detail == "none looked at, since no file is there"
         assert f"BAD  {what}" in report.text()
+
+
+def test_the_remedy_for_what_is_damaged_after_unpacking_works(root, archives, capsys):
+    pin_all(root, archives, "http://127.0.0.1:9")
+    (root / "data" / "archives").mkdir(parents=True)
+    for name, content in archives.items():
+        (root / "data" / "archives" / name).write_bytes(content)
+    assert main(["data", "unpack", "coco-val"]) == 0
+    coco = root / "data" / "coco"
+    annotations, images = coco / "annotations" / "instances_val2017.json", coco / "val2017"
+    next(images.iterdir()).unlink()
+    assert main(["data", "fetch", "coco-val"]) == 4
+    assert "or remove the folder that was unpacked and run 'data unpack'" in capsys.readouterr().err
+    shutil.rmtree(images)
+    assert main(["data", "unpack", "coco-val"]) == 0
+    assert require_health("coco", annotations, images).well
