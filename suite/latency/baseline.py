@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from suite.errors import InputError
+from suite.errors import InputError, NothingMeasuredError
 from suite.latency.artifact import GraphArtifact
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT
 from suite.paths import repository_root, runs_dir
@@ -99,6 +99,7 @@ def baseline_graphs(sha: str, models: Sequence[str], seed: int = 0) -> dict[str,
 
     Raises:
         InputError: if the commit cannot export a model; the message has its last line.
+        NothingMeasuredError: if an export does not end in time.
     """
     folder = runs_dir() / "onnx" / "baseline"
     graphs = {}
@@ -106,14 +107,19 @@ def baseline_graphs(sha: str, models: Sequence[str], seed: int = 0) -> dict[str,
         environment = {**os.environ, **ONE_THREAD_ENVIRONMENT, "PYTHONPATH": str(tree)}
         for name in models:
             say(f"baseline: {name} with the code of {sha[:12]}")
-            done = subprocess.run(
-                [sys.executable, "-c", EXPORT, name, str(seed), str(folder.resolve())],
-                cwd=tree,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=EXPORT_LIMIT_S,
-            )
+            try:
+                done = subprocess.run(
+                    [sys.executable, "-c", EXPORT, name, str(seed), str(folder.resolve())],
+                    cwd=tree,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=EXPORT_LIMIT_S,
+                )
+            except subprocess.TimeoutExpired:
+                raise NothingMeasuredError(
+                    f"baseline {sha[:12]}: {name} was not exported in {EXPORT_LIMIT_S} s; free the machine, run again"
+                ) from None
             if done.returncode != 0:
                 last = (done.stderr.strip().splitlines() or ["no message"])[-1]
                 raise InputError(f"baseline {sha[:12]}: cannot export {name} ({last}); name a later commit")

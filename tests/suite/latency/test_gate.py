@@ -180,6 +180,15 @@ def test_a_baseline_is_exported_by_its_own_code_and_leaves_no_work_tree(history:
     assert history("status", "--porcelain") == ""
 
 
+def test_an_export_that_does_not_end_is_one_line_and_leaves_no_work_tree(
+    history: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suite.latency.baseline.EXPORT_LIMIT_S", 0.001)
+    with pytest.raises(NothingMeasuredError, match=r"net was not exported in 0\.001 s; free the machine"):
+        baseline_graphs(resolve_commit("HEAD"), ["net"])
+    assert len(history("worktree", "list").splitlines()) == 1
+
+
 def test_without_a_name_the_baseline_is_never_the_code_itself(history: Callable[..., str], tmp_path: Path) -> None:
     assert resolve_commit(None) == history("rev-parse", "HEAD~1")
     (tmp_path / "checkout" / "suite" / "latency" / "prepare.py").write_text("changed = True\n")
