@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -90,6 +91,7 @@ class PointLabel:
     weight: str = "normal"
 
 
+@functools.cache
 def _candidates() -> list[tuple[float, float, str, str]]:
     """Return offsets in points with the alignment that turns the label away from its point, nearest first."""
     sides = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
@@ -126,7 +128,8 @@ def place_labels(axes: Axes, labels: Sequence[PointLabel], size: float = 7.5, ma
 
     Call `freeze_layout` first.
 
-    Labels are placed one after the other, the ones with the most neighbours first, each at the nearest free place.
+    Labels are placed one after the other, the ones with the most neighbours first, each at the nearest free place; where
+    none is free, at the nearest one inside the axes, since a point without its name cannot be told from others.
 
     Args:
         axes: axes whose limits and scales are final.
@@ -146,27 +149,36 @@ def place_labels(axes: Axes, labels: Sequence[PointLabel], size: float = 7.5, ma
     walls = _along([axes.transData.transform(line) for line in drawn])
     crowd = [float(np.sum(np.hypot(*(spots - spot).T) < 80)) for spot in spots]
     for place in sorted(range(len(labels)), key=lambda place: (-crowd[place], place)):
-        label = labels[place]
-        for number, (right, up, horizontal, vertical) in enumerate(_candidates()):
-            text = axes.annotate(
-                label.text,
-                (label.x, label.y),
-                xytext=(right, up),
-                textcoords="offset points",
-                ha=horizontal,
-                va=vertical,
-                fontsize=size,
-                color=label.colour,
-                fontweight=label.weight,
-                arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkB": 3} if number >= 16 else None,
-            )
+        label, inner = labels[place], []
+        for number in range(len(_candidates())):
+            text = _annotated(axes, label, number, size)
             words = _words_box(text, renderer)
             inside = frame.x0 <= words.x0 and words.x1 <= frame.x1 and frame.y0 <= words.y0 and words.y1 <= frame.y1
             others = (*taken[:place], *taken[place + 1 :], *walls)
             if inside and not any(words.overlaps(other) for other in others):
-                taken.append(words.padded(1))
                 break
+            inner += [number] if inside else []
             text.remove()
+        else:
+            text = _annotated(axes, label, inner[0] if inner else 0, size)
+        taken.append(_words_box(text, renderer).padded(1))
+
+
+def _annotated(axes: Axes, label: PointLabel, number: int, size: float) -> Annotation:
+    """Write a label at one of the `_candidates`."""
+    right, up, horizontal, vertical = _candidates()[number]
+    return axes.annotate(
+        label.text,
+        (label.x, label.y),
+        xytext=(right, up),
+        textcoords="offset points",
+        ha=horizontal,
+        va=vertical,
+        fontsize=size,
+        color=label.colour,
+        fontweight=label.weight,
+        arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkB": 3} if number >= 16 else None,
+    )
 
 
 def _words_box(text: Annotation, renderer: RendererAgg) -> Bbox:

@@ -14,8 +14,8 @@ from suite.report.measured import task_label
 from suite.report.select import Cell
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
-MAX_LINES = 8
-"""No more lines in a panel than a reader can tell apart; the table has them all."""
+MAX_LINES = len(MARKERS)
+"""No more lines in a panel than a reader can tell apart by colour and marker; the table has them all."""
 
 
 def _name(cell: Cell) -> str:

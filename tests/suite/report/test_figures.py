@@ -56,6 +56,16 @@ def test_labels_of_the_published_panels_do_not_overlap_and_stay_inside(filled: R
             assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in found)
 
 
+def test_no_label_is_dropped_where_none_has_a_free_place():
+    with style():
+        figure = new_figure(2, 1)
+        axes = figure.subplots()
+        axes.plot([1], [1], "o")
+        freeze_layout(figure)
+        place_labels(axes, [PointLabel(1, 1, f"a long name {number}") for number in range(30)])
+        assert {text.get_text() for text in axes.texts} == {f"a long name {number}" for number in range(30)}
+
+
 def test_crowded_points_still_get_separate_labels():
     with style():
         figure = new_figure(5, 4)

@@ -103,6 +103,17 @@ def test_the_figure_needs_two_commits_and_then_has_a_line_per_number(maker: RunM
         assert figure.draw(load_evidence(three_commits.folder)) is None
 
 
+def test_every_line_of_a_panel_has_its_name_and_a_look_of_its_own(maker: RunMaker):
+    for place, sha in enumerate(("a" * 40, "b" * 40)):
+        maker.latency({f"model_{number}": 100.0 + number - 5 * place for number in range(9)}, git_sha=sha)
+    with style():
+        drawn = figure.draw(load_evidence(maker.folder))
+        assert drawn is not None
+        lines = [bars.lines[0] for bars in drawn.axes[0].containers]
+        looks = {(line.get_color(), line.get_marker()) for line in lines}
+        assert len(looks) == len(lines) == len(drawn.axes[0].texts)
+
+
 def test_the_command_prints_text_markdown_and_every_value_as_json(
     three_commits: RunMaker, capsys: pytest.CaptureFixture[str]
 ):
