@@ -128,8 +128,8 @@ def place_labels(axes: Axes, labels: Sequence[PointLabel], size: float = 7.5, ma
 
     Call `freeze_layout` first.
 
-    Labels are placed one after the other, the ones with the most neighbours first, each at the nearest free place; where
-    none is free, at the nearest one inside the axes, since a point without its name cannot be told from others.
+    Labels are placed one after the other, the ones with the most neighbours first, each at the nearest free place;
+    where none is free, at the nearest one inside the axes, since a point without its name cannot be told from others.
 
     Args:
         axes: axes whose limits and scales are final.
