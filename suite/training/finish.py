@@ -13,12 +13,13 @@ from suite.training.model_card import model_card
 from suite.training.recipe import Recipe
 from suite.training.run import FinishedRun
 from suite.training.start import How
+from suite.training.state import StateFiles, write_errors
 
 CARD = "MODEL_CARD.md"
 
 
 def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, publish: bool = False) -> Path:
-    """Write the record and the model card into the run's folder.
+    """Write the record and the model card into the run's folder, then remove its states.
 
     Args:
         finished: the trained run.
@@ -29,17 +30,24 @@ def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, pu
 
     Returns:
         The record's path.
+
+    Raises:
+        InputError: if a file cannot be written; the states are intact.
     """
     folder, subject = finished.checkpoint.parent, finished.subject
     card = folder / CARD
-    write_text(card, model_card(finished, recipe, run, how.initial))
     folders = [folder, *([records_dir()] if publish else [])]
-    for place in folders:
-        with writing(run, place) as record:
-            for line in finished.record_lines(finished.dataset):
-                record.add(line)
-            for path, caption in ((finished.checkpoint, "weights"), (card, "model card")):
-                record.add(Artifact(path.stem.lower(), shown(path), file_digest(path), subject, caption))
+    with write_errors(
+        f"{shown(folder)}: card and record", "weights and states are intact; make room, then run the same command"
+    ):
+        write_text(card, model_card(finished, recipe, run, how.initial))
+        for place in folders:
+            with writing(run, place) as record:
+                for line in finished.record_lines(finished.dataset):
+                    record.add(line)
+                for path, caption in ((finished.checkpoint, "weights"), (card, "model card")):
+                    record.add(Artifact(path.stem.lower(), shown(path), file_digest(path), subject, caption))
+    StateFiles(folder).remove()
     return folders[-1] / f"{run.run_id}.jsonl"
 
 

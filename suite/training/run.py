@@ -105,6 +105,8 @@ def train_recipe(
 ) -> FinishedRun:
     """Train a recipe on its dataset and save the checkpoint; under torchrun, every process calls this.
 
+    The last states stay until the caller has written what becomes of the run: a failure there must cost no training.
+
     Args:
         recipe: what to train, on what, and how.
         seed: base seed.
@@ -148,7 +150,6 @@ def train_recipe(
     if processes.first:
         with write_errors(str(checkpoint), "the last state is intact; make room, then the same command continues"):
             save_checkpoint(checkpoint, result.model, result.config, metadata)
-        states.remove()
     processes.share(None)
     protocol: dict[str, Scalar] = {
         "seed": seed,
@@ -175,11 +176,13 @@ def train_recipe(
 
 
 def train_on_shapes(recipe: Recipe, seed: int, fresh: bool = False) -> FinishedRun:
-    """Train a recipe of the embedded dataset; as `train_recipe`.
+    """Train a recipe of the embedded dataset; as `train_recipe`, but no state stays.
 
     Raises:
         InputError: also if the recipe is for another dataset.
     """
     if recipe.dataset != "shapes":
         raise InputError(f"recipe dataset {recipe.dataset!r}: only 'shapes' is trained by this command")
-    return train_recipe(recipe, seed, fresh)
+    finished = train_recipe(recipe, seed, fresh)
+    StateFiles(finished.checkpoint.parent).remove()
+    return finished

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -15,11 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from reference_model.weights import load_checkpoint
 from suite.cli import main
 from suite.records.store import read_run
 from suite.training.recipe import RECIPES
+from suite.training.state import weights_of
 from tests.conftest import REPOSITORY
 
 SMALL = {
@@ -118,6 +122,31 @@ def test_a_training_is_planned_stopped_continued_and_released(
 
     assert main(["release", str(folder), "--out", str(tmp_path / "weights.tar")]) == 0
     assert "no scored results" in capsys.readouterr().err
+
+
+def test_a_full_disk_at_the_end_costs_no_training(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = Path(command[1])
+    recipe.write_text(recipe.read_text().replace("checkpoint_every = 1000", "checkpoint_every = 6"))
+
+    def fail(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("suite.training.finish.write_text", fail)
+        assert main(command) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "card and record: cannot be written (No space left on device); weights and states are intact" in last
+    (weights,) = tmp_path.glob("runs/*/*/model.safetensors")
+    trained = weights_of(load_checkpoint(weights)[0])
+    assert main([*command, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "resuming at iteration 6" in shown.err
+    assert torch.equal(weights_of(load_checkpoint(weights)[0]), trained)
+    assert [row[0] for row in read_run(tmp_path / json.loads(shown.out)["record"]).series[0].rows] == [1, 2, 3, 4, 5, 6]
+    assert not list(weights.parent.glob("state-*"))
 
 
 def test_without_data_the_plan_is_measured_on_generated_images(
