@@ -24,7 +24,7 @@ EXTRA_KEYS = IGNORED_KEYS | {"anchor"}
 
 @dataclass(frozen=True)
 class Pair:
-    """One cell that both sides have."""
+    """One cell that both sides have, over the seeds that the difference is of."""
 
     cell_id: str
     first: Cell
@@ -111,6 +111,18 @@ def _by_setting(side: Side, with_model: bool) -> dict[tuple[object, ...], Cell]:
     return {setting_of(cell, with_model): cell for cell in sorted(side.cells, key=order)}
 
 
+def _over_shared_seeds(first: Cell, second: Cell) -> tuple[Cell, Cell]:
+    """Return both cells over the seeds that their difference is of, as `compare_cells` chooses them.
+
+    That is the shared ones, else all: a difference over some seeds does not belong beside means over others.
+    """
+    shared = {sample.seed for sample in first.samples} & {sample.seed for sample in second.samples}
+    if not shared or (len(shared) == 1 and min(len(first.samples), len(second.samples)) > 1):
+        return first, second
+    kept = [tuple(sample for sample in cell.samples if sample.seed in shared) for cell in (first, second)]
+    return replace(first, samples=kept[0]), replace(second, samples=kept[1])
+
+
 def compare(first: Side, second: Side) -> Comparison:
     """Compare every cell that both sides have; two sides of one model each are compared as models.
 
@@ -121,10 +133,10 @@ def compare(first: Side, second: Side) -> Comparison:
     old, new = _by_setting(first, with_model), _by_setting(second, with_model)
     raw = RawSamples([*first.runs, *second.runs])
     names = {id(cell): name for name, cell in cell_ids(second.cells).items()}
+    shared = {key: _over_shared_seeds(old[key], new[key]) for key in old if key in new}
     pairs = tuple(
-        Pair(names[id(new[key])], old[key], new[key], compare_cells(old[key], new[key], raw))
-        for key in old
-        if key in new
+        Pair(names[id(new[key])], before, after, compare_cells(before, after, raw))
+        for key, (before, after) in shared.items()
     )
     if not pairs:
         raise NothingMeasuredError(

@@ -58,6 +58,23 @@ def test_the_word_follows_the_interval(maker: RunMaker, gains: list[float], word
     assert pair(two_commits(maker, gains), f"mask_ap/{TINY}").delta.word == word
 
 
+def test_a_difference_is_that_of_the_numbers_beside_it_where_seeds_are_partly_shared(maker: RunMaker):
+    for seed, value in enumerate((0.60, 0.50, 0.40)):
+        maker.training(seed, value, git_sha="a" * 40)
+    maker.training(0, 0.60, git_sha="b" * 40)
+    found = pair(compared(maker, "aaaaaaa", "bbbbbbb"), f"mask_ap/{TINY}")
+    assert found.delta.word == "equal"
+    assert (found.first.value, found.second.value) == (0.60, 0.60)
+
+
+def test_a_single_shared_seed_does_not_displace_several_on_each_side(maker: RunMaker):
+    for seed, sha in ((0, "a"), (1, "a"), (1, "b"), (2, "b")):
+        maker.training(seed, 0.5 + seed / 50, git_sha=sha * 40)
+    found = pair(compared(maker, "aaaaaaa", "bbbbbbb"), f"mask_ap/{TINY}")
+    assert "not paired" in found.delta.basis
+    assert found.second.value - found.first.value == pytest.approx(found.delta.value)
+
+
 def test_equal_is_said_only_of_equal_numbers(maker: RunMaker):
     assert {item.delta.word for item in two_commits(maker, [0.0, 0.0]).pairs} == {"equal"}
 
