@@ -82,7 +82,7 @@ def yolact_selection(num_classes: int, height_px: int, width_px: int, seed: int)
         chosen = order[category, rank]
         return category, ranked[category, rank], boxes[chosen], kept[chosen]
 
-    maps = synthetic_logits(len(anchors), 1 + num_classes, seed, neighbours=9)
+    maps = synthetic_logits(len(anchors), 1 + num_classes, seed, neighbours=9, background=0)
     return Selection(run, maps, "softmax, threshold, box decoding, Fast NMS, top 100; not the cropping of masks")
 
 

@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 
 BACKGROUND_LOGIT = -6.0
 OBJECT_LOGIT = 2.0
+NO_OBJECT_LOGIT = 4.0
 MASK_THRESHOLD = 0.45
 SCORE_THRESHOLD = 0.005
 
@@ -37,29 +38,42 @@ class Selection:
 
 
 def synthetic_logits(
-    places: int, classes: int, seed: int, objects: int = 100, neighbours: int = 1, count: int = 4
+    places: int,
+    classes: int,
+    seed: int,
+    objects: int = 100,
+    neighbours: int = 1,
+    count: int = 4,
+    background: int | None = None,
 ) -> tuple[Floats, ...]:
     """Return class logits as a trained network gives them: background nearly everywhere, some confident places.
 
     Args:
         places: locations, anchors or queries.
-        classes: number of classes.
+        classes: number of columns.
         seed: of the draws.
         objects: confident groups of places (at most a third of the places are confident).
         neighbours: consecutive places that see the same object, so that there are duplicates to suppress.
         count: number of maps.
+        background: the column that stands for background, 0 or -1, of methods that take a softmax over all columns:
+            high everywhere but at confident places. None: methods with a sigmoid a column have none.
 
     Returns:
         Maps (places, classes), float32, logits.
     """
     generator = np.random.default_rng(seed)
     groups = max(1, min(objects, places // (3 * neighbours)))
+    first, end = (1 if background == 0 else 0), classes - (background == -1)
     maps = []
     for _ in range(count):
         logits = generator.normal(BACKGROUND_LOGIT, 1.0, (places, classes)).astype(np.float32)
+        if background is not None:
+            logits[:, background] = generator.normal(NO_OBJECT_LOGIT, 1.0, places)
         starts = generator.choice(max(1, places - neighbours), groups, replace=False)
-        for start, category in zip(starts, generator.integers(0, classes, groups), strict=True):
+        for start, category in zip(starts, generator.integers(first, end, groups), strict=True):
             logits[start : start + neighbours, category] = generator.normal(OBJECT_LOGIT, 1.0, neighbours)
+            if background is not None:
+                logits[start : start + neighbours, background] = generator.normal(BACKGROUND_LOGIT, 1.0, neighbours)
         maps.append(logits)
     return tuple(maps)
 
@@ -138,5 +152,5 @@ def softmax_query_selection(
         query, category = np.divmod(pairs, num_classes)
         return category, probability[pairs] * mask_scores(masks[query], mask_threshold), query
 
-    logits = synthetic_logits(queries, num_classes + 1, seed, objects=20)
+    logits = synthetic_logits(queries, num_classes + 1, seed, objects=20, background=-1)
     return Selection(run, logits, "softmax, top pairs of query and class, mask score")
