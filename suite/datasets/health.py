@@ -135,11 +135,12 @@ def require_health(kind: Kind, annotations: Path, images: Path) -> Health:
 
 def _key(kind: Kind, digest: str, images: Path, deep: bool) -> str:
     """Return what the result depends on: the annotations and every file name, size and time in the folder."""
-    state = hashlib.sha256(f"{kind} {digest} {deep} {images.resolve()}".encode())
+    # Names need not be UTF-8, and stand for their bytes then.
+    state = hashlib.sha256(os.fsencode(f"{kind} {digest} {deep} {images.resolve()}"))
     for parent, folders, names in os.walk(images, followlinks=True):
         folders.sort()
         for name in sorted(names):
-            state.update(f"{parent}/{name} {_size_and_time(Path(parent, name))}\n".encode())
+            state.update(os.fsencode(f"{parent}/{name} {_size_and_time(Path(parent, name))}\n"))
     return state.hexdigest()
 
 

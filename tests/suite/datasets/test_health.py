@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def test_health_survives_odd_image_folders(empty_root, tmp_path):
     picture = tmp_path / "images" / "a.png"
     Image.new("RGB", (300, 400)).save(picture)
     (tmp_path / "images" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    latin_1_name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "images" / latin_1_name).write_bytes(b"of an old archive")
     assert check_health("coco", annotations, tmp_path / "images").well
     # A header that claims 60000 x 60000 pixels, which Pillow refuses to open.
     head = b"IHDR" + (60000).to_bytes(4, "big") * 2 + bytes((8, 2, 0, 0, 0))
