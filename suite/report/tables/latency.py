@@ -16,8 +16,10 @@ from suite.report.tables._parts import closing_notes, legend, number_column, rec
 
 SPAN_LABELS = {
     "network": "network",
+    "with_masks": "network with masks",
     "preprocess": "preprocess",
     "postprocess": "postprocess",
+    "selection": "selection of detections",
     "end_to_end": "end to end",
 }
 
@@ -100,7 +102,8 @@ def build(evidence: Evidence) -> Table:
     )
     notes = (
         "Ratios are CPU time over that of the same span of the anchor, the first model, timed in interleaved rounds of "
-        "the same run (with T: over T = 1); their intervals cover timing noise of that run only.",
+        "the same run (with masks: over the anchor's network, which makes them in any case; with T: over T = 1); their "
+        "intervals cover timing noise of that run only.",
         "T = key-frame interval: mean per frame of a video whose kernels are computed on every T-th frame.",
         "A network's time does not depend on the values of its weights; paper-size models are timed with random ones. "
         "Postprocess does: random weights let almost every query through, which makes it long.",

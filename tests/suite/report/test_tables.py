@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from suite.claims.loader import load_claims
+from suite.records.schema import Measurement, Scalar, Subject
 from suite.report import tables
 from suite.report.evidence import Evidence, load_evidence
 from suite.report.folders import module_names
@@ -159,6 +160,18 @@ def test_uncommitted_changes_are_marked_and_explained(maker: RunMaker):
     table = embedded.build(load_evidence(maker.folder))
     assert cells_of(table, "shapes val images mask AP")["AP points: mean"].mark == "†"
     assert any(note.startswith("† =") for note in table.notes)
+
+
+def test_latency_says_in_words_what_a_network_with_masks_is_compared_with(maker: RunMaker):
+    fields: dict[str, Scalar] = {"span": "with_masks", "device": "host", "height_px": 640, "width_px": 864}
+    lines = (
+        Measurement("latency_cpu_ms", 100.0, Subject(BASE_640), fields),
+        Measurement("latency_ratio_cpu", 0.997, Subject(BASE_640), fields | {"anchor": f"{BASE_640} network"}),
+    )
+    maker.write(maker.run("latency-host"), *lines)
+    table = latency.build(load_evidence(maker.folder))
+    assert table.rows[0][2].text == "network with masks"
+    assert "with masks: over the anchor's network" in table.notes[0]
 
 
 def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
