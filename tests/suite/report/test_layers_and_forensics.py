@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from suite.claims.latency_fit import fit_constants, load_readings
+from suite.claims.loader import load_claims
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.report.drawing import figure_bytes
 from suite.report.evidence import Evidence, gather, load_evidence
@@ -132,3 +134,16 @@ def test_published_tables_carry_their_doubts(build: object, source: str, tmp_pat
     assert any("the published network did more" in note for note in table.footnotes())
     if source.endswith("1"):
         assert any(note.startswith("lightened: ") for note in table.footnotes())
+
+
+def test_the_doubts_say_of_which_rows_the_reading_timed_here_is_too_fast():
+    claims = load_claims()
+    readings = [reading for reading in load_readings(claims) if reading.default]
+    fit = fit_constants(load_readings(claims))
+    slower = {item.row_id for item in readings if item.published_ms > fit.predict(item) * (1 + fit.tolerance)}
+    doubted = {
+        claim.row_id
+        for claim in claims
+        if any(doubt.startswith("longer than its rebuilt graph explains") for doubt in claim.doubts)
+    }
+    assert doubted == slower
