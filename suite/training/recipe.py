@@ -182,6 +182,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             found.append("ema_decay must be at least 0 and below 1")
         if bool(self.joint_dataset) != (self.joint_share > 0):
             found.append("joint_dataset and joint_share go together")
+        if self.joint_dataset and not self.query_passing:
+            found.append("joint_dataset needs query_passing, its images are mixed in as pairs")
         if self.resizing is not None:
             found += self.resizing.problems()
         return found + self._model_problems()

@@ -89,6 +89,7 @@ def test_the_recipe_of_committed_records_keeps_its_digest() -> None:
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"evaluations": -1, "picture_every": -1}, "evaluations must be at least 0; picture_every must be at least 0"),
         ({"joint_share": 0.5}, "go together"),
+        ({"joint_dataset": "coco", "joint_share": 0.5, "query_passing": False}, "joint_dataset needs query_passing"),
         ({"precision": "fp8"}, "precision"),
         ({"resizing": {"short_sides_px": [640], "long_side_px": 320}}, "long_side_px"),
         ({"resizing": {"short_sides_px": [64], "long_side_px": 64, "crop_probability": 0.5}}, "crop_sides_px"),
