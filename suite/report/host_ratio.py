@@ -57,7 +57,8 @@ class Clock:
 
 def _is_usable(series: Series, span: str) -> bool:
     fields = series.protocol
-    return fields.get("span") == span and "key_frame_interval" not in fields and fields.get("valid") is not False
+    counts = bool(series.rows) and fields.get("valid") is not False
+    return counts and fields.get("span") == span and "key_frame_interval" not in fields
 
 
 def _makes_masks(series: Series) -> bool:
@@ -69,12 +70,13 @@ def _makes_masks(series: Series) -> bool:
 
 
 def cpu_rounds(series: Series) -> NDArray[np.float64]:
-    """Return CPU milliseconds, shape (rounds, samples per round)."""
+    """Return CPU milliseconds, shape (rounds, samples per round); all rounds are cut to the shortest one."""
     number, value = series.columns.index("round"), series.columns.index("cpu_ms")
     by_round: dict[object, list[float]] = {}
     for row in series.rows:
         by_round.setdefault(row[number], []).append(float(row[value] or 0))
-    return np.array([by_round[key] for key in sorted(by_round, key=str)], dtype=np.float64)
+    shortest = min(map(len, by_round.values()), default=0)
+    return np.array([by_round[key][:shortest] for key in sorted(by_round, key=str)], dtype=np.float64)
 
 
 def _latest_pair(evidence: Evidence, numerator: str, denominator: str) -> tuple[Run, Series, Series] | None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from suite.cli import entry
-from suite.records.schema import Dataset, Measurement, Origin, Scalar, Subject
+from suite.records.schema import Dataset, Measurement, Origin, Scalar, Series, Subject
 from suite.report.evidence import load_evidence
 from suite.report.ledger import Ledger, LedgerRow, build_ledger
 from suite.report.verdicts import TREND_SETTINGS, VERDICTS
@@ -93,6 +93,20 @@ def test_a_ratio_on_a_device_that_is_no_host_is_not_called_the_hosts(maker: RunM
     maker.latency({BASE_640: 100.0, BASE_512: 80.0})
     maker.latency({BASE_640: 100.0, BASE_512: 40.0}, device="board")
     assert row_of(maker, RATIO).ours == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("rows", [[], [[0, 100.0, 100.0], [0, 101.0, 101.0], [1, 100.0, 100.0]]])
+def test_a_run_without_samples_or_with_a_short_round_stops_no_ledger(maker: RunMaker, rows: list[list[Scalar]]):
+    fields: dict[str, Scalar] = {"span": "network", "device": "host", "runtime": "onnxruntime"}
+    lines = [
+        Series("latency_samples", Subject(model), ["round", "wall_ms", "cpu_ms"], rows, fields | size)
+        for model, size in (
+            (BASE_640, {"height_px": 640, "width_px": 864}),
+            (BASE_512, {"height_px": 512, "width_px": 864}),
+        )
+    ]
+    maker.write(maker.run("foreign"), *lines)
+    assert row_of(maker, RATIO).verdict == ("not reproduced" if rows else "not run")
 
 
 def test_models_of_two_runs_are_not_compared(maker: RunMaker):
