@@ -67,6 +67,14 @@ METRICS: dict[str, Metric] = {
     "train_time_s": Metric("training time", "s", False),
 }
 
+SERIES_COLUMNS: dict[str, tuple[str, ...]] = {
+    "training_curve": ("iteration", "loss", "mask_ap"),
+    "latency_samples": ("round", "wall_ms", "cpu_ms"),
+    "latency_layers": ("module", "operator", "node", "time_ms"),
+    "module_macs": ("module", "macs"),
+}
+"""Columns without which the report cannot read a series of this name; others may stand beside them."""
+
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was measured: a model by its name, and its weights by their digest (null = random weights)."""
@@ -194,5 +202,7 @@ def check_line(line: Line) -> None:
             raise ValueError(f"names the unknown metric {line.metric!r}; known: {', '.join(METRICS)}")
         if (line.value is None) != (line.reason is not None):
             raise ValueError(f"must give {line.metric} either a value or a reason for having none")
+    if isinstance(line, Series) and (absent := set(SERIES_COLUMNS.get(line.name, ())) - set(line.columns)):
+        raise ValueError(f"has no column {', '.join(sorted(absent))} in its {line.name}")
     if isinstance(line, Series) and any(len(row) != len(line.columns) for row in line.rows):
         raise ValueError(f"has a row of {line.name} whose length differs from its {len(line.columns)} columns")

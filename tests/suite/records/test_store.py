@@ -22,7 +22,8 @@ def write_one(folder: Path) -> Path:
         record.add(
             Measurement(metric="video_ap", value=None, subject=SUBJECT, protocol={}, reason="needs YouTube-VIS 2019")
         )
-        record.add(Series(name="training_curve", subject=SUBJECT, columns=["iteration", "loss"], rows=[[1, 2.5]]))
+        columns = ["iteration", "loss", "mask_ap"]
+        record.add(Series(name="training_curve", subject=SUBJECT, columns=columns, rows=[[1, 2.5, None]]))
         record.add(Artifact(name="masks", path="reports/x.png", sha256="0" * 64, subject=SUBJECT, caption="masks"))
     return folder / f"{run.run_id}.jsonl"
 
@@ -33,7 +34,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert found.run.seed == 3
     assert found.run.machine == describe_machine()
     assert [item.value for item in found.measurements] == [0.5, None]
-    assert found.series[0].rows == [[1, 2.5]]
+    assert found.series[0].rows == [[1, 2.5, None]]
     assert found.artifacts[0].caption == "masks"
     assert [item.path for item in read_folder(tmp_path)[0]] == [path]
     assert not list(tmp_path.glob(".*")), "no temporary file is left"
@@ -53,12 +54,14 @@ def test_nothing_is_written_when_the_run_fails(tmp_path: Path) -> None:
         Measurement(metric="beauty", value=0.5, subject=SUBJECT, protocol={}),
         Measurement(metric="mask_ap", value=None, subject=SUBJECT, protocol={}),
         Measurement(metric="mask_ap", value=0.5, subject=SUBJECT, protocol={}, reason="has one"),
-        Series(name="training_curve", subject=SUBJECT, columns=["a"], rows=[[1, 2]]),
+        Series(name="anything", subject=SUBJECT, columns=["a"], rows=[[1, 2]]),
+        Series(name="training_curve", subject=SUBJECT, columns=["a"], rows=[[1]]),
+        Series(name="latency_samples", subject=SUBJECT, columns=["wall_ms"], rows=[[1.0]]),
     ],
 )
 def test_lines_that_break_the_schema_are_not_written(tmp_path: Path, line: Measurement | Series) -> None:
     with (
-        pytest.raises(ValueError, match=r"NaN|unknown metric|value or a reason|length"),
+        pytest.raises(ValueError, match=r"NaN|unknown metric|value or a reason|length|no column"),
         writing(start_run("test"), tmp_path) as record,
     ):
         record.add(line)
