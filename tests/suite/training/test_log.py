@@ -6,9 +6,11 @@ import csv
 from pathlib import Path
 
 import pytest
+import torch
 
 from suite.training import loop
 from suite.training.log import TrainingLog, log_interval
+from suite.training.state import weights_of
 from tests.suite.training.tiny import FixedEvaluation, run, small_recipe
 
 
@@ -40,7 +42,7 @@ class DyingEvaluation(FixedEvaluation):
         return super().score()
 
 
-def test_a_killed_run_loses_no_score_and_its_log_ends_with_the_run(
+def test_a_killed_run_loses_no_bit_and_no_score_and_its_log_ends_with_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Scored after 2 and 4 iterations, saved after 3, killed in the fourth; rows of ten iterations."""
@@ -48,7 +50,9 @@ def test_a_killed_run_loses_no_score_and_its_log_ends_with_the_run(
     recipe = small_recipe(query_passing=False)
     with pytest.raises(KilledError):
         run(recipe, tmp_path, evaluation=DyingEvaluation(0.5))
-    run(recipe, tmp_path, evaluation=FixedEvaluation(0.75))
+    continued = run(recipe, tmp_path, evaluation=FixedEvaluation(0.75))
+    whole = run(recipe, tmp_path / "whole", evaluation=FixedEvaluation(0.75))
+    assert torch.equal(weights_of(continued.model), weights_of(whole.model))
     rows = rows_of(tmp_path)
     assert [(row["iteration"], row["mask_ap"]) for row in rows] == [("2", "0.5"), ("3", ""), ("4", "0.75")]
     assert all(float(row["loss"]) > 0 for row in rows)
