@@ -125,7 +125,9 @@ def trends(runs: Sequence[RunFile], metric: str | None = None, everything: bool 
                 else:
                     points[-1] = Point(sha, cell.latest.started_utc[:10], cell)
     ways = [_with_shared_seeds(points) for points in found.values()]
-    names = {id(cell): name for name, cell in cell_ids([points[-1].cell for points in ways]).items()}
+    # Named among all cells, so that a name is the one that 'explain' knows.
+    others = [cell for cell in select_cells(runs)[0] if setting_of(cell) not in found]
+    names = {id(cell): name for name, cell in cell_ids([*(points[-1].cell for points in ways), *others]).items()}
     raw = RawSamples(runs)
     return [
         Trend(

@@ -9,6 +9,7 @@ from suite.records.schema import Measurement, Subject
 from suite.records.store import read_folder
 from suite.report.drawing import style
 from suite.report.evidence import load_evidence
+from suite.report.explain import names
 from suite.report.figures import history as figure
 from suite.report.history import trends
 from suite.report.tables import history as table
@@ -74,6 +75,7 @@ def test_what_the_ablation_trains_is_no_headline_number(maker: RunMaker):
     runs = read_folder(maker.folder)[0]
     followed = [trend for trend in trends(runs) if trend.metric == "mask_ap"]
     assert [trend.points[-1].cell.value for trend in followed] == [0.5]
+    assert followed[0].cell_id in names(load_evidence(maker.folder)), "what history names can be explained"
     assert len(trends(runs, "mask_ap")) == 2
 
 
