@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from reference_model.config import ModelConfig
 from reference_model.matcher import DICE_EPSILON, Match, NonFiniteError, match
-from reference_model.targets import InstanceTargets, to_mask_scale, valid_pixels
+from reference_model.targets import InstanceTargets, counted_pixels, to_mask_scale, valid_pixels
 
 if TYPE_CHECKING:
     from reference_model.mobileinst import MobileInstOutput
@@ -121,7 +121,7 @@ class Criterion(nn.Module):
                 the padded input.
             targets: one entry per image; an image without instances teaches the class loss only.
             valid_size: (B, 2) height and width of each resized image before padding, in pixels; None: no padding.
-                Padded pixels take no part in matching or losses.
+                Padded pixels, and those that a target ignores, take no part in matching or mask losses.
 
         Returns:
             Scalars "loss_class", "loss_mask_bce", "loss_dice", "loss_objectness", weighted, and with deep supervision
@@ -170,12 +170,13 @@ class Criterion(nn.Module):
         """Brings targets and valid area to the scale of the mask logits; arguments as in `forward`.
 
         Returns:
-            The targets with masks at (h, w), and the valid pixels (B, h, w).
+            The targets with masks at (h, w), and the pixels (B, h, w) that count: neither padded nor ignored.
         """
         batch, _, height, width = output.mask_logits.shape
         valid = valid_pixels(valid_size, batch, (height, width), output.mask_logits.device)
         valid = valid.to(torch.promote_types(output.mask_logits.dtype, torch.float32))
-        return to_mask_scale(targets, valid), valid
+        targets = to_mask_scale(targets, valid)
+        return targets, counted_pixels(targets, valid)
 
     def losses(
         self,

@@ -107,22 +107,22 @@ class TemporalCriterion(nn.Module):
         output = model.segment(features)
         frames, later = (_part(output, half) for half in (slice(batch), slice(batch, None)))
         targets, valid = self.criterion.prepare(frames, targets, valid_size)
-        targets_later, _ = self.criterion.prepare(later, targets_later, valid_size)
+        targets_later, valid_later = self.criterion.prepare(later, targets_later, valid_size)
         values, matches = self.criterion.supervise(frames, targets, valid)
         if self.supervise_later or self.both_directions:
-            own, matches_later = self.criterion.supervise(later, targets_later, valid)
+            own, matches_later = self.criterion.supervise(later, targets_later, valid_later)
         if self.supervise_later:
             values |= {f"later/{name}": value for name, value in own.items()}
 
-        directions = [("passed", frames, matches, targets, targets_later, slice(batch, None))]
+        directions = [("passed", frames, matches, targets, targets_later, valid_later, slice(batch, None))]
         if self.both_directions:
-            directions.append(("passed_back", later, matches_later, targets_later, targets, slice(batch)))
-        for name, source, matched, source_targets, aim_targets, half in directions:
+            directions.append(("passed_back", later, matches_later, targets_later, targets, valid, slice(batch)))
+        for name, source, matched, source_targets, aim_targets, aim_valid, half in directions:
             aim = type(features)(*(part[half] for part in features))
             passed = model.with_masks(model.decode_from_queries(source.global_queries, aim), aim)
             carried = [carry_identity(*parts) for parts in zip(matched, source_targets, aim_targets, strict=True)]
             supervised = sum(len(pairs.queries) for pairs in carried)
-            losses = self.criterion.losses(passed, aim_targets, valid, carried, supervised)
+            losses = self.criterion.losses(passed, aim_targets, aim_valid, carried, supervised)
             values |= {f"{name}/{term}": self.weight * value for term, value in losses.items()}
         return values
 

@@ -119,7 +119,9 @@ class OnlineTracker:
 
     @property
     def scores(self) -> Tensor:
-        """Score of each track and class, (num_queries, num_classes): the mean over key frames of sqrt(class x obj.).
+        """Score of each track and class, (num_queries, num_classes): the mean over key frames of `instance_scores`.
+
+        With `score_maskness` each frame's is multiplied by the maskness of the query first.
 
         Raises:
             TrackingError: if there was no frame yet.

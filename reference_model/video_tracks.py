@@ -68,7 +68,8 @@ class Track:
 
     Attributes:
         class_index: contiguous class index in [0, num_classes).
-        score: mean over key frames of sqrt(class probability x objectness), in [0, 1].
+        score: mean over key frames of sqrt(class probability x objectness), times maskness where the tracker is told
+            so, in [0, 1].
         masks: one (H, W) bool mask per frame, None where the track is not shown; unpacked on access.
     """
 

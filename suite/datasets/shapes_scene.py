@@ -36,7 +36,8 @@ class ShapesConfig:
         height_px: frame height.
         width_px: frame width.
         crossing_percent: videos in which two look-alikes of one category cross.
-        hiding_percent: videos in which an object passes behind a larger one and is gone for some frames.
+        hiding_percent: videos that are to show an object pass behind a larger one, gone for some frames; fewer do,
+            since beside two look-alikes there must be room for two more objects.
         panning_percent: videos whose background moves.
         visible_min_px: an object with fewer visible pixels counts as hidden.
         visible_min_percent: the same, as a share of its full area in that frame.

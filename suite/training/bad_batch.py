@@ -28,7 +28,8 @@ def save_bad_batch(path: Path, batch: Batch, model: nn.Module, iteration: int, r
     if batch.valid_size is not None:
         tensors["valid_size"] = batch.valid_size
     for index, target in enumerate(batch.targets):
-        tensors |= {f"targets/{index}/{name}": part for name, part in target._asdict().items()}
+        parts = target._asdict().items()
+        tensors |= {f"targets/{index}/{name}": part for name, part in parts if part is not None}
     tensors |= {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     # Copies: images of one batch may share a tensor, e.g. the labels of two frames, which the format refuses.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
@@ -42,11 +43,11 @@ def load_bad_batch(path: Path) -> tuple[Batch, dict[str, Tensor], dict[str, str]
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    targets = [
-        InstanceTargets(*(tensors[f"targets/{index}/{name}"] for name in InstanceTargets._fields))
-        for index in range(len(tensors["images"]))
-    ]
+    targets = []
+    for index in range(len(tensors["images"])):
+        labels, masks, ids = (tensors[f"targets/{index}/{name}"] for name in ("labels", "masks", "instance_ids"))
+        targets.append(InstanceTargets(labels, masks, ids, tensors.get(f"targets/{index}/ignored")))
     images = tensors["images"].contiguous(memory_format=torch.channels_last)
-    ids = tuple(int(word) for word in metadata.get("image_ids", "").split())
+    image_ids = tuple(int(word) for word in metadata.get("image_ids", "").split())
     weights = {name.removeprefix("model/"): item for name, item in tensors.items() if name.startswith("model/")}
-    return Batch(images, targets, tensors.get("valid_size"), ids), weights, metadata
+    return Batch(images, targets, tensors.get("valid_size"), image_ids), weights, metadata

@@ -25,7 +25,7 @@ def learning_rate_factor(recipe: Recipe, iteration: int) -> float:
 
 
 def build_optimizer(recipe: Recipe, model: MobileInst) -> AdamW:
-    """Return AdamW; norms, biases and learned queries or positions are not decayed."""
+    """Return AdamW; norms, biases and the decoders' learned queries and positions are not decayed."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         decayed = parameter.ndim > 1 and not name.endswith(("query_content", "query_position"))

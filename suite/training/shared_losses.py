@@ -18,7 +18,7 @@ from torch import Tensor
 from reference_model.config import ModelConfig
 from reference_model.losses import Criterion
 from reference_model.matcher import Match
-from reference_model.targets import MASK_STRIDE, InstanceTargets, to_mask_scale, valid_pixels
+from reference_model.targets import MASK_STRIDE, InstanceTargets, counted_pixels, to_mask_scale, valid_pixels
 from suite.training.source import Batch
 
 if TYPE_CHECKING:
@@ -34,10 +34,11 @@ class Counts(NamedTuple):
 
 
 def at_mask_scale(batch: Batch) -> tuple[Batch, Tensor]:
-    """Return the batch with its masks at the scale of the mask logits, and the valid pixels (B, h, w)."""
+    """Return the batch with its masks at the scale of the mask logits, and the pixels (B, h, w) that count there."""
     size = (batch.images.shape[2] // MASK_STRIDE, batch.images.shape[3] // MASK_STRIDE)
     valid = valid_pixels(batch.valid_size, len(batch.images), size, batch.images.device)
-    return replace(batch, targets=to_mask_scale(batch.targets, valid)), valid
+    targets = to_mask_scale(batch.targets, valid)
+    return replace(batch, targets=targets), counted_pixels(targets, valid)
 
 
 def expected_counts(batch: Batch, valid: Tensor, queries: int, pairs: bool) -> Tensor:

@@ -40,7 +40,7 @@ class Batch:
             return self
         return Batch(
             self.images.to(device, non_blocking=True),
-            [InstanceTargets(*(part.to(device, non_blocking=True) for part in target)) for target in self.targets],
+            [target.map(lambda part: part.to(device, non_blocking=True)) for target in self.targets],
             None if self.valid_size is None else self.valid_size.to(device, non_blocking=True),
             self.image_ids,
         )
@@ -49,7 +49,7 @@ class Batch:
         """Return the batch in page-locked memory, which a GPU copies from without waiting."""
         return Batch(
             self.images.pin_memory(),
-            [InstanceTargets(*(part.pin_memory() for part in target)) for target in self.targets],
+            [target.map(Tensor.pin_memory) for target in self.targets],
             None if self.valid_size is None else self.valid_size.pin_memory(),
             self.image_ids,
         )

@@ -153,6 +153,40 @@ def test_instance_too_small_to_be_seen_at_mask_scale_supervises_nothing() -> Non
     assert {name: float(value) for name, value in plain.items()} == {k: float(v) for k, v in with_speck.items()}
 
 
+def test_ignored_pixels_count_as_little_as_padded_ones() -> None:
+    generator = torch.Generator().manual_seed(11)
+    output = oracle.random_output(generator, 2, 4, 3, (8, 12))
+    targets = oracle.random_targets(generator, [2, 1], 3, [(32, 48)] * 2, (32, 48))
+    size = torch.tensor([[32, 36], [32, 48]])
+    cut = Criterion(oracle.CONFIG)(output, targets, size)
+    ignored = torch.zeros(32, 48, dtype=torch.bool)
+    ignored[:, 36:] = True
+    same = Criterion(oracle.CONFIG)(output, [targets[0]._replace(ignored=ignored), targets[1]])
+    for name in NAMES:
+        assert float(same[name]) == float(cut[name])
+
+    logits = output.mask_logits.clone().requires_grad_()
+    pepper = torch.rand(8, 12, generator=generator) < 0.3
+    at_full_size = pepper.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    peppered = [target._replace(ignored=at_full_size) for target in targets]
+    losses = Criterion(oracle.CONFIG)(output._replace(mask_logits=logits), peppered)
+    sum(losses.values()).backward()
+    assert logits.grad is not None
+    assert logits.grad[:, :, pepper].abs().sum() == 0
+    assert logits.grad[:, :, ~pepper].abs().sum() > 0
+    garbage = torch.where(pepper, 50 * torch.randn(8, 12, generator=generator, dtype=torch.float64), output.mask_logits)
+    again = Criterion(oracle.CONFIG)(output._replace(mask_logits=garbage), peppered)
+    assert {name: float(value) for name, value in again.items()} == {k: float(v.detach()) for k, v in losses.items()}
+
+
+def test_ignored_pixels_of_another_size_than_the_masks_are_refused() -> None:
+    generator = torch.Generator().manual_seed(12)
+    output = oracle.random_output(generator, 1, 4, 3, (8, 8))
+    (target,) = oracle.random_targets(generator, [1], 3, [(32, 32)], (32, 32))
+    with pytest.raises(TargetError, match="image 0: ignored pixels"):
+        Criterion(oracle.CONFIG)(output, [target._replace(ignored=torch.zeros(16, 16, dtype=torch.bool))])
+
+
 @pytest.mark.parametrize("part", ["class_logits", "objectness_logits", "mask_logits"])
 def test_nan_logits_are_named(part: str) -> None:
     generator = torch.Generator().manual_seed(7)

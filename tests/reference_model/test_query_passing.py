@@ -153,6 +153,29 @@ def test_padding_of_the_pair_takes_no_part(model: MobileInst, pair: FramePair) -
     assert {name: float(value) for name, value in plain.items()} == {k: float(v) for k, v in other.items()}
 
 
+@pytest.mark.parametrize("both_directions", [False, True])
+def test_pixels_ignored_in_one_frame_touch_that_frames_losses_alone(
+    model: MobileInst, pair: FramePair, both_directions: bool
+) -> None:
+    ignored = torch.zeros(64, 64, dtype=torch.bool)
+    ignored[:, 32:] = True
+    criterion = TemporalCriterion(CONFIG, both_directions=both_directions)
+    with torch.no_grad():
+        plain = criterion(model, *pair)
+        later = [one._replace(ignored=ignored) for one in pair.later_targets]
+        found = criterion(model, *pair._replace(later_targets=later))
+        earlier = [one._replace(ignored=ignored) for one in pair.targets]
+        other = criterion(model, *pair._replace(targets=earlier))
+    changed, changed_earlier = (
+        {name.rpartition("/")[0] for name in plain if float(result[name]) != float(plain[name])}
+        for result in (found, other)
+    )
+    assert {"later", "passed"} <= changed
+    assert "" not in changed
+    assert "" in changed_earlier
+    assert "later" not in changed_earlier
+
+
 def test_deep_supervision_is_split_by_frame(pair: FramePair) -> None:
     model = MobileInst(dataclasses.replace(CONFIG, deep_supervision=True)).double()
     losses = TemporalCriterion(model.config)(model, *pair)

@@ -35,6 +35,8 @@ class PictureTable:
         labels: (A,) contiguous class index of each instance.
         instance_ids: (A,) id of each, the same in every frame of a video.
         segments: the segmentation of each.
+        first_crowd: (N + 1,) first crowd of each picture.
+        crowds: the segmentation of each crowd.
     """
 
     folder: Path
@@ -45,6 +47,8 @@ class PictureTable:
     labels: NDArray[np.int64]
     instance_ids: NDArray[np.int64]
     segments: Segments
+    first_crowd: NDArray[np.int64]
+    crowds: Segments
 
     def size(self, picture: int) -> tuple[int, int]:
         """Return height and width of a picture in pixels."""
@@ -76,6 +80,8 @@ class PictureTable:
     def targets(self, view: View, canvas: tuple[int, int]) -> InstanceTargets:
         """Return what is to be found in a view, masks at the size of the loss; what a crop cuts away is left out.
 
+        A crowd's pixels are ignored, unless they belong to an object as well.
+
         Args:
             view: of one of this table's pictures.
             canvas: height and width of the padded input.
@@ -84,10 +90,13 @@ class PictureTable:
         masks = self.segments.masks(numbers, view, canvas, MASK_STRIDE)
         seen = masks.any((1, 2))
         chosen = np.asarray(numbers, np.int64)[seen]
+        crowds = range(self.first_crowd[view.picture], self.first_crowd[view.picture + 1])
+        ignored = self.crowds.masks(crowds, view, canvas, MASK_STRIDE).any(0) & ~masks.any(0) if crowds else None
         return InstanceTargets(
             torch.from_numpy(self.labels[chosen]),
             torch.from_numpy(masks[seen]),
             torch.from_numpy(self.instance_ids[chosen]),
+            None if ignored is None else torch.from_numpy(ignored),
         )
 
 

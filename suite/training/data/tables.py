@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,18 @@ class _Picture:
     height: int
     width: int
     instances: Sequence[_Instance]
+    crowds: Sequence[_Instance]
+
+
+def _segments(pictures: Sequence[tuple[_Picture, Sequence[_Instance]]]) -> Segments:
+    return Segments.of(
+        (instance.segmentation, picture.height, picture.width, instance.where)
+        for picture, instances in pictures
+        for instance in instances
+    )
 
 
 def _table(folder: Path, pictures: Sequence[_Picture]) -> PictureTable:
-    def segmentations() -> Iterator[tuple[Any, int, int, str]]:
-        for picture in pictures:
-            for instance in picture.instances:
-                yield instance.segmentation, picture.height, picture.width, instance.where
-
     flat = [instance for picture in pictures for instance in picture.instances]
     return PictureTable(
         folder=folder,
@@ -50,23 +54,26 @@ def _table(folder: Path, pictures: Sequence[_Picture]) -> PictureTable:
         first_instance=np.cumsum([0, *(len(picture.instances) for picture in pictures)]),
         labels=np.array([instance.label for instance in flat], np.int64),
         instance_ids=np.array([instance.instance_id for instance in flat], np.int64),
-        segments=Segments.of(segmentations()),
+        segments=_segments([(picture, picture.instances) for picture in pictures]),
+        first_crowd=np.cumsum([0, *(len(picture.crowds) for picture in pictures)]),
+        crowds=_segments([(picture, picture.crowds) for picture in pictures]),
     )
 
 
 def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | None = None) -> StillPool:
-    """Return the pictures of a COCO file; crowds are neither trained on nor counted as instances.
+    """Return the pictures of a COCO file; crowds are no instances, their pixels are ignored.
 
     Args:
         dataset: the annotations.
         folder: where the pictures are.
-        classes: COCO class index -> class index of the model; objects of other classes are dropped. None keeps all.
+        classes: COCO class index -> class index of the model; objects and crowds of other classes are background. None
+            keeps all.
 
     Raises:
         InputError: if a segmentation is malformed, with its place.
     """
 
-    def instances(image_id: int) -> list[_Instance]:
+    def instances(image_id: int, crowd: bool) -> list[_Instance]:
         return [
             _Instance(
                 item.class_index if classes is None else classes[item.class_index],
@@ -75,18 +82,25 @@ def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | N
                 f"{dataset.path}: annotation {item.annotation_id}",
             )
             for item in dataset.annotations_of(image_id)
-            if not item.iscrowd and (classes is None or item.class_index in classes)
+            if bool(item.iscrowd) == crowd and (classes is None or item.class_index in classes)
         ]
 
     pictures = [
-        _Picture(image.file_name, image.image_id, image.height, image.width, instances(image.image_id))
+        _Picture(
+            image.file_name,
+            image.image_id,
+            image.height,
+            image.width,
+            instances(image.image_id, crowd=False),
+            instances(image.image_id, crowd=True),
+        )
         for image in dataset.images
     ]
     return StillPool.of(_table(folder, pictures))
 
 
 def video_pool(dataset: YoutubeVisDataset, folder: Path) -> VideoPool:
-    """Return the videos of a YouTube-VIS file, without crowds; every frame's pictures carry their video's id.
+    """Return the videos of a YouTube-VIS file; every frame's picture carries its video's id, crowds are as in COCO.
 
     Args:
         dataset: the annotations.
@@ -96,7 +110,7 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> VideoPool:
         InputError: if a segmentation is malformed, with its place.
     """
 
-    def instances(video: Video, frame: int) -> list[_Instance]:
+    def instances(video: Video, frame: int, crowd: bool) -> list[_Instance]:
         return [
             _Instance(
                 track.class_index,
@@ -105,11 +119,18 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> VideoPool:
                 f"{dataset.path}: track {track.track_id} frame {frame}",
             )
             for track in dataset.tracks_of(video.video_id)
-            if not track.iscrowd and track.segmentations[frame] is not None
+            if bool(track.iscrowd) == crowd and track.segmentations[frame] is not None
         ]
 
     pictures = [
-        _Picture(name, video.video_id, video.height, video.width, instances(video, frame))
+        _Picture(
+            name,
+            video.video_id,
+            video.height,
+            video.width,
+            instances(video, frame, crowd=False),
+            instances(video, frame, crowd=True),
+        )
         for video in dataset.videos
         for frame, name in enumerate(video.file_names)
     ]

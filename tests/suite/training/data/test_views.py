@@ -86,6 +86,31 @@ def test_an_unresized_picture_arrives_as_it_is(folder: Path) -> None:
     assert not found[:, :, 80:].any()
 
 
+def test_a_crowd_is_no_object_and_its_pixels_are_ignored_where_no_object_lies(folder: Path) -> None:
+    content = json.loads((folder / "train.json").read_text())
+    crowd = np.zeros((60, 80), bool)
+    crowd[20:50, 20:70] = True
+    again = {"id": 99, "image_id": 1, "category_id": 1, "area": 1500, "bbox": [20, 20, 50, 30], "iscrowd": 1}
+    content["annotations"].append(again | {"segmentation": encode_mask(crowd)})
+    (folder / "train.json").write_text(json.dumps(content))
+    pool = coco_pool(CocoDataset.load(folder / "train.json", folder), folder)
+    assert pool.pictures.tolist() == [0, 2, 4]
+    assert pool.table.targets(whole(60, 80, picture=2), (64, 96)).ignored is None
+    for flip in (False, True):
+        found = pool.table.targets(whole(60, 80, flip_horizontal=flip), (64, 96))
+        assert found.instance_ids.tolist() == [10]
+        # A square of rows and columns 10 to 30 lies over the crowd's corner.
+        expected = crowd.copy()
+        expected[10:30, 10:30] = False
+        expected = np.pad(expected[:, ::-1] if flip else expected, ((0, 4), (0, 16)))
+        assert found.ignored is not None
+        cells = expected.reshape(16, 4, 24, 4)
+        # Pixels of the loss on an outline, which lies in the middle of some, may be either.
+        assert found.ignored.numpy()[cells.all((1, 3))].all()
+        assert not found.ignored.numpy()[~cells.any((1, 3))].any()
+        assert not (found.ignored & found.masks.any(0)).any()
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), form=st.sampled_from(["polygon", "rle"]))
 def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
