@@ -139,9 +139,7 @@ def judge(trial: Trial, result: TrainResult, seconds: float) -> list[str]:
 @click.option("--iterations", type=click.IntRange(min=20), help="Other number of steps.")
 @click.option("--batch-size", type=click.IntRange(min=2), help="Other number of images a step.")
 @click.option("--pictures", type=click.IntRange(min=1), help="Only so many photographs of the COCO sample.")
-def main(
-    samples: Path, only: str | None, iterations: int | None, batch_size: int | None, pictures: int | None
-) -> None:
+def main(samples: Path, only: str | None, iterations: int | None, batch_size: int | None, pictures: int | None) -> None:
     """Run the check on the folder SAMPLES, by default the one beside the repository."""
     short: list[str] = []
     try:

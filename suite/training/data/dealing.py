@@ -24,9 +24,38 @@ Shown = tuple[Pool, View]
 
 
 @functools.lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
-    """Return the order in which one epoch goes through the units."""
-    return np.random.default_rng(derive_seed(seed, f"training/epoch {epoch}")).permutation(size)
+def order_of_epoch(seed: int, epoch: int, standing: bytes, group: int) -> NDArray[np.int64]:
+    """Return the order in which one epoch goes through the units, so that an iteration's are shaped alike.
+
+    Pictures of an iteration share one padded size: lying and standing ones together would be padded to a square. As in
+    detectron2, on which SparseInst builds, they come in groups of one orientation; what fills no group comes first, to
+    fill the iteration that the epoch before began, and last.
+
+    Args:
+        seed: base seed.
+        epoch: from 0.
+        standing: one byte a unit, 1 where it is higher than wide.
+        group: units of an iteration; 1 orders by chance alone.
+
+    Returns:
+        (len(standing),) a permutation.
+    """
+    generator = np.random.default_rng(derive_seed(seed, f"training/epoch {epoch}"))
+    order = generator.permutation(len(standing))
+    if group == 1:
+        return order
+    tall = np.frombuffer(standing, np.bool_)[order]
+    groups: list[NDArray[np.int64]] = []
+    rest: list[int] = []
+    for alike in (order[tall], order[~tall]):
+        filled = len(alike) // group * group
+        groups += list(alike[:filled].reshape(-1, group))
+        rest += alike[filled:].tolist()
+    groups = [groups[place] for place in generator.permutation(len(groups))]
+    begun = -epoch * len(order) % group
+    while groups and len(rest) < begun:
+        rest += groups.pop().tolist()
+    return np.concatenate([np.array(rest[:begun], np.int64), *groups, np.array(rest[begun:], np.int64)])
 
 
 def units_before(recipe: Recipe, iteration: int) -> int:
@@ -69,7 +98,8 @@ class FileSource:
         """Return the views of one slot: one, or the two of a pair."""
         generator = np.random.default_rng(derive_seed(self.seed, f"training/iteration {iteration} slot {slot}"))
         epoch, rank = divmod(units_before(self.recipe, iteration) + slot, self.pool.size)
-        pool, unit = self.pool, int(_order(self.seed, epoch, self.pool.size)[rank])
+        group = 1 if self.recipe.query_passing else self.recipe.batch_size
+        pool, unit = self.pool, int(order_of_epoch(self.seed, epoch, self.pool.standing, group)[rank])
         if not self.recipe.trains_on_pairs(iteration):
             return ((pool, pool.single(self.recipe, unit, generator)),)
         if self.joint is not None and generator.random() < self.recipe.joint_share:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -27,11 +28,19 @@ class Pool(Protocol):
     def size(self) -> int:
         """Number of units."""
 
+    @property
+    def standing(self) -> bytes:
+        """One byte a unit: 1 where it is higher than wide."""
+
     def single(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> View:
         """Draw one view of a unit."""
 
     def pair(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> tuple[View, View]:
         """Draw views of two frames, flipped, scaled and cut to the same size."""
+
+
+def _standing(table: PictureTable, pictures: NDArray[np.int64]) -> bytes:
+    return (table.sizes[pictures, 0] > table.sizes[pictures, 1]).tobytes()
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,11 @@ class StillPool:
     def size(self) -> int:
         """Number of pictures."""
         return len(self.pictures)
+
+    @functools.cached_property
+    def standing(self) -> bytes:
+        """One byte a picture: 1 where it is higher than wide."""
+        return _standing(self.table, self.pictures)
 
     def single(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> View:
         """Draw one view of a picture."""
@@ -91,6 +105,11 @@ class VideoPool:
     def size(self) -> int:
         """Number of videos."""
         return len(self.first_frame) - 1
+
+    @functools.cached_property
+    def standing(self) -> bytes:
+        """One byte a video: 1 where its first frame is higher than wide."""
+        return _standing(self.table, self.first_frame[:-1])
 
     def _frames(self, unit: int) -> tuple[int, int]:
         return int(self.first_frame[unit]), int(self.first_frame[unit + 1])

@@ -19,7 +19,7 @@ from reference_model.inference import normalise
 from suite.datasets.coco import CocoDataset, read_image
 from suite.datasets.masks import encode_mask, to_mask
 from suite.errors import DataError, InputError
-from suite.training.data.dealing import FileSource, units_before
+from suite.training.data.dealing import FileSource, order_of_epoch, units_before
 from suite.training.data.pictures import common_canvas, place
 from suite.training.data.pools import StillPool
 from suite.training.data.segments import Segments
@@ -184,6 +184,44 @@ def test_every_picture_is_seen_once_an_epoch(folder: Path) -> None:
     assert all(sorted(opened.batch(iteration, 0, 1).image_ids) == [1, 3, 5] for iteration in range(4))
     pairs = recipe(query_passing=True, image_stage_fraction=0.5, iterations=8)
     assert [units_before(pairs, iteration) for iteration in (0, 1, 4, 5, 8)] == [0, 4, 16, 18, 24]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    standing=st.lists(st.booleans(), min_size=1, max_size=90),
+    group=st.integers(1, 12),
+    epochs=st.integers(1, 4),
+    seed=st.integers(0, 100),
+)
+def test_an_epoch_shows_all_and_its_iterations_hold_one_orientation(
+    standing: list[bool], group: int, epochs: int, seed: int
+) -> None:
+    code = np.array(standing).tobytes()
+    orders = [order_of_epoch(seed, epoch, code, group) for epoch in range(epochs)]
+    for order in orders:
+        assert sorted(order.tolist()) == list(range(len(standing)))
+    # Each epoch has one remainder of either orientation, which may meet a remainder of the epochs beside it.
+    drawn = np.array(standing)[np.concatenate(orders)]
+    iterations = [drawn[start : start + group] for start in range(0, len(drawn), group)]
+    mixed = sum(bool(part.any()) and not part.all() for part in iterations)
+    if group == 1:
+        assert mixed == 0
+    assert mixed <= 4 * epochs
+
+
+def test_real_pictures_of_one_batch_all_stand_or_all_lie(shared_data: Path) -> None:
+    coco = shared_data / "coco_mini"
+    path = coco / "annotations" / "instances_train2017.json"
+    shipped = load_recipe("coco_topformer_base_512", batch_size=8)
+    opened = open_source(shipped, 0, DataPaths(path, coco / "train2017", path, coco / "train2017"))
+    assert isinstance(opened, FileSource)
+    mixed, iterations = 0, opened.size // 8 - 1
+    for iteration in range(iterations):
+        batch = opened.batch(iteration, 0, 1)
+        assert batch.valid_size is not None
+        standing = batch.valid_size[:, 0] > batch.valid_size[:, 1]
+        mixed += bool(standing.any()) and not bool(standing.all())
+    assert mixed <= 2
 
 
 def test_two_cuts_of_a_picture_are_a_pair(folder: Path) -> None:
