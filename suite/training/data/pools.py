@@ -40,7 +40,8 @@ class Pool(Protocol):
 
 
 def _standing(table: PictureTable, pictures: NDArray[np.int64]) -> bytes:
-    return (table.sizes[pictures, 0] > table.sizes[pictures, 1]).tobytes()
+    standing: NDArray[np.bool_] = table.sizes[pictures, 0] > table.sizes[pictures, 1]
+    return standing.tobytes()
 
 
 @dataclass(frozen=True)
