@@ -115,7 +115,7 @@ def overfit(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def recipes(session: nox.Session) -> None:
-    """Train a COCO recipe and a YouTube-VIS recipe on sample pictures (about 35 minutes): they learn."""
+    """Train a COCO recipe and a YouTube-VIS recipe on sample pictures (nearly two hours): they learn."""
     python = environment(session, "suite", "run,dev")
     session.run(python, "-m", "tests.checks.recipes", *session.posargs, external=True)
 
