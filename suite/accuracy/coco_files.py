@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from suite.accuracy.score import Category
 from suite.accuracy.segmentations import Codes, compress
-from suite.accuracy.typed_json import Id, Segmentation, Side, read_typed
+from suite.accuracy.typed_json import Id, Segmentation, Side
 from suite.errors import InputError
+from suite.typed import read_typed
 
 BOX_AREA_NOTE = (
     "the results carry boxes, so their areas for APs, APm, APl and ARs, ARm, ARl are those of the boxes, "
@@ -142,7 +143,7 @@ def _image_table(path: Path, document: _AnnotationFile) -> ImageTable:
 
 def _read_document(path: Path) -> _AnnotationFile:
     remedy = "the annotations are not in COCO instances format"
-    return read_typed(path, _AnnotationFile, "annotations file", "", remedy)
+    return read_typed(path, _AnnotationFile, "annotations file", remedy)
 
 
 def read_image_table(path: Path) -> ImageTable:
@@ -222,7 +223,7 @@ def read_detections(path: Path, table: ImageTable) -> Detections:
             or a mask that is damaged or of another size than its image.
     """
     remedy = "a result needs image_id, category_id, score and segmentation"
-    results = read_typed(path, list[_Result], "results file", "results", remedy)
+    results = read_typed(path, list[_Result], "results file", remedy, "results")
     known_categories = {category.id for category in table.categories}
     annotations = table.path.name
     for place, result in enumerate(results):

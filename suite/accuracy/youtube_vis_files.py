@@ -18,8 +18,9 @@ from suite.accuracy.coco_files import (
 )
 from suite.accuracy.score import Category
 from suite.accuracy.track_masks import TrackMasks, compress_tracks
-from suite.accuracy.typed_json import Id, Segmentation, Side, read_typed
+from suite.accuracy.typed_json import Id, Segmentation, Side
 from suite.errors import InputError
+from suite.typed import read_typed
 
 
 class _Video(msgspec.Struct, frozen=True):
@@ -137,7 +138,7 @@ def _check_lengths(
 
 
 def _read_document(path: Path) -> _AnnotationFile:
-    return read_typed(path, _AnnotationFile, "annotations file", "", "the annotations are not in YouTube-VIS format")
+    return read_typed(path, _AnnotationFile, "annotations file", "the annotations are not in YouTube-VIS format")
 
 
 def _video_table(path: Path, document: _AnnotationFile) -> VideoTable:
@@ -221,7 +222,7 @@ def read_tracks(path: Path, table: VideoTable, official_quirks: bool = False) ->
         InputError: naming the place of bad JSON, a wrong type, an unknown id, a ragged track or a bad mask.
     """
     remedy = "a result needs video_id, category_id, score and segmentations"
-    results = read_typed(path, list[_Result], "results file", "results", remedy)
+    results = read_typed(path, list[_Result], "results file", remedy, "results")
     if official_quirks and not results:
         raise InputError(f"{path}: the official evaluator cannot score an empty list; leave out --official-quirks")
     category_ids = {category.id for category in table.categories}

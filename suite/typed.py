@@ -1,0 +1,102 @@
+"""The one reader of files with known fields: JSON, TOML and YAML into msgspec structs, each fault with its place."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from suite.errors import InputError
+from suite.files import read_json, read_unpacked
+
+Kind = TypeVar("Kind")
+
+
+def _refusal(error: msgspec.ValidationError, start: str, root: str, remedy: str) -> InputError:
+    """Return msgspec's complaint as one line: file, place, reason, remedy."""
+    why, _, place = str(error).partition(" - at `$")
+    where = (root + place.rstrip("`")).lstrip(".")
+    middle = f"{where}: " if where else ""
+    return InputError(f"{start}: {middle}{why[:1].lower()}{why[1:]}; {remedy}")
+
+
+def convert(values: Any, kind: type[Kind], where: str, remedy: str, root: str = "") -> Kind:
+    """Return plain values as a typed structure.
+
+    Args:
+        values: dictionaries, lists, numbers and strings, e.g. from another format's parser.
+        kind: the structure; its own ``forbid_unknown_fields`` decides whether unknown keys are refused.
+        where: how the message begins, usually the file's path.
+        remedy: what to do about a wrong field.
+        root: how the message calls the outermost value; empty where its keys speak for themselves.
+
+    Raises:
+        InputError: naming the place of a missing or unknown key or of a value of the wrong type or range.
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(error, where, root, remedy) from None
+
+
+def read_typed(
+    path: Path,
+    kind: type[Kind],
+    what: str,
+    remedy: str,
+    root: str = "",
+    replaced: Mapping[str, Any] | None = None,
+) -> Kind:
+    """Read a file into a typed structure: TOML and YAML by suffix, everything else as JSON (gzip recognised).
+
+    Args:
+        path: the file; ``.toml``, ``.yaml``, ``.yml`` and ``.dvc`` are read as their names say.
+        kind: the type of the whole document; its own ``forbid_unknown_fields`` decides about unknown keys.
+        what: how messages call the file, e.g. ``"results file"``.
+        remedy: what to do about a wrong field, e.g. ``"see docs/training.md"``.
+        root: how messages call the outermost value, e.g. ``"results"``; empty where its keys speak for themselves.
+        replaced: top-level values that replace the file's before it is checked (TOML and YAML only).
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the line and column of a syntax error, or the place of a wrong value,
+            e.g. ``results[3].score``.
+    """
+    raw = read_unpacked(path, what)
+    if path.suffix not in (".toml", ".yaml", ".yml", ".dvc"):
+        try:
+            return msgspec.json.decode(raw, type=kind)
+        except msgspec.ValidationError as error:
+            raise _refusal(error, str(path), root, remedy) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            del raw
+            read_json(path, what)
+            raise InputError(f"{path}: not a valid {what} ({error}); write the file again") from None
+    values = _plain_values(path, raw, what)
+    if replaced:
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: not a {what} (no keys at its top level); {remedy}")
+        values |= replaced
+    return convert(values, kind, str(path), remedy, root)
+
+
+def _plain_values(path: Path, raw: bytes, what: str) -> Any:
+    """Parse TOML or YAML.
+
+    Raises:
+        InputError: if the bytes are not UTF-8 or not of the format.
+    """
+    if path.suffix == ".toml":
+        try:
+            return tomllib.loads(raw.decode("utf-8"))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+            raise InputError(f"{path}: not a {what} in TOML ({error}); correct it or restore the file") from None
+    import yaml
+
+    try:
+        return yaml.safe_load(raw.decode("utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not a {what} in YAML ({error}); correct it or restore the file") from None
