@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from suite.errors import DataError, InputError, NothingMeasuredError, RegressionError
+from suite.records.difference import Number, difference
 from suite.records.schema import METRICS, Scalar
 from suite.records.store import RunFile, read_folder
 from suite.report.select import Cell, select_cells
@@ -134,19 +135,19 @@ def _told_apart(cells: Sequence[Cell]) -> list[str]:
 
 
 def _compare(rule: AccuracyRule, baseline: Cell, new: Cell, apart: Sequence[str]) -> GateLine | None:
-    old_values = {sample.seed: 100 * sample.value for sample in baseline.samples}
-    new_values = {sample.seed: 100 * sample.value for sample in new.samples}
-    seeds = tuple(sorted(set(old_values) & set(new_values), key=str))
+    values = [[Number(100 * item.value, item.seed) for item in cell.samples] for cell in (baseline, new)]
+    # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
+    tolerance = rule.tolerance_points + 1e-9
+    found = difference(values[0], values[1], higher_is_better=True, exact=True, tolerance=tolerance)
+    seeds = tuple(found.by_seed)
     if not seeds:
         return None
-    before = statistics.fmean(old_values[seed] for seed in seeds)
-    after = statistics.fmean(new_values[seed] for seed in seeds)
+    before, after = (statistics.fmean(item.value for item in side if item.seed in found.by_seed) for side in values)
     interval = new.get("key_frame_interval")
     what = f"{METRICS[rule.metric].label} of {new.model} on {rule.dataset}"
     what += "" if interval is None else f", T = {interval}"
     what += "".join(f", {key} = {new.get(key)}" for key in apart if new.get(key) is not None)
-    # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
-    word: GateWord = "worse" if after < before - rule.tolerance_points - 1e-9 else "pass"
+    word: GateWord = "worse" if found.word == "worse" else "pass"
     return GateLine(rule, word, what, before, after, seeds)
 
 

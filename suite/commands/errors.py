@@ -83,7 +83,7 @@ def coco(
 ) -> None:
     """Errors of COCO masks, in TIDE's kinds."""
     from suite.accuracy.error_analysis.analysis import analyse_coco
-    from suite.report.error_pictures import draw_worst_images
+    from suite.accuracy.error_analysis.pictures import draw_worst_images
 
     _require_images(pictures, images, worst)
     analysis = analyse_coco(annotations, results, engine, worst)
@@ -106,7 +106,7 @@ def youtube_vis(
 ) -> None:
     """Errors of YouTube-VIS tracks."""
     from suite.accuracy.error_analysis.analysis import analyse_youtube_vis
-    from suite.report.error_pictures import draw_worst_videos
+    from suite.accuracy.error_analysis.pictures import draw_worst_videos
 
     _require_images(pictures, images, worst)
     analysis = analyse_youtube_vis(annotations, results, worst)

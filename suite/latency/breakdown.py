@@ -20,10 +20,10 @@ from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare import prepare_model
 from suite.latency.roofline import copy_speed, product_candidate, product_macs
 from suite.latency.runtime import Session, graph_form, open_session
-from suite.latency.statistics import RatioInterval, ratio_of_medians
 from suite.latency.timer import Candidate, time_candidates
 from suite.latency.validity import cpu_ms
 from suite.progress import say
+from suite.records.difference import RatioInterval, ratio_of_medians
 from suite.records.provenance import start_run
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.records.store import write_run

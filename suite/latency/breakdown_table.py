@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from suite.latency.breakdown import Breakdown
-from suite.latency.modules import by_module
+from suite.records.module_times import by_module
 
 LONGEST_LAYERS = 12
 

@@ -19,8 +19,8 @@ from suite.latency.graph_counts import GraphCounts, count_graph
 from suite.latency.host import measure_host
 from suite.latency.protocol import Protocol
 from suite.latency.report import HostReport
-from suite.latency.statistics import RatioInterval
 from suite.latency.timed_model import TimedModel
+from suite.records.difference import RatioInterval, word_of
 
 GATE_FILE = Path(__file__).with_name("gate.toml")
 GateWord = Literal["pass", "slower", "not measured"]
@@ -112,7 +112,9 @@ def judge_ratio(report: HostReport, tolerance: float) -> tuple[GateWord, RatioIn
     for result in (baseline, current):
         if not result.verdict.valid:
             return "not measured", current.ratio_cpu, f"{result.labels.title} is {result.verdict.summary()}"
-    return "slower" if current.ratio_cpu.low > 1 + tolerance else "pass", current.ratio_cpu, ""
+    ratio = current.ratio_cpu
+    word = word_of(ratio.low - 1, ratio.high - 1, higher_is_better=False, tolerance=tolerance)
+    return "slower" if word == "worse" else "pass", ratio, ""
 
 
 def compare(

@@ -12,8 +12,8 @@ import msgspec
 from suite.latency.job import Labels
 from suite.latency.machine import MachineDetails
 from suite.latency.protocol import Protocol, protocol_to_mapping
-from suite.latency.statistics import RatioInterval
 from suite.latency.validity import Verdict
+from suite.records.difference import RatioInterval
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 
 INTERVAL_COVERS = "timing noise of this run on this machine (rounds resampled); not other machines, builds or inputs"

@@ -10,9 +10,10 @@ import numpy as np
 from suite.latency.job import Labels
 from suite.latency.protocol import Protocol
 from suite.latency.report import SpanResult
-from suite.latency.statistics import nearest_rank, ratio_of_medians
+from suite.latency.statistics import nearest_rank
 from suite.latency.timer import Timings
 from suite.latency.validity import Problem, cpu_ms, judge, wall_ms
+from suite.records.difference import ratio_of_medians
 from suite.seeds import derive_seed
 
 MASK_SPANS = ("network", "with_masks")

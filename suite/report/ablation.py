@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from suite.records.difference import Difference, Number, difference
 from suite.records.schema import METRICS
 from suite.report.evidence import Evidence
 from suite.report.labels import published_text
-from suite.report.paired import MIN_SEEDS, PairedGain, paired_gain
 from suite.report.select import Cell
 from suite.reproduce.ablation_cells import CELLS, DATASET, EXPERIMENT, RECIPE, Trend, Trial
 from suite.reproduce.video_settings import TRAIT_METRICS
 from suite.training.recipe import load_recipe
 
+MIN_SEEDS = 3
+"""Fewer paired seeds decide nothing."""
+STANDARD_ERRORS = 2.0
+"""A gain counts where its mean is further from zero than this many standard errors over seeds."""
 TRAIT_OF = {metric: trait for trait, metric in TRAIT_METRICS.items()}
+
+
+def paired_gain(first: Cell, second: Cell) -> Difference | None:
+    """Return how much the first AP cell gains over the second, in AP points over the seeds that both have, or None."""
+    ours, theirs = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in (first, second))
+    gain = difference(theirs, ours, higher_is_better=True, reach=STANDARD_ERRORS)
+    return gain if gain.by_seed else None
 
 
 def _digests(iterations: int) -> dict[str, str]:
@@ -41,10 +52,10 @@ class AblationScores:
     iterations: int
     found: dict[Trial, Cell]
 
-    def gain(self, better: Trial, worse: Trial) -> PairedGain:
-        """Return the gain of one trial over another over the seeds that both have; empty where one was not run."""
+    def gain(self, better: Trial, worse: Trial) -> Difference | None:
+        """Return the gain of one trial over another in AP points, paired by seed; None where they share no seed."""
         if better not in self.found or worse not in self.found:
-            return PairedGain({})
+            return None
         return paired_gain(self.found[better], self.found[worse])
 
 
@@ -84,21 +95,21 @@ def ablation_scores(evidence: Evidence) -> AblationScores:
     return AblationScores(chosen, found)
 
 
-def described(gain: PairedGain) -> str:
+def described(gain: Difference | None) -> str:
     """Say what the paired differences show, no more."""
-    if not gain.by_seed:
+    if gain is None:
         return "not run"
     values = sorted(gain.by_seed.values())
     if not any(values):
         return f"exactly equal scores in every one of {len(values)} seeds: no effect on this data"
     seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
-    measured = f"{gain.mean:+.1f} points, mean of {seeds}, single seeds {values[0]:+.1f} to {values[-1]:+.1f}"
-    if not gain.enough:
+    measured = f"{gain.value:+.1f} points, mean of {seeds}, single seeds {values[0]:+.1f} to {values[-1]:+.1f}"
+    if len(values) < MIN_SEEDS or gain.standard_error is None:
         return f"{measured}; fewer than {MIN_SEEDS} paired seeds, so nothing is concluded"
-    error = f"two standard errors over seeds ({2 * gain.standard_error:.1f})"
-    if gain.favours_first:
+    error = f"two standard errors over seeds ({STANDARD_ERRORS * gain.standard_error:.1f})"
+    if gain.word == "better":
         return f"{measured}; the gain exceeds {error}: the trend shows at this scale"
-    if gain.favours_second:
+    if gain.word == "worse":
         return f"{measured}; the loss exceeds {error}: at this scale the trend is reversed"
     return f"{measured}; within {error}: it drowns in seed noise"
 

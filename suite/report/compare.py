@@ -8,9 +8,9 @@ from typing import Any
 
 from suite.errors import NothingMeasuredError
 from suite.gates import IGNORED_KEYS
+from suite.records.difference import Difference, difference
 from suite.records.schema import METRICS, Scalar
 from suite.report.cell_ids import cell_ids
-from suite.report.delta import Delta, compare_cells
 from suite.report.numbers import cell_text, difference_text
 from suite.report.raw_samples import RawSamples
 from suite.report.select import LATENCY_KEYS, Cell
@@ -19,6 +19,7 @@ from suite.report.table import Column, Table, TableCell, text_cell
 
 SIZE_KEYS = frozenset({"height_px", "width_px", "short_side_px", "long_side_px"})
 """Two models are compared each at its own input size; one model with itself at the same size only."""
+EXACT_UNITS = frozenset({"count"})
 EXTRA_KEYS = IGNORED_KEYS | {"anchor"}
 
 
@@ -29,7 +30,7 @@ class Pair:
     cell_id: str
     first: Cell
     second: Cell
-    delta: Delta
+    delta: Difference
 
     @property
     def label(self) -> str:
@@ -112,7 +113,7 @@ def _by_setting(side: Side, with_model: bool) -> dict[tuple[object, ...], Cell]:
 
 
 def _over_shared_seeds(first: Cell, second: Cell) -> tuple[Cell, Cell]:
-    """Return both cells over the seeds that their difference is of, as `compare_cells` chooses them.
+    """Return both cells over the seeds that their difference is of, as `difference` chooses them.
 
     That is the shared ones, else all: a difference over some seeds does not belong beside means over others.
     """
@@ -121,6 +122,13 @@ def _over_shared_seeds(first: Cell, second: Cell) -> tuple[Cell, Cell]:
         return first, second
     kept = [tuple(sample for sample in cell.samples if sample.seed in shared) for cell in (first, second)]
     return replace(first, samples=kept[0]), replace(second, samples=kept[1])
+
+
+def _judged(first: Cell, second: Cell, raw: RawSamples) -> Difference:
+    metric = METRICS[first.metric]
+    return difference(
+        raw.numbers(first), raw.numbers(second), metric.higher_is_better, exact=metric.unit in EXACT_UNITS
+    )
 
 
 def compare(first: Side, second: Side) -> Comparison:
@@ -135,8 +143,7 @@ def compare(first: Side, second: Side) -> Comparison:
     names = {id(cell): name for name, cell in cell_ids(second.cells).items()}
     shared = {key: _over_shared_seeds(old[key], new[key]) for key in old if key in new}
     pairs = tuple(
-        Pair(names[id(new[key])], before, after, compare_cells(before, after, raw))
-        for key, (before, after) in shared.items()
+        Pair(names[id(new[key])], before, after, _judged(before, after, raw)) for key, (before, after) in shared.items()
     )
     if not pairs:
         raise NothingMeasuredError(
@@ -146,7 +153,7 @@ def compare(first: Side, second: Side) -> Comparison:
     return Comparison(first, second, pairs, len(old) - len(pairs), len(new) - len(pairs))
 
 
-def delta_text(metric: str, delta: Delta) -> str:
+def delta_text(metric: str, delta: Difference) -> str:
     """Return a difference with its interval as printed: ``"+1.2 [+0.3, +2.1]"``."""
     ends = (
         ""

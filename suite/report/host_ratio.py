@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.latency.statistics import RatioInterval, ratio_of_medians
+from suite.records.difference import RatioInterval, ratio_of_medians
 from suite.records.schema import Run, Series
 from suite.report.counterparts import is_primary, masks_span
 from suite.report.evidence import Evidence

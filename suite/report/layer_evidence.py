@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suite.latency.modules import ModuleTime, by_module
+from suite.records.module_times import ModuleTime, by_module
 from suite.records.schema import Run, Scalar, Series
 from suite.report.evidence import Evidence
 

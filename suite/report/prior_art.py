@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from suite.claims.claim import LATENCY_METRICS
-from suite.latency.statistics import RatioInterval
 from suite.models import ModelEntry
+from suite.records.difference import RatioInterval
 from suite.records.schema import Scalar
 from suite.report.counterparts import entries, masks_span
 from suite.report.evidence import Evidence

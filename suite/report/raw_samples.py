@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.accuracy.record_lines import DRAWS
+from suite.records.difference import Draws, Number
 from suite.records.schema import Scalar, Series
 from suite.records.store import RunFile
-from suite.report.select import LATENCY_KEYS, Sample
+from suite.report.select import LATENCY_KEYS, Cell, Sample
 
 TIMING_COLUMNS = {"latency_cpu_ms": "cpu_ms", "latency_wall_ms": "wall_ms"}
-
-
-@dataclass(frozen=True)
-class Draws:
-    """AP of each bootstrap draw, shape (draws,), with the base seed of the draws and what was drawn."""
-
-    values: NDArray[np.float64]
-    seed: int | None
-    units: str
 
 
 def _holds(series: Series, wanted: Mapping[str, Scalar]) -> bool:
@@ -75,3 +66,17 @@ class RawSamples:
                 if shortest:
                     return np.array([values[:shortest] for values in by_round.values()], dtype=np.float64)
         return None
+
+    def numbers(self, cell: Cell) -> list[Number]:
+        """Return a cell's samples, oldest first, with the noise on record of each."""
+        return [
+            Number(
+                sample.value,
+                sample.seed,
+                sample.measurement.interval,
+                self.draws(sample),
+                self.rounds(sample),
+                sample.run.run_id,
+            )
+            for sample in sorted(cell.samples, key=lambda item: item.run.started_utc)
+        ]

@@ -145,18 +145,16 @@ def render_page(evidence: Evidence, drawn: Mapping[str, bytes]) -> Files:
     return {"reports/index.html": build_page(evidence, drawn).encode()}
 
 
-def update_page(reports: Path, check: bool = False) -> Outcome:
-    """Render the page from the records in ``reports/records``; arguments as `update_tables`."""
-    evidence = load_evidence(reports / "records")
-    files = render_page(evidence, render_figures(evidence))
-    return settle(files, reports, None, evidence.left_out, check)
-
-
 def render_all(reports: Path | None = None, check: bool = False) -> Outcome:
-    """Render tables, README's part, figures and page; ``reports`` is the repository's own folder if None."""
+    """Render tables, README's part, figures and page; ``reports`` is the repository's own folder if None.
+
+    The page is not kept in git, so ``check`` leaves it out.
+    """
     folder = reports or reports_dir()
     outcome = update_tables(folder, check)
     evidence = load_evidence(folder / "records")
     drawn = render_figures(evidence)
     outcome = outcome.joined(settle(drawn, folder, "figures", evidence.left_out, check))
+    if check:
+        return outcome
     return outcome.joined(settle(render_page(evidence, drawn), folder, None, evidence.left_out, check))

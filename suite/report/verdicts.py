@@ -7,12 +7,13 @@ from typing import Literal
 
 from suite.claims.claim import Claim
 from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
+from suite.records.difference import Difference
 from suite.records.schema import Scalar
+from suite.report.ablation import MIN_SEEDS, paired_gain
 from suite.report.counterparts import is_primary, masks_span
 from suite.report.evidence import Evidence
 from suite.report.host_ratio import host_ratio
 from suite.report.model_options import effective
-from suite.report.paired import MIN_SEEDS, STANDARD_ERRORS, PairedGain, paired_gain
 from suite.report.select import Cell
 from suite.report.splits import same_split
 
@@ -181,16 +182,16 @@ def _rest(cell: Cell, key: str) -> dict[str, Scalar]:
 
 def _paired(
     evidence: Evidence, metric: str, key: str, better: Scalar, worse: Scalar
-) -> tuple[PairedGain, tuple[Cell, ...]]:
+) -> tuple[Difference | None, tuple[Cell, ...]]:
     """Return the gain between two settings that differ in one protocol entry only, of the pair with most seeds."""
-    best: tuple[PairedGain, tuple[Cell, ...]] = (PairedGain({}), ())
+    best: tuple[Difference | None, tuple[Cell, ...]] = (None, ())
     cells = evidence.find(metric)
     for with_it in (cell for cell in cells if effective(cell, key) == better):
         for without in (cell for cell in cells if cell.model == with_it.model and effective(cell, key) == worse):
             if without.dataset != with_it.dataset or _rest(without, key) != _rest(with_it, key):
                 continue
             gain = paired_gain(with_it, without)
-            if len(gain.by_seed) > len(best[0].by_seed):
+            if gain is not None and (best[0] is None or len(gain.by_seed) > len(best[0].by_seed)):
                 best = (gain, (with_it, without))
     return best
 
@@ -206,18 +207,16 @@ def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     """Compare a published gain with the same ablation of ours, paired by seed."""
     metric, key, better, worse = TREND_SETTINGS[claim.claim_id]
     gain, cells = _paired(evidence, metric, key, better, worse)
-    if not gain.enough:
+    if gain is None or len(gain.by_seed) < MIN_SEEDS:
         return Verdict("not run", "", f"needs the ablation: {MIN_SEEDS} seeds with and {MIN_SEEDS} without it")
     data = cells[0].dataset.name if cells[0].dataset else "other data"
-    word: VerdictWord = "partly" if gain.favours_first else "undecided"
-    if gain.mean + STANDARD_ERRORS * gain.standard_error <= 0:
-        word = "not reproduced"
+    words: dict[str, VerdictWord] = {"better": "partly", "undecided": "undecided"}
     rule = (
         f"on {data}, not the paper's data: partly = the mean gain is above two standard errors over seeds, "
         "not reproduced = no gain within them, undecided = between"
     )
-    reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error:.1f}"
-    return Verdict(word, rule, reason, gain.mean, None, "measured", cells)
+    reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error or 0:.1f}"
+    return Verdict(words.get(gain.word, "not reproduced"), rule, reason, gain.value, None, "measured", cells)
 
 
 def judge(claim: Claim, evidence: Evidence) -> Verdict:

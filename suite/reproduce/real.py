@@ -18,6 +18,9 @@ from suite.datasets.health import require_health
 from suite.datasets.inputs import RealInput
 from suite.datasets.splits import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.drawing.detections import draw_detections
+from suite.drawing.track_pictures import draw_track_strip
+from suite.drawing.tracks import show_video
 from suite.errors import DataError, InputError
 from suite.files import file_digest
 from suite.paths import records_dir, runs_dir, shown
@@ -25,9 +28,6 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Scalar, Subject
 from suite.records.store import writing
-from suite.report.pictures import draw_detections
-from suite.report.track_strip import draw_track_strip
-from suite.report.tracks import show_video
 
 
 def embedded_checkpoint() -> Path:

@@ -16,6 +16,9 @@ from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
+from suite.drawing.detections import draw_detections
+from suite.drawing.track_pictures import draw_track_animation, draw_track_strip
+from suite.drawing.tracks import show_video
 from suite.errors import SuiteError
 from suite.files import file_digest
 from suite.latency.device import load_device
@@ -28,10 +31,6 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Series, Subject
 from suite.records.store import RunWriter, write_run, writing
-from suite.report.pictures import draw_detections
-from suite.report.track_animation import draw_track_animation
-from suite.report.track_strip import draw_track_strip
-from suite.report.tracks import show_video
 from suite.reproduce.export_parity import export_parity_lines
 from suite.reproduce.hard_videos import hard_video_lines
 from suite.reproduce.video_settings import KEY_FRAME_INTERVALS, VIDEO_SETTINGS

@@ -15,10 +15,10 @@ from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
 from suite.datasets.part import Unit, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.drawing.detections import draw_detections
+from suite.drawing.track_pictures import draw_track_strip
+from suite.drawing.tracks import show_video
 from suite.files import read_json, write_json
-from suite.report.pictures import draw_detections
-from suite.report.track_strip import draw_track_strip
-from suite.report.tracks import show_video
 
 
 def _subset(annotations: Path, subset: Path, count: int, unit: Unit, among: Collection[int] | None = None) -> Path:

@@ -21,9 +21,9 @@ from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare_apart import prepare_apart
 from suite.latency.runtime import open_session
 from suite.latency.runtimes.onnxruntime_cpu import PROVIDER
-from suite.latency.statistics import RatioInterval, ratio_of_medians
 from suite.latency.timer import Candidate, time_candidates
 from suite.latency.validity import cpu_ms
+from suite.records.difference import RatioInterval, ratio_of_medians
 
 
 def with_its_own_arena(graph: Path) -> onnxruntime.InferenceSession:

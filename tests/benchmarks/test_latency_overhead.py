@@ -15,9 +15,9 @@ from suite.latency.device import load_device
 from suite.latency.protocol import Protocol
 from suite.latency.remote.answer import read_answer
 from suite.latency.remote.plan import PLAN_VERSION, PlanOrder
-from suite.latency.statistics import ratio_of_medians
 from suite.latency.timer import Sample, Timings, round_order, time_call, warm_up_order
 from suite.latency.validity import judge
+from suite.records.difference import ratio_of_medians
 
 ROUNDS = 512
 """As the strict protocol asks for: 1024 samples."""

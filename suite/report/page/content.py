@@ -25,8 +25,8 @@ from suite.report.numbers import cell_text
 from suite.report.readme import latest_artifacts
 from suite.report.terminal import ours_text
 
-TABLES = ("embedded", "ablation", "latency", "table1", "table2", "counts", "history")
-FIGURES = ("ap_latency", "gap_ladder", "ap_reuse", "training_curve", "latency_ratio", "latency_breakdown", "history")
+TABLES = ("embedded", "ablation", "latency", "table1", "table2", "counts")
+FIGURES = ("ap_latency", "gap_ladder", "ap_reuse", "training_curve", "latency_ratio", "latency_breakdown")
 """What comes first, in this order; every other table and figure follows by name."""
 
 ANIMATED = "_animated"

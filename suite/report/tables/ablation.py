@@ -29,11 +29,11 @@ def _gain(scores: AblationScores, cell: AblationCell, interval: int | None) -> T
         return TableCell()
     better, worse = Trial(cell.compared_with, interval), Trial(cell.name, interval)
     gain = scores.gain(better, worse)
-    if not gain.by_seed:
+    if gain is None:
         return missing(NOT_RUN if worse not in scores.found else f"no seed in common with {cell.compared_with}")
-    spread = f" ± {gain.deviation:.1f}" if len(gain.by_seed) > 1 else ""
+    spread = "" if gain.deviation is None else f" ± {gain.deviation:.1f}"
     runs = (*scores.found[better].run_ids, *scores.found[worse].run_ids)
-    return TableCell(f"{gain.mean:+.1f}{spread}", gain.mean, runs=tuple(dict.fromkeys(runs)))
+    return TableCell(f"{gain.value:+.1f}{spread}", gain.value, runs=tuple(dict.fromkeys(runs)))
 
 
 def _published(evidence: Evidence, cell: AblationCell) -> TableCell:

@@ -17,7 +17,7 @@ from suite.latency.artifact import GraphArtifact
 from suite.latency.baseline import baseline_graphs, resolve_commit
 from suite.latency.graph_counts import count_graph
 from suite.latency.protocol import Protocol
-from suite.latency.statistics import RatioInterval
+from suite.records.difference import RatioInterval
 from suite.records.provenance import start_run
 from suite.records.store import writing
 

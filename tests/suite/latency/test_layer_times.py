@@ -17,8 +17,8 @@ from suite.commands.latency import command
 from suite.errors import USAGE, NothingMeasuredError
 from suite.latency import layer_times
 from suite.latency.layer_times import UNKNOWN_MODULE, LayerTime, profile_layers, settled_layers
-from suite.latency.modules import by_module
 from suite.latency.roofline import copy_speed, product_candidate
+from suite.records.module_times import by_module
 
 
 @pytest.fixture

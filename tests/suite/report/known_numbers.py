@@ -10,7 +10,6 @@ import importlib
 import io
 import math
 import re
-import statistics
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,10 @@ import msgspec
 from suite.models import discover
 from suite.records.schema import METRICS
 from suite.report import tables
-from suite.report.delta import Delta
+from suite.report.ablation import paired_gain
 from suite.report.evidence import Evidence
 from suite.report.folders import module_names
-from suite.report.history import trends
 from suite.report.ledger import build_ledger
-from suite.report.paired import paired_gain
 
 DECIMALS = range(6)
 SCALES = {"fraction": (1.0, 100.0), "count": (1.0, 1e-6, 1e-9)}
@@ -125,11 +122,11 @@ def _differences(evidence: Evidence) -> Iterator[tuple[float, str]]:
         for first in cells:
             for second in cells:
                 gain = paired_gain(first, second)
-                if first is not second and gain.by_seed:
-                    yield from ((value, "") for value in (gain.mean, *gain.by_seed.values()))
-                    if len(gain.by_seed) > 1:
-                        spread = statistics.stdev(gain.by_seed.values())
-                        yield from ((value, "") for value in (spread, gain.standard_error, 2 * gain.standard_error))
+                if first is not second and gain is not None:
+                    yield from ((value, "") for value in (gain.value, *gain.by_seed.values()))
+                    if gain.deviation is not None and gain.standard_error is not None:
+                        spread = (gain.deviation, gain.standard_error, 2 * gain.standard_error)
+                        yield from ((value, "") for value in spread)
 
 
 def accounted(evidence: Evidence) -> Known:
@@ -158,11 +155,6 @@ def accounted(evidence: Evidence) -> Known:
             known.add(row.ours - row.claim.value)
     known.add_all([finding.sentence for finding in ledger.findings])
     known.add_all([list(ledger.counts().values()), len(ledger.rows), ledger.coverage()])
-    for trend in trends(evidence.runs):
-        known.add(len(trend.points))
-        delta: Delta | None = trend.delta
-        if delta is not None:
-            known.add_all(delta.to_json(), METRICS[trend.metric].unit)
     for name in module_names(tables):
         table = importlib.import_module(f"{tables.__name__}.{name}").build(evidence)
         # A cell with a value was computed by its spec: so were the interval and the spread beside it.

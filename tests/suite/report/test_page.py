@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from suite.drawing.track_pictures import animated_png
 from suite.records.schema import Artifact, Subject
 from suite.report.evidence import load_evidence
-from suite.report.render import render_figures, render_page, update_page
-from suite.report.track_animation import animated_png
+from suite.report.render import render_all, render_figures, render_page
 from tests.suite.report.chromium import PROGRAM, Browser, browser
 from tests.suite.report.synthetic import TINY, RunMaker
 
@@ -56,7 +56,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subject = Subject(TINY)
     for name in ("shapes_tracks", "shapes_tracks_animated"):
         maker.write(maker.run(name), Artifact(name, f"reports/pictures/{name}.png", "0" * 64, subject, f"the {name}"))
-    update_page(reports)
+    render_all(reports)
     return reports / "index.html"
 
 

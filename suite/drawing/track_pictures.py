@@ -1,4 +1,4 @@
-"""One video's tracks as an animated PNG: every frame in turn, ground truth beside prediction."""
+"""Draw one video's tracks: as a strip of frames, and as an animated PNG of ground truth beside prediction."""
 
 from __future__ import annotations
 
@@ -7,16 +7,48 @@ from pathlib import Path
 
 from PIL import Image
 
+from suite.drawing.inputs import evenly_spaced
+from suite.drawing.overlay import banner, save_png, side_by_side, stacked
+from suite.drawing.tracks import ShownVideo
 from suite.files import write_bytes
-from suite.report.overlay import banner, side_by_side, stacked
-from suite.report.picture_files import evenly_spaced
-from suite.report.tracks import ShownVideo
 
+STRIP_FRAMES = 6
+STRIP_FRAME_WIDTH_PX = 300
 MAX_FRAMES = 24
 FRAME_WIDTH_PX = 360
 FRAME_DURATION_MS = 500
 PALETTE_COLOURS = 128
 """Colours of the whole animation; a third of the bytes of full colour, and contours and labels stay crisp."""
+
+
+def draw_track_strip(shown: ShownVideo, out_path: Path) -> str:
+    """Draw one video's annotated tracks above its predicted ones, each track in one colour through all frames.
+
+    Args:
+        shown: the video and its tracks, of `suite.drawing.tracks.show_video`.
+        out_path: PNG to write.
+
+    Returns:
+        The caption, which states the rule of choice, the frames and the threshold.
+
+    Raises:
+        DataError: if a frame is absent.
+        InputError: if a frame cannot be read.
+    """
+    frames = evenly_spaced(shown.video.length, STRIP_FRAMES)
+    width = len(frames) * (STRIP_FRAME_WIDTH_PX + 4) - 4
+    named = ", ".join(str(frame + 1) for frame in frames)
+    rows = []
+    if shown.truth:
+        rows += [banner(f"ground truth, frames {named} of {shown.video.length}", width)]
+        rows += [side_by_side([shown.paint_truth(frame, STRIP_FRAME_WIDTH_PX) for frame in frames])]
+    rows += [banner("predicted; one colour and number per track, taken from the annotated track it follows", width)]
+    rows += [side_by_side([shown.paint_predicted(frame, STRIP_FRAME_WIDTH_PX) for frame in frames])]
+    save_png(stacked(rows), out_path)
+    return (
+        f"Tracks with scores of at least {shown.score_threshold:g} through frames {named} of a video; "
+        f"shown: {shown.rule}. Colours and numbers follow a track through all frames."
+    )
 
 
 def _pictures(shown: ShownVideo, frames: list[int]) -> list[Image.Image]:
@@ -50,7 +82,7 @@ def animated_png(pictures: list[Image.Image], duration_ms: int = FRAME_DURATION_
 
 
 def draw_track_animation(shown: ShownVideo, out_path: Path) -> str:
-    """Write an animated PNG of one video's tracks; see `suite.report.track_strip.draw_track_strip`."""
+    """Write an animated PNG of one video's tracks; see `draw_track_strip`."""
     frames = evenly_spaced(shown.video.length, MAX_FRAMES)
     write_bytes(out_path, animated_png(_pictures(shown, frames)))
     count = "all" if len(frames) == shown.video.length else f"{len(frames)} of"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from suite.drawing.inputs import Keys, decoded, read_results
+from suite.drawing.overlay import COLOURS, CROWD_COLOUR, Mask, Shape, paint
 from suite.errors import InputError
-from suite.report.overlay import COLOURS, CROWD_COLOUR, Mask, Shape, paint
-from suite.report.picture_files import Keys, decoded, read_results
 
 if TYPE_CHECKING:
     from suite.datasets.youtube_vis import Video, YoutubeVisDataset

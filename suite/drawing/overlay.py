@@ -1,13 +1,16 @@
-"""Painting masks on pictures: fills, contours and labels, the same pixels on every machine."""
+"""Paint masks on pictures with contours and labels, put pictures on one sheet, write it: same pixels everywhere."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from suite.files import write_bytes
 
 COLOURS: tuple[tuple[int, int, int], ...] = (
     (230, 159, 0),
@@ -164,3 +167,10 @@ def side_by_side(pictures: list[Image.Image], gap_px: int = 4) -> Image.Image:
         sheet.paste(picture, (left, 0))
         left += picture.width + gap_px
     return sheet
+
+
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Write a PNG without any metadata, at once or not at all."""
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", optimize=False, compress_level=9)
+    write_bytes(path, stream.getvalue())

@@ -16,13 +16,12 @@ from PIL import Image
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.drawing.detections import draw_detections
+from suite.drawing.inputs import evenly_spaced
+from suite.drawing.overlay import COLOURS, Shape, grown, ink_on, paint
+from suite.drawing.track_pictures import animated_png, draw_track_animation, draw_track_strip
+from suite.drawing.tracks import Track, assign_colours, show_video, track_iou
 from suite.errors import DataError, InputError
-from suite.report.overlay import COLOURS, Shape, grown, ink_on, paint
-from suite.report.picture_files import evenly_spaced
-from suite.report.pictures import draw_detections
-from suite.report.track_animation import animated_png, draw_track_animation
-from suite.report.track_strip import draw_track_strip
-from suite.report.tracks import Track, assign_colours, show_video, track_iou
 
 SIZE = (40, 60)
 

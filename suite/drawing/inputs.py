@@ -1,17 +1,15 @@
-"""What both kinds of pictures share: reading results, decoding masks, choosing by rule, writing a PNG."""
+"""Read what pictures are made from: results files and masks; choose frames and images by a fixed rule."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from suite.drawing.overlay import Mask
 from suite.errors import InputError
-from suite.files import read_json, write_bytes
-from suite.report.overlay import Mask
+from suite.files import read_json
 
 Keys = dict[str, type | tuple[type, ...]]
 
@@ -38,13 +36,6 @@ def read_results(path: Path, keys: Keys) -> list[dict[str, Any]]:
             if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
                 raise InputError(f"{path}: result [{number}] has no usable {key!r}; write the results again")
     return content
-
-
-def save_png(picture: Image.Image, path: Path) -> None:
-    """Write a PNG without any metadata, at once or not at all."""
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG", optimize=False, compress_level=9)
-    write_bytes(path, stream.getvalue())
 
 
 def decoded(segmentation: Any, height: int, width: int, where: str) -> Mask:

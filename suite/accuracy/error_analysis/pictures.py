@@ -16,10 +16,10 @@ from suite.accuracy.error_analysis.kinds import MISSED
 from suite.accuracy.error_analysis.ladder import Ladder
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.drawing.inputs import decoded, evenly_spaced
+from suite.drawing.overlay import CROWD_COLOUR, Mask, Shape, banner, paint, save_png, side_by_side, stacked
 from suite.errors import DataError
 from suite.files import read_json
-from suite.report.overlay import CROWD_COLOUR, Mask, Shape, banner, paint, side_by_side, stacked
-from suite.report.picture_files import decoded, evenly_spaced, save_png
 
 RIGHT, WRONG, LOST, PLAIN = (0, 158, 115), (213, 94, 0), (204, 121, 167), (86, 180, 233)
 """Green is a hit, vermilion an error, purple an object that was not found, blue one that was."""

@@ -1,4 +1,4 @@
-"""Pictures of results: predicted masks beside the ground truth; those of videos are in `suite.report.track_strip`.
+"""Draw predicted masks of a few images below their ground truth.
 
 What is shown is chosen by a rule that never looks at the results, and the rule is part of the caption.
 """
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from suite.drawing.inputs import Keys, decoded, evenly_spaced, read_results
+from suite.drawing.overlay import COLOURS, CROWD_COLOUR, Shape, banner, paint, save_png, side_by_side, stacked
 from suite.errors import InputError
-from suite.report.overlay import COLOURS, CROWD_COLOUR, Shape, banner, paint, side_by_side, stacked
-from suite.report.picture_files import Keys, decoded, evenly_spaced, read_results, save_png
 
 if TYPE_CHECKING:
     from suite.datasets.coco import CocoDataset, CocoImage

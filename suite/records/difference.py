@@ -1,0 +1,332 @@
+"""Compare two sets of numbers: by how much they differ, how sure that is, and one word for it.
+
+The interval comes from the best evidence that both sets hold, in this order: seeds that both have (paired), several
+seeds on each side (Welch's interval), bootstrap draws of the same images, rounds of timing samples, both sets' own
+intervals. Gates, comparisons and verdicts all judge by `difference` or, where they have an interval already, by
+`word_of`.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.records.schema import Interval
+from suite.seeds import derive_seed
+
+LEVEL = 0.95
+RESAMPLES = 2000
+Floats = NDArray[np.float64]
+Word = Literal["better", "worse", "equal", "undecided"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """An AP computed on bootstrap draws of one dataset.
+
+    Attributes:
+        values: AP of each draw, shape (draws,).
+        seed: base seed of the draws; draw k of equal seeds takes the same images.
+        units: what was drawn, ``"images"`` or ``"videos"``.
+    """
+
+    values: Floats
+    seed: int | None
+    units: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """One measured number with what is known of its noise.
+
+    Attributes:
+        value: in the metric's unit.
+        seed: training seed, None where the number has none.
+        interval: its own confidence interval.
+        draws: the same score on bootstrap draws.
+        rounds: timing samples, shape (rounds, samples per round).
+        run: id of the run; rounds of one run were interleaved and are paired.
+    """
+
+    value: float
+    seed: int | None = None
+    interval: Interval | None = None
+    draws: Draws | None = None
+    rounds: Floats | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The second set minus the first.
+
+    Attributes:
+        value: difference of the means, over the shared seeds where there are several.
+        low: lower end of its interval, None where nothing is known of the noise.
+        high: upper end.
+        word: ``"better"`` or ``"worse"`` where the interval lies beyond the tolerance, ``"equal"`` where it lies
+            within, else ``"undecided"``.
+        basis: where the interval comes from and what it covers.
+        by_seed: difference of each shared seed.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    word: Word
+    basis: str
+    by_seed: Mapping[int | None, float] = field(default_factory=dict)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over the shared seeds; None for fewer than two."""
+        return statistics.stdev(self.by_seed.values()) if len(self.by_seed) > 1 else None
+
+    @property
+    def standard_error(self) -> float | None:
+        """Standard error of the mean over the shared seeds; None for fewer than two."""
+        return None if self.deviation is None else self.deviation / math.sqrt(len(self.by_seed))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return value, interval, word and basis as plain values."""
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        del values["by_seed"]
+        return values
+
+
+def word_of(low: float, high: float, higher_is_better: bool, tolerance: float = 0.0) -> Word:
+    """Return the word for a difference whose interval is ``[low, high]``.
+
+    Args:
+        low: lower end, in any unit; 0 is no difference.
+        high: upper end.
+        higher_is_better: direction of the metric.
+        tolerance: differences up to this size count as none, at least 0.
+    """
+    if -tolerance <= low and high <= tolerance:
+        return "equal"
+    if low > tolerance or high < -tolerance:
+        return "better" if (low > tolerance) == higher_is_better else "worse"
+    return "undecided"
+
+
+def student_quantile(freedom: float, level: float = LEVEL) -> float:
+    """Return how many standard errors a two-sided Student interval reaches.
+
+    Args:
+        freedom: degrees of freedom, at least 1.
+        level: coverage, between 0 and 1.
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What every way to an interval needs: direction, tolerance, and the fixed reach of intervals over seeds."""
+
+    higher_is_better: bool
+    tolerance: float
+    reach: float | None
+
+    def interval(self, value: float, low: float, high: float, basis: str) -> Difference:
+        word = word_of(low, high, self.higher_is_better, self.tolerance)
+        return Difference(value, low, high, word, basis)
+
+    def seeds(self, value: float, error: float, freedom: float, basis: str) -> Difference:
+        half = (student_quantile(freedom) if self.reach is None else self.reach) * error
+        return self.interval(value, value - half, value + half, basis)
+
+
+def _paired(gains: Sequence[float], judge: _Judge) -> Difference:
+    """Judge by seeds that both sets have; at least two."""
+    if not any(gains):
+        return judge.interval(0.0, 0.0, 0.0, f"the same to the last digit in {len(gains)} seeds")
+    error = statistics.stdev(gains) / math.sqrt(len(gains))
+    basis = f"paired by seed, {len(gains)} seeds: training noise"
+    return judge.seeds(statistics.fmean(gains), error, len(gains) - 1, basis)
+
+
+def _welch(first: Sequence[float], second: Sequence[float], judge: _Judge) -> Difference:
+    """Judge by different seeds, at least two on each side (Welch 1947)."""
+    parts = [statistics.variance(values) / len(values) for values in (first, second)]
+    value = statistics.fmean(second) - statistics.fmean(first)
+    if not sum(parts):
+        return judge.interval(value, value, value, "no spread over seeds on either side")
+    shares = [part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)]
+    basis = f"{len(first)} and {len(second)} other seeds, not paired: training noise"
+    return judge.seeds(value, math.sqrt(sum(parts)), sum(parts) ** 2 / sum(shares), basis)
+
+
+def _pair(first: Sequence[Number], second: Sequence[Number]) -> tuple[Number, Number]:
+    """Return one number of each set: of a seed that both have if there is one, else the last ones."""
+    by_seed = {number.seed: number for number in first}
+    for number in second:
+        if number.seed in by_seed:
+            return by_seed[number.seed], number
+    return first[-1], second[-1]
+
+
+def _reach(number: Number, draws: Floats) -> float:
+    """Return how many standard deviations of its draws an interval reaches; a normal one's where there is none."""
+    spread = float(np.std(draws, ddof=1))
+    if number.interval is None or not spread:
+        return statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+    return max(number.interval.high - number.value, number.value - number.interval.low) / spread
+
+
+def _by_draws(old: Number, new: Number, judge: _Judge) -> Difference | None:
+    """Judge on the same bootstrap draws; None where they are not the same or there are fewer than two.
+
+    The interval reaches as many standard deviations of the draws as the wider one of the two own intervals.
+    """
+    before, after = old.draws, new.draws
+    if before is None or after is None or before.seed != after.seed or before.values.shape != after.values.shape:
+        return None
+    if before.values.size < 2:
+        return None
+    value = new.value - old.value
+    reach = max(_reach(old, before.values), _reach(new, after.values))
+    half = reach * float(np.std(after.values - before.values, ddof=1))
+    basis = f"{before.values.size} bootstrap draws of the same {before.units} on both sides: not training noise"
+    return judge.interval(value, value - half, value + half, basis)
+
+
+def _by_rounds(old: Number, new: Number, judge: _Judge) -> Difference | None:
+    """Judge medians of timing samples by resampling whole rounds; None where a side has no rounds."""
+    before, after = old.rounds, new.rounds
+    if before is None or after is None:
+        return None
+    rng = np.random.default_rng(derive_seed(0, "report/compare"))
+    together = old.run == new.run and before.shape == after.shape
+    first = rng.integers(0, len(before), (RESAMPLES, len(before)))
+    second = first if together else rng.integers(0, len(after), (RESAMPLES, len(after)))
+    low, high = np.percentile(_medians(after, second) - _medians(before, first), [2.5, 97.5])
+    basis = (
+        "paired by round of one run: timing noise"
+        if together
+        else "timing noise of each run, not what changed on the machine between the two"
+    )
+    return judge.interval(new.value - old.value, float(low), float(high), basis)
+
+
+def _medians(rounds: Floats, chosen: NDArray[np.int64]) -> Floats:
+    """Return the median of each resample of whole rounds, shape (resamples,)."""
+    medians: Floats = np.median(rounds[chosen].reshape(len(chosen), -1), axis=1)
+    return medians
+
+
+def _by_intervals(old: Number, new: Number, judge: _Judge) -> Difference | None:
+    """Judge by both numbers' own 95 % intervals, joined as if independent; None where one is missing."""
+    before, after = old.interval, new.interval
+    if before is None or after is None or (before.level, after.level) != (LEVEL, LEVEL):
+        return None
+    value = new.value - old.value
+    down = math.hypot(new.value - after.low, before.high - old.value)
+    up = math.hypot(after.high - new.value, old.value - before.low)
+    basis = f"both sides' own intervals, not paired, so rather too wide; each covers: {after.covers}"
+    return judge.interval(value, value - down, value + up, basis)
+
+
+def difference(
+    first: Sequence[Number],
+    second: Sequence[Number],
+    higher_is_better: bool,
+    exact: bool = False,
+    tolerance: float = 0.0,
+    reach: float | None = None,
+) -> Difference:
+    """Return the second set minus the first, judged; both are of one metric.
+
+    Args:
+        first: what is compared with, oldest first, at least one number.
+        second: what is judged, oldest first, at least one number.
+        higher_is_better: direction of the metric.
+        exact: the numbers have no noise that matters: means over the shared seeds are compared as they are.
+        tolerance: differences up to this size count as none.
+        reach: standard errors that an interval over seeds reaches; None takes Student's 95 % quantile.
+    """
+    judge = _Judge(higher_is_better, tolerance, reach)
+    old, new = ({number.seed: number.value for number in numbers} for numbers in (first, second))
+    gains = {seed: new[seed] - old[seed] for seed in sorted(set(old) & set(new), key=str)}
+    found = _judged(first, second, gains, judge, exact)
+    return Difference(found.value, found.low, found.high, found.word, found.basis, gains)
+
+
+def _judged(
+    first: Sequence[Number],
+    second: Sequence[Number],
+    gains: Mapping[int | None, float],
+    judge: _Judge,
+    exact: bool,
+) -> Difference:
+    if exact:
+        sides = [[item.value for item in numbers if not gains or item.seed in gains] for numbers in (first, second)]
+        value = statistics.fmean(sides[1]) - statistics.fmean(sides[0])
+        return judge.interval(value, value, value, "exact")
+    seeded = [gain for seed, gain in gains.items() if seed is not None]
+    if len(seeded) > 1:
+        return _paired(seeded, judge)
+    if min(len(first), len(second)) > 1:
+        return _welch([number.value for number in first], [number.value for number in second], judge)
+    old, new = _pair(first, second)
+    if new.value == old.value:
+        return judge.interval(0.0, 0.0, 0.0, "the same to the last digit")
+    for attempt in (_by_draws, _by_rounds, _by_intervals):
+        if (found := attempt(old, new, judge)) is not None:
+            return found
+    basis = "one sample each, and the records hold no interval"
+    return Difference(new.value - old.value, None, None, "undecided", basis)
+
+
+@dataclass(frozen=True)
+class RatioInterval:
+    """A ratio of medians with its bootstrap interval (percentile method, rounds resampled with replacement)."""
+
+    value: float
+    low: float
+    high: float
+    level: float
+    resamples: int
+
+
+def ratio_of_medians(numerator: Floats, denominator: Floats, level: float, resamples: int, seed: int) -> RatioInterval:
+    """Compare two candidates timed in the same rounds.
+
+    Whole rounds are resampled, the same ones for both, so that what disturbed a round disturbs both sides of the ratio
+    (paired bootstrap; Efron and Tibshirani 1993, chapter 13: percentile interval).
+
+    Args:
+        numerator: samples of the candidate, shape (rounds, samples per round).
+        denominator: samples of the anchor, same shape.
+        level: coverage of the interval, e.g. 0.95.
+        resamples: number of bootstrap resamples.
+        seed: seed of the resampling.
+
+    Raises:
+        ValueError: if the shapes differ, there is no round, or a median of the anchor is not positive.
+    """
+    if numerator.shape != denominator.shape or numerator.ndim != 2 or numerator.size == 0:
+        raise ValueError(f"needs two equal shapes (rounds, samples), got {numerator.shape} and {denominator.shape}")
+    if float(np.median(denominator)) <= 0:
+        raise ValueError("the anchor's median time is not positive")
+    rounds = numerator.shape[0]
+    chosen = np.random.default_rng(seed).integers(0, rounds, size=(resamples, rounds))
+    ratios = _medians(numerator, chosen) / _medians(denominator, chosen)
+    tail = (1 - level) / 2 * 100
+    low, high = np.percentile(ratios, [tail, 100 - tail])
+    return RatioInterval(
+        value=float(np.median(numerator) / np.median(denominator)),
+        low=float(low),
+        high=float(high),
+        level=level,
+        resamples=resamples,
+    )
