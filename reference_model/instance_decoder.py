@@ -17,6 +17,35 @@ from torch.nn import functional as F
 from reference_model.config import ModelConfig
 
 
+def sine_position(height: int, width: int, channels: int, like: Tensor) -> Tensor:
+    """Return the normalised two-dimensional sine encoding of a map's positions.
+
+    Row and column are numbered from 1, divided by their count and scaled to 2 pi; one half of the channels encodes the
+    row and the other the column, each with sines and cosines of ``channels / 4`` wavelengths (DETR, Carion et al.
+    2020, appendix A.4).
+
+    Args:
+        height: rows of the map.
+        width: columns of the map.
+        channels: length of an encoding, a multiple of 4.
+        like: a tensor whose dtype and device the encoding takes.
+
+    Returns:
+        The encodings (height * width, channels), row by row.
+    """
+    frequencies = torch.arange(channels // 4, dtype=like.dtype, device=like.device)
+    frequencies = torch.exp(frequencies * (-math.log(10000.0) * 4 / channels))
+
+    def along(count: int) -> Tensor:
+        position = torch.arange(1, count + 1, dtype=like.dtype, device=like.device) * (2 * math.pi / count)
+        angle = position[:, None] * frequencies
+        return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+    rows = along(height)[:, None, :].expand(height, width, channels // 2)
+    columns = along(width)[None, :, :].expand(height, width, channels // 2)
+    return torch.cat([rows, columns], dim=2).reshape(height * width, channels)
+
+
 class InstancePrediction(NamedTuple):
     """What the instance decoder says of N queries."""
 

@@ -16,9 +16,29 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reference_model.backbones.blocks import initialise_convolutions
-from reference_model.config import ModelConfig
-from reference_model.layers import conv_norm, resize_like
+from reference_model.backbones.blocks import ConvNorm, initialise_convolutions
+from reference_model.config import ModelConfig, Upsampling
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel_size: int, activation: bool) -> nn.Module:
+    """Return a convolution without bias, batch norm, and optionally ReLU; the size of a map is kept.
+
+    Args:
+        in_channels: channels of the input map.
+        out_channels: channels of the output map.
+        kernel_size: side of the square kernel, odd.
+        activation: whether a ReLU follows.
+    """
+    block = ConvNorm(in_channels, out_channels, kernel_size)
+    return nn.Sequential(block, nn.ReLU(inplace=True)) if activation else block
+
+
+def resize_like(x: Tensor, target: Tensor, mode: Upsampling) -> Tensor:
+    """Resize a map (B, C, h, w) to the exact height and width of ``target``, half-pixel centres, no copy if equal."""
+    size = target.shape[-2:]
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size=size, mode=mode, align_corners=False if mode == "bilinear" else None)
 
 
 class SemanticEnhancer(nn.Module):

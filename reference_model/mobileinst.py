@@ -10,11 +10,14 @@ from torch.nn import functional as F
 
 from reference_model.backbones import build_backbone
 from reference_model.config import ModelConfig
-from reference_model.instance_decoder import InstanceDecoder, InstancePrediction
-from reference_model.layers import resize_like, sine_position
-from reference_model.mask_decoder import MaskDecoder
+from reference_model.instance_decoder import InstanceDecoder, InstancePrediction, sine_position
+from reference_model.mask_decoder import MaskDecoder, resize_like
 
 LOCAL_POOL_SIZE = 8  # from X_mask at 1/8 to the 1/64 of X6
+
+
+class NonFiniteError(ValueError):
+    """The network's output contains NaN or infinity: training has diverged or the weights are spoiled."""
 
 
 class FrameFeatures(NamedTuple):

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.config import ConfigError, ModelConfig
-from reference_model.losses import Criterion
-from reference_model.matcher import Match
+from reference_model.losses import Criterion, Match
 from reference_model.targets import InstanceTargets, TargetError
 
 if TYPE_CHECKING:

@@ -11,22 +11,124 @@ sqrt(class x objectness), at the key frame the frame belongs to, exceeds the sco
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from reference_model.association import associate
 from reference_model.config import ModelConfig
-from reference_model.inference import Thresholds, instance_scores, maskness
+from reference_model.images import (
+    BoxedMask,
+    Geometry,
+    Thresholds,
+    instance_scores,
+    maskness,
+    preprocess,
+    upsample_masks,
+)
 from reference_model.instance_decoder import InstancePrediction
 from reference_model.mobileinst import FrameFeatures, MobileInst
-from reference_model.preprocess import Geometry, preprocess
-from reference_model.upsampling import upsample_masks
-from reference_model.video_tracks import PackedMasks, Track
+
+
+def cosine_similarity(previous: Tensor, current: Tensor) -> Tensor:
+    """Cosine of the angle between every previous and every current vector.
+
+    Args:
+        previous: (N, D).
+        current: (M, D).
+
+    Returns:
+        (N, M) in [-1, 1]; 0 for a zero vector.
+    """
+    return F.normalize(previous, dim=1) @ F.normalize(current, dim=1).T
+
+
+def associate(previous: Tensor, current: Tensor) -> Tensor:
+    """Finds the order of the current queries in which they continue the previous ones with the largest sum of cosines.
+
+    Args:
+        previous: (N, D) kernels, or embeddings, of the previous key frame in the order of the tracks.
+        current: (N, D) of the current key frame in the order of the queries.
+
+    Returns:
+        (N,) int64: the query that continues each track; every query exactly once.
+
+    Raises:
+        ValueError: if the numbers are not finite.
+    """
+    from scipy.optimize import linear_sum_assignment  # 100 MB of modules that single pictures do without
+
+    similarity = cosine_similarity(previous, current)
+    if not bool(torch.isfinite(similarity).all()):
+        raise ValueError("kernels are not finite: the model's weights are spoiled")
+    _, order = linear_sum_assignment(similarity.double().cpu().numpy(), maximize=True)
+    return torch.as_tensor(order, dtype=torch.long, device=current.device)
+
+
+class PackedMasks(Sequence[np.ndarray | None]):
+    """The masks of one track, one per frame, each kept as the bits of its box and unpacked when asked for.
+
+    Args:
+        height: of the frames, in pixels.
+        width: of the frames, in pixels.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height = height
+        self.width = width
+        self._frames: list[tuple[int, int, tuple[int, int], np.ndarray] | None] = []
+
+    def append(self, mask: BoxedMask | None) -> None:
+        """Adds the next frame's mask; None where the track is not shown."""
+        if mask is None:
+            self._frames.append(None)
+        else:
+            self._frames.append((mask.top, mask.left, mask.crop.shape, np.packbits(mask.crop.T)))
+
+    @property
+    def frames_shown(self) -> int:
+        """Number of frames with a mask."""
+        return sum(frame is not None for frame in self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray | None: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray | None]: ...
+
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray | None] | None:
+        """Returns a frame's mask, (height, width) bool, stored column by column; None where it is not shown."""
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        frame = self._frames[index]
+        if frame is None:
+            return None
+        top, left, (height, width), bits = frame
+        crop = np.unpackbits(bits, count=height * width).view(bool).reshape(width, height).T
+        return BoxedMask(top, left, crop).paint(self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object through a video, with one of its possible classes.
+
+    Attributes:
+        class_index: contiguous class index in [0, num_classes).
+        score: mean over key frames of sqrt(class probability x objectness), times maskness where the tracker is told
+            so, in [0, 1].
+        masks: one (H, W) bool mask per frame, None where the track is not shown; unpacked on access.
+    """
+
+    class_index: int
+    score: float
+    masks: Sequence[np.ndarray | None]
 
 
 class TrackingError(ValueError):

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reference_model.config import ModelConfig
-from reference_model.inference import Detection, postprocess, preprocess
+from reference_model.images import Detection, postprocess, preprocess, resized_size
 from reference_model.mobileinst import MobileInst
-from reference_model.preprocess import resized_size
 from suite.accuracy.segmenter import ReferenceSegmenter, at_size, thresholds
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reference_model.config import ConfigError, ModelConfig, config_from_dict
-from reference_model.inference import Detection, postprocess, preprocess
+from reference_model.images import Detection, postprocess, preprocess
 from reference_model.instance_decoder import InstancePrediction
 from reference_model.mobileinst import FrameFeatures, MaskProduct, MobileInst
-from reference_model.video_tracks import Track
+from reference_model.tracking import Track
 from suite.accuracy.fixed_input import fitting_config, padded_to
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import at_size, thresholds, tracker

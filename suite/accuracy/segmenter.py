@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference_model.config import ModelConfig, config_to_dict
-from reference_model.inference import Detection, Thresholds, detect
+from reference_model.images import Detection, Thresholds, detect
 from reference_model.mobileinst import MobileInst
-from reference_model.tracking import OnlineTracker
-from reference_model.video_tracks import Track
+from reference_model.tracking import OnlineTracker, Track
 from suite.accuracy.prediction_protocol import PredictionProtocol
 
 

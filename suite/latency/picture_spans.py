@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from reference_model.association import associate
 from reference_model.config import config_from_dict
-from reference_model.inference import Geometry, postprocess, preprocess
-from reference_model.preprocess import padded_size
+from reference_model.images import Geometry, padded_size, postprocess, preprocess
+from reference_model.tracking import associate
 from suite.datasets.coco import read_image
 from suite.errors import InputError
 from suite.latency.inputs import Array, fresh_from, smooth_image, stamped

@@ -62,7 +62,7 @@ def _export_reference(
     model: MobileInst, size: tuple[int, int], parts: set[str], folder: Path | None, form: str
 ) -> dict[str, ExportedPart]:
     """Export what is asked for of the reference model; video graphs always take its padded picture size."""
-    from reference_model.preprocess import padded_size
+    from reference_model.images import padded_size
 
     exports: dict[str, ExportedPart] = {}
     image_parts = [part for part in IMAGE_PARTS if part in parts]

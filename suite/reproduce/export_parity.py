@@ -42,8 +42,8 @@ def export_and_compare(
 
     from reference_model.config import ConfigError, get_config
     from reference_model.export import ExportError, export_onnx
+    from reference_model.images import padded_size
     from reference_model.mobileinst import MobileInst
-    from reference_model.preprocess import padded_size
     from reference_model.weights import CheckpointError, load_checkpoint
 
     torch.manual_seed(seed)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reference_model.inference import normalise, padded_size
+from reference_model.images import normalise, padded_size
 from reference_model.targets import MASK_STRIDE, InstanceTargets
 from suite.errors import DataError
 from suite.progress import say

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reference_model.inference import normalise
+from reference_model.images import normalise
 from reference_model.targets import InstanceTargets
 from suite.datasets.masks import to_mask
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from reference_model.config import ModelConfig
-from reference_model.losses import Criterion
-from reference_model.matcher import Match
+from reference_model.losses import Criterion, Match
 from reference_model.targets import MASK_STRIDE, InstanceTargets, counted_pixels, to_mask_scale, valid_pixels
 from suite.training.source import Batch
 

@@ -11,8 +11,7 @@ from torch.optim import AdamW
 
 from reference_model.config import ModelConfig
 from reference_model.losses import Criterion
-from reference_model.matcher import NonFiniteError
-from reference_model.mobileinst import MobileInst
+from reference_model.mobileinst import MobileInst, NonFiniteError
 from reference_model.query_passing import TemporalCriterion
 from suite.seeds import derive_seed
 from suite.training.drop_path import Part, deal_drop_path

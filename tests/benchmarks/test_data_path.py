@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reference_model.inference import normalise
+from reference_model.images import normalise
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
 from suite.training.data.dealing import FileSource

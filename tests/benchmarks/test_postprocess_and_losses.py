@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch.nn import functional
 
 from reference_model.config import get_config
-from reference_model.inference import Geometry, Thresholds, instance_scores, maskness, postprocess, preprocess
+from reference_model.images import Geometry, Thresholds, instance_scores, maskness, postprocess, preprocess
 from reference_model.losses import Criterion
 from reference_model.mobileinst import MobileInst
 from reference_model.targets import InstanceTargets

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from reference_model.inference import Geometry
+from reference_model.images import Geometry
 
 
 def resize_rows(values: np.ndarray, size: int) -> np.ndarray:

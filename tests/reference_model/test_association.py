@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_model.association import associate, cosine_similarity
+from reference_model.tracking import associate, cosine_similarity
 
 
 @settings(max_examples=20, deadline=None)

@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_model.config import VARIANTS
-from reference_model.inference import Geometry, Thresholds, detect, maskness, postprocess, preprocess
-from reference_model.matcher import NonFiniteError
-from reference_model.mobileinst import MobileInst
-from reference_model.upsampling import upsample_masks
+from reference_model.images import Geometry, Thresholds, detect, maskness, postprocess, preprocess, upsample_masks
+from reference_model.mobileinst import MobileInst, NonFiniteError
 from tests.reference_model import naive_masks
 
 LIMIT = math.log(0.45 / 0.55)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from reference_model.config import ModelConfig
 from reference_model.losses import Criterion
-from reference_model.matcher import NonFiniteError
-from reference_model.mobileinst import MobileInstOutput
+from reference_model.mobileinst import MobileInstOutput, NonFiniteError
 from reference_model.targets import InstanceTargets, TargetError
 from tests.reference_model import oracle
 

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_model.matcher import NonFiniteError, match, matching_score
+from reference_model.losses import match, matching_score
+from reference_model.mobileinst import NonFiniteError
 from reference_model.targets import InstanceTargets, to_mask_scale, valid_pixels
 from tests.reference_model import oracle
 

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_model.config import get_config
-from reference_model.instance_decoder import Attention, QueryDecoder
-from reference_model.layers import resize_like, sine_position
-from reference_model.mask_decoder import SemanticEnhancer
+from reference_model.instance_decoder import Attention, QueryDecoder, sine_position
+from reference_model.mask_decoder import SemanticEnhancer, resize_like
 from reference_model.mobileinst import MaskProduct, MobileInst
 from tests.reference_model.small import image, small_config, small_model
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reference_model.config import VARIANTS
-from reference_model.inference import Geometry, ImageError, normalise, padded_size, preprocess, resized_size
+from reference_model.images import Geometry, ImageError, normalise, padded_size, preprocess, resized_size
 
 CONFIG = dataclasses.replace(VARIANTS["mobileinst_topformer_tiny_shapes"], short_side_px=96, long_side_px=160)
 MEAN = np.array([123.675, 116.28, 103.53])

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from reference_model.config import ConfigError
-from reference_model.losses import Criterion
-from reference_model.matcher import Match
+from reference_model.losses import Criterion, Match
 from reference_model.mobileinst import MobileInst
 from reference_model.query_passing import TemporalCriterion, carry_identity
 from reference_model.targets import InstanceTargets, TargetError

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from reference_model.config import VARIANTS
-from reference_model.inference import ImageError, Thresholds, detect, preprocess
+from reference_model.images import ImageError, Thresholds, detect, preprocess, upsample_masks
 from reference_model.instance_decoder import InstancePrediction
 from reference_model.mobileinst import FrameFeatures, MobileInst
 from reference_model.tracking import FrameTracks, OnlineTracker, TrackingError
-from reference_model.upsampling import upsample_masks
 from tests.reference_model import oracle
 
 CONFIG = dataclasses.replace(
@@ -228,11 +227,6 @@ def test_memory_does_not_grow_with_the_video(frames: list[np.ndarray]) -> None:
     for frame in frames * 3:
         tracker.push(frame)
     assert held() - after_four <= 16  # the counters' digits
-
-
-def test_packed_masks_are_small(frames: list[np.ndarray]) -> None:
-    (track, *_) = OnlineTracker(build(), CONFIG, 3).track_video(frames, max_tracks=1)
-    assert 0 < track.masks.bytes_held <= 8 * (60 * 90 / 8 + 1)  # type: ignore[attr-defined]
 
 
 def test_after_reset_nothing_is_remembered(frames: list[np.ndarray]) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reference_model.layers import sine_position
+from reference_model.instance_decoder import sine_position
 from suite.models.networks import MASKS
 from suite.models.parts.attention import Attention, FeedForward, Perceptron, attention_bias, mask_product, to_tokens
 from suite.models.parts.context_pyramid import ContextPyramid, normed

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reference_model.preprocess import IMAGE_MEAN, IMAGE_STD, padded_size
+from reference_model.images import IMAGE_MEAN, IMAGE_STD, padded_size
 from reference_model.targets import MASK_STRIDE, InstanceTargets
 from suite.datasets.coco import read_image
 from suite.errors import DataError, InputError

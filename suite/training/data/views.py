@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reference_model.preprocess import resized_size
+from reference_model.images import resized_size
 from reference_model.targets import MASK_STRIDE
 from suite.training.recipe import Recipe, Resizing
 

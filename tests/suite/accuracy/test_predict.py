@@ -20,9 +20,9 @@ from PIL import Image
 
 from reference_model.config import get_config
 from reference_model.export import export_onnx
-from reference_model.inference import Detection
+from reference_model.images import Detection
 from reference_model.mobileinst import MobileInst
-from reference_model.video_tracks import Track
+from reference_model.tracking import Track
 from reference_model.weights import save_checkpoint
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.onnx_segmenter import OnnxSegmenter

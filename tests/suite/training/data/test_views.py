@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from reference_model.inference import normalise
+from reference_model.images import normalise
 from suite.datasets.coco import CocoDataset, read_image
 from suite.datasets.masks import encode_mask, to_mask
 from suite.errors import DataError, InputError
