@@ -146,16 +146,6 @@ def _read_document(path: Path) -> _AnnotationFile:
     return read_typed(path, _AnnotationFile, "annotations file", remedy)
 
 
-def read_image_table(path: Path) -> ImageTable:
-    """Read images and categories of a COCO file that need not have annotations, such as test-dev's image info.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: naming the place of bad JSON, a wrong type or a duplicate id.
-    """
-    return _image_table(path, _read_document(path))
-
-
 def read_ground_truth(path: Path) -> GroundTruth:
     """Read a COCO instances file (``.json`` or ``.json.gz``).
 

@@ -152,18 +152,6 @@ def _video_table(path: Path, document: _AnnotationFile) -> VideoTable:
     return VideoTable(path, videos, named_categories(pairs, path))
 
 
-def read_video_table(path: Path) -> VideoTable:
-    """Read videos and categories of a YouTube-VIS file that need not have annotations, such as valid.json.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: naming the place of bad JSON, a wrong type or a duplicate id.
-    """
-    document = _read_document(path)
-    refuse_duplicates((video.id for video in document.videos), path, "videos")
-    return _video_table(path, document)
-
-
 def read_video_ground_truth(path: Path, official_quirks: bool = False) -> VideoGroundTruth:
     """Read a YouTube-VIS annotations file (``.json`` or ``.json.gz``).
 

@@ -106,7 +106,3 @@ class Draws:
     def choice(self, items: Sequence[Item]) -> Item:
         """Return one of ``items``, each as likely as the others."""
         return items[self.integer(0, len(items) - 1)]
-
-    def sign(self) -> int:
-        """Return -1 or 1."""
-        return 1 if self.chance(50) else -1

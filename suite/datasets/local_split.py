@@ -14,7 +14,7 @@ from pathlib import Path
 from suite.datasets.official import READY, annotations_pin, check_counts
 from suite.datasets.part import part_of
 from suite.datasets.pins import examine, load_pins
-from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID, find_split
+from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID, VALID_VIDEOS
 from suite.datasets.stamps import read_stamp
 from suite.datasets.stratified import held_out
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -22,7 +22,6 @@ from suite.errors import DataError, InputError
 from suite.files import file_digest, read_json, write_json, write_text
 from suite.paths import repository_root, shown
 
-YEARS = ("youtube-vis-2019", "youtube-vis-2021")
 LISTS = "suite/datasets/local_splits"
 RULE = "iterative stratification by video and category, suite/datasets/stratified.py"
 _AGAIN = "make it with 'python -m suite data split'"
@@ -124,14 +123,13 @@ def make_local_split(dataset: str) -> MadeSplit:
         InputError: if it is neither, or the annotations are not in YouTube-VIS format.
         DataError: if the train annotations are absent, not the pinned ones, or do not have the official counts.
     """
-    valid = find_split(dataset, "valid")
-    if valid is None or dataset not in YEARS:
-        raise InputError(f"{dataset}: no dataset to split; give one of {', '.join(YEARS)}")
+    if dataset not in VALID_VIDEOS:
+        raise InputError(f"{dataset}: no dataset to split; give one of {', '.join(VALID_VIDEOS)}")
     annotations = _train_annotations(dataset)
     loaded = YoutubeVisDataset.load(annotations)
     check_counts(f"{dataset.replace('-', '_')}_train", {"videos": len(loaded.videos)}, shown(annotations))
     categories_of = categories_by_video(loaded)
-    ids = held_out(categories_of, valid.units, dataset)
+    ids = held_out(categories_of, VALID_VIDEOS[dataset], dataset)
     held, rest = frozenset(ids), frozenset(categories_of) - frozenset(ids)
     content = read_json(annotations, "annotations file")
     folder, out = repository_root() / "data" / dataset.replace("-", "_"), list_path(dataset)
@@ -166,7 +164,7 @@ def read_local_split(path: Path, annotations: Path | None = None) -> LocalSplit:
         DataError: if it is absent, with what to do, or was made from other annotations.
         InputError: if it is no such list.
     """
-    if not path.is_file() and path.resolve() in {list_path(year).resolve() for year in YEARS}:
+    if not path.is_file() and path.resolve() in {list_path(year).resolve() for year in VALID_VIDEOS}:
         year = path.stem.replace("_", "-")
         raise DataError(
             f"{shown(path)}: not in the repository yet, because its train annotations need a login; get them as "

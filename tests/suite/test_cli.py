@@ -44,7 +44,7 @@ def test_module_and_console_script_are_one_door() -> None:
 
 
 def test_help_tells_in_full_what_every_command_does(capsys: pytest.CaptureFixture[str]):
-    for group in ([], ["data"], ["score"], ["latency"], ["submit"]):
+    for group in ([], ["data"], ["score"], ["latency"]):
         assert main([*group, "--help"]) == 0
         shown = capsys.readouterr().out
         assert "..." not in shown.split("Commands:")[1]
