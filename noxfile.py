@@ -100,10 +100,11 @@ def gate_latency(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Check style and formatting with ruff."""
+    """Check style and formatting with ruff, and with import-linter which package may import which."""
     python = environment(session, "suite", "run,dev")
     session.run(python, "-m", "ruff", "check", ".", external=True)
     session.run(python, "-m", "ruff", "format", "--check", ".", external=True)
+    session.run(python, "-c", "from importlinter.cli import lint_imports_command as run; run()", external=True)
 
 
 @nox.session(python=False)

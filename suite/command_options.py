@@ -1,17 +1,95 @@
-"""Options that several commands have, asked for in the same words."""
+"""Options that several commands share, so that the same word always means and accepts the same."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Option = Callable[[Decorated], Decorated]
 
-def seed_option(what: str) -> Callable[[Any], Any]:
+PATH = click.Path(path_type=Path)
+SIDES_PX = range(32, 4097)
+
+
+class InputSize(click.ParamType[tuple[int, int]]):
+    """The size of a network's input, typed as ``HEIGHTxWIDTH`` in pixels and passed on as (height_px, width_px)."""
+
+    name = "HEIGHTxWIDTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return the two sides in pixels.
+
+        Raises:
+            click.BadParameter: if the text is not two whole numbers joined by ``x``, or a side is out of bounds.
+        """
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", str(value).strip().lower(), re.ASCII)
+        sides = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not all(side in SIDES_PX for side in sides):
+            self.fail(
+                f"{value!r} is not HEIGHTxWIDTH with sides from {SIDES_PX[0]} to {SIDES_PX[-1]} px, e.g. 640x864",
+                param,
+                ctx,
+            )
+        return sides
+
+
+def options(*shared: Option[Any]) -> Option[Any]:
+    """Return one decorator that gives a command several options, listed by ``--help`` in this order."""
+
+    def decorate(function: Decorated) -> Decorated:
+        for option in reversed(shared):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def size_option(default: str = "each model's own") -> Option[Any]:
+    """Return the option ``--size``; a command receives (height_px, width_px) or None.
+
+    Args:
+        default: what is taken without the option, for the help.
+    """
+    return click.option(
+        "--size", type=InputSize(), metavar="HEIGHTxWIDTH", help=f"Input size in pixels; default: {default}."
+    )
+
+
+def seed_option(what: str) -> Option[Any]:
     """Return the option ``--seed``, a whole number from 0.
 
     Args:
-        what: what is drawn from it, the option's help.
+        what: what is drawn from the seed, for the help.
     """
     return click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=what)
+
+
+def json_option(instead_of: str = "a table") -> Option[Any]:
+    """Return the option ``--json``, passed on as ``as_json``.
+
+    Args:
+        instead_of: what is printed without the option, for the help.
+    """
+    return click.option("--json", "as_json", is_flag=True, help=f"Print one JSON object instead of {instead_of}.")
+
+
+def records_option() -> Option[Any]:
+    """Return the option ``--records``, a folder of record files."""
+    return click.option("--records", type=PATH, help="Folder of record files; default: reports/records.")
+
+
+def core_option() -> Option[Any]:
+    """Return the option ``--core``, the processor core that a measurement is pinned to."""
+    return click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+
+
+def record_option() -> Option[Any]:
+    """Return the option ``--record``, which adds the run to the records that the report is made from."""
+    return click.option("--record", is_flag=True, help="Also write a record under reports/records.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suite.command_group import CommandGroup
-from suite.command_options import seed_option
+from suite.command_options import core_option, json_option, options, record_option, seed_option, size_option
 
 if TYPE_CHECKING:
     from suite.latency.remote.report import RemoteReport
@@ -24,7 +24,7 @@ def command() -> None:
 @click.option(
     "--models", required=True, metavar="A,B,...", help="Models to time, interleaved; the first is the anchor."
 )
-@click.option("--size", metavar="HxW", help="Input height x width in pixels; default: each model's primary size.")
+@size_option()
 @click.option(
     "--checkpoint",
     "checkpoints",
@@ -49,11 +49,11 @@ def command() -> None:
     "--attempts", type=click.IntRange(min=1), help="Tries where other load spoils a run; default: protocol's."
 )
 @click.option("--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts).")
-@click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+@core_option()
 @seed_option("Seed of random weights and synthetic inputs.")
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the network.")
-@click.option("--record", is_flag=True, help="Also write a record under reports/records.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@record_option()
+@json_option()
 def host(seed: int, record: bool, as_json: bool, **words: Any) -> None:
     """Time models on one core of this machine, in interleaved rounds.
 
@@ -74,14 +74,14 @@ def host(seed: int, record: bool, as_json: bool, **words: Any) -> None:
 
 @command.command(name="breakdown")
 @click.option("--model", default="mobileinst_topformer_base_640", show_default=True, help="Model to look at.")
-@click.option("--size", metavar="HxW", help="Input height x width in pixels; default: the model's primary size.")
+@size_option("the model's own")
 @click.option("--rounds", type=click.IntRange(min=2), default=10, show_default=True, help="Interleaved rounds.")
-@click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+@core_option()
 @seed_option("Seed of the random weights.")
-@click.option("--record", is_flag=True, help="Also write a record under reports/records.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@record_option()
+@json_option()
 def breakdown(
-    model: str, size: str | None, rounds: int, core: int | None, seed: int, record: bool, as_json: bool
+    model: str, size: tuple[int, int] | None, rounds: int, core: int | None, seed: int, record: bool, as_json: bool
 ) -> None:
     """Say where every millisecond of a network goes: by module, by layer, against a matrix product.
 
@@ -90,9 +90,8 @@ def breakdown(
     """
     from suite.latency.breakdown import measure_breakdown, write_record
     from suite.latency.breakdown_table import breakdown_table, to_json
-    from suite.models._size import parse_size
 
-    found = measure_breakdown(model, parse_size(size) if size else None, rounds, core, seed)
+    found = measure_breakdown(model, size, rounds, core, seed)
     if record:
         write_record(found, seed)
     click.echo(json.dumps(to_json(found), allow_nan=False) if as_json else breakdown_table(found))
@@ -114,8 +113,8 @@ def count_readings() -> None:
 )
 @click.option("--models", metavar="A,B,...", help="Models to compare; default: those of suite/latency/gate.toml.")
 @click.option("--tolerance", type=click.FloatRange(0, 1, max_open=True), help="Permitted growth; default: gate.toml's.")
-@click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+@core_option()
+@json_option("lines")
 def gate(baseline: str | None, models: str | None, tolerance: float | None, core: int | None, as_json: bool) -> None:
     """Compare this code's graphs with another commit's, on one core, interleaved.
 
@@ -148,8 +147,8 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
 def _remote_options(function: Any) -> Any:
     """Add the options that a phone and a board share."""
     existing = click.Path(path_type=Path, dir_okay=False)
-    options = (
-        click.option("--size", metavar="HxW", help="Input height x width in pixels; default: each model's own."),
+    shared = (
+        size_option(),
         click.option("--checkpoint", "checkpoints", multiple=True, type=existing, help="Weights; may be repeated."),
         click.option("--engine", default="ncnn", show_default=True, help="ncnn, ncnn_fp16 or onnxruntime."),
         click.option("--runner", type=existing, help="The runner; default: where docs/phone.md builds it."),
@@ -159,11 +158,9 @@ def _remote_options(function: Any) -> Any:
         click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest it tells."),
         seed_option("Seed of random weights and inputs."),
         click.option("--record", is_flag=True, help="Also write a record under reports/records, if all is valid."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
+        json_option(),
     )
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return options(*shared)(function)
 
 
 def _finish(report: RemoteReport, kind: str, seed: int, record: bool, as_json: bool, private: str) -> None:

@@ -6,19 +6,21 @@ import json
 
 import click
 
+from suite.command_options import json_option, size_option
+
 
 @click.command(name="model")
 @click.argument("name", required=False)
-@click.option("--size", help="Image size HEIGHTxWIDTH in pixels, e.g. 640x864; default: the model's primary size.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def command(name: str | None, size: str | None, as_json: bool) -> None:
+@size_option("the model's own")
+@json_option()
+def command(name: str | None, size: tuple[int, int] | None, as_json: bool) -> None:
     """Print parameters and MACs of the model NAME, module by module; without NAME, list the models.
 
     MACs are the multiply-accumulates of convolutions, linear layers and matrix products for one image.
     """
     from suite.errors import InputError
     from suite.models import discover, get_entry
-    from suite.models._size import measure_size, parse_size, size_table
+    from suite.models._size import measure_size, size_table
 
     if name is None:
         if size is not None:
@@ -43,6 +45,6 @@ def command(name: str | None, size: str | None, as_json: bool) -> None:
             click.echo(f"{entry.name:<{width}}  {entry.input_height_px}x{entry.input_width_px}  {entry.description}")
         return
     entry = get_entry(name)
-    height_px, width_px = parse_size(size) if size else entry.input_shapes[0]
+    height_px, width_px = size or entry.input_shapes[0]
     counted = measure_size(entry, height_px, width_px)
     click.echo(json.dumps(counted) if as_json else size_table(counted))

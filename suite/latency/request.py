@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,7 @@ class HostRequest:
     @staticmethod
     def from_text(
         models: str,
-        size: str | None,
+        size: tuple[int, int] | None,
         checkpoints: Sequence[Path],
         spans: str | None,
         key_frame_intervals: str,
@@ -65,7 +64,7 @@ class HostRequest:
             chosen = dataclasses.replace(chosen, attempts=attempts)
         return HostRequest(
             models=names,
-            size=size_of(size),
+            size=size,
             checkpoints=checkpoints_of(checkpoints, names),
             spans=() if spans is None else words_of(spans, "--spans"),
             key_frame_intervals=_intervals(key_frame_intervals),
@@ -87,20 +86,6 @@ def words_of(text: str, option: str) -> tuple[str, ...]:
     if not words or len(set(words)) != len(words):
         raise InputError(f"{option} {text!r}: give different names, separated by commas")
     return words
-
-
-def size_of(text: str | None) -> tuple[int, int] | None:
-    """Return (height_px, width_px) of ``--size``; None if it was not given.
-
-    Raises:
-        InputError: if it is not two numbers in range.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not match or not all(32 <= int(side) <= 4096 for side in match.groups()):
-        raise InputError(f"--size {text!r}: give height x width in pixels, each from 32 to 4096, e.g. 640x864")
-    return int(match[1]), int(match[2])
 
 
 def _intervals(text: str) -> tuple[int, ...]:

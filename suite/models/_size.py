@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
@@ -10,18 +9,6 @@ from suite.models import ModelEntry
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Read ``"640x864"`` as (height_px, width_px).
-
-    Raises:
-        InputError: if the text is not two positive integers joined by ``x``.
-    """
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
-    if match is None:
-        raise InputError(f"--size {text!r}: must be HEIGHTxWIDTH in pixels, each from 1 to 99999, e.g. 640x864")
-    return int(match[1]), int(match[2])
 
 
 def counted_module(entry: ModelEntry) -> nn.Module:

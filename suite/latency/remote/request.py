@@ -14,7 +14,7 @@ from suite.latency.remote.measure import measure_remote
 from suite.latency.remote.report import RemoteReport
 from suite.latency.remote.runner import Runner
 from suite.latency.remote.target import Target
-from suite.latency.request import checkpoints_of, size_of, words_of
+from suite.latency.request import checkpoints_of, words_of
 from suite.latency.timed_model import TimedModel
 from suite.paths import runs_dir
 
@@ -34,7 +34,7 @@ class RemoteRequest:
     @staticmethod
     def from_text(
         models: str,
-        size: str | None,
+        size: tuple[int, int] | None,
         checkpoints: Sequence[Path],
         pairs: int | None,
         protocol: str,
@@ -53,7 +53,7 @@ class RemoteRequest:
         loaded = load_engine(engine)
         return RemoteRequest(
             models=names,
-            size=size_of(size),
+            size=size,
             checkpoints=checkpoints_of(checkpoints, names),
             protocol=device.protocol(protocol).with_samples(pairs),
             engine=loaded,

@@ -52,9 +52,9 @@ def test_list_of_models(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "expected"),
     [
         (["mobileinst_tiny"], "unknown model 'mobileinst_tiny'; known are "),
-        (["mobileinst_topformer_tiny_shapes", "--size", "640"], "--size '640': must be HEIGHTxWIDTH"),
-        (["mobileinst_topformer_tiny_shapes", "--size", "0x64"], "--size '0x64': must be HEIGHTxWIDTH"),
-        (["mobileinst_topformer_tiny_shapes", "--size", "64x-1"], "--size '64x-1': must be HEIGHTxWIDTH"),
+        (["mobileinst_topformer_tiny_shapes", "--size", "640"], "'640'"),
+        (["mobileinst_topformer_tiny_shapes", "--size", "0x64"], "'0x64'"),
+        (["mobileinst_topformer_tiny_shapes", "--size", "64x-1"], "'64x-1'"),
         (["--size", "64x64"], "--size needs a model"),
     ],
 )
