@@ -1,7 +1,8 @@
 """The command line: finds the commands under ``suite/commands/`` and turns errors into one line and an exit code.
 
 Each module of ``suite/commands`` defines ``command``, a `click.Command` (or group) whose name is the word a user types.
-Only the module of the typed command is imported, so that redrawing a table never loads torch.
+These modules import click alone; what a command needs beyond it is imported when the command runs, so that
+``--help`` answers at once and drawing a table never loads torch.
 """
 
 from __future__ import annotations
@@ -21,6 +22,24 @@ from suite.command_group import CommandGroup
 from suite.errors import INTERRUPTED, PASS, USAGE, SuiteError
 
 CONSOLE_SCRIPT = "mobileinst-suite"
+
+# Importable packages that only an extra of pyproject.toml installs, and the smallest such extra.
+EXTRAS = {
+    "cv2": "train",
+    "dvc": "data",
+    "ncnn": "mobile",
+    "onnx": "mobile",
+    "onnx_ir": "mobile",
+    "onnxruntime": "mobile",
+    "onnxscript": "mobile",
+    "pnnx": "mobile",
+    "requests": "data",
+    "safetensors": "predict",
+    "tensorboard": "train",
+    "torch": "predict",
+}
+# Commands that need more than the first package they miss.
+EXTRA_OF_COMMAND = {"ablation": "run", "reproduce": "run", "train": "train"}
 
 
 class CommandFolder(CommandGroup):
@@ -49,6 +68,23 @@ def program_name() -> str:
     """Return how this program was started, so that a hint can be typed as it stands."""
     started = Path(sys.argv[0]).stem
     return CONSOLE_SCRIPT if started == CONSOLE_SCRIPT else "python -m suite"
+
+
+def missing_extra(error: ModuleNotFoundError, command: str) -> str | None:
+    """Return what to install as one line, or None where no extra has the module: that is a defect of the suite.
+
+    Args:
+        error: the failed import.
+        command: the word typed after the program's name.
+    """
+    package = (error.name or "").split(".")[0]
+    if package not in EXTRAS:
+        return None
+    extra = EXTRA_OF_COMMAND.get(command, EXTRAS[package])
+    return (
+        f"{package} is not installed, {command} needs the extra '{extra}'; "
+        f"in the repository: {sys.executable} -m pip install -c constraints.txt -e '.[{extra}]'"
+    )
 
 
 def usage_line(error: click.UsageError) -> str:
@@ -83,11 +119,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         click.echo(f"error: {' '.join(error.format_message().split())}", err=True)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        remedy = missing_extra(error, next(iter(sys.argv[1:] if arguments is None else arguments), ""))
+        if remedy is None:
+            raise
+        click.echo(f"error: {remedy}", err=True)
+        return USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output (a pager, `head`) has gone; keep the interpreter from complaining at exit.
+        # The reader of our output (a pager, `head`) has gone; /dev/null takes what the interpreter flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PASS
     return result if isinstance(result, int) else PASS

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from suite.accuracy.matches import Matches
 from suite.accuracy.resampling import WeightedAp, statistics
 from suite.accuracy.score import Difference, Score
 from suite.errors import InputError
+from suite.records.difference import student_quantile
 from suite.records.schema import Interval
 from suite.seeds import derive_seed
 
@@ -50,10 +50,10 @@ def reach(objects: NDArray[np.int64]) -> float:
     seen = np.count_nonzero(objects, axis=0).astype(np.float64)
     seen = seen[seen > 1]
     if not len(seen):
-        return float(stdtrit(1, (1 + LEVEL) / 2))
+        return student_quantile(1)
     correction = np.sqrt((1 / seen).sum() / ((seen - 1) / seen**2).sum())
     freedom = (1 / seen).sum() ** 2 / (1 / seen**2 / (seen - 1)).sum()
-    return float(correction * stdtrit(freedom, (1 + LEVEL) / 2))
+    return float(correction * student_quantile(freedom))
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from suite.reproduce.ablation_cells import CELLS
-
 
 @click.command(name="ablation")
 @click.option(
@@ -15,7 +13,7 @@ from suite.reproduce.ablation_cells import CELLS
 @click.option(
     "--cell",
     "names",
-    type=click.Choice([cell.name for cell in CELLS]),
+    metavar="CELL",
     multiple=True,
     help="Only this cell; may be repeated [default: all].",
 )
@@ -36,10 +34,16 @@ def command(
     look-alikes, occlusion and fast motion. A cell and seed that has a complete record of the same recipe, dataset and
     reference model is skipped. Ctrl-C is safe: the same command resumes inside the interrupted trainings.
     """
+    from suite.errors import InputError
     from suite.reproduce.ablation import jobs, make_plan, run_ablation
+    from suite.reproduce.ablation_cells import CELLS
     from suite.reproduce.code_identity import present_digest
     from suite.reproduce.workers import fitting_workers, run_workers
 
+    known = [cell.name for cell in CELLS]
+    for name in names:
+        if name not in known:
+            raise InputError(f"--cell {name}: unknown; known: {', '.join(known)}")
     cells = [cell for cell in CELLS if not names or cell.name in names]
     wanted = jobs(cells, seeds, iterations)
     if not plan_only:
