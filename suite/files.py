@@ -2,37 +2,105 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
+import fcntl
 import gzip
 import hashlib
+import io
 import json
 import os
-import tempfile
+import re
+import secrets
+import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from suite.errors import DataError, InputError
 
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.part")
+_swept: set[Path] = set()
+"""Folders in which this process has already removed what killed ones left."""
+
+UNPACKED_BYTES = 64 << 20
+UNPACKED_RATIO = 100
+"""A gzip file may hold `UNPACKED_BYTES`, or `UNPACKED_RATIO` times its own size; JSON shrinks to a tenth at best."""
+
+
+@contextmanager
+def disk_faults(what: str) -> Iterator[None]:
+    """Turn what the disk refuses into one line that names ``what`` and the remedy.
+
+    Raises:
+        DataError: in place of any OSError of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"{what}: the disk is full; free some space and run the same command again") from None
+        reason = error.strerror or error
+        raise DataError(f"{what}: cannot be written ({reason}); check the path and its permissions") from None
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well, delete it otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well, delete it otherwise.
+
+    The first write in a folder also removes the temporary files that killed processes left there.
+
+    Args:
+        path: the file to write; a link is followed.
+
+    Raises:
+        InputError: if something is there that is no regular file, such as a device or a folder.
+        DataError: if the disk is full or may not be written.
+    """
+    with disk_faults(str(path)):
+        target = path.resolve() if path.is_symlink() else path
+        if target.exists() and not target.is_file():
+            raise InputError(f"{path}: is not a regular file, so it is not replaced; give the path of a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target.parent)
+        temporary, handle = _locked_temporary(target)
+        try:
+            yield temporary
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(handle)
+
+
+def _locked_temporary(target: Path) -> tuple[Path, int]:
+    """Make an empty file beside ``target``; the lock on its open handle tells others that its writer lives."""
+    while True:
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        with suppress(OSError):  # a file system without locks, or a sweeper that was faster
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.fstat(handle).st_nlink:
+            return temporary, handle
+        os.close(handle)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files whose writers are dead: nobody holds a lock on them."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for entry in os.scandir(folder):
+        if not _TEMPORARY.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+            continue
+        with suppress(OSError), Path(entry).open("rb") as stream:  # being written, somebody else's, or gone
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            Path(entry).unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` at once or not at all."""
+    """Write ``content`` to ``path`` at once or not at all; raises as `atomic_path` does."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
@@ -57,28 +125,35 @@ def refuse_constant(name: str) -> Any:
 
 
 def read_unpacked(path: Path, what: str = "JSON file") -> bytes:
-    """Return the bytes of a file, decompressed if it is gzip (recognised by its first bytes, not by its name).
+    """Return the bytes of a file, decompressed if it is gzip and without a UTF-8 byte order mark.
 
     Args:
-        path: the file.
+        path: the file or pipe; gzip is recognised by its first bytes, not by its name.
         what: how the message calls the file, e.g. ``"results file"``.
 
     Raises:
         DataError: if the file is absent.
-        InputError: if it cannot be read or decompressed.
+        InputError: if it is a device, cannot be read or decompressed, or unpacks to far more than JSON can.
     """
     try:
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
+            raise InputError(f"{path}: is not a file; give the path of a {what}")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: no such {what}; check the path") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot read this {what} ({error.strerror})") from None
+        raise InputError(f"{path}: cannot read this {what} ({error.strerror}); check its permissions") from None
     if raw[:2] == b"\x1f\x8b":
+        most = max(UNPACKED_BYTES, UNPACKED_RATIO * len(raw))
         try:
-            raw = gzip.decompress(raw)
+            with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
+                raw = stream.read(most + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path}: damaged gzip ({error}); copy or download the file again") from None
-    return raw
+        if len(raw) > most:
+            raise InputError(f"{path}: unpacks to more than {most >> 20} MiB; if that is right, unpack it yourself")
+    return raw.removeprefix(codecs.BOM_UTF8)
 
 
 def read_json(path: Path, what: str = "JSON file") -> Any:
@@ -101,12 +176,23 @@ def read_json(path: Path, what: str = "JSON file") -> Any:
             "the file may be truncated, write or download it again"
         ) from None
     except RecursionError:
-        raise InputError(f"{path}: JSON is nested too deeply for a {what}") from None
+        raise InputError(f"{path}: JSON is nested too deeply for a {what}; write or download it again") from None
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error}); write or download the file again") from None
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Return the hexadecimal digest of a file's bytes (``sha256`` or ``md5``)."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
+    """Return the hexadecimal digest of a file's bytes.
+
+    Args:
+        path: the file.
+        algorithm: ``"sha256"`` or ``"md5"``.
+
+    Raises:
+        DataError: if it is absent or cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check that it exists and is yours") from None

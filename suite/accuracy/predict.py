@@ -19,11 +19,11 @@ from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter, Segmenter, VideoSegmenter
 from suite.accuracy.shards import Shards
 from suite.datasets.coco import CocoDataset, CocoImage
-from suite.datasets.locks import exclusive
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset
 from suite.errors import InputError
 from suite.files import file_digest, write_json
+from suite.locks import exclusive
 from suite.paths import shown
 from suite.progress import Step, track
 

@@ -1,4 +1,4 @@
-"""``data``: make the pinned datasets true on this disk, or say why they are not."""
+"""``data``: bring the pinned datasets to this disk, and check them."""
 
 from __future__ import annotations
 
@@ -11,85 +11,75 @@ from suite.command_group import CommandGroup
 
 GROUPS = click.argument("groups", nargs=-1, metavar="[GROUP]...")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+UNPACK = click.option("--unpack/--no-unpack", "unpacking", default=True, show_default=True, help="Unpack archives too.")
 PATH = click.Path(path_type=Path)
 
 
 @click.group(name="data", cls=CommandGroup)
 def command() -> None:
-    """Generate, fetch, verify, unpack, check and pin what datasets.dvc lists.
+    """Bring the datasets that datasets.dvc lists to this disk, and check them.
 
     GROUP is a group of datasets.dvc (embedded, coco-val, coco-train, coco-test, youtube-vis-2019, youtube-vis-2021,
-    backbones), the name of one file in it, or 'all'; without one, the embedded dataset.
+    backbones), the name of one file in it, or 'all'.
     """
 
 
 @command.command(name="status")
 @GROUPS
+@click.option(
+    "--check", "checking", is_flag=True, help="Read every byte again, ask DVC too; exit code 4 if it is wrong."
+)
 @AS_JSON
-def status(groups: tuple[str, ...], as_json: bool) -> None:
-    """Show what is on this disk, of all groups if none is named; exit code 0 whatever it is."""
-    from suite.datasets.overview import overview, overview_table
+def status(groups: tuple[str, ...], checking: bool, as_json: bool) -> None:
+    """Show what is on this disk, of all groups if none is named."""
+    from suite.datasets.fetch import check, overview, overview_table
+    from suite.datasets.pins import select_pins
 
-    rows = overview(groups or ("all",))
+    pins = select_pins(groups or ("all",))
+    rows = check(pins) if checking else overview(pins)
     click.echo(json.dumps(rows) if as_json else overview_table(rows))
-
-
-@command.command(name="generate")
-def generate() -> None:
-    """Generate the embedded dataset at its place, if it is absent, and verify it."""
-    from suite.datasets.embedded import ensure
-
-    click.echo(f"data/shapes: verified, {ensure()}")
 
 
 @command.command(name="fetch")
 @GROUPS
-@click.option("--from", "source", type=PATH, help="Link files or unpacked folders found here instead of downloading.")
-@click.option("--mirror", help="Address that replaces scheme and host of every download, with the same paths below it.")
-@click.option("--proxy", help="HTTP proxy; the environment's http_proxy otherwise.")
-@click.option("--timeout-s", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Longest silence.")
-@click.option("--unpack/--no-unpack", "unpacking", default=True, show_default=True, help="Unpack archives as well.")
+@click.option("--mirror", help="Download zips/... and annotations/... from below this address instead.")
+@UNPACK
 @AS_JSON
-def fetch(
-    groups: tuple[str, ...],
-    source: Path | None,
-    mirror: str | None,
-    proxy: str | None,
-    timeout_s: float,
-    unpacking: bool,
-    as_json: bool,
-) -> None:
-    """Bring datasets here: generate, link or download (resumed after a cut), verify, unpack, ask DVC."""
-    from suite.datasets.download import DownloadOptions
-    from suite.datasets.fetch import fetch
-    from suite.datasets.overview import overview, overview_table
+def fetch(groups: tuple[str, ...], mirror: str | None, unpacking: bool, as_json: bool) -> None:
+    """Generate or download datasets (the embedded one if none is named), verify and unpack them.
 
-    pins = fetch(groups, source, DownloadOptions(mirror, proxy, timeout_s), unpacking)
-    rows = overview(tuple(pin.name for pin in pins))
-    click.echo(json.dumps(rows) if as_json else overview_table(rows))
-
-
-@command.command(name="verify")
-@GROUPS
-@AS_JSON
-def verify(groups: tuple[str, ...], as_json: bool) -> None:
-    """Read every byte again, ask DVC too, and fail (exit code 4) unless all is as pinned."""
-    from suite.datasets.overview import overview_table, verify
-
-    rows = verify(groups)
-    click.echo(json.dumps(rows) if as_json else overview_table(rows))
-
-
-@command.command(name="unpack")
-@GROUPS
-def unpack(groups: tuple[str, ...]) -> None:
-    """Unpack verified archives; what is unpacked already is left alone."""
+    A download goes on where a cut stopped it. What is here already is only verified. The environment's http_proxy,
+    https_proxy and no_proxy are used.
+    """
+    from suite.datasets.fetch import fetch, overview, overview_table
     from suite.datasets.pins import select_pins
-    from suite.datasets.unpack import unpack
 
-    for pin in select_pins(groups):
-        if pin.unpack:
-            click.echo(f"{pin.unpack}: {pin.name} {'unpacked' if unpack(pin) else 'already unpacked'}")
+    pins = select_pins(groups)
+    fetch(pins, mirror, unpacking=unpacking)
+    rows = overview(pins)
+    click.echo(json.dumps(rows) if as_json else overview_table(rows))
+
+
+@command.command(name="add")
+@click.argument("group")
+@click.argument("source", type=PATH, required=False)
+@UNPACK
+@AS_JSON
+def add(group: str, source: Path | None, unpacking: bool, as_json: bool) -> None:
+    """Use files that you have: link what GROUP needs from SOURCE, never copy it, then verify and unpack it.
+
+    SOURCE is a file, or a folder with the archives or an unpacked COCO; without it, the files at their places are
+    taken. A file nobody has published a digest of is pinned in datasets.dvc, if its counts are the official ones.
+    """
+    from suite.datasets.add import add
+    from suite.datasets.fetch import fetch, overview, overview_table
+    from suite.datasets.pins import select_pins
+
+    add(select_pins((group,)), source)
+    pins = select_pins((group,))
+    fetch(pins, downloading=False, unpacking=unpacking)
+    rows = overview(pins)
+    click.echo(json.dumps(rows) if as_json else overview_table(rows))
 
 
 @command.command(name="health")
@@ -110,15 +100,6 @@ def health(dataset: str, annotations: Path, images: Path, deep: bool, as_json: b
     return PASS if report.well else DATA_MISSING
 
 
-@command.command(name="pin")
-@click.argument("name")
-def pin(name: str) -> None:
-    """Measure the file NAME on this disk, compare its counts with the official ones and pin it in datasets.dvc."""
-    from suite.datasets.repin import pin_from_disk
-
-    click.echo(pin_from_disk(name))
-
-
 @command.command(name="split")
 @click.argument("dataset", type=click.Choice(["youtube-vis-2019", "youtube-vis-2021"]))
 @AS_JSON
@@ -134,13 +115,3 @@ def split(dataset: str, as_json: bool) -> None:
 
     made = make_local_split(dataset)
     click.echo(json.dumps(asdict(made)) if as_json else made.text())
-
-
-@command.command(name="keep")
-@click.argument("paths", nargs=-1, required=True, type=PATH)
-def keep(paths: tuple[Path, ...]) -> None:
-    """Track results (predictions, raw timing samples) below results/, ready for 'dvc push'."""
-    from suite.datasets.keep import keep
-
-    for path in paths:
-        click.echo(keep(path))

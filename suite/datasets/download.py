@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import errno
+import hashlib
+import itertools
+import re
 import shutil
 import time
 import urllib.parse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.datasets.http_source import Answer, ConnectionCutError, open_range
-from suite.datasets.locks import exclusive
-from suite.datasets.partial import Partial
-from suite.datasets.pins import PINS_NAME, Pin, examine
-from suite.errors import DataError
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from suite import __version__
+from suite.datasets.pins import PINS_NAME, Pin
+from suite.datasets.state import GOOD, examine
+from suite.errors import DataError, InputError
+from suite.files import disk_faults
+from suite.locks import exclusive
 from suite.progress import Step, say, track
 
 MEGABYTE = 1_000_000
 _PIECE_BYTES = 1 << 20
 _SPARE_BYTES = 64 * MEGABYTE
+_WORTH_BYTES = 1 << 14
+"""A connection that brings the file forward by less does not count as progress."""
+_PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
+
+
+class ConnectionCutError(Exception):
+    """The connection was cut or silent for too long: worth another try."""
 
 
 @dataclass(frozen=True)
@@ -28,24 +41,75 @@ class DownloadOptions:
     """How to download.
 
     Attributes:
-        mirror: replaces scheme and host of every address, e.g. ``"https://s3.amazonaws.com/images.cocodataset.org"``.
-        proxy: address of an HTTP proxy; the environment's ``http_proxy`` is used if None.
+        mirror: address of a folder that has the last folder and the name of every file below it, e.g.
+            ``http://images.cocodataset.org`` for ``zips/val2017.zip``; None for the pinned addresses.
         timeout_s: seconds without a single byte after which a connection counts as cut.
-        attempts: connections in a row that may bring nothing before giving up.
+        attempts: connections in a row that may bring the file no further before giving up.
         pause_s: seconds to wait after the first of these, doubled each time.
     """
 
     mirror: str | None = None
-    proxy: str | None = None
     timeout_s: float = 30.0
     attempts: int = 5
     pause_s: float = 1.0
 
     def address(self, url: str) -> str:
-        """Return where to load ``url`` from."""
-        if self.mirror is None:
-            return url
-        return self.mirror.rstrip("/") + urllib.parse.urlsplit(url).path
+        """Return where to load ``url`` from.
+
+        Raises:
+            InputError: if it is no http or https address.
+        """
+        if self.mirror is not None:
+            url = "/".join([self.mirror.rstrip("/"), *urllib.parse.urlsplit(url).path.split("/")[-2:]])
+        if not url.startswith(("http://", "https://")):
+            raise InputError(f"{url}: only http and https addresses can be fetched; correct --mirror or {PINS_NAME}")
+        return url
+
+
+class _Part:
+    """The ``.part`` file of a download with its running MD5; an earlier one is taken up.
+
+    Args:
+        path: the file, made at the first byte.
+
+    Attributes:
+        size: bytes that have arrived.
+        answers: how many answers they came from; if more than one, they may not fit together.
+        begun_anew: how often the server began anew instead of going on.
+        resumable: whether to ask the server for the rest only.
+        overflows: whether more bytes came than the file may have; they were not written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.size, self.answers, self.begun_anew = path, 0, 0, 0
+        self.resumable, self.overflows = True, False
+        self.digest = hashlib.md5(usedforsecurity=False)
+        if path.exists():
+            self.answers = 1
+            with path.open("rb") as stream:
+                while piece := stream.read(_PIECE_BYTES):
+                    self._count(piece)
+
+    def _count(self, piece: bytes) -> None:
+        self.digest.update(piece)
+        self.size += len(piece)
+
+    def append(self, pieces: Iterable[bytes], most: int) -> Iterator[int]:
+        """Append pieces until the file would have more than ``most`` bytes, yielding the size of each."""
+        with self.path.open("ab") as stream:
+            for piece in pieces:
+                if self.size + len(piece) > most:
+                    self.overflows = True
+                    return
+                stream.write(piece)
+                self._count(piece)
+                yield len(piece)
+
+    def restart(self) -> None:
+        """Throw away what has arrived."""
+        self.path.unlink(missing_ok=True)
+        self.size, self.answers = 0, 0
+        self.digest = hashlib.md5(usedforsecurity=False)
 
 
 def download(pin: Pin, options: DownloadOptions | None = None) -> None:
@@ -60,130 +124,203 @@ def download(pin: Pin, options: DownloadOptions | None = None) -> None:
 
     Raises:
         DataError: naming file, cause and remedy, if the file cannot be brought.
+        InputError: if the address cannot be used.
     """
     options = options or DownloadOptions()
-    assert pin.url is not None
     target = pin.file
+    bad = target.with_name(target.name + ".bad")
     with exclusive(target), disk_faults(pin.path):
         state = examine(pin)
-        if state.status in ("verified", "unpacked", "adopted", "unpinned"):
+        if state.status in GOOD:
             return
         if state.status != "absent":
-            set_aside(pin, target, state.explanation)
-        partial = Partial(target.with_name(target.name + ".part"))
-        if pin.md5 is None or pin.md5 != partial.md5():
-            _transfer(pin, partial, options)
-        if partial.sources > 1 and pin.md5 not in (None, partial.md5()):
+            target.replace(bad)
+            say(f"{state.explanation.split(';')[0]}; set aside as {bad.name}")
+        part = _Part(target.with_name(target.name + ".part"))
+        if pin.md5 != part.digest.hexdigest():
+            _transfer(pin, part, options)
+        if pin.md5 != part.digest.hexdigest() and part.answers > 1:
             say(f"{pin.path}: what arrived before and after a cut does not fit together; starting again")
-            partial.restart()
-            _transfer(pin, partial, options)
-        if pin.md5 not in (None, partial.md5()):
-            have = partial.md5()
-            partial.path.replace(bad_path(target))
-            partial.forget()
+            part.restart()
+            _transfer(pin, part, options)
+        if pin.md5 != part.digest.hexdigest():
+            part.path.replace(bad)
             raise DataError(
-                f"{pin.path}: digest of the download is {have} but {PINS_NAME} pins {pin.md5}; set aside as "
-                f"{bad_path(target).name}, nothing was pinned; try again or another --mirror"
+                f"{pin.path}: digest of the download is {part.digest.hexdigest()} but {PINS_NAME} pins {pin.md5}; "
+                f"set aside as {bad.name}; try again or another --mirror"
             )
-        partial.path.replace(target)
-        partial.forget()
+        part.path.replace(target)
 
 
-def bad_path(target: Path) -> Path:
-    """Return where a wrong file is set aside."""
-    return target.with_name(target.name + ".bad")
+def check_space(what: str, folder: Path, wanted: int) -> int:
+    """Refuse to begin what the disk has no room for.
 
+    Args:
+        what: what is going to be written, for the message.
+        folder: where.
+        wanted: its bytes.
 
-def set_aside(pin: Pin, target: Path, explanation: str) -> None:
-    """Move a wrong file out of the way, so that it is neither used nor lost."""
-    target.replace(bad_path(target))
-    say(f"{explanation.split(';')[0]}; set aside as {bad_path(target).name}")
-
-
-@contextmanager
-def disk_faults(what: str) -> Iterator[None]:
-    """Turn what the disk refuses into one line that names ``what`` and the remedy.
+    Returns:
+        The bytes that may be written there at most.
 
     Raises:
-        DataError: in place of any OSError of the block.
+        DataError: if ``wanted`` and some to spare are not free.
     """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(f"{what}: the disk is full; free some space and run the same command again") from None
-        reason = error.strerror or error
-        raise DataError(f"{what}: cannot be written ({reason}); check the folder's permissions") from None
-
-
-def check_space(what: str, folder: Path, wanted: int) -> None:
-    """Refuse to begin what the disk has no room for: ``wanted`` bytes in ``folder``, and some to spare."""
     free = shutil.disk_usage(folder).free
     if wanted + _SPARE_BYTES > free:
         raise DataError(
             f"{what}: needs {wanted // MEGABYTE} MB but the disk has {free // MEGABYTE} MB free; free some "
             "space or link data/ to a larger disk"
         )
+    return free - _SPARE_BYTES
 
 
-def _transfer(pin: Pin, partial: Partial, options: DownloadOptions) -> None:
-    """Fill ``partial`` until it is complete, reconnecting after cuts."""
-    address = options.address(pin.url or "")
-    if pin.size is not None:
-        check_space(pin.path, partial.path.parent, max(pin.size - partial.size, 0))
-    idle = 0
-    total = (pin.size or 0) // MEGABYTE
-    with track(f"fetch {partial.path.name.removesuffix('.part')} (MB)", total, partial.size // MEGABYTE) as step:
+def _session(options: DownloadOptions) -> requests.Session:
+    """Return a session that tries a refused connection or a failing server again."""
+    # How long to wait is not left to the server (Retry-After), which could make it endless.
+    retry = urllib3.Retry(
+        total=options.attempts - 1,
+        backoff_factor=options.pause_s,
+        status_forcelist=(408, 425, 429, 500, 502, 503, 504),
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    session.headers.update({"User-Agent": f"mobileinst-suite/{__version__}", "Accept-Encoding": "identity"})
+    return session
+
+
+def _transfer(pin: Pin, part: _Part, options: DownloadOptions) -> None:
+    """Fill the part until it is complete, connecting again after cuts.
+
+    Raises:
+        DataError: if the server refuses, sends another file, or the file comes no further.
+    """
+    if pin.size is not None and part.size >= pin.size:
+        part.restart()
+    room = check_space(pin.path, part.path.parent, max((pin.size or 0) - part.size, 0))
+    most = pin.size if pin.size is not None else part.size + room
+    idle, furthest = 0, part.size
+    title = f"fetch {part.path.name.removesuffix('.part')} (MB)"
+    with _session(options) as session, track(title, (pin.size or 0) // MEGABYTE, part.size // MEGABYTE) as step:
         while True:
-            before = partial.size
+            begun_anew = part.begun_anew
             try:
-                with open_range(address, partial.size, partial.etag, options.timeout_s, options.proxy) as answer:
-                    _receive(pin, partial, answer, step)
+                with _answer(session, pin, part, options) as answer:
+                    _receive(pin, part, answer, most, step)
                 return
             except ConnectionCutError as cut:
-                idle = 0 if partial.size > before else idle + 1
+                # A server that begins anew each time makes no progress, however far it gets before it is cut.
+                onward = part.size - furthest >= _WORTH_BYTES and part.begun_anew == begun_anew
+                furthest = max(furthest, part.size)
+                idle = 0 if onward else idle + 1
                 if idle >= options.attempts:
-                    raise DataError(_gave_up(pin, partial, address, cut)) from None
+                    raise DataError(
+                        f"{pin.path}: truncated, {part.size} of {pin.size or 'an unknown number of'} bytes arrived "
+                        f"({cut}); they are kept as {part.path.name}, run the same command again or use --mirror"
+                    ) from None
                 say(f"{pin.path}: {cut}; connecting again")
                 time.sleep(options.pause_s * 2**idle / 2)
 
 
-def _gave_up(pin: Pin, partial: Partial, address: str, cut: ConnectionCutError) -> str:
-    if partial.size == 0:
-        partial.discard()
-        return f"{pin.path}: {address} cannot be reached ({cut}); check the network, or use --mirror, --proxy or --from"
-    expected = f"of {pin.size} bytes" if pin.size is not None else "bytes"
-    return (
-        f"{pin.path}: truncated, {partial.size} {expected} arrived ({cut}); they are kept as {partial.path.name}, "
-        "run the same command again to go on"
-    )
+def _answer(session: requests.Session, pin: Pin, part: _Part, options: DownloadOptions) -> requests.Response:
+    """Ask for the rest of a file, or for all of it where the server cannot go on in the middle.
+
+    Raises:
+        ConnectionCutError: if the server cannot go on; it is asked for the whole file the next time.
+        DataError: if it cannot be reached or refuses for good.
+        InputError: if the address is none.
+    """
+    url = options.address(pin.url or "")
+    asked = {"Range": f"bytes={part.size}-"} if part.size and part.resumable else {}
+    try:
+        answer = session.get(url, headers=asked, stream=True, timeout=options.timeout_s)
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL) as error:
+        raise InputError(f"{url}: is not an address ({error}); correct --mirror or {PINS_NAME}") from None
+    except requests.RequestException as error:
+        raise DataError(
+            f"{pin.path}: {url} cannot be reached ({error}); check the network and https_proxy, use --mirror, or get "
+            f"the file by hand and run 'python -m suite data add {pin.name} FILE'"
+        ) from None
+    if answer.status_code == 416 or (answer.status_code == 206 and _start(answer) != part.size):
+        answer.close()
+        part.resumable = False
+        raise ConnectionCutError("the server cannot go on where it stopped")
+    if answer.status_code not in (200, 206):
+        answer.close()
+        raise DataError(
+            f"{pin.path}: {url} answers {answer.status_code} {answer.reason}; use --mirror, or get the file by hand "
+            f"and run 'python -m suite data add {pin.name} FILE'"
+        )
+    return answer
 
 
-def _receive(pin: Pin, partial: Partial, answer: Answer, step: Step) -> None:
-    if answer.is_page:
-        if partial.size == 0:
-            partial.discard()
+def _start(answer: requests.Response) -> int | None:
+    """Return the offset in the file of the first byte of a partial answer, or None if the server does not say."""
+    found = re.match(r"\s*bytes (\d+)-", answer.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
+
+
+def _receive(pin: Pin, part: _Part, answer: requests.Response, most: int, step: Step) -> None:
+    """Append an answer's body to the part.
+
+    Args:
+        pin: what is fetched.
+        part: what has arrived; emptied first if the answer begins at the file's beginning.
+        answer: the answer to a request for the rest, or for all.
+        most: bytes the whole file may have.
+        step: called with the megabytes that have arrived.
+
+    Raises:
+        ConnectionCutError: if it ends too early.
+        DataError: if it is a web page, or a file of another size.
+    """
+    begin = part.size if answer.status_code == 206 else 0
+    pieces = _pieces(answer)
+    first = next(pieces, b"")
+    declared = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
+    if begin == 0 and (declared == "text/html" or first.lstrip()[:10].lower().startswith(_PAGE_STARTS)):
         raise DataError(
             f"{pin.path}: {answer.url} answers with a web page, not the file (a login page or a portal); get it by "
-            "hand and run 'python -m suite data fetch --from FILE'"
+            f"hand and run 'python -m suite data add {pin.name} FILE'"
         )
-    if pin.size is not None and answer.total is not None and answer.total != pin.size:
+    length = answer.headers.get("Content-Length", "")
+    total = begin + int(length) if length.isdigit() else pin.size
+    if pin.size not in (None, total):
         raise DataError(
-            f"{pin.path}: {answer.url} offers {answer.total} bytes but {PINS_NAME} pins {pin.size}; it has changed or "
+            f"{pin.path}: {answer.url} offers {total} bytes but {PINS_NAME} pins {pin.size}; it has changed or "
             "the mirror is wrong, nothing was downloaded; try another --mirror"
         )
-    if answer.start != partial.size:
-        say(f"{pin.path}: the server cannot go on where it stopped or has a new file; starting again")
-        partial.restart()
-    partial.note(answer.etag)
+    if begin != part.size:
+        say(f"{pin.path}: the server cannot go on where it stopped; starting again")
+        part.restart()
+        part.begun_anew += 1
+    part.answers += 1
     pending = 0
-    with partial.appending() as append:
-        while piece := answer.read(_PIECE_BYTES):
-            append(piece)
-            pending += len(piece)
-            step(advance=pending // MEGABYTE)
-            pending %= MEGABYTE
+    for size in part.append(itertools.chain([first], pieces), most):
+        pending += size
+        step(advance=pending // MEGABYTE)
+        pending %= MEGABYTE
+    if part.overflows:
+        part.restart()
+        raise DataError(f"{pin.path}: {answer.url} sends more than the {most} bytes expected; try another --mirror")
     # A server or proxy that states no length ends a whole answer and a cut one alike.
-    total = answer.total if answer.total is not None else pin.size
-    if total is not None and partial.size < total:
-        raise ConnectionCutError(f"the connection ended at {partial.size} of {total} bytes")
+    if total is not None and part.size < total:
+        raise ConnectionCutError(f"the connection ended at {part.size} of {total} bytes")
+
+
+def _pieces(answer: requests.Response) -> Iterator[bytes]:
+    """Yield the body as it arrives.
+
+    Raises:
+        ConnectionCutError: if the connection breaks or is silent for too long.
+    """
+    try:
+        while piece := answer.raw.read1(_PIECE_BYTES, decode_content=False):
+            yield piece
+    except urllib3.exceptions.ReadTimeoutError:
+        raise ConnectionCutError("the server sent nothing for too long") from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise ConnectionCutError(f"the connection broke ({error})") from None

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from suite.datasets import shapes_render
 from suite.datasets.coco import CocoDataset
-from suite.datasets.digests import directory_md5
+from suite.datasets.digests import directory_digest
 from suite.datasets.masks import encode_mask
-from suite.datasets.pins import PINS_NAME, load_pins, verified_digest
+from suite.datasets.pins import PINS_NAME, load_pins
 from suite.datasets.png import encode_palette_png
 from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_scene
+from suite.datasets.state import verified_digest
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError
 from suite.progress import Step, track
@@ -164,11 +165,11 @@ def ensure() -> str:
         with tempfile.TemporaryDirectory(dir=pin.file.parent, prefix=f".{NAME}.", suffix=".part") as aside:
             fresh = Path(aside) / NAME
             generate(fresh)
-            have = directory_md5(fresh)
+            have, _, _ = directory_digest(fresh)
             if have != pin.md5:
                 raise DataError(
                     f"{pin.path}: this machine generates {have} but {PINS_NAME} pins {pin.md5}; "
-                    "the generator was changed without a new pin ('python -m suite data pin shapes')"
+                    "the generator was changed without a new pin ('python -m suite data add shapes')"
                 )
             try:
                 fresh.rename(pin.file)

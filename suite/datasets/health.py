@@ -17,12 +17,12 @@ from PIL import Image
 
 from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 from suite.datasets.coco import CocoDataset, read_image
-from suite.datasets.digests import file_md5
 from suite.datasets.fields import Categories
 from suite.datasets.masks import to_mask
 from suite.datasets.memory import keep, recall
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError, SuiteError
+from suite.files import file_digest
 from suite.progress import track
 
 Kind = Literal["coco", "youtube-vis"]
@@ -98,7 +98,7 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
     """
     if not images.is_dir():
         raise DataError(f"{images}: no such image folder; check the path")
-    digest = file_md5(annotations)
+    digest = file_digest(annotations, "md5")
     key = _key(kind, digest, images, deep)
     remembered = recall(MEMORY_NAME).get(key)
     if remembered is not None:
@@ -128,7 +128,7 @@ def require_health(kind: Kind, annotations: Path, images: Path) -> Health:
         if not check.well:
             raise DataError(
                 f"{annotations}: {check.what}: {check.detail}; repair the dataset, or remove the folder that was "
-                "unpacked and run 'data unpack'"
+                "unpacked and run 'data fetch'"
             )
     return health
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from suite.datasets.local_split import LocalSplit, list_path, read_local_split
 from suite.datasets.official import ANNOTATIONS, READY, annotations_pin
-from suite.datasets.pins import Pin, load_pins, verified_digest
-from suite.datasets.stamps import read_stamp
+from suite.datasets.pins import Pin, load_pins
+from suite.datasets.state import read_stamp, verified_digest
 from suite.errors import DataError, InputError
 from suite.files import file_digest
 from suite.paths import repository_root, shown
@@ -123,7 +123,7 @@ def _verified(pin: Pin) -> str:
     digest = verified_digest(pin.name)
     stamp = read_stamp(pin.unpack, pin.name)
     if pin.unpack is not None and (stamp is None or stamp.digest != digest):
-        raise DataError(f"{pin.unpack}: {pin.name} is not unpacked; run 'python -m suite data unpack {pin.name}'")
+        raise DataError(f"{pin.unpack}: {pin.name} is not unpacked; run 'python -m suite data fetch {pin.name}'")
     return digest
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from suite.datasets.official import READY, annotations_pin, check_counts
 from suite.datasets.part import part_of
-from suite.datasets.pins import examine, load_pins
+from suite.datasets.pins import load_pins
 from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID, VALID_VIDEOS
-from suite.datasets.stamps import read_stamp
+from suite.datasets.state import examine, read_stamp
 from suite.datasets.stratified import held_out
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
@@ -84,13 +84,13 @@ def _train_annotations(dataset: str) -> Path:
     pin = pins[annotations_pin(name)]
     state = examine(pin)
     if state.status not in ("verified", "unpacked"):
-        why = state.explanation or f"{pin.path}: adopted unpacked, so it is not known to be the pinned one"
+        why = state.explanation or f"{pin.path}: linked unpacked, so it is not known to be the pinned one"
         raise DataError(f"{why}; the local split of {dataset} follows from the pinned train annotations alone")
     annotations = repository_root() / (pins[name].unpack or ".") / READY[name][1]
     if pin.unpack is not None:
         stamp = read_stamp(pin.unpack, pin.name)
         if stamp is None or stamp.digest != pin.md5:
-            raise DataError(f"{pin.unpack}: {pin.name} is not unpacked; run 'python -m suite data unpack {pin.name}'")
+            raise DataError(f"{pin.unpack}: {pin.name} is not unpacked; run 'python -m suite data fetch {pin.name}'")
     if not annotations.is_file():
         raise DataError(f"{shown(annotations)}: absent; {pin.how_to_get()}")
     return annotations

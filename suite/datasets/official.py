@@ -1,4 +1,4 @@
-"""Official counts: what an archive or folder must hold to be what its name says."""
+"""The official files: how many images, videos and objects each holds, and where its annotations are."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from suite.datasets.fields import read_object
+import msgspec
+
 from suite.datasets.pins import Pin
 from suite.errors import DataError
+from suite.typed import read_typed
 
 COUNTS: dict[str, dict[str, int]] = {
     "train2017": {"images": 118287},
@@ -52,16 +54,23 @@ ANNOTATIONS: dict[str, tuple[str, str]] = {
 }
 """SHA-256 of an official annotations file -> dataset and split: what a score on it may be compared with."""
 
-_JSON_LISTS = {
-    "annotations_trainval2017": {
-        "train": ("instances_train2017.json", {"images": "images", "objects": "annotations"}),
-        "val": ("instances_val2017.json", {"images": "images", "objects": "annotations"}),
-    },
-    "image_info_test2017": {
-        "test": ("image_info_test2017.json", {"images": "images"}),
-        "test-dev": ("image_info_test-dev2017.json", {"images": "images"}),
-    },
+_LISTED_IN = {
+    "annotations_trainval2017": {"train": "instances_train2017.json", "val": "instances_val2017.json"},
+    "image_info_test2017": {"test": "image_info_test2017.json", "test-dev": "image_info_test-dev2017.json"},
 }
+"""Pin name of COCO's annotation archives -> split -> the file that lists its images."""
+
+
+class _Lists(msgspec.Struct):
+    """The lists of an annotations file, counted but not parsed."""
+
+    images: list[msgspec.Raw] = []
+    videos: list[msgspec.Raw] = []
+    annotations: list[msgspec.Raw] = []
+
+    @classmethod
+    def read(cls, path: Path) -> _Lists:
+        return read_typed(path, cls, "annotations file", "give the whole annotations file, not a results file")
 
 
 def annotations_pin(name: str) -> str:
@@ -69,7 +78,7 @@ def annotations_pin(name: str) -> str:
     return _ANNOTATIONS_ELSEWHERE.get(name, name)
 
 
-def check_counts(name: str, counts: dict[str, int], where: str) -> str:
+def check_counts(name: str, counts: dict[str, int], where: str) -> None:
     """Compare counts with the official ones.
 
     Args:
@@ -77,62 +86,62 @@ def check_counts(name: str, counts: dict[str, int], where: str) -> str:
         counts: what was counted.
         where: file or folder, for messages.
 
-    Returns:
-        A one-line summary of what was counted.
-
     Raises:
         DataError: if a count differs, with both numbers.
     """
     for what, expected in COUNTS.get(name, {}).items():
         have = counts.get(what, 0)
         if have != expected:
-            raise DataError(f"{where}: holds {have} {what}, officially {expected}; not {name}, or not all of it")
-    return ", ".join(f"{number} {what}" for what, number in counts.items()) or "nothing to count"
+            raise DataError(
+                f"{where}: holds {have} {what}, officially {expected}; it is not {name}, or not all of it; get it again"
+            )
 
 
-def unpacked_counts(name: str, folder: Path) -> dict[str, int] | None:
-    """Count what an unpacked folder holds, or return None where no counting is known for that pin.
+def count_folder(name: str, folder: Path) -> dict[str, int]:
+    """Count what an unpacked folder holds.
 
     Args:
         name: the pin's name.
         folder: the archive's top folder, e.g. ``val2017`` or ``annotations``.
+
+    Returns:
+        What is counted -> how many; empty where nothing is counted for that pin.
+
+    Raises:
+        DataError: if an annotations file is absent.
+        InputError: if it is none.
     """
-    if name in _JSON_LISTS:
+    if name in _LISTED_IN:
         counts: dict[str, int] = {}
-        for prefix, (file_name, lists) in _JSON_LISTS[name].items():
-            content = read_object(folder / file_name, "annotations file")
-            counts |= {f"{prefix} {what}": len(content.get(key, ())) for what, key in lists.items()}
+        for split, file_name in _LISTED_IN[name].items():
+            lists = _Lists.read(folder / file_name)
+            counts |= {f"{split} images": len(lists.images), f"{split} objects": len(lists.annotations)}
         return counts
     if "images" in COUNTS.get(name, {}):
         return {"images": sum(path.suffix == ".jpg" for path in folder.iterdir())}
-    if "videos" in COUNTS.get(name, {}):
-        frames = folder / "JPEGImages"
-        return {"videos": sum(path.is_dir() for path in frames.iterdir())} if frames.is_dir() else None
-    return None
+    if "videos" in COUNTS.get(name, {}) and (folder / "JPEGImages").is_dir():
+        return {"videos": sum(path.is_dir() for path in (folder / "JPEGImages").iterdir())}
+    return {}
 
 
-def measured_counts(pin: Pin) -> dict[str, int]:
-    """Count what a pin's file holds, without unpacking it.
+def count_file(pin: Pin, path: Path) -> dict[str, int]:
+    """Count what an archive or annotations file of YouTube-VIS holds, without unpacking it.
 
     Args:
-        pin: a pin whose file is here: a zip with videos, a JSON with videos, or anything else (nothing counted).
+        pin: what the file should be.
+        path: a zip or JSON with videos, or anything else, of which nothing is counted.
 
     Raises:
         DataError: if it is no zip although its name says so.
-        InputError: if it is no JSON object although its name says so.
+        InputError: if it is no annotations file although its name says so.
     """
-    path = pin.file
     if path.suffix == ".json":
-        content = read_object(path, "annotations file")
-        return {what: len(content[what]) for what in ("videos", "annotations") if isinstance(content.get(what), list)}
+        return {"videos": len(_Lists.read(path).videos)}
     if path.suffix != ".zip":
         return {}
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
+            names = [PurePosixPath(name) for name in archive.namelist() if name.endswith((".jpg", ".png"))]
     except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{pin.path}: not a readable zip ({error}); get it again from {pin.page or pin.url}") from None
-    images = [name for name in names if name.suffix in (".jpg", ".png")]
-    if "videos" not in COUNTS.get(pin.name, {}):
-        return {"images": len(images)}
-    return {"videos": len({name.parent for name in images}), "frames": len(images)}
+        raise DataError(f"{path}: not a readable zip ({error}); get it again from {pin.page or pin.url}") from None
+    return {"images": len(names), "videos": len({name.parent for name in names})}

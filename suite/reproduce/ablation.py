@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from suite.datasets.locks import claimed
 from suite.datasets.pins import load_pins
+from suite.locks import claimed
 from suite.paths import records_dir, shown
 from suite.progress import say
 from suite.records.schema import Scalar, Series

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from suite.datasets.digests import file_md5
-from suite.datasets.pins import examine, load_pins
+from suite.datasets.pins import load_pins
+from suite.datasets.state import examine
+from suite.files import file_digest
 
 SIZE_BYTES = 1_000_000_000
 
@@ -25,7 +26,7 @@ def gigabyte(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for _ in range(SIZE_BYTES // len(block)):
             stream.write(block)
     os.utime(path, (1_000_000_000, 1_000_000_000))
-    file_md5(path)  # into the page cache, so that digests are compared and not disks
+    file_digest(path, "md5")  # into the page cache, so that digests are compared and not disks
     return path
 
 
@@ -36,7 +37,7 @@ def test_first_verification(gigabyte, benchmark):
 
     def both() -> None:
         started_s = time.process_time()
-        digest = file_md5(gigabyte)
+        digest = file_digest(gigabyte, "md5")
         ours_s.append(time.process_time() - started_s)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run = subprocess.run(["md5sum", str(gigabyte)], capture_output=True, text=True, check=True)
@@ -55,7 +56,7 @@ def test_first_verification(gigabyte, benchmark):
 def test_second_verification(gigabyte, benchmark, monkeypatch):
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(gigabyte.parent))
     (gigabyte.parent / "datasets.dvc").write_text(
-        f"outs:\n- path: big.zip\n  md5: '{file_md5(gigabyte)}'\n  cache: false\n"
+        f"outs:\n- path: big.zip\n  md5: '{file_digest(gigabyte, 'md5')}'\n  cache: false\n"
         "  meta: {group: g, url: 'http://127.0.0.1/'}\n"
     )
     pin = load_pins()["big"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Iterator
@@ -19,12 +18,13 @@ class Behaviour:
     Attributes:
         files: name -> content.
         cut_at: send only so many bytes of each body, then close the connection.
+        cut_by: each later cut comes after so many bytes more (or less).
         cuts: how many answers are cut; the later ones are whole.
         status: answer with this status instead of the file.
         page: send this web page instead of the file.
         page_type: the content type of that page.
         ranges: whether ranges are understood.
-        etags: whether versions are named.
+        offset: begin an answer to a range so many bytes earlier than asked, and say so.
         pause_s: wait so long before each body and between its pieces.
         stall: send half of the body, then nothing for a long time.
         length: whether the size is announced.
@@ -33,12 +33,13 @@ class Behaviour:
 
     files: dict[str, bytes] = field(default_factory=dict)
     cut_at: int | None = None
+    cut_by: int = 0
     cuts: int = 1_000
     status: int | None = None
     page: bytes | None = None
     page_type: str = "text/html; charset=utf-8"
     ranges: bool = True
-    etags: bool = True
+    offset: int = 0
     pause_s: float = 0.0
     stall: bool = False
     length: bool = True
@@ -66,17 +67,13 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self.send_error(404)
             return
-        etag = f'"{hashlib.md5(content).hexdigest()}"' if how.etags else None
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and how.ranges else 0
-        if self.headers.get("If-Range") not in (None, etag):
-            start = 0
         if start and start >= len(content):
             self.send_error(416)
             return
+        start = max(0, start - how.offset)
         body = content[start:]
-        extra = {"ETag": etag} if etag else {}
-        if start:
-            extra["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        extra = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
         self._headers(206 if start else 200, "application/zip", len(body) if how.length else None, extra)
         self._body(body)
 
@@ -95,6 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         if how.cut_at is not None and how.cuts > 0:
             how.cuts -= 1
             body = body[: how.cut_at]
+            how.cut_at += how.cut_by
         if how.stall:
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()

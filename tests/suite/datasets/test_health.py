@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zlib
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-from suite.datasets.health import Check, check_health
+from suite.datasets.health import Check, check_health, require_health
+from suite.errors import DataError
 
 
 def one_picture(folder: Path, segmentation: list[list[float]]) -> Path:
@@ -66,3 +69,73 @@ def test_only_what_is_well_is_remembered(empty_root, tmp_path, monkeypatch):
     assert check_health("coco", annotations, tmp_path / "images").well
     monkeypatch.setattr(Image, "open", refuse)
     assert check_health("coco", annotations, tmp_path / "images").well
+
+
+def test_health_of_the_real_samples(empty_root, shared_data):
+    videos = shared_data / "ytvis_mini"
+    report = check_health("youtube-vis", videos / "valid.json", videos / "valid" / "JPEGImages", deep=True)
+    assert report.well
+    text = report.text()
+    assert "4 videos, 85 frames, 6 tracks" in text
+    assert "the 40 of YouTube-VIS 2019" in text
+    assert check_health("youtube-vis", videos / "valid.json", videos / "valid" / "JPEGImages", deep=True) == report
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "words"),
+    [
+        (
+            lambda content, folder: (folder / "0001" / "00002.png").unlink(),
+            "files",
+            "1 are missing, first 0001/00002.png",
+        ),
+        (lambda content, folder: (folder / "0000" / "00001.png").write_bytes(b"x"), "images", "1 faults, first"),
+        (lambda content, folder: content["videos"][0].update(height=64), "images", "8 faults"),
+        (
+            lambda content, folder: content["annotations"][0]["segmentations"].__setitem__(
+                0, {"size": [128, 192], "counts": [128 * 192]}
+            ),
+            "masks",
+            "empty mask",
+        ),
+        (
+            lambda content, folder: content["annotations"][0].update(segmentations=[None] * 8),
+            "tracks",
+            "track 1 is seen in no frame",
+        ),
+        (
+            lambda content, folder: content.update(
+                categories=[{"id": k, "name": "person" if k == 40 else f"n{k}"} for k in range(1, 41)]
+            ),
+            "categories",
+            "neither",
+        ),
+    ],
+)
+def test_health_finds(empty_root, small_shapes, tmp_path_factory, change, what, words):
+    folder = tmp_path_factory.mktemp("damaged") / "val"
+    shutil.copytree(small_shapes / "val", folder)
+    annotations = small_shapes / "annotations" / "youtube_vis_val.json"
+    assert require_health("youtube-vis", annotations, folder).well
+    content = json.loads(annotations.read_text())
+    change(content, folder)
+    path = folder.parent / "val.json"
+    path.write_text(json.dumps(content))
+    report = check_health("youtube-vis", path, folder, deep=True)
+    assert not report.well
+    check = next(check for check in report.checks if check.what == what)
+    assert not check.well
+    assert words in check.detail
+    assert f"BAD  {what}" in report.text()
+    with pytest.raises(DataError, match=what):
+        require_health("youtube-vis", path, folder)
+
+
+def test_health_of_files_that_are_all_absent_is_not_well(empty_root, small_shapes, tmp_path):
+    (tmp_path / "empty").mkdir()
+    report = check_health("youtube-vis", small_shapes / "annotations" / "youtube_vis_val.json", tmp_path / "empty")
+    found = {check.what: check for check in report.checks}
+    for what in ("images", "masks"):
+        assert not found[what].well
+        assert found[what].detail == "none looked at, since no file is there"
+        assert f"BAD  {what}" in report.text()

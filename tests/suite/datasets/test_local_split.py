@@ -145,7 +145,7 @@ def place_train(root: Path, dataset: str, content: dict[str, Any]) -> Path:
     outs[-1]["meta"] = out["meta"] | {"name": f"{name}_train", "unpack": f"data/{name}", "layout": "train/..."}
     (root / "datasets.dvc").write_text(yaml.safe_dump({"outs": outs}))
     if dataset == "youtube-vis-2021":
-        assert main(["data", "unpack", f"{name}_train"]) == 0
+        assert main(["data", "fetch", f"{name}_train"]) == 0
         return root / "data" / name / "train" / "instances.json"
     return path
 
@@ -192,7 +192,7 @@ def test_other_train_annotations_are_refused(empty_root: Path, capsys: pytest.Ca
     del pins["outs"][0]["md5"]
     (empty_root / "datasets.dvc").write_text(yaml.safe_dump(pins))
     assert main(["data", "split", "youtube-vis-2019"]) == 4
-    assert "pins no digest" in capsys.readouterr().err
+    assert "train.json" in capsys.readouterr().err
     assert not list_path("youtube-vis-2019").parent.exists()
 
 

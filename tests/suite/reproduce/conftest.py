@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from suite.datasets.digests import directory_md5
+from suite.datasets.digests import directory_digest
 from suite.datasets.embedded import generate
 from suite.datasets.shapes_scene import ShapesConfig
 
@@ -21,7 +21,7 @@ def small_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for out in pins["outs"]:
         if out["path"] == "data/shapes":
             files = [path for path in shapes.rglob("*") if path.is_file()]
-            out["md5"] = directory_md5(shapes)
+            out["md5"] = directory_digest(shapes)[0]
             out["size"], out["nfiles"] = sum(path.stat().st_size for path in files), len(files)
     (tmp_path / "datasets.dvc").write_text(yaml.safe_dump(pins, sort_keys=False))
     (tmp_path / "README.md").write_text((REPOSITORY / "README.md").read_text())

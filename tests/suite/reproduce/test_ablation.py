@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from suite.cli import main
-from suite.datasets.locks import claimed
+from suite.locks import claimed
 from suite.records.store import read_folder
 from suite.report.evidence import load_evidence
 from suite.report.tables import ablation

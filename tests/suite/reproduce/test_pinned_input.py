@@ -86,8 +86,8 @@ def test_pinned_archives_go_on_record_and_damaged_ones_are_refused(
     small_root: Path, coco_archives: dict[str, str], checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["reproduce", "--dataset", "coco", "--checkpoint", str(checkpoint)]
-    assert "python -m suite data unpack val2017" in refusal(words, capsys)
-    assert main(["data", "unpack", "coco-val"]) == 0
+    assert "python -m suite data fetch val2017" in refusal(words, capsys)
+    assert main(["data", "fetch", "coco-val"]) == 0
     for name in coco_archives:
         archive = small_root / "data" / "archives" / f"{name}.zip"
         intact = archive.read_bytes()
@@ -122,7 +122,7 @@ def test_unpinned_video_needs_a_word_and_is_marked(
     with zipfile.ZipFile(archive, "w") as target:
         target.writestr("train/readme.txt", "")
     line = refusal(words, capsys)
-    assert "data pin youtube_vis_2019_train" in line
+    assert "data add youtube_vis_2019_train" in line
     assert "--allow-unpinned" in line
     assert main([*words, "--allow-unpinned"]) == 0
     assert "goes on record as not pinned" in capsys.readouterr().err
