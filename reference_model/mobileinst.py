@@ -141,6 +141,13 @@ class MobileInst(nn.Module):
         logits: Tensor = self.mask_product(kernels, mask_features)
         return logits
 
+    def reuse(self, images: Tensor, kernels: Tensor) -> Tensor:
+        """Reuse kernels (B, N, kernel_dim) of another frame: return their mask logits (B, N, H/4, W/4) on these images.
+
+        The instance decoder does not run.
+        """
+        return self.masks(kernels, self.encode(images).mask_features)
+
     def forward(self, images: Tensor) -> MobileInstOutput:
         """Segment a batch.
 

@@ -39,9 +39,15 @@ def command(
     The agreement is the mask AP of the graph's results with the reference model's own results taken for the truth: 100
     means that every mask came back. With a checkpoint and ground truth, both are also scored against that.
     """
-    from suite.reproduce.export_parity import export_and_compare
+    from reference_model.mobileinst import MobileInst
+    from suite.errors import InputError
+    from suite.export.parity import export_and_compare
+    from suite.models import build_model
 
-    report, parity = export_and_compare(model, checkpoint, seed, annotations, images, limit, fixed)
+    module, _ = build_model(model, checkpoint, seed)
+    if not isinstance(module, MobileInst):
+        raise InputError(f"{model}: is prior art, which has no postprocessing to compare; name a MobileInst")
+    report, parity = export_and_compare(module, annotations, images, limit, fixed)
     if as_json:
         click.echo(json.dumps({"model": model, **asdict(parity), "export": asdict(report)}))
         return

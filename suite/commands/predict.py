@@ -13,11 +13,11 @@ import click
 from suite.command_group import CommandGroup
 
 if TYPE_CHECKING:
-    from suite.accuracy.onnx_segmenter import OnnxSegmenter
     from suite.accuracy.prediction_protocol import PredictionProtocol
     from suite.accuracy.segmenter import ReferenceSegmenter
     from suite.datasets.coco import CocoDataset
     from suite.datasets.youtube_vis import YoutubeVisDataset
+    from suite.export.segmenter import OnnxSegmenter
 
 FILE = click.Path(path_type=Path)
 COMMON = (
@@ -55,9 +55,9 @@ def _open(
     import torch
 
     from reference_model.weights import CheckpointError, load_checkpoint
-    from suite.accuracy.onnx_segmenter import OnnxSegmenter
     from suite.accuracy.segmenter import ReferenceSegmenter
     from suite.errors import InputError
+    from suite.export.segmenter import OnnxSegmenter
 
     if (checkpoint is None) == (onnx is None):
         raise click.UsageError("give either --checkpoint FILE or --onnx FILE")

@@ -40,8 +40,8 @@ def command(
     import functools
 
     from suite.errors import InputError
+    from suite.export.runtime import runtime_names
     from suite.latency.device import load_device
-    from suite.latency.runtime import runtime_names
     from suite.latency.table import report_table
     from suite.reproduce.prior_art import alternative_rows, measure_rows, published_rows, square_rows
 

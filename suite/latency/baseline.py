@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.latency.artifact import GraphArtifact
+from suite.export.artifact import GraphArtifact
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT
 from suite.paths import repository_root, runs_dir
 from suite.progress import say

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from suite.errors import InputError, NothingMeasuredError
+from suite.export.graph_counts import count_graph
+from suite.export.runtime import Session, graph_form, open_session
 from suite.latency.device import load_device
-from suite.latency.graph_counts import count_graph
 from suite.latency.inputs import fresh_from
 from suite.latency.layer_times import LayerTime, settled_layers
 from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare import prepare_model
 from suite.latency.roofline import copy_speed, product_candidate, product_macs
-from suite.latency.runtime import Session, graph_form, open_session
 from suite.latency.timer import Candidate, time_candidates
 from suite.latency.validity import cpu_ms
 from suite.progress import say
@@ -44,7 +44,7 @@ class Breakdown:
         model: its name.
         height_px: input height.
         width_px: input width.
-        form: form of the graph looked at (`reference_model.onnx_rewriting`).
+        form: form of the graph looked at (`suite.export.rewriting`).
         core: the core everything ran on.
         rounds: interleaved rounds of the three candidates.
         cpu_ms: median CPU time of the network.
@@ -132,7 +132,7 @@ def measure_breakdown(
     Raises:
         InputError: if the model or core is unknown, or the model cannot be exported.
     """
-    from reference_model.counts import count_modules, split_macs
+    from suite.export.counts import count_modules, split_macs
     from suite.models import get_entry
 
     if rounds < 2:

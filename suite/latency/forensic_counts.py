@@ -63,8 +63,8 @@ def count_own(reading: OwnReading) -> tuple[int, int]:
     import torch
 
     from reference_model.config import ModelConfig
-    from reference_model.counts import split_macs
     from reference_model.mobileinst import MobileInst
+    from suite.export.counts import split_macs
 
     options: dict[str, Any] = {"hidden_dim": reading.width, "pyramid": reading.pyramid}
     if reading.row_id.startswith("table2/"):
@@ -79,7 +79,7 @@ def prior_art_lines() -> list[list[str]]:
 
     A row's default reading comes first; one line per reading, as the file has them.
     """
-    from reference_model.counts import split_macs
+    from suite.export.counts import split_macs
 
     entries = {name: entry for name, entry in discover().items() if entry.reading}
     lines: list[tuple[str, bool, str, list[str]]] = []

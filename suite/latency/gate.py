@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from suite.errors import InputError, NothingMeasuredError, RegressionError
-from suite.latency.artifact import GraphArtifact
-from suite.latency.graph_counts import GraphCounts, count_graph
+from suite.export.artifact import GraphArtifact
+from suite.export.graph_counts import GraphCounts, count_graph
 from suite.latency.host import measure_host
 from suite.latency.protocol import Protocol
 from suite.latency.report import HostReport

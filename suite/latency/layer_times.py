@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from reference_model.onnx_names import module_of
 from suite.errors import NothingMeasuredError
-from suite.latency.precision import read_graph
-from suite.latency.runtimes.onnxruntime_cpu import PROVIDER
+from suite.export.artifact import read_graph
+from suite.export.rewriting import module_of
+from suite.export.runtimes.onnxruntime_cpu import PROVIDER
 
 KERNEL_EVENT = "_kernel_time"
 INNER_SUFFIX = "_nchwc"

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
-from suite.files import file_digest
-from suite.latency.graphs import ExportedPart, export_methods, export_parts
-from suite.latency.runtime import graph_form, prepare_graph
+from suite.export.kept import ExportedPart, export_kept
+from suite.export.runtime import graph_form, prepare_graph
 from suite.latency.timed_model import REFERENCE_SPANS, SPANS, TimedModel
-from suite.models import ModelEntry, get_entry
+from suite.models import ModelEntry, build_model, get_entry
 
 if TYPE_CHECKING:
     from torch import nn
 
     from reference_model.mobileinst import MobileInst
 
-IMAGE_PARTS = ("whole",)
 VIDEO_PARTS = ("key_frame", "frame")
 OWN_SPANS = ("network", "preprocess", "postprocess")
 
@@ -44,57 +45,49 @@ def default_spans(entry: ModelEntry) -> tuple[str, ...]:
     return ("network", *(span for span, has in further.items() if has))
 
 
-def _with_weights(name: str, checkpoint: Path | None, seed: int) -> tuple[nn.Module, str | None]:
-    from reference_model.weights import CheckpointError, load_checkpoint
-
-    if checkpoint is None:
-        return get_entry(name).build(seed), None
-    try:
-        loaded, _ = load_checkpoint(checkpoint)
-    except CheckpointError as error:
-        raise InputError(str(error)) from None
-    if loaded.config.name != name:
-        raise InputError(f"{checkpoint}: holds {loaded.config.name}, not {name}; name that model or another checkpoint")
-    return loaded, file_digest(checkpoint)
-
-
 def _export_reference(
-    model: MobileInst, size: tuple[int, int], parts: set[str], folder: Path | None, form: str
+    model: MobileInst, size: tuple[int, int], wanted: set[str], folder: Path | None, form: str
 ) -> dict[str, ExportedPart]:
     """Export what is asked for of the reference model; video graphs always take its padded picture size."""
     from reference_model.images import padded_size
+    from suite.export.mobileinst import mobileinst_metadata, mobileinst_parts
+
+    config = model.config
+    parts, metadata = mobileinst_parts(config), mobileinst_metadata(config)
+
+    def export(names: Sequence[str], height_px: int, width_px: int) -> dict[str, ExportedPart]:
+        chosen = [parts[name] for name in names]
+        return export_kept(config.name, model, chosen, (height_px, width_px), folder, form, metadata)
 
     exports: dict[str, ExportedPart] = {}
-    image_parts = [part for part in IMAGE_PARTS if part in parts]
-    if "with_masks" in parts and not image_parts:
-        image_parts = ["whole"]
-    if image_parts:
-        exports |= export_parts(model, *size, image_parts, folder, form)
-    if "with_masks" in parts:
+    if wanted & {"whole", "with_masks"}:
+        exports |= export(["whole"], *size)
+    if "with_masks" in wanted:
         exports["with_masks"] = exports["whole"]
-    video_parts = [part for part in VIDEO_PARTS if part in parts]
+    video_parts = [part for part in VIDEO_PARTS if part in wanted]
     if video_parts:
-        config = model.config
         padded = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
-        if image_parts and padded == size:
+        if exports and padded == size:
             # A key frame's graph is the whole graph.
             exports["key_frame"] = exports["whole"]
             video_parts.remove("key_frame")
-        exports |= export_parts(model, *padded, video_parts, folder, form)
+        exports |= export(video_parts, *padded)
     return exports
 
 
 def _export_prior_art(
-    entry: ModelEntry, model: nn.Module, size: tuple[int, int], parts: set[str], folder: Path | None, form: str
+    entry: ModelEntry, model: nn.Module, size: tuple[int, int], wanted: set[str], folder: Path | None, form: str
 ) -> dict[str, ExportedPart]:
     """Export what is asked for of a model of prior art; where masks have no graph apart, its network makes them."""
-    if not parts <= {"whole", "with_masks"}:
+    from suite.export.exporter import Part
+
+    if not wanted <= {"whole", "with_masks"}:
         raise InputError(f"{entry.name}: has no video graphs; only MobileInst reuses kernels, time its network")
-    methods = {"whole": "forward"} if "whole" in parts or not entry.masks_apart else {}
-    if "with_masks" in parts and entry.masks_apart:
-        methods["with_masks"] = "with_masks"
-    exports = export_methods(entry.name, model, *size, methods, folder, form) if parts else {}
-    if "with_masks" in parts and not entry.masks_apart:
+    parts = [Part("whole")] if "whole" in wanted or (wanted and not entry.masks_apart) else []
+    if "with_masks" in wanted and entry.masks_apart:
+        parts.append(Part("with_masks", "with_masks"))
+    exports = export_kept(entry.name, model, parts, size, folder, form) if parts else {}
+    if "with_masks" in wanted and not entry.masks_apart:
         exports["with_masks"] = exports["whole"]
     return exports
 
@@ -122,9 +115,9 @@ def prepare_model(
         key_frame_intervals: T of the video spans.
         images: pictures for the spans outside the network; synthetic ones if empty.
         seed: of random weights and synthetic pictures.
-        runtime: a module of ``suite/latency/runtimes``.
+        runtime: a module of ``suite/export/runtimes``.
         folder: where exported graphs are kept; ``runs/onnx`` if None.
-        form: of `reference_model.onnx_rewriting`; the one that the runtime runs best if None.
+        form: of `suite.export.rewriting`; the one that the runtime runs best if None.
 
     Raises:
         InputError: if the name, size, span, checkpoint or picture is bad, or the model cannot be exported.
@@ -137,7 +130,7 @@ def prepare_model(
     for span in spans:
         if span not in SPANS:
             raise InputError(f"{name}: unknown span {span!r}; known: {', '.join(SPANS)}")
-    model, weights_sha256 = _with_weights(name, checkpoint, seed)
+    model, weights_sha256 = build_model(name, checkpoint, seed)
     parts = {part for span in spans for part in SPANS[span]}
     chosen_size = size or (entry.input_height_px, entry.input_width_px)
     chosen_form = form or graph_form(runtime)
@@ -166,3 +159,25 @@ def prepare_model(
         size=chosen_size,
     )
     return PreparedModel(timed, exports)
+
+
+def prepare_apart(name: str, **options: Any) -> PreparedModel:
+    """Do what `prepare_model` does, in a fresh process that ends afterwards.
+
+    torch's exporter needs up to 4 GB for a network of 800x1344 px and leaves 1 to 2 GB behind in its process, which a
+    run of many models would hold while it times.
+
+    Args:
+        name: a model of ``suite/models``.
+        **options: of `prepare_model`.
+
+    Raises:
+        InputError: as `prepare_model` does, or if the system ended the process, as it does when memory runs out.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        try:
+            return executor.submit(prepare_model, name, **options).result()
+        except BrokenProcessPool:
+            raise InputError(
+                f"{name}: the system ended the process that exported it; make sure that 4 GB of memory are free"
+            ) from None

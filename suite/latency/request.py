@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.errors import InputError
+from suite.export.runtime import runtime_names
 from suite.latency.device import load_device
 from suite.latency.host import measure_host
 from suite.latency.prepare import prepare_model
 from suite.latency.protocol import Protocol
 from suite.latency.report import HostReport, record_lines
-from suite.latency.runtime import runtime_names
 from suite.records.provenance import start_run
 from suite.records.store import write_run
 

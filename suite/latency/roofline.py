@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from suite.latency.runtimes.onnxruntime_cpu import PROVIDER
+from suite.export.runtimes.onnxruntime_cpu import PROVIDER
 from suite.latency.timer import Candidate
 
 PRODUCT_SIDE = 2048

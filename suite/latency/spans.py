@@ -11,16 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError
-from suite.latency.artifact import GraphArtifact, output_problems
+from suite.export.artifact import GraphArtifact, output_problems
+from suite.export.runtime import Session, open_session
 from suite.latency.inputs import fresh_from, stamped
 from suite.latency.job import Labels, Timed
-from suite.latency.runtime import Session, open_session
 from suite.latency.timer import Candidate
 from suite.latency.validity import Problem
 from suite.models import get_entry
 
 CLIP_FRAMES = 6
 """Frames of a timed clip: a multiple of every reuse interval, so that per-frame times of all intervals compare."""
+
+
+def proof_problems(session: Session, artifact: GraphArtifact, limit: float) -> list[Problem]:
+    """Return what shows that a loaded graph is not the scored model in fp32.
+
+    Args:
+        session: the timed session itself.
+        artifact: what it should be.
+        limit: largest absolute difference of an output over the reference's largest magnitude.
+    """
+    problems = [Problem("precision_not_fp32", detail) for detail in session.precision_problems()]
+    return problems + [Problem("outputs_differ", detail) for detail in output_problems(session, artifact, limit)]
 
 
 class Graphs:
@@ -40,9 +52,7 @@ class Graphs:
         """Return the precision and output problems of the given parts, looked for once."""
         for part in parts:
             if part not in self.checked:
-                session = self.sessions[part]
-                self.checked[part] = session.precision_problems()
-                self.checked[part] += output_problems(session, self.artifacts[part], self.limit)
+                self.checked[part] = proof_problems(self.sessions[part], self.artifacts[part], self.limit)
         return [problem for part in parts for problem in self.checked[part]]
 
     def size(self, part: str) -> tuple[int, int]:
@@ -129,7 +139,7 @@ def build_candidates(
 
     Args:
         model: the model's name.
-        runtime: a module of ``suite/latency/runtimes``.
+        runtime: a module of ``suite/export/runtimes``.
         artifacts: fields of `GraphArtifact` by part (``whole``, ``key_frame``, ``frame``).
         spans: of `suite.latency.timed_model.SPANS`.
         key_frame_intervals: T of the video spans, divisors of `CLIP_FRAMES`.

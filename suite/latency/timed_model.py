@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.errors import InputError
-from suite.latency.artifact import GraphArtifact
+from suite.export.artifact import GraphArtifact
 from suite.latency.job import Job
 from suite.latency.protocol import Protocol
 
@@ -42,7 +42,7 @@ class TimedModel:
         weights_sha256: digest of the checkpoint; None for random weights.
         config: the reference model's configuration as plain values, needed by all spans outside the network.
         images: pictures for the spans outside the network; synthetic ones if empty.
-        runtime: a module of ``suite/latency/runtimes``.
+        runtime: a module of ``suite/export/runtimes``.
         seed: of synthetic inputs.
         size: (height_px, width_px) of the network's input; needed by ``selection`` alone.
     """

@@ -11,9 +11,11 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.errors import InputError
+from suite.files import file_digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,3 +102,27 @@ def get_entry(name: str) -> ModelEntry:
     if name not in entries:
         raise InputError(f"unknown model {name!r}; known are {', '.join(entries)}")
     return entries[name]
+
+
+def build_model(name: str, checkpoint: Path | None = None, seed: int = 0) -> tuple[nn.Module, str | None]:
+    """Return a model in evaluation mode, and the SHA-256 of its checkpoint.
+
+    Args:
+        name: a model of this folder.
+        checkpoint: its weights; random ones, and no digest, if None.
+        seed: of random weights.
+
+    Raises:
+        InputError: if there is no such model, or the checkpoint cannot be read or is another model's.
+    """
+    if checkpoint is None:
+        return get_entry(name).build(seed), None
+    from reference_model.weights import CheckpointError, load_checkpoint
+
+    try:
+        loaded, _ = load_checkpoint(checkpoint)
+    except CheckpointError as error:
+        raise InputError(str(error)) from None
+    if loaded.config.name != name:
+        raise InputError(f"{checkpoint}: holds {loaded.config.name}, not {name}; name that model or another checkpoint")
+    return loaded, file_digest(checkpoint)

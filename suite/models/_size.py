@@ -53,7 +53,7 @@ def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, 
     Raises:
         InputError: if the model cannot take that size.
     """
-    from reference_model.counts import count, total
+    from suite.export.counts import count, total
 
     try:
         counts = count(counted_module(entry), height_px, width_px)

@@ -41,7 +41,7 @@ def by_module(layers: Iterable[tuple[str, float]], macs: Mapping[str, int]) -> l
 
     Args:
         layers: (module, ms) of every layer.
-        macs: MACs by module, submodules included (`reference_model.counts.count_modules`).
+        macs: MACs by module, submodules included (`suite.export.counts.count_modules`).
     """
     times: dict[str, float] = {}
     nodes: dict[str, int] = {}

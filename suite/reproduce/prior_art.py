@@ -11,8 +11,7 @@ from pathlib import Path
 from suite.claims.loader import load_claims
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.host import measure_host
-from suite.latency.prepare import PreparedModel
-from suite.latency.prepare_apart import prepare_apart
+from suite.latency.prepare import PreparedModel, prepare_apart
 from suite.latency.protocol import Protocol
 from suite.latency.report import HostReport, record_lines
 from suite.models import ModelEntry, discover
@@ -33,7 +32,7 @@ TRIAL_LIMIT_S = 300.0
 TRIAL = """
 import pathlib, sys
 import numpy as np
-from suite.latency.runtime import open_session
+from suite.export.runtime import open_session
 session = open_session(sys.argv[1], pathlib.Path(sys.argv[2]))
 session.run({name: np.zeros(shape, np.float32) for name, shape in session.input_shapes().items()})
 """
@@ -98,7 +97,7 @@ def trial(runtime: str, graph: Path, timeout_s: float = TRIAL_LIMIT_S) -> str:
     """Run a graph once in a process of its own, since an engine may die of a graph that it did not understand.
 
     Args:
-        runtime: a module of ``suite/latency/runtimes``.
+        runtime: a module of ``suite/export/runtimes``.
         graph: an exported graph.
         timeout_s: seconds it may take.
 
@@ -126,7 +125,7 @@ def prepare_rows(
     Args:
         rows: models, the anchor first.
         seed: of weights and synthetic inputs.
-        runtime: a module of ``suite/latency/runtimes``.
+        runtime: a module of ``suite/export/runtimes``.
         folder: where exported graphs are kept; ``runs/onnx`` if None.
 
     Returns:
@@ -201,7 +200,7 @@ def measure_rows(
         protocol: how to time.
         core: the core to pin to; the idlest one if None.
         seed: of weights and synthetic inputs.
-        runtime: a module of ``suite/latency/runtimes``.
+        runtime: a module of ``suite/export/runtimes``.
         folder: where exported graphs are kept; ``runs/onnx`` if None.
 
     Returns:

@@ -20,6 +20,7 @@ from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_animation, draw_track_strip
 from suite.drawing.tracks import show_video
 from suite.errors import SuiteError
+from suite.export.parity import measure_export_parity, open_both, parity_measurements
 from suite.files import file_digest
 from suite.latency.device import load_device
 from suite.latency.host import measure_host
@@ -31,7 +32,6 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Series, Subject
 from suite.records.store import RunWriter, write_run, writing
-from suite.reproduce.export_parity import export_parity_lines
 from suite.reproduce.hard_videos import hard_video_lines
 from suite.reproduce.video_settings import KEY_FRAME_INTERVALS, VIDEO_SETTINGS
 from suite.training.recipe import Recipe
@@ -134,7 +134,7 @@ def size_lines(sizes: Iterable[tuple[ModelEntry, tuple[int, int]]]) -> list[Meas
 
     Of a method whose network stops before the masks, those of 100 instances are included.
     """
-    from reference_model.counts import count_total
+    from suite.export.counts import count_total
     from suite.models._size import counted_module
 
     lines = []
@@ -186,7 +186,11 @@ def reproduce_latency(trained: FinishedRun, seed: int) -> None:
         lines += parity_lines(item)
     lines += record_lines(report)
     graph = prepared[-1].exports["whole"].artifact.path
-    lines += export_parity_lines(trained, graph, trained.checkpoint.parent, shapes_dataset())
+    dataset = shapes_dataset()
+    frames, truth = embedded.images(dataset.split), embedded.annotations_path("instances", dataset.split)
+    folder = trained.checkpoint.parent / "export_parity"
+    parity = measure_export_parity(*open_both(trained.result.model, graph), frames, truth, folder)
+    lines += parity_measurements(parity, trained.subject, trained.protocol, dataset)
     write_run(run, lines)
 
 

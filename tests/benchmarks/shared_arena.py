@@ -15,12 +15,12 @@ import numpy as np
 import onnxruntime
 
 from suite.errors import PASS, REGRESSION
+from suite.export.runtime import open_session
+from suite.export.runtimes.onnxruntime_cpu import PROVIDER
 from suite.latency.device import load_device
 from suite.latency.inputs import fresh_from
 from suite.latency.pinning import idlest_core, pin_to
-from suite.latency.prepare_apart import prepare_apart
-from suite.latency.runtime import open_session
-from suite.latency.runtimes.onnxruntime_cpu import PROVIDER
+from suite.latency.prepare import prepare_apart
 from suite.latency.timer import Candidate, time_candidates
 from suite.latency.validity import cpu_ms
 from suite.records.difference import RatioInterval, ratio_of_medians

@@ -33,7 +33,7 @@ class Engine:
 
     Attributes:
         name: as tables show it; the runner's header says it.
-        host_runtime: the module of ``suite/latency/runtimes`` that runs the same files on this machine: it converts
+        host_runtime: the module of ``suite/export/runtimes`` that runs the same files on this machine: it converts
             them and proves them fp32.
         flags: settings that the runner has to report, by name; what it reports besides is only recorded.
         describe: names the files to push for an exported graph.

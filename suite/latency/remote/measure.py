@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.latency.artifact import difference_problems, output_problems, read_reference
+from suite.export.artifact import difference_problems, read_reference
+from suite.export.runtime import open_session
 from suite.latency.job import Labels
 from suite.latency.protocol import Protocol
 from suite.latency.remote.answer import Answer
@@ -19,7 +20,7 @@ from suite.latency.remote.runner import Runner
 from suite.latency.remote.session import PushedGraph, Session
 from suite.latency.remote.target import Target
 from suite.latency.results import Observed, judged_results
-from suite.latency.runtime import open_session
+from suite.latency.spans import proof_problems
 from suite.latency.timed_model import TimedModel
 from suite.latency.validity import Problem
 from suite.progress import track
@@ -31,7 +32,7 @@ def _prove_here(models: Sequence[TimedModel], engine: Engine, limit: float) -> N
     for model in models:
         artifact = model.graphs["whole"]
         session = open_session(engine.host_runtime, artifact.path)
-        problems = session.precision_problems() + output_problems(session, artifact, limit)
+        problems = proof_problems(session, artifact, limit)
         if problems:
             raise NothingMeasuredError(
                 f"{model.name}: INVALID before it was pushed ({problems[0].rule}: {problems[0].detail})"
@@ -44,7 +45,8 @@ def _graph_problems(session: Session, graphs: Sequence[PushedGraph], models: Seq
     for number, (graph, model) in enumerate(zip(graphs, models, strict=True)):
         artifact = model.graphs["whole"]
         outputs = session.pull_outputs(graph, answer, number)
-        problems = difference_problems(outputs, read_reference(artifact)[1], artifact.path.name, limit)
+        different = difference_problems(outputs, read_reference(artifact)[1], artifact.path.name, limit)
+        problems = [Problem("outputs_differ", detail) for detail in different]
         inspected = session.pull_inspection(graph)
         if inspected is not None and session.engine.inspect is not None:
             problems += session.engine.inspect(inspected)

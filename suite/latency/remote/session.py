@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import NothingMeasuredError
-from suite.latency.artifact import GraphArtifact, read_reference
+from suite.export.artifact import GraphArtifact, read_reference
 from suite.latency.protocol import Protocol
 from suite.latency.remote.answer import Answer, read_answer
 from suite.latency.remote.engine import Engine

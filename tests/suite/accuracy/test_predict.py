@@ -19,13 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reference_model.config import get_config
-from reference_model.export import export_onnx
 from reference_model.images import Detection
 from reference_model.mobileinst import MobileInst
 from reference_model.tracking import Track
 from reference_model.weights import save_checkpoint
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.onnx_segmenter import OnnxSegmenter
 from suite.accuracy.part_file import part_path
 from suite.accuracy.predict import predict_images, predict_videos, protocol_path, segment_dataset, track_dataset
 from suite.accuracy.prediction_protocol import PredictionProtocol
@@ -34,6 +32,8 @@ from suite.cli import main
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
+from suite.export.mobileinst import export_mobileinst
+from suite.export.segmenter import OnnxSegmenter
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 AMOUNT = 24
@@ -225,7 +225,7 @@ def test_machines_without_a_shared_folder(
 def test_a_graph_gives_the_reference_models_results(
     data: Path, tmp_path: Path, model: MobileInst, finished: dict[str, bytes]
 ) -> None:
-    export_onnx(model, tmp_path / "dynamic.onnx", 128, 192, dynamic=True)
+    export_mobileinst(model, tmp_path / "dynamic.onnx", (128, 192), dynamic=True)
     segmenter = OnnxSegmenter(tmp_path / "dynamic.onnx")
     segment_dataset(segmenter, CocoDataset.load(data / "coco.json", data), tmp_path / "coco.json", quiet=True)
     track_dataset(segmenter, YoutubeVisDataset.load(data / "videos.json", data), tmp_path / "videos.json", quiet=True)
@@ -237,7 +237,7 @@ def test_a_graph_gives_the_reference_models_results(
 
 
 def test_a_graph_of_fixed_size_takes_every_shape(tmp_path: Path, model: MobileInst) -> None:
-    export_onnx(model, tmp_path / "fixed.onnx", 128, 192)
+    export_mobileinst(model, tmp_path / "fixed.onnx", (128, 192))
     segmenter = OnnxSegmenter(tmp_path / "fixed.onnx")
     reference = ReferenceSegmenter(model, CONFIG)
     rng = np.random.default_rng(1)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reference_model.counts import count, total
 from suite.cli import main
 from suite.errors import NOTHING_MEASURED, PASS, USAGE
-from suite.latency.graph_counts import count_graph
+from suite.export.counts import count, total
+from suite.export.graph_counts import count_graph
 from suite.latency.validity import ENVIRONMENTAL
 from suite.models import get_entry
 from suite.records.store import read_folder

@@ -12,10 +12,10 @@ from onnx import TensorProto, helper
 
 from suite.cli import main
 from suite.errors import USAGE, InputError, NothingMeasuredError, RegressionError, SuiteError
+from suite.export.artifact import GraphArtifact
+from suite.export.graph_counts import count_graph
 from suite.latency import gate
-from suite.latency.artifact import GraphArtifact
 from suite.latency.baseline import baseline_graphs, resolve_commit
-from suite.latency.graph_counts import count_graph
 from suite.latency.protocol import Protocol
 from suite.records.difference import RatioInterval
 from suite.records.provenance import start_run

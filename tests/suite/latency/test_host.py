@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.latency.artifact import GraphArtifact
+from suite.export.artifact import GraphArtifact
 from suite.latency.host import measure_host, measure_jobs
 from suite.latency.job import Job
 from suite.latency.protocol import Protocol

@@ -19,7 +19,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from suite.latency.artifact import GraphArtifact
+from suite.export.artifact import GraphArtifact
 from suite.latency.host import measure_host, measure_jobs
 from suite.latency.job import Job
 from suite.latency.pinning import usable_cores

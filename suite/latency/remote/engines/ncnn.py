@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from suite.latency.precision import read_graph
+from suite.export.artifact import read_graph
+from suite.export.runtimes.ncnn_cpu import convert
 from suite.latency.remote.engine import Engine, GraphOnDevice
-from suite.latency.runtimes.ncnn_cpu import convert
 
 
 def describe(graph: Path) -> GraphOnDevice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from suite.latency.precision import external_files, graph_problems, read_graph
+from suite.export.artifact import external_files, graph_problems, read_graph
 from suite.latency.remote.engine import Engine, GraphOnDevice
 from suite.latency.validity import Problem
 
@@ -19,7 +19,8 @@ def _describe(graph: Path) -> GraphOnDevice:
 
 
 def _inspect(optimised: Path) -> list[Problem]:
-    return graph_problems(read_graph(optimised), "graph optimised on the device")
+    details = graph_problems(read_graph(optimised), "graph optimised on the device")
+    return [Problem("precision_not_fp32", detail) for detail in details]
 
 
 ENGINE = Engine(

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from suite.latency.artifact import GraphArtifact
+from suite.export.artifact import GraphArtifact
 from suite.latency.device import Device, load_device
 from suite.latency.protocol import Protocol
 from suite.latency.remote.engine import RUNNER_SOURCES, Engine, GraphOnDevice

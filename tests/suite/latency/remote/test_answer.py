@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.latency.artifact import read_reference
+from suite.export.artifact import read_reference
 from suite.latency.device import load_device
 from suite.latency.remote.answer import Answer, SampleLine, read_answer
 from suite.latency.remote.engine import engine_names, load_engine
@@ -211,7 +211,7 @@ ENDLESS = """
 import sys
 from pathlib import Path
 from tests.suite.latency.remote.conftest import describe, patient, quick_blocks
-from suite.latency.artifact import GraphArtifact
+from suite.export.artifact import GraphArtifact
 from suite.latency.board.ssh import Ssh
 from suite.latency.board.target import board_target
 from suite.latency.device import load_device

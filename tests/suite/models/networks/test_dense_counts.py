@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reference_model.counts import count_total
+from suite.export.counts import count_total
 from suite.models import get_entry
 
 

@@ -63,12 +63,10 @@ def test_solov2_predicts_for_every_cell() -> None:
 
 
 def test_a_size_that_a_network_cannot_take_is_one_line(tmp_path: Path) -> None:
-    from suite.latency.module_export import export_module
+    from suite.export.exporter import Part, export_graph
 
-    with torch.device("meta"):
-        network = Solov2("mobilenetv2", True)
-    with pytest.raises(InputError, match=r"^solov2 cannot take 440x608 px \(.*\); name another --size"):
-        export_module("solov2", network, "forward", tmp_path / "graph.onnx", 440, 608)
+    with pytest.raises(InputError, match=r"solov2.*440x608"):
+        export_graph("solov2", Solov2("mobilenetv2", True), Part("whole"), tmp_path / "graph.onnx", (440, 608))
 
 
 def test_condinst_and_crossvis_predict_for_every_location() -> None:
@@ -165,10 +163,12 @@ def test_masks_come_from_the_instances_in_the_middle() -> None:
     ],
 )
 def test_exported_graphs_compute_what_the_module_does(name: str, size: tuple[int, int], tmp_path: Path) -> None:
-    from suite.latency.module_export import export_module
+    from suite.export.exporter import Part, export_graph
 
     network = get_entry(name).build(0)
-    report, outputs = export_module(name, network, "with_masks", tmp_path / "graph.onnx", *size)
+    part = Part("with_masks", "with_masks")
+    export = export_graph(name, network, part, tmp_path / "graph.onnx", size)
+    report, outputs = export.report, export.outputs
     assert report.parity_max_rel < 1e-4
     assert {"mask_probabilities"} < set(outputs)
     # One normalisation is one node between two reshapes; adaptive pooling left no gathers behind.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reference_model.counts import count_total
+from suite.export.counts import count_total
 from suite.models import get_entry
 from suite.models.networks.fastinst import FastInst
 from suite.models.networks.mask2former import Mask2Former

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from suite.export.rewriting import Form
 from suite.models import get_entry
 from suite.models.networks.fastinst import FastInst, choose_places
 from suite.models.networks.sparseinst import InstanceBranch, SparseInst
@@ -181,11 +182,13 @@ def test_auxiliary_queries_take_part_but_make_no_masks() -> None:
         "mask2former_topformer_base_640_deformable",
     ],
 )
-def test_exported_graphs_compute_what_the_module_does(name: str, form: str, tmp_path: Path) -> None:
-    from suite.latency.module_export import export_module
+def test_exported_graphs_compute_what_the_module_does(name: str, form: Form, tmp_path: Path) -> None:
+    from suite.export.exporter import Part, export_graph
 
     # Both sides odd multiples of 32: the backbone's token pooling has uneven cells.
-    report, outputs = export_module(name, get_entry(name).build(0), "forward", tmp_path / "graph.onnx", 160, 224, form)
+    network = get_entry(name).build(0)
+    export = export_graph(name, network, Part("whole"), tmp_path / "graph.onnx", (160, 224), form)
+    report, outputs = export.report, export.outputs
     assert report.parity_max_rel < 5e-4
     assert "mask_logits" in outputs
     # Adaptive pooling left no gathers behind; deformable attention samples each of three maps in six layers.

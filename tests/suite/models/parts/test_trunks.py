@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reference_model.counts import count_total
+from suite.export.counts import count_total
 from suite.models.parts.trunks import TrunkName, build_trunk
 
 torch.set_num_threads(1)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from reference_model.onnx_graph import GraphEditor, NodeMaker, attributes
+from suite.export.graph_editor import GraphEditor, NodeMaker, attributes
 
 TILE = 4
 PATCH = 6

@@ -1,15 +1,32 @@
-"""Names of an exported graph's nodes and values by the module they come from, and nothing else of the machine in it.
+"""An exported graph in the form a runtime runs best, with the same outputs.
 
-Profilers of runtimes report node names, and runtimes name fused nodes after their outputs. So each node is called
-``module.path/operator`` (``mask_decoder.first3.1/relu_24``), which leads every measured millisecond back to a module.
+* ``"straightforward"``: as torch's exporter leaves it (batch norm folded into convolutions, uneven adaptive pooling as
+  two constant matrices), with names by module.
+* ``"portable"``: the same, with everything that depends on constants only computed once (the sine encoding, the first
+  queries' projection, transposed weights) and no node that no output needs. For every runtime, among them those with
+  Winograd convolutions and layouts of their own (ncnn, TNN).
+* ``"onnxruntime"``: portable, and large 3x3 convolutions as Winograd's filtering, which ONNX Runtime lacks, and
+  bilinear enlargements kept in its blocked layout. Needs fixed sizes.
+
+Any model exported by torch can be rewritten, so that every contestant of a comparison gets the same care.
+
+Nodes and values are named after the module they come from: profilers of runtimes report node names, and runtimes name
+fused nodes after their outputs. So each node is called ``module.path/operator``
+(``mask_decoder.first3.1/relu_24``), which leads every measured millisecond back to a module.
 """
 
 from __future__ import annotations
 
 import ast
+from typing import Literal
 
 import onnx
 
+from suite.export.blocked import keep_blocks
+from suite.export.graph_editor import fold_constants
+from suite.export.winograd import winograd_convolutions
+
+Form = Literal["straightforward", "portable", "onnxruntime"]
 SCOPES = "pkg.torch.onnx.name_scopes"
 SEPARATOR = "/"
 ROOT = "whole"
@@ -68,3 +85,19 @@ def strip_metadata(proto: onnx.ModelProto) -> None:
         del value.metadata_props[:]
     del proto.graph.metadata_props[:]
     del proto.metadata_props[:]
+
+
+def rewrite(proto: onnx.ModelProto, form: Form) -> None:
+    """Bring a graph fresh from torch's exporter into a form, in place.
+
+    Args:
+        proto: the model, its nodes' metadata still there.
+        form: see above. Sizes that are not fixed leave ``"onnxruntime"`` as ``"portable"``, node by node.
+    """
+    name_by_module(proto)
+    strip_metadata(proto)
+    if form != "straightforward":
+        fold_constants(proto)
+    if form == "onnxruntime":
+        winograd_convolutions(proto)
+        keep_blocks(proto)

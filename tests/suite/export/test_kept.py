@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from suite.latency.graphs import export_methods, modules_behind
+from suite.export.exporter import Part
+from suite.export.kept import export_kept, modules_behind
 
 
 class AskedForError(Exception):
@@ -17,17 +18,17 @@ class AskedForError(Exception):
 
 @pytest.fixture(autouse=True)
 def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked_for(name: str, model: nn.Module, method: str, path: Path, *rest: Any) -> None:
+    def asked_for(name: str, model: nn.Module, part: Part, path: Path, *rest: Any, **options: Any) -> None:
         raise AskedForError(path.name)
 
-    monkeypatch.setattr("suite.latency.module_export.export_module", asked_for)
+    monkeypatch.setattr("suite.export.exporter.export_graph", asked_for)
 
 
 def file_of(folder: Path, stride: int) -> str:
     network = nn.Sequential(nn.Conv2d(3, 3, 1, stride=stride, bias=False))
     nn.init.ones_(network.get_parameter("0.weight"))
     with pytest.raises(AskedForError) as caught:
-        export_methods("network", network, 32, 32, {"whole": "forward"}, folder)
+        export_kept("network", network, [Part("whole")], (32, 32), folder)
     return str(caught.value)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 
 from suite.errors import InputError
-from suite.latency.precision import read_graph
+from suite.export.artifact import read_graph
 
 ELEMENT_BYTES = {"FLOAT": 4, "INT64": 8, "INT32": 4, "BOOL": 1, "FLOAT16": 2, "DOUBLE": 8, "UINT8": 1, "INT8": 1}
 FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from reference_model.images import padded_size
 from reference_model.mobileinst import MobileInst
-from suite.accuracy.fixed_input import PaddedReference
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.onnx_segmenter import OnnxSegmenter
 from suite.accuracy.predict import segment_dataset
 from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
 from suite.datasets.coco import CocoDataset
+from suite.datasets.part import part_of
 from suite.errors import NothingMeasuredError
+from suite.export.exporter import ExportReport
+from suite.export.mobileinst import export_mobileinst
+from suite.export.segmenter import OnnxSegmenter, PaddedReference
 from suite.files import read_json, write_json
+from suite.records.schema import Dataset, Measurement, Scalar, Subject
 
 
 @dataclass(frozen=True)
@@ -110,3 +116,57 @@ def measure_export_parity(
     _as_truth(dataset, ours, truth)
     scored = {path: score_coco(annotations, path).stats["AP"] if annotations else -1.0 for path in (ours, theirs)}
     return ExportParity(len(dataset.images), score_coco(truth, theirs).stats["AP"], scored[ours], scored[theirs])
+
+
+def export_and_compare(
+    model: MobileInst, annotations: Path, images: Path, limit: int, fixed: bool
+) -> tuple[ExportReport, ExportParity]:
+    """Export a model and compare graph and reference model on the first pictures of a COCO file.
+
+    Args:
+        model: the reference model with its weights.
+        annotations: COCO file; both are scored against its ground truth, if it has any.
+        images: folder of the pictures.
+        limit: how many of the pictures, from the start.
+        fixed: export at the variant's padded size instead of any height and width.
+
+    Raises:
+        InputError: if the export fails.
+        DataError: if a file or picture is absent.
+        NothingMeasuredError: if the reference model finds nothing in the pictures.
+    """
+    config = model.config
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        truth = _first_pictures(annotations, limit, folder / "pictures.json")
+        dataset = CocoDataset.load(folder / "pictures.json", images)
+        size = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
+        report = export_mobileinst(model, folder / "graph.onnx", size, dynamic=not fixed).report
+        return report, measure_export_parity(*open_both(model, folder / "graph.onnx"), dataset, truth, folder)
+
+
+def _first_pictures(annotations: Path, limit: int, path: Path) -> Path | None:
+    """Write the annotations of the first pictures; return the file if it holds ground truth, else None."""
+    whole = read_json(annotations, "annotations file")
+    CocoDataset.load(annotations)  # Names whatever is wrong in the user's file, not in the part of it.
+    write_json(path, part_of(whole, "image", {image["id"] for image in whole["images"][:limit]}))
+    return None if whole.get("annotations") is None else path
+
+
+def parity_measurements(
+    parity: ExportParity, subject: Subject, protocol: Mapping[str, Scalar], dataset: Dataset
+) -> list[Measurement]:
+    """Return a comparison on annotated pictures as record lines.
+
+    Args:
+        parity: of a model and its graph.
+        subject: the model.
+        protocol: of the predictions.
+        dataset: identity of the pictures.
+    """
+    fields: dict[str, Scalar] = {**protocol, "task": "coco", "runtime": "onnxruntime", "precision": "fp32"}
+    values = {
+        "export_agreement_ap": parity.agreement_ap,
+        "export_mask_ap_change": parity.graph_ap - parity.reference_ap,
+    }
+    return [Measurement(metric, value, subject, fields, dataset) for metric, value in values.items()]

@@ -13,9 +13,8 @@ from pathlib import Path
 import onnxruntime
 
 from suite.errors import InputError
-from suite.latency.precision import graph_problems, read_graph
-from suite.latency.runtime import Arrays
-from suite.latency.validity import Problem
+from suite.export.artifact import graph_problems, read_graph
+from suite.export.runtime import Arrays
 
 PROVIDER = "CPUExecutionProvider"
 GRAPH_FORM = "onnxruntime"
@@ -74,16 +73,16 @@ class OnnxRuntimeSession:
         """Return the shape of every input by name."""
         return {value.name: tuple(value.shape) for value in self._session.get_inputs()}
 
-    def precision_problems(self) -> list[Problem]:
+    def precision_problems(self) -> list[str]:
         """Return what is not fp32 in the exported graph, the optimised graph and the session's settings."""
         problems = list(self._problems)
         for value in (*self._session.get_inputs(), *self._session.get_outputs()):
             if value.type not in ("tensor(float)", "tensor(int64)", "tensor(bool)"):
-                problems.append(Problem("precision_not_fp32", f"session has {value.name} as {value.type}"))
+                problems.append(f"session has {value.name} as {value.type}")
         if self._options.get_session_config_entry(BFLOAT16_GEMM) != "0":
-            problems.append(Problem("precision_not_fp32", "session may multiply matrices in bfloat16"))
+            problems.append("session may multiply matrices in bfloat16")
         if self._session.get_providers() != [PROVIDER]:
-            problems.append(Problem("precision_not_fp32", f"session runs on {self._session.get_providers()}"))
+            problems.append(f"session runs on {self._session.get_providers()}")
         return problems
 
     def description(self) -> dict[str, str]:

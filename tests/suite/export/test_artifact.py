@@ -9,10 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from suite.errors import InputError
-from suite.latency.artifact import GraphArtifact, graph_digest, output_problems, write_reference
-from suite.latency.precision import graph_problems
-from suite.latency.runtime import open_session, runtime_names
-from suite.latency.validity import Problem
+from suite.export.artifact import GraphArtifact, graph_digest, graph_problems, output_problems, write_reference
+from suite.export.runtime import open_session, runtime_names
 
 GraphMaker = Callable[..., GraphArtifact]
 RUNTIME = "onnxruntime_cpu"
@@ -53,8 +51,7 @@ def test_every_way_outputs_can_differ_is_seen(make_graph: GraphMaker, change: st
         "name": {"masks": masks},
     }[change]
     write_reference(artifact.reference, {"image": image}, outputs)
-    problems = output_problems(open_session(RUNTIME, artifact.path), artifact, 1e-3)
-    assert [problem.rule for problem in problems] == ["outputs_differ"]
+    assert len(output_problems(open_session(RUNTIME, artifact.path), artifact, 1e-3)) == 1
 
 
 def test_damaged_files_are_named(make_graph: GraphMaker, tmp_path: Path) -> None:
@@ -86,7 +83,7 @@ def test_a_graph_the_engine_refuses_is_named(tmp_path: Path) -> None:
         open_session(RUNTIME, path)
 
 
-def problems_of(nodes: list[onnx.NodeProto], initialisers: list[onnx.TensorProto]) -> list[Problem]:
+def problems_of(nodes: list[onnx.NodeProto], initialisers: list[onnx.TensorProto]) -> list[str]:
     values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])]
     return graph_problems(helper.make_model(helper.make_graph(nodes, "g", values, values, initialisers)), "graph")
 
@@ -105,16 +102,15 @@ def test_every_other_number_format_is_seen_wherever_it_hides(number_type: int, n
     constant = helper.make_node("Constant", [], ["c"], value=helper.make_tensor("c", number_type, [1], [1]))
     cast = helper.make_node("Cast", ["x"], ["y"], to=number_type)
     for nodes, initialisers, what in (([], [stored], "weights"), ([constant], [], "constants"), ([cast], [], "casts")):
-        problems = problems_of(nodes, initialisers)
-        assert [problem.rule for problem in problems] == ["precision_not_fp32"]
-        assert what in problems[0].detail
-        assert name in problems[0].detail
+        (problem,) = problems_of(nodes, initialisers)
+        assert what in problem
+        assert name in problem
 
 
 def test_quantised_operators_are_seen_and_shape_integers_are_not() -> None:
     assert problems_of([], [numpy_helper.from_array(np.array([1, -1], dtype=np.int64), "shape")]) == []
     for operator in ("QLinearConv", "DequantizeLinear", "ConvInteger", "DynamicQuantizeLinear", "MatMulNBits"):
-        assert operator in problems_of([helper.make_node(operator, ["x"], ["y"])], [])[0].detail
+        assert operator in problems_of([helper.make_node(operator, ["x"], ["y"])], [])[0]
 
 
 def test_runtimes_are_found_by_their_file() -> None:

@@ -1,8 +1,8 @@
-"""What an inference runtime has to offer; each lives in one module of ``suite/latency/runtimes/``, found by its name.
+"""What an inference runtime has to offer; each lives in one module of ``suite/export/runtimes/``, found by its name.
 
 A runtime module has ``open_session(graph: Path) -> Session``, and where it takes another format than ONNX
 ``convert(graph: Path)``, which is called before anything is measured and keeps its files beside the graph. Its
-``GRAPH_FORM`` names the form of graph it runs best (`reference_model.onnx_rewriting`); ``"portable"`` if it has none.
+``GRAPH_FORM`` names the form of graph it runs best (`suite.export.rewriting`); ``"portable"`` if it has none.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-import suite.latency.runtimes
+import suite.export.runtimes
 from suite.errors import InputError
-from suite.latency.validity import Problem
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -35,7 +34,7 @@ class Session(Protocol):
         """Return the shape of every input by name."""
         ...
 
-    def precision_problems(self) -> list[Problem]:
+    def precision_problems(self) -> list[str]:
         """Look at the graph and at the session as loaded, and return what is not fp32."""
         ...
 
@@ -46,14 +45,14 @@ class Session(Protocol):
 
 def runtime_names() -> list[str]:
     """Return the names of all runtimes, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(suite.latency.runtimes.__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(suite.export.runtimes.__path__))
 
 
 def _module(runtime: str) -> ModuleType:
     if runtime not in runtime_names():
         raise InputError(f"{runtime}: no such runtime; known runtimes: {', '.join(runtime_names())}")
     try:
-        return importlib.import_module(f"suite.latency.runtimes.{runtime}")
+        return importlib.import_module(f"suite.export.runtimes.{runtime}")
     except ImportError as error:
         raise InputError(f"{runtime}: {error}; install it with pip install 'mobileinst-suite[run]'") from None
 
@@ -82,7 +81,7 @@ def open_session(runtime: str, graph: Path) -> Session:
     """Load a graph with a runtime.
 
     Args:
-        runtime: a module's name in ``suite/latency/runtimes``, e.g. ``"onnxruntime_cpu"``.
+        runtime: a module's name in ``suite/export/runtimes``, e.g. ``"onnxruntime_cpu"``.
         graph: the graph file in the runtime's format.
 
     Raises:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from reference_model.onnx_graph import GraphEditor, NodeMaker, attributes
+from suite.export.graph_editor import GraphEditor, NodeMaker, attributes
 
 CHANNEL_BLOCK = 16
 KEEPS_BLOCKS = ("Relu", "Clip", "Sigmoid", "HardSigmoid", "AveragePool", "MaxPool")

@@ -17,11 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError
+from suite.export.artifact import graph_digest, read_graph
+from suite.export.runtime import Arrays
 from suite.files import atomic_path
-from suite.latency.artifact import graph_digest
-from suite.latency.precision import read_graph
-from suite.latency.runtime import Arrays
-from suite.latency.validity import Problem
 
 HALF_PRECISION_OPTIONS = (
     "use_fp16_packed",
@@ -128,22 +126,18 @@ class NcnnSession:
         """Return the shape of every input by name."""
         return dict(self._inputs)
 
-    def precision_problems(self) -> list[Problem]:
+    def precision_problems(self) -> list[str]:
         """Return what is not fp32: options read back from the network, marks in the weight file, output elements."""
-        problems = [
-            Problem("precision_not_fp32", f"ncnn has {option} on")
-            for option in HALF_PRECISION_OPTIONS
-            if getattr(self._net.opt, option)
-        ]
+        problems = [f"ncnn has {option} on" for option in HALF_PRECISION_OPTIONS if getattr(self._net.opt, option)]
         words = np.fromfile(self._weights, dtype="<u4")
         for mark, name in WEIGHT_MARKS.items():
             count = int(np.count_nonzero(words == mark))
             if count:
-                problems.append(Problem("precision_not_fp32", f"ncnn's weight file has {count} {name} blobs"))
+                problems.append(f"ncnn's weight file has {count} {name} blobs")
         zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in self._inputs.items()}
         for name, value in self.run(zeros).items():
             if value.dtype != np.float32:
-                problems.append(Problem("precision_not_fp32", f"ncnn gives {name} as {value.dtype}"))
+                problems.append(f"ncnn gives {name} as {value.dtype}")
         return problems
 
     def description(self) -> dict[str, str]:

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from reference_model.export import export_onnx
-from reference_model.onnx_blocked import keep_blocks
-from reference_model.onnx_graph import fold_constants
-from reference_model.onnx_names import module_of, name_by_module
-from reference_model.onnx_winograd import MIN_CHANNELS, winograd_convolutions
+from suite.export.blocked import keep_blocks
+from suite.export.graph_editor import fold_constants
+from suite.export.mobileinst import export_mobileinst
+from suite.export.rewriting import module_of, name_by_module
+from suite.export.winograd import MIN_CHANNELS, winograd_convolutions
 from tests.reference_model.small import image, small_model
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -173,7 +173,7 @@ def test_graphs_without_scopes_keep_working() -> None:
 def test_fastest_form_computes_what_the_model_computes(tmp_path: Path) -> None:
     """At a size whose pooling and enlargements are uneven; other forms are the other exporter tests' matter."""
     path, model = tmp_path / "model.onnx", small_model(hidden_dim=64, num_heads=4)
-    report = export_onnx(model, path, 160, 224, form="onnxruntime", tolerance=1e-4)
+    report = export_mobileinst(model, path, (160, 224), form="onnxruntime", tolerance=1e-4).report
     assert report.op_counts["Gather"] >= 2
     names = [node.name for node in onnx.load(path).graph.node]
     assert len(set(names)) == len(names)

@@ -11,15 +11,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from suite.latency.artifact import GraphArtifact, read_reference
-from suite.latency.runtime import open_session
+from suite.export.artifact import GraphArtifact, read_reference
+from suite.export.runtime import open_session
 
 SIDE_PX, CHANNELS = 512, 32
 MAP_MIB = SIDE_PX * SIDE_PX * CHANNELS * 4 // 2**20
 GROWTH = """
 import pathlib, sys
 import numpy as np
-from suite.latency.runtime import open_session
+from suite.export.runtime import open_session
 
 def resident_mib():
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Ties the timed artifact to the scored one: its digest, and its outputs on one reference input."""
+"""An exported graph on disk: its number formats, its digest, and the proof that it computes what the model computes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,70 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from suite.errors import InputError
+from suite.export.runtime import Arrays, Session
 from suite.files import atomic_path, file_digest
-from suite.latency.precision import external_files, read_graph
-from suite.latency.runtime import Arrays, Session
-from suite.latency.validity import Problem
 
 INPUT_PREFIX, OUTPUT_PREFIX = "input/", "output/"
+_TYPES = onnx.TensorProto.DataType
+# Integers and booleans carry shapes and indices; int8, uint8 and below carry quantised weights.
+FP32_GRAPH_TYPES = frozenset({"FLOAT", "INT64", "INT32", "BOOL", "STRING", "UNDEFINED"})
+QUANTISED_MARKS = ("qlinear", "quantize", "integer", "qgemm", "qattention", "matmulnbits")
+
+
+def read_graph(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file without its external weights.
+
+    Raises:
+        InputError: if it is absent or not an ONNX file.
+    """
+    try:
+        return onnx.load(str(path), load_external_data=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such ONNX file; check the path") from None
+    except Exception as error:  # protobuf raises its own class, which differs between its implementations
+        raise InputError(f"{path}: not an ONNX file ({error}); export it again") from None
+
+
+def external_files(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the files beside the graph that hold its weights, sorted."""
+    return sorted(
+        {entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"}
+    )
+
+
+def _type_name(number: int) -> str:
+    return _TYPES.Name(number) if number in _TYPES.values() else f"type {number}"
+
+
+def graph_problems(model: onnx.ModelProto, where: str) -> list[str]:
+    """Return every kind of tensor or operator of a graph, and its functions, that is not plain fp32.
+
+    Args:
+        model: the graph, weights not needed.
+        where: how the message calls it, e.g. ``"exported graph"``.
+    """
+    graph = model.graph
+    found: set[str] = set()
+    for tensor in graph.initializer:
+        if _type_name(tensor.data_type) not in FP32_GRAPH_TYPES:
+            found.add(f"weights of type {_type_name(tensor.data_type)}")
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        name = _type_name(value.type.tensor_type.elem_type)
+        if name not in FP32_GRAPH_TYPES:
+            found.add(f"tensors of type {name}")
+    for node in (*graph.node, *(node for function in model.functions for node in function.node)):
+        if any(mark in node.op_type.lower() for mark in QUANTISED_MARKS):
+            found.add(f"operator {node.op_type}")
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.name == "to" and _type_name(attribute.i) not in FP32_GRAPH_TYPES:
+                found.add(f"casts to {_type_name(attribute.i)}")
+            if attribute.HasField("t") and _type_name(attribute.t.data_type) not in FP32_GRAPH_TYPES:
+                found.add(f"constants of type {_type_name(attribute.t.data_type)}")
+    return [f"{where} has {what}" for what in sorted(found)]
 
 
 @dataclass(frozen=True)
@@ -85,7 +140,7 @@ def read_reference(artifact: GraphArtifact) -> tuple[dict[str, NDArray[np.generi
     return inputs, outputs
 
 
-def difference_problems(outputs: Arrays, reference: Arrays, name: str, limit: float) -> list[Problem]:
+def difference_problems(outputs: Arrays, reference: Arrays, name: str, limit: float) -> list[str]:
     """Compare outputs with the scored model's, wherever they were computed.
 
     Args:
@@ -94,19 +149,15 @@ def difference_problems(outputs: Arrays, reference: Arrays, name: str, limit: fl
         name: how messages call the timed graph.
         limit: largest absolute difference of an output over the reference's largest magnitude.
     """
-    problems = []
+    problems: list[str] = []
     for output, wanted in reference.items():
         difference = _difference(outputs[output], wanted) if output in outputs else float("inf")
         if difference > limit:
-            problems.append(
-                Problem(
-                    "outputs_differ", f"{output} of {name} is off by {difference:.1e} of its range (limit {limit:.0e})"
-                )
-            )
+            problems.append(f"{output} of {name} is off by {difference:.1e} of its range (limit {limit:.0e})")
     return problems
 
 
-def output_problems(session: Session, artifact: GraphArtifact, limit: float) -> list[Problem]:
+def output_problems(session: Session, artifact: GraphArtifact, limit: float) -> list[str]:
     """Compare digest and outputs of a loaded graph with those of the scored model.
 
     Args:
@@ -114,13 +165,9 @@ def output_problems(session: Session, artifact: GraphArtifact, limit: float) -> 
         artifact: what it should be.
         limit: largest absolute difference of an output over the reference's largest magnitude.
     """
-    problems = []
+    problems: list[str] = []
     digest = graph_digest(artifact.path)
     if digest != artifact.sha256:
-        problems.append(
-            Problem(
-                "outputs_differ", f"{artifact.path.name} has sha256 {digest[:12]}, exported was {artifact.sha256[:12]}"
-            )
-        )
+        problems.append(f"{artifact.path.name} has sha256 {digest[:12]}, exported was {artifact.sha256[:12]}")
     inputs, reference = read_reference(artifact)
     return problems + difference_problems(session.run(inputs), reference, artifact.path.name, limit)

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from reference_model.config import get_config
-from reference_model.counts import Count, count, count_total, total
 from reference_model.mobileinst import MobileInst
+from suite.export.counts import Count, count, count_total, total
 from tests.reference_model.small import small_config
 
 torch.set_num_threads(1)

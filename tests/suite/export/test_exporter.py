@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -14,10 +13,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import reference_model.export as export_module
 from reference_model.config import config_from_dict
-from reference_model.export import OPSET, ExportError, ParityError, export_onnx
-from reference_model.onnx_translations import averaging_matrix
+from suite.errors import InputError
+from suite.export import exporter
+from suite.export.exporter import OPSET, ParityError, Part, averaging_matrix, export_graph
+from suite.export.mobileinst import export_mobileinst
 from tests.reference_model.small import image, small_model
 
 torch.set_num_threads(1)
@@ -37,7 +37,7 @@ def largest_difference(found: np.ndarray, expected: torch.Tensor) -> float:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """TopFormer at a size whose token pooling is uneven: 96 px are one and a half cells of 64."""
     path = tmp_path_factory.mktemp("onnx") / "new" / "whole.onnx"
-    return path, export_onnx(small_model(), path, 64, 96)
+    return path, export_mobileinst(small_model(), path, (64, 96)).report
 
 
 def test_whole_graph_computes_what_the_model_computes(whole: tuple[Path, Any]) -> None:
@@ -79,7 +79,7 @@ def test_frame_graph_takes_kernels_and_has_no_instance_decoder(
 ) -> None:
     path, model = tmp_path / "frame.onnx", small_model(backbone="mobilenetv2").train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    report = export_onnx(model, path, 64, 64, part="frame")
+    report = export_mobileinst(model, path, (64, 64), "frame").report
     assert capfd.readouterr() == ("", "")
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -98,9 +98,10 @@ def test_frame_graph_takes_kernels_and_has_no_instance_decoder(
     assert all(not np.array_equal(onnx.numpy_helper.to_array(i), queries) for i in onnx.load(path).graph.initializer)
 
 
+@pytest.mark.slow
 def test_frame_graph_of_seaformer(tmp_path: Path) -> None:
     path, model = tmp_path / "frame.onnx", small_model(backbone="seaformer_tiny")
-    export_onnx(model, path, 64, 64, part="frame")
+    export_mobileinst(model, path, (64, 64), "frame")
     picture, kernels = image(64, 64, seed=7), torch.randn(1, 5, 8)
     with torch.no_grad():
         expected = model.masks(kernels, model(picture).mask_features)
@@ -111,7 +112,7 @@ def test_frame_graph_of_seaformer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backbone", ["topformer_tiny", "seaformer_tiny", "mobilenetv2"])
 def test_key_frame_graph_of_dynamic_size(backbone: str, tmp_path: Path) -> None:
     path, model = tmp_path / "dynamic.onnx", small_model(backbone=backbone)
-    export_onnx(model, path, 64, 128, part="key_frame", dynamic=True)
+    export_mobileinst(model, path, (64, 128), "key_frame", dynamic=True)
     for height, width in ((64, 128), (128, 64), (192, 256), (64, 64)):
         picture = image(height, width, seed=7)
         with torch.no_grad():
@@ -138,22 +139,22 @@ def test_key_frame_graph_of_dynamic_size(backbone: str, tmp_path: Path) -> None:
 def test_every_option_exports_at_even_and_odd_sizes(
     options: dict[str, Any], height: int, width: int, tmp_path: Path
 ) -> None:
-    report = export_onnx(small_model(**options), tmp_path / "model.onnx", height, width, tolerance=1e-4)
-    assert report.nodes < 500
+    report = export_mobileinst(small_model(**options), tmp_path / "model.onnx", (height, width), tolerance=1e-4)
+    assert report.report.nodes < 500
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("size", "options"),
     [
-        ({"height": 64, "width": 100, "dynamic": True}, "size is 64x100 px: a graph of dynamic size takes multiples"),
-        ({"height": 0, "width": 64}, "both sides must be positive"),
-        ({"height": 64, "width": 64, "part": "decoder"}, "part is 'decoder', must be one of whole, key_frame, frame"),
+        ((64, 100), {"dynamic": True}),
+        ((0, 64), {}),
+        ((64, 64), {"part": "decoder"}),
+        ((64, 64), {"form": "fastest"}),
     ],
 )
-def test_options_that_do_not_go_together(arguments: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=expected) as error:
-        export_onnx(small_model(), tmp_path / "model.onnx", **arguments)
-    assert "\n" not in str(error.value)
+def test_options_that_do_not_go_together(size: tuple[int, int], options: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        export_mobileinst(small_model(), tmp_path / "model.onnx", size, **options)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,16 +164,45 @@ def test_a_graph_that_differs_is_not_written(
     proto = onnx.load(whole[0])
     bias = next(item for item in proto.graph.initializer if item.name.endswith("class_head.bias"))
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.1, bias.name))
-    monkeypatch.setattr(export_module, "_translate", lambda *arguments: proto)
-    with pytest.raises(ParityError, match=r"differs from PyTorch by .* nothing was written"):
-        export_onnx(small_model(), tmp_path / "model.onnx", 64, 96)
+    monkeypatch.setattr(exporter, "_translate", lambda *arguments: proto)
+    with pytest.raises(ParityError):
+        export_mobileinst(small_model(), tmp_path / "model.onnx", (64, 96))
     assert list(tmp_path.iterdir()) == []
-    report = export_onnx(small_model(), tmp_path / "model.onnx", 64, 96, tolerance=1.0)
-    assert report.parity_max_abs == pytest.approx(0.1, rel=0.01)
+    export = export_mobileinst(small_model(), tmp_path / "model.onnx", (64, 96), tolerance=1.0)
+    assert export.report.parity_max_abs == pytest.approx(0.1, rel=0.01)
 
 
-def test_report_is_plain_values(whole: tuple[Path, Any]) -> None:
-    assert json.loads(json.dumps(dataclasses.asdict(whole[1])))["opset"] == OPSET
+class Pair(NamedTuple):
+    doubled: torch.Tensor
+    absent: torch.Tensor | None
+    halved: torch.Tensor
+
+
+class Shapes(torch.nn.Module):
+    """Halves the sides twice where they divide, and names its outputs."""
+
+    def forward(self, image: torch.Tensor) -> Pair:
+        return Pair(image * 2, None, image.unflatten(2, (-1, 8)).sum(3))
+
+    def unnamed(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (image,)
+
+
+def test_any_module_exports_under_the_names_of_its_outputs(tmp_path: Path) -> None:
+    export = export_graph("shapes", Shapes(), Part("whole"), tmp_path / "graph.onnx", (16, 24))
+    assert list(export.outputs) == ["doubled", "halved"]
+    found = run(tmp_path / "graph.onnx", image=torch.ones(1, 3, 16, 24))
+    assert {name: (value.shape, value.max()) for name, value in found.items()} == {
+        "doubled": ((1, 3, 16, 24), 2),
+        "halved": ((1, 3, 2, 24), 8),
+    }
+
+
+@pytest.mark.parametrize(("part", "size"), [(Part("whole"), (17, 24)), (Part("whole", "unnamed"), (16, 24))])
+def test_sizes_and_outputs_that_cannot_be_exported(part: Part, size: tuple[int, int], tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        export_graph("shapes", Shapes(), part, tmp_path / "graph.onnx", size)
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(count=st.integers(1, 60), cells=st.integers(1, 60))

@@ -1,0 +1,149 @@
+"""Graphs exported once: each stays under ``runs/onnx`` by a digest of everything that shapes it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+from suite.errors import InputError
+from suite.export.artifact import GraphArtifact, graph_digest, write_reference
+from suite.files import read_json, write_json
+from suite.paths import runs_dir
+from suite.progress import say
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from suite.export.exporter import ExportReport, Part
+
+MODEL_CODE = ("reference_model.", "suite.models.")
+"""How the names of modules begin whose code shapes the graphs of models."""
+EXPORT_CODE = tuple(f"suite.export.{name}" for name in ("exporter", "rewriting", "graph_editor", "winograd", "blocked"))
+"""Modules whose code shapes every graph."""
+
+
+@dataclass(frozen=True)
+class ExportedPart:
+    """One exported graph with the exporter's own report (operator counts, parity)."""
+
+    artifact: GraphArtifact
+    report: ExportReport
+
+
+def modules_behind(names: Iterable[str]) -> set[str]:
+    """Return those of the modules that are code of models, and all such modules that they take anything from.
+
+    A layer's own module is not enough: a network may also call functions of modules that define no layer.
+    """
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name.startswith(MODEL_CODE) and name not in found:
+            found.add(name)
+            values = vars(importlib.import_module(name)).values()
+            waiting += [str(getattr(value, "__module__", "")) for value in values]
+            waiting += [value.__name__ for value in values if isinstance(value, ModuleType)]
+    return found
+
+
+def _code_digest(model: nn.Module) -> str:
+    """Return a digest of the code that shapes a model's graph: its layers', what they take in, the exporter's."""
+    digest = hashlib.sha256()
+    for name in sorted({*modules_behind(type(layer).__module__ for layer in model.modules()), *EXPORT_CODE}):
+        file = importlib.import_module(name).__file__
+        digest.update(name.encode() + b"\0" + (Path(file).read_bytes() if file else b"") + b"\0")
+    return digest.hexdigest()
+
+
+def _weights_digest(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _found(path: Path) -> ExportedPart | None:
+    """Return a graph exported earlier, or None where a file is missing or not what it was."""
+    from suite.export.exporter import ExportReport
+
+    reference, note = path.with_suffix(".npz"), path.with_suffix(".json")
+    if not (path.is_file() and reference.is_file() and note.is_file()):
+        return None
+    try:
+        values = read_json(note, "export note")
+        part = ExportedPart(GraphArtifact(path, values["sha256"], reference), ExportReport(**values["report"]))
+        return part if graph_digest(path) == part.artifact.sha256 else None
+    except (InputError, KeyError, TypeError):
+        return None
+
+
+def export_kept(
+    name: str,
+    model: nn.Module,
+    parts: Iterable[Part],
+    size: tuple[int, int],
+    folder: Path | None = None,
+    form: str = "portable",
+    metadata: Mapping[str, str] | None = None,
+) -> dict[str, ExportedPart]:
+    """Export the parts of a model that no earlier run has left.
+
+    Beside each graph lies the model's own answer to one seeded input, which every timed run compares with.
+
+    Args:
+        name: the model's name.
+        model: its module with its weights.
+        parts: which graphs.
+        size: (height_px, width_px) of the image.
+        folder: where the files lie; ``runs/onnx`` if None.
+        form: of `suite.export.rewriting`, as the runtime runs it best.
+        metadata: kept in the graphs.
+
+    Returns:
+        The exported parts by name.
+
+    Raises:
+        InputError: if the model cannot be exported at this size or fails the exporter's parity check.
+    """
+    folder = runs_dir() / "onnx" if folder is None else folder
+    versions = [importlib.metadata.version(package) for package in ("torch", "onnx", "onnxscript")]
+    # How layers are set (a stride, a dilation) changes a graph without changing a weight; the module's text has it all.
+    options = f"{name} {form} {json.dumps(dict(metadata or {}), sort_keys=True)} {model!r}"
+    shared = [_code_digest(model), _weights_digest(model), options, *versions]
+    exported = {}
+    for part in parts:
+        key = hashlib.sha256("\n".join([*shared, repr(part)]).encode()).hexdigest()[:16]
+        path = folder / f"{name}-{part.name}-{size[0]}x{size[1]}-{key}.onnx"
+        exported[part.name] = _found(path) or _export(name, model, part, path, size, form, metadata)
+    return exported
+
+
+def _export(
+    name: str,
+    model: nn.Module,
+    part: Part,
+    path: Path,
+    size: tuple[int, int],
+    form: str,
+    metadata: Mapping[str, str] | None,
+) -> ExportedPart:
+    """Export a part and write beside it what proves it."""
+    from suite.export.exporter import export_graph
+    from suite.export.rewriting import Form
+
+    say(f"export: {name} {part.name} at {size[0]}x{size[1]}")
+    export = export_graph(name, model, part, path, size, cast(Form, form), metadata=metadata)
+    reference = path.with_suffix(".npz")
+    write_reference(reference, export.inputs, export.outputs)
+    made = ExportedPart(GraphArtifact(path, graph_digest(path), reference), export.report)
+    write_json(path.with_suffix(".json"), {"sha256": made.artifact.sha256, "report": asdict(export.report)})
+    return made

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from suite.errors import InputError
+from suite.export.artifact import GraphArtifact
+from suite.latency import prepare
+from suite.latency.host import measure_host
+from suite.latency.protocol import Protocol
+from suite.latency.timed_model import TimedModel
+from suite.latency.validity import ENVIRONMENTAL
+
+
+def ends_at_once(name: str, **options: Any) -> None:
+    """As the system ends a process when memory runs out."""
+    os._exit(9)
+
+
+def test_errors_of_the_preparing_process_come_back_as_they_are() -> None:
+    with pytest.raises(InputError, match="nobody"):
+        prepare.prepare_apart("nobody")
+
+
+def test_a_process_that_the_system_ends_is_an_error_of_that_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "prepare_model", ends_at_once)
+    with pytest.raises(InputError, match="large"):
+        prepare.prepare_apart("large")
+
+
+def test_a_measured_run_proves_one_thread_and_fp32(make_graph: Callable[..., GraphArtifact], quick: Protocol) -> None:
+    model = TimedModel("small", {"whole": make_graph(channels=64)}, runtime="ncnn_cpu")
+    result = measure_host([model], quick).results[0]
+    assert {problem.rule for problem in result.verdict.problems} <= ENVIRONMENTAL
+    assert (result.engine["runtime"], result.engine["threads"]) == ("ncnn", "1")
+    assert result.labels.runtime == "ncnn"
