@@ -17,7 +17,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-import suite.export.runtimes
 from suite.errors import InputError
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -45,7 +44,7 @@ class Session(Protocol):
 
 def runtime_names() -> list[str]:
     """Return the names of all runtimes, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(suite.export.runtimes.__path__))
+    return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).with_name("runtimes"))]))
 
 
 def _module(runtime: str) -> ModuleType:
