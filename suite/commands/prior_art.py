@@ -12,12 +12,11 @@ from suite.command_options import seed_option
 @click.command(name="prior-art")
 @click.option(
     "--readings",
-    type=click.Choice(["published", "table1", "table2", "alternatives", "squares", "all"]),
-    default="all",
+    type=click.Choice(["published", "table1", "table2", "alternatives"]),
+    default="published",
     show_default=True,
-    help="published: the default model of every row, in one run (9 GB of memory); table1, table2: one table's rows "
-    "beside the anchor, in less; alternatives: the other readings of ambiguous rows beside their defaults, in one run; "
-    "squares: the rows read as squares, in one run; all: published, alternatives and squares.",
+    help="published: the default model of every row (9 GB of memory); table1, table2: one table's rows beside the "
+    "anchor, in less; alternatives: the other readings of ambiguous rows beside their defaults.",
 )
 @click.option("--pairs", type=click.IntRange(min=2), help="Samples per model; default: protocol 'rows' of host.toml.")
 @click.option(
@@ -37,13 +36,12 @@ def command(
     valid was measured.
     """
     import dataclasses
-    import functools
 
     from suite.errors import InputError
     from suite.export.runtime import runtime_names
     from suite.latency.device import load_device
     from suite.latency.table import report_table
-    from suite.reproduce.prior_art import alternative_rows, measure_rows, published_rows, square_rows
+    from suite.reproduce.prior_art import alternative_rows, measure_rows, published_rows
 
     if runtime not in runtime_names():
         raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
@@ -54,14 +52,10 @@ def command(
         )
     if attempts is not None:
         protocol = dataclasses.replace(protocol, attempts=attempts)
-    groups = {"published": published_rows, "alternatives": alternative_rows, "squares": square_rows}
-    tables = {name: functools.partial(published_rows, name) for name in ("table1", "table2")}
-    chosen = groups if readings == "all" else {readings: (groups | tables)[readings]}
-    reports = {}
-    for name, rows in chosen.items():
-        report, path = measure_rows(rows(), f"prior-art-{name}", protocol, core, seed, runtime)
-        reports[name] = {**report.to_json(), "record": path.name}
-        if not as_json:
-            click.echo(report_table(report))
-    if as_json:
-        click.echo(json.dumps({"runs": reports}, allow_nan=False))
+    if readings == "alternatives":
+        rows = alternative_rows()
+    else:
+        rows = published_rows("" if readings == "published" else readings)
+    report, path = measure_rows(rows, f"prior-art-{readings}", protocol, core, seed, runtime)
+    found = {**report.to_json(), "record": path.name}
+    click.echo(json.dumps(found, allow_nan=False) if as_json else report_table(report))

@@ -21,7 +21,6 @@ from suite.progress import track
 
 CERTAIN_METHODS = ("YOLACT", "CrossVIS")
 """Methods whose input shape is certain: warped to a square of 550 px, and 360x640 padded to 384x640."""
-FURTHER_SHAPES: dict[str, tuple[tuple[int, int], ...]] = {"solov2_mobilenetv2_640": ((640, 1088),)}
 OWN_SHAPES: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
     "table1/mobileinst-topformer-base-640": ("topformer", ((640, 864), (640, 640))),
     "table1/mobileinst-topformer-base-512": ("topformer", ((512, 864), (512, 512))),
@@ -87,7 +86,7 @@ def prior_art_lines() -> list[list[str]]:
         for name, entry in entries.items():
             row = (entry.published_rows or entries[entry.alternative_to].published_rows)[0]
             model = entry.build(0)
-            for height_px, width_px in (*entry.input_shapes, *FURTHER_SHAPES.get(name, ())):
+            for height_px, width_px in entry.input_shapes:
                 default = bool(entry.published_rows) and (height_px, width_px) == entry.input_shapes[0]
                 certain = entry.method in CERTAIN_METHODS and default
                 counts = split_macs(model, height_px, width_px, "with_masks" if entry.masks_apart else "forward")
@@ -95,9 +94,7 @@ def prior_art_lines() -> list[list[str]]:
                 words = ["yes" if default else "no", "yes" if certain else "no"]
                 lines.append((row, not default, name, [*cells, *words]))
             step()
-    # A model apart may repeat another's graph at one of its further shapes.
-    distinct = {(cells[0], *cells[2:6]): cells for *_, cells in sorted(lines, reverse=True)}
-    return [cells for *_, cells in sorted(lines) if distinct[(cells[0], *cells[2:6])] is cells]
+    return [cells for *_, cells in sorted(lines)]
 
 
 def own_lines() -> list[list[str]]:

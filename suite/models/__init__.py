@@ -1,63 +1,95 @@
-"""One module per runnable method; `discover` finds them by folder.
+"""One file a method: its rows of the paper's tables, its network, its selection. `discover` finds them by folder.
 
-A module defines ``ENTRIES: tuple[ModelEntry, ...]`` and must import without torch, since tables and lists read entries
-too: import torch inside ``build``. Modules whose name starts with an underscore are shared helpers, not methods, and so
-are the folders: ``networks`` holds the graphs of prior art, one method a file, ``parts`` what several of them share.
+A method's file defines
+
+- ``ROWS``: a tuple of `Row` calls with literal arguments, one per model; they are read without running the file,
+  because tables and lists need them where torch is not installed;
+- ``build(row)``: the network of a row, weights drawn from the global random state;
+- ``select(row, height_px, width_px, seed)``: a `suite.models.parts.selection.Selection`, where one is to be timed.
+
+What several methods share is in ``suite/models/parts``. Files whose name starts with an underscore are no methods.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
-import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
+
+import msgspec
 
 from suite.errors import InputError
 from suite.files import file_digest
+from suite.seeds import derive_seed
+from suite.typed import convert
 
 if TYPE_CHECKING:
     from torch import nn
 
     from suite.models.parts.selection import Selection
 
+INTERFACE = "see suite/models/__init__.py for what a method's file defines"
 
-@dataclass(frozen=True)
-class ModelEntry:
-    """One model that the suite can build and run.
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a method's file says of one of its models.
 
     Attributes:
         name: the word a user types, unique in the suite.
-        description: one line for lists.
         method: the method as the paper's tables print it, e.g. ``"SparseInst"``.
         backbone: the backbone as the paper's tables print it, e.g. ``"TopFormer-Base"``.
         input_shapes: image (height_px, width_px) to count and time at; the first is the primary one.
-        num_classes: number of categories.
-        build: seed -> module in evaluation mode with random weights, the same for the same seed, the global random
-            state untouched. Its forward takes normalised images (B, 3, H, W) and returns a tuple of tensors, None for
-            what it does not compute; no operator depends on the data.
-        published_rows: ids of the claims' rows that this model stands for; empty if none.
+        num_classes: number of categories, without background.
+        trunk: the backbone's name in `suite.models.parts.trunks.TRUNKS`; empty for a network that brings its own.
+        variant: which of the method's networks, for ``build``; empty for the usual one.
+        published_rows: ids of the claims' rows that the model stands for.
         reading: how the published row is read where the paper leaves a choice, and why; empty for our own models.
         alternative_to: name of the model whose row this one reads differently; empty for the default reading.
         masks_apart: whether ``forward`` stops before the masks, so that the module has a second graph ``with_masks``
             that goes on to those of 100 instances. Otherwise the network itself makes its masks.
-        selection: (height_px, width_px, seed) -> what chooses detections after the network, on synthetic scores; None
-            where the suite times the model's own postprocess instead.
     """
 
     name: str
-    description: str
     method: str
     backbone: str
     input_shapes: tuple[tuple[int, int], ...]
-    num_classes: int
-    build: Callable[[int], nn.Module]
+    num_classes: int = 80
+    trunk: str = ""
+    variant: str = ""
     published_rows: tuple[str, ...] = ()
     reading: str = ""
     alternative_to: str = ""
     masks_apart: bool = False
-    selection: Callable[[int, int, int], Selection] | None = None
+
+
+class Method(Protocol):
+    """The functions of a method's file."""
+
+    def build(self, row: Row) -> nn.Module:
+        """Return the network of a row."""
+
+    def select(self, row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+        """Return what chooses detections after the network, on synthetic scores."""
+
+
+class ModelEntry(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model that the suite can build and run: a row, and the file that builds it.
+
+    Attributes:
+        module: name of the method's file, without suffix.
+        selects: whether the file has a selection to time.
+    """
+
+    module: str
+    selects: bool
+
+    @property
+    def description(self) -> str:
+        """One line for lists."""
+        what = f"{self.method} with {self.backbone}, {self.num_classes} classes"
+        return f"{what}: {self.reading}" if self.reading else what
 
     @property
     def input_height_px(self) -> int:
@@ -69,26 +101,77 @@ class ModelEntry:
         """Width of the primary input shape."""
         return self.input_shapes[0][1]
 
+    @property
+    def selection(self) -> Callable[[int, int, int], Selection] | None:
+        """(height_px, width_px, seed) -> what chooses detections after the network; None where the file has none."""
+        return self._select if self.selects else None
+
+    def build(self, seed: int) -> nn.Module:
+        """Return the network in evaluation mode, its random weights drawn from ``seed`` and its name only.
+
+        Its forward takes normalised images (B, 3, H, W) and returns a tuple of tensors, None for what it does not
+        compute; no operator depends on the data. The global random state stays as it is.
+        """
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, f"models/{self.name}"))
+            return self._method().build(self).eval()
+
+    def _select(self, height_px: int, width_px: int, seed: int) -> Selection:
+        return self._method().select(self, height_px, width_px, seed)
+
+    def _method(self) -> Method:
+        return cast(Method, importlib.import_module(f"{__name__}.{self.module}"))
+
+
+def _entries(path: Path) -> Iterator[ModelEntry]:
+    """Read a method's rows without running its file.
+
+    Raises:
+        InputError: naming the file and the place: no Python, no ``ROWS`` or ``build``, a row that is no `Row` call or
+            has arguments that are not literal, unknown, missing or of the wrong type.
+    """
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8"), str(path)).body
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not Python ({error}); correct it") from None
+    functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    values = {
+        target.id: node.value
+        for node in body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    rows = values.get("ROWS")
+    if not isinstance(rows, ast.Tuple) or "build" not in functions:
+        raise InputError(f"{path}: no tuple ROWS or no function build; {INTERFACE}, or start its name with '_'")
+    for row in rows.elts:
+        where = f"{path} line {row.lineno}"
+        if not (isinstance(row, ast.Call) and isinstance(row.func, ast.Name) and row.func.id == "Row"):
+            raise InputError(f"{where}: not a call of Row; {INTERFACE}")
+        try:
+            fields = {keyword.arg: ast.literal_eval(keyword.value) for keyword in row.keywords}
+        except ValueError:
+            raise InputError(f"{where}: an argument is not a literal; {INTERFACE}") from None
+        yield convert(fields | {"module": path.stem, "selects": "select" in functions}, ModelEntry, where, INTERFACE)
+
 
 def discover() -> dict[str, ModelEntry]:
     """Return every model of the folder by name, sorted.
 
     Raises:
-        InputError: if a module defines no ``ENTRIES`` or a name is taken twice.
+        InputError: naming the file that defines no models, or a name for the second time.
     """
     entries: dict[str, ModelEntry] = {}
-    origin: dict[str, str] = {}
-    for module_info in pkgutil.iter_modules(__path__):
-        if module_info.ispkg or module_info.name.startswith("_"):
-            continue
-        file = f"suite/models/{module_info.name}.py"
-        module = importlib.import_module(f"{__name__}.{module_info.name}")
-        if not hasattr(module, "ENTRIES"):
-            raise InputError(f"{file}: defines no ENTRIES; list its models there or start its name with '_'")
-        for entry in module.ENTRIES:
-            if entry.name in entries:
-                raise InputError(f"{file}: model {entry.name!r} is already defined in {origin[entry.name]}; rename one")
-            entries[entry.name], origin[entry.name] = entry, file
+    for folder in __path__:
+        for path in sorted(Path(folder).glob("[!_]*.py")):
+            for entry in _entries(path):
+                if entry.name in entries:
+                    other = f"{entries[entry.name].module}.py"
+                    raise InputError(f"{path}: model {entry.name!r} is already defined in {other}; rename one")
+                entries[entry.name] = entry
     return dict(sorted(entries.items()))
 
 

@@ -1,89 +1,100 @@
-"""MobileInst itself: one entry per variant of the reference model."""
+"""MobileInst itself: every variant of the reference model, with its rows of the paper's tables.
+
+A variant is counted and timed first at short side x longest long side, each rounded up to 32 px: the published
+latencies scale with the short side, so they are at a fixed long side. For images also at the square of the short side,
+which other papers count at. The paper's SeaFormer row does not name the size; Base is read from the context.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from reference_model.config import VARIANTS
+from reference_model.mobileinst import MobileInst
+from suite.models import Row
+from suite.models.parts.selection import Selection, sigmoid_query_selection
 
-from reference_model.config import VARIANTS, ModelConfig
-from suite.models import ModelEntry
-from suite.seeds import derive_seed
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from suite.models.parts.selection import Selection
-
-PUBLISHED_ROWS = {
-    "mobileinst_mobilenetv2_640": ("table1/mobileinst-mobilenetv2-640",),
-    "mobileinst_topformer_base_512": ("table1/mobileinst-topformer-base-512",),
-    "mobileinst_topformer_base_640": ("table1/mobileinst-topformer-base-640",),
-    "mobileinst_seaformer_base_640": ("table1/mobileinst-seaformer-640",),
-    "mobileinst_topformer_base_360": (
-        "table2/2019/mobileinst-topformer-base",
-        "table2/2021/mobileinst-topformer-base",
-    ),
-}
-"""Rows of the claims by variant. The paper's SeaFormer row does not name the size; Base is read from the context."""
-
-BACKBONE_TITLES = {"topformer": "TopFormer", "seaformer": "SeaFormer", "mobilenetv2": "MobileNetV2"}
-SQUARE_FROM_PX = 512
-
-
-def backbone_title(backbone: str) -> str:
-    """Return a backbone's name as the paper prints it: ``"topformer_base"`` is ``"TopFormer-Base"``."""
-    family, _, size = backbone.partition("_")
-    return "-".join([BACKBONE_TITLES[family], *([size.capitalize()] if size else [])])
-
-
-def input_shapes(config: ModelConfig) -> tuple[tuple[int, int], ...]:
-    """Return the shapes a variant is counted and timed at.
-
-    First short side x longest long side, each rounded up to 32 px: the published latencies scale with the short side,
-    so they are at a fixed long side. For images also the square of the short side, which other papers count at.
-    """
-    short, long = (-(-side // 32) * 32 for side in (config.short_side_px, config.long_side_px))
-    squares = ((short, short),) if short >= SQUARE_FROM_PX else ()
-    return ((short, long), *squares)
-
-
-def build(config: ModelConfig, seed: int) -> nn.Module:
-    """Return a variant in evaluation mode with weights drawn from ``seed`` and its name only."""
-    import torch
-
-    from reference_model.mobileinst import MobileInst
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, f"models/{config.name}"))
-        return MobileInst(config).eval()
-
-
-def select(config: ModelConfig, height_px: int, width_px: int, seed: int) -> Selection:
-    """Return MobileInst's selection, which is SparseInst's, for the comparison with prior art."""
-    from suite.models.parts.selection import sigmoid_query_selection
-
-    return sigmoid_query_selection(config.num_classes, config.num_queries, (height_px // 4, width_px // 4), seed)
-
-
-def describe(config: ModelConfig) -> str:
-    """Return a variant's line for lists."""
-    return (
-        f"MobileInst with {backbone_title(config.backbone)}, {config.num_classes} classes, "
-        f"{config.num_queries} queries, width {config.hidden_dim}, short side {config.short_side_px} px"
-    )
-
-
-ENTRIES: tuple[ModelEntry, ...] = tuple(
-    ModelEntry(
-        name=config.name,
-        description=describe(config),
+ROWS = (
+    Row(
+        name="mobileinst_mobilenetv2_640",
         method="MobileInst",
-        backbone=backbone_title(config.backbone),
-        input_shapes=input_shapes(config),
-        num_classes=config.num_classes,
-        build=partial(build, config),
-        published_rows=PUBLISHED_ROWS.get(config.name, ()),
-        selection=partial(select, config),
-    )
-    for config in VARIANTS.values()
+        backbone="MobileNetV2",
+        input_shapes=((640, 864), (640, 640)),
+        published_rows=("table1/mobileinst-mobilenetv2-640",),
+    ),
+    Row(
+        name="mobileinst_seaformer_base_640",
+        method="MobileInst",
+        backbone="SeaFormer-Base",
+        input_shapes=((640, 864), (640, 640)),
+        published_rows=("table1/mobileinst-seaformer-640",),
+    ),
+    Row(
+        name="mobileinst_seaformer_large_640",
+        method="MobileInst",
+        backbone="SeaFormer-Large",
+        input_shapes=((640, 864), (640, 640)),
+    ),
+    Row(
+        name="mobileinst_seaformer_small_640",
+        method="MobileInst",
+        backbone="SeaFormer-Small",
+        input_shapes=((640, 864), (640, 640)),
+    ),
+    Row(
+        name="mobileinst_seaformer_tiny_640",
+        method="MobileInst",
+        backbone="SeaFormer-Tiny",
+        input_shapes=((640, 864), (640, 640)),
+    ),
+    Row(
+        name="mobileinst_topformer_base_360",
+        method="MobileInst",
+        backbone="TopFormer-Base",
+        input_shapes=((384, 640),),
+        num_classes=40,
+        published_rows=("table2/2019/mobileinst-topformer-base", "table2/2021/mobileinst-topformer-base"),
+    ),
+    Row(
+        name="mobileinst_topformer_base_512",
+        method="MobileInst",
+        backbone="TopFormer-Base",
+        input_shapes=((512, 864), (512, 512)),
+        published_rows=("table1/mobileinst-topformer-base-512",),
+    ),
+    Row(
+        name="mobileinst_topformer_base_640",
+        method="MobileInst",
+        backbone="TopFormer-Base",
+        input_shapes=((640, 864), (640, 640)),
+        published_rows=("table1/mobileinst-topformer-base-640",),
+    ),
+    Row(
+        name="mobileinst_topformer_small_640",
+        method="MobileInst",
+        backbone="TopFormer-Small",
+        input_shapes=((640, 864), (640, 640)),
+    ),
+    Row(
+        name="mobileinst_topformer_tiny_640",
+        method="MobileInst",
+        backbone="TopFormer-Tiny",
+        input_shapes=((640, 864), (640, 640)),
+    ),
+    Row(
+        name="mobileinst_topformer_tiny_shapes",
+        method="MobileInst",
+        backbone="TopFormer-Tiny",
+        input_shapes=((128, 192),),
+        num_classes=6,
+    ),
 )
+
+
+def build(row: Row) -> MobileInst:
+    """Return the variant that a row names with random weights."""
+    return MobileInst(VARIANTS[row.name])
+
+
+def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+    """Return MobileInst's selection, which is SparseInst's, for the comparison with prior art."""
+    queries = VARIANTS[row.name].num_queries
+    return sigmoid_query_selection(row.num_classes, queries, (height_px // 4, width_px // 4), seed)

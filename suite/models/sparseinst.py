@@ -1,72 +1,168 @@
-"""SparseInst's rows of Table 1 and SparseInst-VIS of Table 2."""
+"""SparseInst: a set of activation maps gathers one feature vector an instance; masks are kernels times mask features.
+
+Cheng et al., "Sparse Instance Activation for Real-Time Instance Segmentation", CVPR 2022; layer sizes as in the
+authors' release (hustvl/SparseInst). SparseInst-VIS, by MobileInst's authors, is the same network for each frame.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from typing import NamedTuple
 
-from suite.models import ModelEntry
-from suite.models._prior_art import INJECTED, YOUTUBE_VIS_CLASSES, prior_art, query_selection
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-GROUPED = "GroupIAM, the authors' default"
-BASE = "BaseIAM"
-_entry = partial(
-    prior_art,
-    network="sparseinst:SparseInst",
-    selection=partial(query_selection, "sigmoid_query_selection", 4),
-)
-_image = partial(_entry, method="SparseInst", input_shapes=((608, 864), (608, 832), (608, 608)))
-_video = partial(
-    _entry,
-    method="SparseInst-VIS",
-    input_shapes=((384, 640),),
-    num_classes=YOUTUBE_VIS_CLASSES,
-    trunk="topformer_base",
-    backbone="TopFormer-Base",
-)
+from suite.models import Row
+from suite.models.parts.feature_maps import CoordinateConv, PyramidPooling
+from suite.models.parts.selection import Selection, sigmoid_query_selection
+from suite.models.parts.synthetic import MASKS, draw_weights
+from suite.models.parts.trunks import build_trunk
 
-ENTRIES: tuple[ModelEntry, ...] = (
-    _image(
+ROWS = (
+    Row(
         name="sparseinst_resnet50_608",
-        trunk="resnet50",
+        method="SparseInst",
         backbone="ResNet-50",
-        options={"grouped": True},
-        reading=GROUPED,
+        trunk="resnet50",
+        input_shapes=((608, 864), (608, 832), (608, 608)),
+        reading="GroupIAM, the authors' default",
         published_rows=("table1/sparseinst-resnet-50-608",),
     ),
-    _image(
-        name="sparseinst_resnet50_608_base_iam",
-        trunk="resnet50",
-        backbone="ResNet-50",
-        options={"grouped": False},
-        reading=BASE,
-        alternative_to="sparseinst_resnet50_608",
-    ),
-    _image(
+    Row(
         name="sparseinst_topformer_base_608",
-        trunk="topformer_base",
+        method="SparseInst",
         backbone="TopFormer-Base",
-        options={"grouped": True},
-        reading=f"{GROUPED}; {INJECTED}",
+        trunk="topformer_base",
+        input_shapes=((608, 864), (608, 832), (608, 608)),
+        reading="GroupIAM, the authors' default; TopFormer's maps after semantic injection",
         published_rows=("table1/sparseinst-topformer-base-608",),
     ),
-    _image(
-        name="sparseinst_topformer_base_608_base_iam",
-        trunk="topformer_base",
-        backbone="TopFormer-Base",
-        options={"grouped": False},
-        reading=f"{BASE}; {INJECTED}",
-        alternative_to="sparseinst_topformer_base_608",
-    ),
-    _video(
+    Row(
         name="sparseinst_vis_topformer_base_360",
-        options={"grouped": True},
-        reading=f"per frame SparseInst with {GROUPED}; {INJECTED}; no code was released",
+        method="SparseInst-VIS",
+        backbone="TopFormer-Base",
+        trunk="topformer_base",
+        input_shapes=((384, 640),),
+        num_classes=40,
+        reading="per frame SparseInst with GroupIAM, the authors' default; TopFormer's maps after semantic injection; "
+        "no code was released",
         published_rows=("table2/2019/sparseinst-vis-topformer-base", "table2/2021/sparseinst-vis-topformer-base"),
     ),
-    _video(
-        name="sparseinst_vis_topformer_base_360_base_iam",
-        options={"grouped": False},
-        reading=f"per frame SparseInst with {BASE}; {INJECTED}; no code was released",
-        alternative_to="sparseinst_vis_topformer_base_360",
-    ),
 )
+
+WIDTH = 256
+KERNEL_WIDTH = 128
+DEPTH = 4
+GROUPS = 4
+SMALLEST_SUM = 1e-6
+
+
+class SparseInstOutput(NamedTuple):
+    """What the network gives for one image: N = 100 instances."""
+
+    class_logits: Tensor
+    """(1, N, classes)."""
+    objectness_logits: Tensor
+    """(1, N, 1)."""
+    mask_logits: Tensor
+    """(1, N, H / 4, W / 4)."""
+
+
+class ContextEncoder(nn.Module):
+    """C3, C4, C5 to one map at stride 8: pyramid pooling, a top-down pyramid, and all levels fused.
+
+    Args:
+        in_channels: of C3, C4, C5.
+    """
+
+    def __init__(self, in_channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(channels, WIDTH, 1) for channels in in_channels)
+        self.outputs = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in in_channels)
+        self.pooling = PyramidPooling(WIDTH)
+        self.fusion = nn.Conv2d(WIDTH * len(in_channels), WIDTH, 1)
+
+    def forward(self, c3: Tensor, c4: Tensor, c5: Tensor) -> Tensor:
+        """Return the fused map (B, 256, H / 8, W / 8)."""
+        l3, l4, l5 = (lateral(feature) for lateral, feature in zip(self.laterals, (c3, c4, c5), strict=True))
+        p5 = self.pooling(l5)
+        p4 = l4 + F.interpolate(p5, size=l4.shape[-2:], mode="nearest")
+        p3 = l3 + F.interpolate(p4, size=l3.shape[-2:], mode="nearest")
+        o3, o4, o5 = (output(feature) for output, feature in zip(self.outputs, (p3, p4, p5), strict=True))
+        size = o3.shape[-2:]
+        coarse = [F.interpolate(level, size=size, mode="bilinear") for level in (o4, o5)]
+        result: Tensor = self.fusion(torch.cat([o3, *coarse], dim=1))
+        return result
+
+
+def _branch() -> nn.Sequential:
+    """Return four 3x3 convolutions with ReLU; the first also reads the place's coordinates."""
+    layers: list[nn.Module] = [CoordinateConv(WIDTH, WIDTH, bias=True), nn.ReLU()]
+    for _ in range(DEPTH - 1):
+        layers += [nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class InstanceBranch(nn.Module):
+    """Four activation maps an instance ("GroupIAM") pick its features out of the map; linear heads read them.
+
+    Args:
+        num_classes: number of classes.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        width = WIDTH * GROUPS
+        self.branch = _branch()
+        self.activation = nn.Conv2d(WIDTH, MASKS * GROUPS, 3, padding=1, groups=GROUPS)
+        self.hidden = nn.Linear(width, width)
+        self.classes = nn.Linear(width, num_classes)
+        self.kernels = nn.Linear(width, KERNEL_WIDTH)
+        self.objectness = nn.Linear(width, 1)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (B, 256, h, w) to class logits, objectness logits and kernels, (B, N, ...) each."""
+        feature = self.branch(feature)
+        weights = self.activation(feature).sigmoid().flatten(2)  # (B, 4 * N, h * w)
+        gathered = weights @ feature.flatten(2).transpose(1, 2)
+        gathered = gathered / weights.sum(dim=-1, keepdim=True).clamp(min=SMALLEST_SUM)
+        instances = gathered.unflatten(1, (GROUPS, MASKS)).transpose(1, 2).flatten(2)  # (B, N, 4 * 256)
+        instances = F.relu(self.hidden(instances))
+        return self.classes(instances), self.objectness(instances), self.kernels(instances)
+
+
+class SparseInst(nn.Module):
+    """The whole network.
+
+    Args:
+        trunk: the backbone.
+        num_classes: number of classes.
+    """
+
+    def __init__(self, trunk: str, num_classes: int = 80) -> None:
+        super().__init__()
+        self.backbone = build_trunk(trunk)
+        _, c3, c4, c5 = self.backbone.out_channels
+        self.encoder = ContextEncoder((c3, c4, c5))
+        self.instance_branch = InstanceBranch(num_classes)
+        self.mask_branch = nn.Sequential(*_branch(), nn.Conv2d(WIDTH, KERNEL_WIDTH, 1))
+
+    def forward(self, image: Tensor) -> SparseInstOutput:
+        """Normalised image (B, 3, H, W) to classes, objectness and masks."""
+        _, c3, c4, c5 = self.backbone(image)
+        feature = self.encoder(c3, c4, c5)
+        class_logits, objectness_logits, kernels = self.instance_branch(feature)
+        mask_features = self.mask_branch(feature)
+        masks = (kernels @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
+        masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear")
+        return SparseInstOutput(class_logits, objectness_logits, masks)
+
+
+def build(row: Row) -> SparseInst:
+    """Return the network of a row with random weights."""
+    return draw_weights(SparseInst(row.trunk, row.num_classes))
+
+
+def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+    """Return the selection among the network's masks at 1/4."""
+    return sigmoid_query_selection(row.num_classes, MASKS, (height_px // 4, width_px // 4), seed)

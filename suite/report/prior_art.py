@@ -93,14 +93,11 @@ def why_missing(evidence: Evidence, clock: Clock, engine: str) -> str:
 
 
 def _readings(default: ModelEntry) -> Iterator[tuple[ModelEntry, tuple[int, int], str, bool]]:
-    """Yield (model, shape, reading, whether default) of a row: the default, the alternatives, the square."""
+    """Yield (model, shape, reading, whether default) of a row: the default, then the alternatives."""
     yield default, default.input_shapes[0], default.reading, True
     for entry in entries().values():
         if entry.alternative_to == default.name:
             yield entry, entry.input_shapes[0], entry.reading, False
-    for height, width in default.input_shapes[1:]:
-        if height == width:
-            yield default, (height, width), "a square of the printed side", False
 
 
 def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
@@ -123,8 +120,6 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
             continue
         anchor = entries()[anchors[0]]
         for entry, size, reading, default in _readings(entries()[models[0]]):
-            squares = [shape for shape in anchor.input_shapes if shape[0] == shape[1]]
-            against = squares[0] if size[0] == size[1] and not default and squares else anchor.input_shapes[0]
             masks = Clock(entry.name, masks_span(entry.name), *size)
             cell = _cell(evidence, masks, engine)
             sizes: dict[str, Scalar] = {"height_px": size[0], "width_px": size[1]}
@@ -141,7 +136,9 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
                     network=_cell(evidence, Clock(entry.name, "network", *size), engine),
                     masks=cell,
                     selection=_cell(evidence, Clock(entry.name, "selection", *size), SELECTION_ENGINE),
-                    ratio=clock_ratio(runs, masks, Clock(anchor.name, masks_span(anchor.name), *against)),
+                    ratio=clock_ratio(
+                        runs, masks, Clock(anchor.name, masks_span(anchor.name), *anchor.input_shapes[0])
+                    ),
                     reason="" if cell else why_missing(evidence, masks, engine),
                     parameters=parameters[-1].value if parameters else None,
                     macs=macs[-1].value if macs else None,

@@ -1,4 +1,4 @@
-"""Every latency row of the paper's Tables 1 and 2 timed on one core in one run; other readings in further runs."""
+"""Every latency row of the paper's Tables 1 and 2 timed on one core in one run; other readings in another run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from suite.records.store import writing
 from suite.reproduce.shapes import parity_lines, size_lines
 
 ANCHOR = "mobileinst_topformer_base_640"
-VIDEO_ANCHOR = "mobileinst_topformer_base_360"
 PUBLISHED = "latency_snapdragon_778g_ms"
 OPERATORS = "graph_operators"
 SURE_RUNTIME = "onnxruntime_cpu"
@@ -72,25 +71,14 @@ def published_rows(table: str = "") -> list[Row]:
 
 
 def alternative_rows() -> list[Row]:
-    """Return both anchors, and every model that reads a published row differently, after its default."""
+    """Return the anchor, and every model that reads a published row differently, after its default."""
     entries = discover()
-    others = sorted((entry for entry in entries.values() if entry.alternative_to), key=lambda entry: entry.name)
-    chosen: dict[str, ModelEntry] = {name: entries[name] for name in (ANCHOR, VIDEO_ANCHOR)}
-    for entry in sorted(others, key=lambda entry: entry.alternative_to):
-        chosen[entry.alternative_to] = entries[entry.alternative_to]
-        chosen[entry.name] = entry
+    chosen: dict[str, ModelEntry] = {ANCHOR: entries[ANCHOR]}
+    for entry in entries.values():
+        if entry.alternative_to:
+            chosen[entry.alternative_to] = entries[entry.alternative_to]
+            chosen[entry.name] = entry
     return [_row(entry) for entry in chosen.values()]
-
-
-def square_rows() -> list[Row]:
-    """Return the published rows read as squares of the printed side, those whose primary shape is none, masks made."""
-    rows = []
-    for row in published_rows():
-        for height_px, width_px in row.entry.input_shapes[1:]:
-            if height_px == width_px:
-                span = "with_masks" if row.entry.masks_apart else "network"
-                rows.append(Row(row.entry, (height_px, width_px), (span,)))
-    return rows
 
 
 def trial(runtime: str, graph: Path, timeout_s: float = TRIAL_LIMIT_S) -> str:

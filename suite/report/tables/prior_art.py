@@ -111,7 +111,7 @@ def build_for(evidence: Evidence, engine: str, name: str) -> Table:
     notes = (
         *([f"Pairwise orderings of the default readings that hold here: {', '.join(held)}."] if held else []),
         *_half_notes(rows),
-        "Ratios divide by MobileInst TopFormer-Base of the same table (squares by its square), timed in interleaved "
+        "Ratios divide by MobileInst TopFormer-Base of the same table, timed in interleaved "
         "rounds of the same run; intervals cover timing noise of that run.",
         "With masks = image to the masks of 100 instances; network = up to the heads, where a method stops there. "
         "Selection = thresholds, top-k, suppression and mask scores on synthetic scores, in NumPy; upsampling to the "

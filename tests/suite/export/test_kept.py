@@ -37,7 +37,7 @@ def test_networks_of_the_same_weights_and_other_strides_are_other_graphs(tmp_pat
 
 
 def test_functions_that_a_network_calls_are_part_of_its_code() -> None:
-    behind = modules_behind({"suite.models.networks.mask2former", "torch.nn"})
+    behind = modules_behind({"suite.models.mask2former", "torch.nn"})
     used = {"reference_model.instance_decoder", "suite.models.parts.attention", "reference_model.backbones.blocks"}
     assert used < behind
     assert not any(name.startswith(("torch", "suite.latency")) for name in behind)

@@ -1,7 +1,8 @@
-"""The contract of every model that the folder ``suite/models`` holds, ours and prior art."""
+"""The contract of every model that the folder ``suite/models`` holds, ours and prior art, and the command `model`."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 import suite.models as models
 from reference_model.config import VARIANTS
 from suite.claims.loader import load_claims
+from suite.cli import main
 from suite.errors import InputError
 from suite.models import ModelEntry, discover, get_entry
 
@@ -17,6 +19,14 @@ torch.set_num_threads(1)
 
 ENTRIES = discover()
 SMALL_PX = (64, 96)
+TINY = "mobileinst_topformer_tiny_shapes"
+NEW_METHOD = """
+from suite.models import Row
+ROWS = (Row(name="new", method="New", backbone="ResNet-50", input_shapes=((8, 8),), num_classes=2),)
+def build(row):
+    import torch
+    return torch.nn.Linear(row.num_classes, 1)
+"""
 
 
 @pytest.fixture
@@ -24,25 +34,6 @@ def a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that is searched besides the package's own."""
     monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
     return tmp_path
-
-
-def test_every_variant_of_the_reference_model_is_found() -> None:
-    assert set(VARIANTS) <= set(ENTRIES)
-    assert list(ENTRIES) == sorted(ENTRIES)
-
-
-@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
-def test_entries_are_complete(entry: ModelEntry) -> None:
-    rows = {claim.row_id for claim in load_claims()}
-    assert entry.description
-    assert "\n" not in entry.description
-    assert entry.method
-    assert entry.backbone
-    assert entry.num_classes > 0
-    assert entry.input_shapes
-    assert all(side > 0 for shape in entry.input_shapes for side in shape)
-    assert (entry.input_height_px, entry.input_width_px) == entry.input_shapes[0]
-    assert set(entry.published_rows) <= rows
 
 
 def costly(entry: ModelEntry) -> bool:
@@ -71,62 +62,123 @@ def test_models_build_by_seed_and_run(entry: ModelEntry) -> None:
     tensors = [output for output in outputs if output is not None]
     assert tensors
     for tensor in tensors:
-        assert isinstance(tensor, torch.Tensor)
         assert tensor.shape[0] == 1
         assert bool(torch.isfinite(tensor).all())
+    assert hasattr(one, "with_masks") or not entry.masks_apart
 
 
-def test_shapes_of_the_paper_s_rows() -> None:
-    assert ENTRIES["mobileinst_topformer_base_640"].input_shapes == ((640, 864), (640, 640))
-    assert ENTRIES["mobileinst_topformer_base_512"].input_shapes == ((512, 864), (512, 512))
-    assert ENTRIES["mobileinst_topformer_base_360"].input_shapes == ((384, 640),)
-    assert ENTRIES["mobileinst_topformer_tiny_shapes"].input_shapes == ((128, 192),)
-    assert ENTRIES["mobileinst_topformer_base_640"].backbone == "TopFormer-Base"
-    assert ENTRIES["mobileinst_mobilenetv2_640"].backbone == "MobileNetV2"
-
-
-def test_own_published_rows_have_their_model() -> None:
-    covered = {row for entry in ENTRIES.values() for row in entry.published_rows}
-    own = {claim.row_id for claim in load_claims() if claim.own and claim.kind == "absolute"}
-    # The preprint's abstract names no backbone, so no model stands for it.
-    assert {row for row in own - covered if row.startswith("table")} == set()
+def test_rows_of_the_reference_model_are_its_variants() -> None:
+    """Short side x longest long side, rounded up to 32 px, and from 512 px on the square of the short side."""
+    own = {name: entry for name, entry in ENTRIES.items() if entry.method == "MobileInst"}
+    assert set(own) == set(VARIANTS)
+    for name, config in VARIANTS.items():
+        short, long = (-(-side // 32) * 32 for side in (config.short_side_px, config.long_side_px))
+        assert own[name].input_shapes == ((short, long), *(((short, short),) if short >= 512 else ()))
+        assert own[name].num_classes == config.num_classes
+        assert own[name].backbone.lower().replace("-", "_") == config.backbone
 
 
 def test_every_published_latency_has_one_default_model_and_alternatives_name_it() -> None:
-    timed = {claim.row_id for claim in load_claims() if claim.metric == "latency_snapdragon_778g_ms"}
+    claims = load_claims()
+    timed = {claim.row_id for claim in claims if claim.metric == "latency_snapdragon_778g_ms"}
     covered = [row for entry in ENTRIES.values() for row in entry.published_rows]
-    assert sorted(covered) == sorted(set(covered))
+    assert len(covered) == len(set(covered))
     assert {row for row in timed if row.startswith("table")} == set(covered)
+    # The preprint's abstract names no backbone, so no model stands for it.
+    own = {claim.row_id for claim in claims if claim.own and claim.row_id.startswith("table")}
+    assert own <= set(covered)
+    assert list(ENTRIES) == sorted(ENTRIES)
     for entry in ENTRIES.values():
         assert bool(entry.reading) == (entry.method != "MobileInst")
+        assert entry.selection is not None
         if entry.alternative_to:
             default = ENTRIES[entry.alternative_to]
             assert not entry.published_rows
             assert default.published_rows
-            assert (default.method, default.backbone) == (entry.method.replace("-Lite", ""), entry.backbone) or (
-                default.method == entry.method
-            )
-
-
-def test_unknown_names_list_the_known() -> None:
-    with pytest.raises(InputError, match=r"unknown model 'yolo'; known are .*mobileinst_topformer_tiny_shapes"):
-        get_entry("yolo")
+            assert default.backbone == entry.backbone
 
 
 def test_a_new_file_is_a_new_model(a_new_folder: Path) -> None:
-    (a_new_folder / "new_method.py").write_text(
-        "from suite.models import ModelEntry\n"
-        "ENTRIES = (ModelEntry('new', 'New.', 'New', 'ResNet-50', ((8, 8),), 2, lambda seed: None),)\n"
-    )
+    (a_new_folder / "new_method.py").write_text(NEW_METHOD)
     (a_new_folder / "_helper.py").write_text("raise RuntimeError('helpers are not methods')\n")
-    assert get_entry("new").method == "New"
+    entry = get_entry("new")
+    assert (entry.method, entry.num_classes, entry.selection) == ("New", 2, None)
+    assert isinstance(entry.build(0), torch.nn.Linear)
 
 
-def test_files_without_entries_and_names_taken_twice_are_refused(a_new_folder: Path) -> None:
-    (a_new_folder / "zz_without_entries.py").write_text("")
-    with pytest.raises(InputError, match=r"suite/models/zz_without_entries\.py: defines no ENTRIES"):
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", ""),
+        ("ROWS = (", ""),
+        (NEW_METHOD.replace("def build", "def make"), ""),
+        (NEW_METHOD.replace('"new"', f'"{TINY}"'), ""),
+        (NEW_METHOD.replace("Row(", "dict("), " line 3"),
+        (NEW_METHOD.replace('"new"', "str(1)"), " line 3"),
+        (NEW_METHOD.replace('method="New", ', ""), " line 3"),
+        (NEW_METHOD.replace("num_classes=2", "classes=2"), " line 3"),
+        (NEW_METHOD.replace("num_classes=2", "num_classes='2'"), " line 3"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_line(text: str, place: str, a_new_folder: Path) -> None:
+    path = a_new_folder / "zz_damaged.py"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
         discover()
-    (a_new_folder / "zz_without_entries.py").unlink()
-    (a_new_folder / "zz_twice.py").write_text("from suite.models.mobileinst import ENTRIES\n")
-    with pytest.raises(InputError, match=r"zz_twice\.py: model 'mobileinst_\w+' is already defined in suite"):
-        discover()
+    assert str(caught.value).startswith(f"{path}{place}:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "masks_apart", "parameters_m", "macs_g"),
+    [([TINY, "--size", "64x96"], False, None, None), (["condinst_topformer_base_640"], True, 14.893, 80.02)],
+)
+def test_json_of_a_model_adds_up_with_the_masks_of_100_instances(
+    arguments: list[str],
+    masks_apart: bool,
+    parameters_m: float | None,
+    macs_g: float | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["model", *arguments, "--json"]) == 0
+    size = json.loads(capsys.readouterr().out)
+    assert set(size) == {"model", "height_px", "width_px", "masks_apart", "parameters", "macs", "modules"}
+    assert (size["model"], size["masks_apart"]) == (arguments[0], masks_apart)
+    for key in ("parameters", "macs"):
+        assert sum(module[key] for module in size["modules"].values()) == size[key]
+    if masks_apart:
+        assert size["parameters"] / 1e6 == pytest.approx(parameters_m, rel=1e-3)
+        assert size["macs"] / 1e9 == pytest.approx(macs_g, rel=1e-3)
+    else:
+        assert (size["height_px"], size["width_px"]) == (64, 96)
+        assert list(size["modules"]) == ["backbone", "mask_decoder", "instance_decoder", "mask_product"]
+
+
+def test_table_and_list_of_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", TINY]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert TINY in lines[0]
+    assert "128x192" in lines[0]
+    assert lines[2].split()[:2] == ["backbone", "1.294"]
+    assert lines[-1].split()[0] == "total"
+    assert main(["model"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(ENTRIES)
+    assert main(["model", "--json"]) == 0
+    assert [model["model"] for model in json.loads(capsys.readouterr().out)["models"]] == list(ENTRIES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["mobileinst_tiny"], "mobileinst_tiny"),
+        ([TINY, "--size", "640"], "'640'"),
+        ([TINY, "--size", "0x64"], "'0x64'"),
+        ([TINY, "--size", "64x-1"], "'64x-1'"),
+        (["--size", "64x64"], "--size"),
+    ],
+)
+def test_bad_options_end_in_one_line(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert named in captured.err

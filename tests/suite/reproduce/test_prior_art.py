@@ -12,7 +12,7 @@ from suite.latency.device import load_device
 from suite.models import get_entry
 from suite.records.store import read_folder
 from suite.reproduce import prior_art
-from suite.reproduce.prior_art import ANCHOR, Row, alternative_rows, measure_rows, published_rows, square_rows, trial
+from suite.reproduce.prior_art import ANCHOR, Row, alternative_rows, measure_rows, published_rows, trial
 
 TINY = "mobileinst_topformer_tiny_shapes"
 
@@ -35,22 +35,14 @@ def test_other_readings_stand_beside_their_default() -> None:
     for name in names[1:]:
         default = get_entry(name).alternative_to
         assert not default or names.index(default) < names.index(name)
-    assert {"mask2former_topformer_base_640_deformable", "fastinst_topformer_base_640_d1"} <= set(names)
-
-
-def test_squares_have_the_printed_side_and_end_at_masks() -> None:
-    rows = {row.entry.name: row for row in square_rows()}
-    assert next(iter(rows)) == ANCHOR
-    assert rows["sparseinst_topformer_base_608"].size == (608, 608)
-    assert rows["condinst_topformer_base_640"].spans == ("with_masks",)
-    assert "yolact_resnet50_550" not in rows
+    assert {"mask2former_topformer_base_640_deformable", "solov2_lite_mobilenetv2_640"} <= set(names)
 
 
 def test_an_engine_that_fails_or_dies_of_a_graph_is_a_reason_and_not_the_end(tmp_path: Path) -> None:
     graph = tmp_path / "graph.onnx"
-    assert trial("onnxruntime_cpu", graph).startswith("onnxruntime_cpu cannot run this graph")
-    assert "no such ONNX file" in trial("onnxruntime_cpu", graph)
-    assert trial("onnxruntime_cpu", graph, timeout_s=0.001) == "onnxruntime_cpu did not finish one run in 0 s"
+    reasons = [trial("onnxruntime_cpu", graph), trial("onnxruntime_cpu", graph, timeout_s=0.001)]
+    assert len(set(reasons)) == 2
+    assert all("onnxruntime_cpu" in reason and "\n" not in reason for reason in reasons)
 
 
 @pytest.mark.slow

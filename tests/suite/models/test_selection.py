@@ -1,7 +1,8 @@
+"""Selection against its definitions, and the scores that it is timed on."""
+
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.models.parts.dense_selection import condinst_selection, solov2_selection, yolact_selection
-from suite.models.parts.selection import Selection
-from suite.models.parts.suppression import Floats, box_iou, fast_nms, greedy_nms, matrix_nms
+from suite.models import get_entry
+from suite.models.parts.selection import (
+    Floats,
+    Selection,
+    box_iou,
+    fast_nms,
+    greedy_nms,
+    matrix_nms,
+    sigmoid,
+    synthetic_logits,
+)
 
 
 def random_boxes(generator: np.random.Generator, *shape: int) -> Floats:
@@ -83,12 +92,18 @@ def test_nothing_to_suppress() -> None:
     assert fast_nms(np.zeros((2, 0, 4), np.float32), 0.5).shape == (2, 0)
 
 
-@pytest.mark.parametrize(("select", "threshold"), [(yolact_selection, 0.5), (condinst_selection, 0.6)])
-def test_boxes_that_are_kept_are_no_duplicates(select: Callable[..., Selection], threshold: float) -> None:
-    selection = select(80, 192, 256, 3)
-    assert len({scores.shape for scores in selection.score_maps}) == 1
-    for scores in selection.score_maps[:2]:
-        kept: Any = selection.run(scores)
+def selection(model: str, seed: int) -> Selection:
+    chosen = get_entry(model).selection
+    assert chosen is not None
+    return chosen(192, 256, seed)
+
+
+@pytest.mark.parametrize(("model", "threshold"), [("yolact_resnet50_550", 0.5), ("condinst_resnet50_800", 0.6)])
+def test_boxes_that_are_kept_are_no_duplicates(model: str, threshold: float) -> None:
+    timed = selection(model, 3)
+    assert len({scores.shape for scores in timed.score_maps}) == 1
+    for scores in timed.score_maps[:2]:
+        kept: Any = timed.run(scores)
         category, score, boxes, place = kept
         assert 5 < len(category) <= 100
         assert np.all(np.diff(score) <= 0)
@@ -99,7 +114,7 @@ def test_boxes_that_are_kept_are_no_duplicates(select: Callable[..., Selection],
 
 
 def test_selections_of_one_seed_repeat_and_decayed_scores_stay_ordered() -> None:
-    one, again = (solov2_selection(80, 192, 256, 3) for _ in range(2))
+    one, again = (selection("solov2_mobilenetv2_640", 3) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one.score_maps, again.score_maps, strict=True))
     kept_arrays: Any = one.run(one.score_maps[0])
     category, score, kept = kept_arrays
@@ -107,3 +122,38 @@ def test_selections_of_one_seed_repeat_and_decayed_scores_stay_ordered() -> None
     assert np.all(np.diff(score) <= 0)
     assert score.min() >= 0.05
     assert len(set(kept.tolist())) == len(kept)
+
+
+PLACES, GROUPS, NEIGHBOURS, CLASSES = 6000, 40, 9, 21
+THRESHOLD = 0.05
+"""YOLACT's and FCOS's, the lowest of those that decide how many candidates there are."""
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits.astype(np.float64))
+    return exponents / exponents.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("background", [0, -1, None])
+def test_only_the_confident_places_become_candidates(background: int | None):
+    for logits in synthetic_logits(PLACES, CLASSES, 1, GROUPS, NEIGHBOURS, background=background):
+        scores = sigmoid(logits) if background is None else np.delete(softmax(logits), background, axis=1)
+        candidates = int((scores.max(1) > THRESHOLD).sum())
+        # A few background draws in ten thousand pass; a few groups overlap, or are drawn weak.
+        assert 0.7 * GROUPS * NEIGHBOURS <= candidates <= GROUPS * NEIGHBOURS + 0.05 * PLACES
+
+
+@pytest.mark.parametrize("background", [0, -1])
+def test_an_object_is_never_of_the_class_background(background: int):
+    for logits in synthetic_logits(PLACES, CLASSES, 2, GROUPS, NEIGHBOURS, background=background):
+        probability = softmax(logits)
+        is_object = probability[:, background] < 0.01
+        assert 0.7 * GROUPS * NEIGHBOURS <= is_object.sum() <= GROUPS * NEIGHBOURS
+        assert (np.median(np.delete(probability, background, axis=1).max(1)[is_object])) > 0.5
+
+
+def test_yolact_and_the_query_methods_with_a_softmax_are_timed_on_such_scores():
+    dense, queries = selection("yolact_resnet50_550", 3), selection("fastinst_topformer_base_640", 3)
+    for timed, background in ((dense, 0), (queries, -1)):
+        for logits in timed.score_maps:
+            assert (softmax(logits)[:, background] > 0.5).mean() > 0.6

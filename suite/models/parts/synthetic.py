@@ -1,4 +1,4 @@
-"""Random weights under which a graph behaves numerically as a trained one: nothing vanishes, nothing overflows.
+"""What stands in for training in a graph with random weights: drawn parameters, and a fixed choice of instances.
 
 Speed does not depend on a weight's value, except that subnormal numbers slow some CPUs down and a branch that is all
 zeros can hide an error from the parity check.
@@ -7,9 +7,13 @@ zeros can hide an error from the parity check.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
+MASKS = 100
+"""Instances whose masks are made: the queries of query-based methods, and as many places of dense ones."""
 RESIDUAL_SCALE = 0.3
 DECISIVE = 100.0
 """Standard deviation of a bias that settles the sign of nearly every mask logit of a query. Where a network thresholds
@@ -17,7 +21,7 @@ its own masks (masked attention), random logits near zero would flip with the la
 two correct graphs would give different outputs. The work done does not depend on the signs."""
 
 
-def draw_weights(module: nn.Module) -> None:
+def draw_weights(module: Network) -> Network:
     """Draw every convolution and linear layer from N(0, 1 / fan in) and every bias from N(0, 0.02); norms keep 1 and 0.
 
     A normalisation whose scale was built as zero, the end of a residual branch that starts switched off, gets
@@ -26,6 +30,9 @@ def draw_weights(module: nn.Module) -> None:
 
     Args:
         module: changed in place; draws from the global random state.
+
+    Returns:
+        The same module.
     """
     for part in module.modules():
         if any(values.is_meta for values in part.parameters(recurse=False)):
@@ -41,3 +48,13 @@ def draw_weights(module: nn.Module) -> None:
         after_draw = getattr(part, "after_draw", None)
         if after_draw is not None:
             after_draw()
+    return module
+
+
+def middle(places: int) -> slice:
+    """Return `MASKS` consecutive places in the middle of ``places``; all of them if there are fewer.
+
+    Consecutive, so that every runtime can cut them out; which ones does not change the time that their masks take.
+    """
+    start = max(places - MASKS, 0) // 2
+    return slice(start, start + min(MASKS, places))

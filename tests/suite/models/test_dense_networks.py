@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
 from suite.errors import InputError
 from suite.models import get_entry
-from suite.models.networks.condinst import CondInst
-from suite.models.networks.crossvis import CrossVis
-from suite.models.networks.solov2 import GRIDS, GridHead, MaskBranch, Solov2, window_maxima
-from suite.models.networks.yolact import Yolact
-from suite.models.parts import dense_selection
-from suite.models.parts.coordinates import CoordinateConv, coordinate_maps
+from suite.models.condinst import OBJECT_SIZES_PX, CondInst, dynamic_masks, locations_px, upsample_aligned
+from suite.models.crossvis import CrossVis
+from suite.models.parts.feature_maps import CoordinateConv, FeaturePyramid, coordinate_maps
+from suite.models.solov2 import GRIDS, GridHead, MaskBranch, Solov2, grid_maxima, window_maxima
+from suite.models.yolact import Yolact, yolact_anchors
 
 torch.set_num_threads(1)
 
@@ -49,7 +49,7 @@ def test_yolact_predicts_for_every_anchor() -> None:
         "prototypes": (1, 32, 138, 138),
         "mask_probabilities": (1, 100, 138, 138),
     }
-    assert 3 * cells == len(dense_selection.yolact_anchors(550, 550)) == 19_248
+    assert 3 * cells == len(yolact_anchors(550, 550)) == 19_248
 
 
 def test_solov2_predicts_for_every_cell() -> None:
@@ -121,7 +121,7 @@ def test_windows_of_selection_and_network_agree() -> None:
     expected = [
         window_maxima(cells.view(1, 3, grid, grid)).flatten(2)[0] for cells, grid in zip(by_grid, GRIDS, strict=True)
     ]
-    assert np.array_equal(dense_selection.window_maxima(scores.numpy()), torch.cat(expected, dim=1).T.numpy())
+    assert np.array_equal(grid_maxima(scores.numpy()), torch.cat(expected, dim=1).T.numpy())
 
 
 def test_mask_features_of_solov2_sum_levels_brought_to_a_quarter() -> None:
@@ -149,6 +149,100 @@ def test_masks_come_from_the_instances_in_the_middle() -> None:
     np.testing.assert_allclose(output.mask_probabilities[0].numpy(), 1 / (1 + np.exp(-expected)), atol=1e-5)
     for name, value in zip(output._fields[:4], network(image)[:4], strict=True):
         assert torch.equal(getattr(output, name), value)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_enlarged_cells_land_where_they_should(factor: int) -> None:
+    cells = np.random.default_rng(0).normal(size=(5, 7))
+    found = upsample_aligned(torch.from_numpy(cells)[None, None], factor)[0, 0].numpy()
+
+    def along(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        positions = (np.arange(factor * len(values)) - factor // 2) / factor
+        return np.asarray(np.interp(positions, np.arange(len(values)), values))
+
+    expected = np.apply_along_axis(along, 1, np.apply_along_axis(along, 0, cells))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_enlarging_is_padding_and_resizing_with_aligned_corners(factor: int) -> None:
+    """The form in which AdelaiDet states it."""
+    feature = torch.randn(1, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+    padded = F.pad(feature, (0, 1, 0, 1), mode="replicate")
+    resized = F.interpolate(padded, (factor * 6 + 1, factor * 5 + 1), mode="bilinear", align_corners=True)
+    shifted = F.pad(resized, (factor // 2, 0, factor // 2, 0), mode="replicate")[..., : factor * 6, : factor * 5]
+    torch.testing.assert_close(upsample_aligned(feature, factor), shifted)
+
+
+def test_every_instance_has_its_own_mask_head() -> None:
+    generator = np.random.default_rng(0)
+    count, height, width = 6, 4, 5
+    features = generator.normal(size=(8, height, width))
+    controllers = generator.normal(size=(count, 169))
+    centres = generator.uniform(0, 40, (count, 2))
+    sizes = np.array([*OBJECT_SIZES_PX, 64.0])
+    expected = np.zeros((count, height, width))
+    for k, row, column in np.ndindex(count, height, width):
+        pixel = np.array([column * 8 + 4, row * 8 + 4])
+        values = np.concatenate([(centres[k] - pixel) / sizes[k], features[:, row, column]])
+        weights, start = controllers[k], 0
+        layers = []
+        for out_channels, in_channels in ((8, 10), (8, 8), (1, 8)):
+            layers.append(weights[start : start + out_channels * in_channels].reshape(out_channels, in_channels))
+            start += out_channels * in_channels
+        for number, layer in enumerate(layers):
+            values = layer @ values + weights[start : start + len(layer)]
+            start += len(layer)
+            values = np.maximum(values, 0) if number < 2 else values
+        assert start == 169
+        expected[k, row, column] = values[0]
+    found = dynamic_masks(*(torch.from_numpy(array) for array in (features[None], controllers, centres, sizes)))
+    np.testing.assert_allclose(found[0].numpy(), expected, atol=1e-9)
+
+
+def test_locations_are_the_centres_of_cells_of_all_levels() -> None:
+    levels = [(100, 168), (50, 84), (25, 42), (13, 21), (7, 11)]
+    centres_px, numbers = locations_px(levels)
+    assert centres_px.shape == (22_400, 2)
+    assert torch.bincount(numbers).tolist() == [height * width for height, width in levels]
+    assert centres_px[0].tolist() == [4, 4]
+    assert centres_px[168 + 2].tolist() == [20, 12]  # x, y of the third cell of the second row
+    assert centres_px[-1].tolist() == [10 * 128 + 64, 6 * 128 + 64]
+
+
+CHANNELS = (6, 5, 4)
+MAPS = [torch.randn(1, channels, *size) for channels, size in zip(CHANNELS, ((12, 20), (6, 10), (3, 5)), strict=True)]
+
+
+def test_levels_are_lateral_plus_the_coarser_sum() -> None:
+    pyramid = FeaturePyramid(CHANNELS, width=8)
+    lateral5 = pyramid.laterals[2](MAPS[2])
+    sum4 = pyramid.laterals[1](MAPS[1]) + lateral5.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    sum3 = pyramid.laterals[0](MAPS[0]) + sum4.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    p3, p4, p5, p6 = pyramid(MAPS)
+    for index, (level, expected) in enumerate(((p3, sum3), (p4, sum4), (p5, lateral5))):
+        torch.testing.assert_close(level, pyramid.outputs[index](expected))
+    assert torch.equal(p6, p5[..., ::2, ::2])
+
+
+def test_bilinear_upsampling_reaches_sizes_that_are_not_doubles() -> None:
+    maps = [torch.randn(1, channels, side, side) for channels, side in zip(CHANNELS, (69, 35, 18), strict=True)]
+    pyramid = FeaturePyramid(CHANNELS, width=8, upsampling="bilinear", activated=True, extra="two")
+    levels = pyramid(maps)
+    assert [level.shape[-1] for level in levels] == [69, 35, 18, 9, 5]
+    assert all(bool((level >= 0).all()) for level in levels[:3])
+    assert any(bool((level < 0).any()) for level in levels[3:])
+    coarse = F.interpolate(pyramid.laterals[2](maps[2]), size=(35, 35), mode="bilinear")
+    torch.testing.assert_close(levels[1], F.relu(pyramid.outputs[1](pyramid.laterals[1](maps[1]) + coarse)))
+
+
+@pytest.mark.parametrize(("extra", "between"), [("two", torch.clone), ("two_relu", F.relu)])
+def test_two_extra_levels(extra: str, between: object) -> None:
+    pyramid = FeaturePyramid(CHANNELS, width=8, extra=extra)  # type: ignore[arg-type]
+    *_, p5, p6, p7 = pyramid(MAPS)
+    torch.testing.assert_close(p6, pyramid.downs[0](p5))
+    torch.testing.assert_close(p7, pyramid.downs[1](between(p6)))  # type: ignore[operator]
+    assert p7.shape == (1, 8, 1, 2)
 
 
 @pytest.mark.slow

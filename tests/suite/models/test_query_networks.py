@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from suite.export.rewriting import Form
 from suite.models import get_entry
-from suite.models.networks.fastinst import FastInst, choose_places
-from suite.models.networks.sparseinst import InstanceBranch, SparseInst
+from suite.models.fastinst import FastInst, choose_places
+from suite.models.mask2former import DeformableAttention, cell_centres
 from suite.models.parts.attention import HIDDEN, Attention, attention_bias
+from suite.models.sparseinst import InstanceBranch, SparseInst
 
 torch.set_num_threads(1)
 
@@ -42,7 +43,7 @@ def test_outputs_are_those_of_the_methods() -> None:
         "class_logits": (1, 100, 81),
         "mask_logits": (1, 100, 80, 108),
     }
-    for reading in ("", "_context_pyramid", "_deformable"):
+    for reading in ("", "_deformable"):
         assert shapes(f"mask2former_topformer_base_640{reading}", (640, 864)) == {
             "class_logits": (1, 100, 81),
             "mask_logits": (1, 100, 160, 216),
@@ -59,11 +60,11 @@ def _conv(feature: NDArray[np.float64], weight: NDArray[np.float64], bias: NDArr
 
 def test_each_instance_s_features_are_four_weighted_means() -> None:
     torch.manual_seed(0)
-    branch = InstanceBranch(num_classes=3, groups=4).eval()
+    branch = InstanceBranch(num_classes=3).eval()
     feature = torch.randn(1, 256, 4, 5)
     class_logits, objectness_logits, kernels = branch(feature)
     inner = branch.branch(feature)[0].double().numpy()
-    weight, bias = branch.activation.weight.double().numpy(), branch.activation.bias.double().numpy()  # type: ignore[union-attr]
+    weight, bias = branch.activation.weight.double().numpy(), branch.activation.bias.double().numpy()
     vectors = np.empty((100, 4, 256))
     for group in range(4):
         own = slice(100 * group, 100 * (group + 1))
@@ -71,7 +72,6 @@ def test_each_instance_s_features_are_four_weighted_means() -> None:
         share = 1 / (1 + np.exp(-activation))
         share /= share.sum(axis=(1, 2), keepdims=True)
         vectors[:, group] = np.einsum("nhw,chw->nc", share, inner)
-    assert branch.hidden is not None
     hidden = np.maximum(_linear(branch.hidden, vectors.reshape(100, 1024)), 0)
     for layer, found in (
         (branch.classes, class_logits),
@@ -160,7 +160,7 @@ def test_fastinst_prefers_local_maxima_of_a_class_to_higher_neighbours() -> None
 
 
 def test_auxiliary_queries_take_part_but_make_no_masks() -> None:
-    network = get_entry("fastinst_topformer_base_640_d1").build(0)
+    network = get_entry("fastinst_topformer_base_640").build(0)
     assert isinstance(network, FastInst)
     image = torch.randn(1, 3, 64, 96)
     before = network(image)
@@ -169,16 +169,65 @@ def test_auxiliary_queries_take_part_but_make_no_masks() -> None:
     assert not torch.equal(network(image).mask_logits, before.mask_logits)
 
 
+SIZES = [(2, 3), (4, 5)]
+
+
+def at(values: NDArray[np.float64], x: float, y: float) -> NDArray[np.float64]:
+    """Bilinear value of a map (h, w, c) at a place in cells, half-pixel centres, zero outside."""
+    height, width, _ = values.shape
+    left, top = int(np.floor(x - 0.5)), int(np.floor(y - 0.5))
+    total = np.zeros(values.shape[2])
+    for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+        share = max(0.0, 1 - abs(x - 0.5 - column)) * max(0.0, 1 - abs(y - 0.5 - row))
+        if 0 <= row < height and 0 <= column < width:
+            total += share * values[row, column]
+    return total
+
+
+def test_every_token_mixes_bilinear_samples_of_every_map() -> None:
+    torch.manual_seed(0)
+    width, heads, points = 8, 2, 3
+    layer = DeformableAttention(width, heads, len(SIZES), points).eval()
+    count = sum(height * breadth for height, breadth in SIZES)
+    queries, tokens = torch.randn(1, count, width), torch.randn(1, count, width)
+    centres = cell_centres(SIZES, queries.device)
+    with torch.no_grad():
+        found = layer(queries, tokens, centres, SIZES)[0].numpy()
+        offsets = layer.offsets(queries)[0].double().numpy().reshape(count, heads, len(SIZES), points, 2)
+        weights = layer.weights(queries)[0].double().numpy().reshape(count, heads, -1)
+        values = layer.value(tokens)[0].double().numpy()
+        out = layer.out.weight.double().numpy(), layer.out.bias.double().numpy()
+    weights = np.exp(weights) / np.exp(weights).sum(-1, keepdims=True)
+    maps, start = [], 0
+    for height, breadth in SIZES:
+        maps.append(values[start : start + height * breadth].reshape(height, breadth, heads, -1))
+        start += height * breadth
+    mixed = np.zeros((count, heads, width // heads))
+    for token, head, level, point in np.ndindex(count, heads, len(SIZES), points):
+        height, breadth = SIZES[level]
+        x = float(centres[token, 0]) * breadth + offsets[token, head, level, point, 0]
+        y = float(centres[token, 1]) * height + offsets[token, head, level, point, 1]
+        share = weights[token, head, level * points + point]
+        mixed[token, head] += share * at(maps[level][:, :, head], x, y)
+    expected = mixed.reshape(count, width) @ out[0].T + out[1]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_centres_are_in_the_middle_of_cells_map_by_map() -> None:
+    centres = cell_centres(SIZES, torch.device("cpu"))
+    assert centres.shape == (26, 2)
+    torch.testing.assert_close(centres[0], torch.tensor([1 / 6, 1 / 4]))
+    torch.testing.assert_close(centres[6 + 5], torch.tensor([1 / 10, 3 / 8]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["portable", "onnxruntime"])
 @pytest.mark.parametrize(
     "name",
     [
         "sparseinst_topformer_base_608",
-        "sparseinst_topformer_base_608_base_iam",
         "fastinst_topformer_base_640",
         "mask2former_topformer_base_640",
-        "mask2former_topformer_base_640_context_pyramid",
         "mask2former_topformer_base_640_deformable",
     ],
 )
