@@ -1,6 +1,6 @@
 """Trains two shipped recipes on sample photographs and videos; fails unless loss falls and train AP rises to a floor.
 
-Run with ``nox -s recipes`` (nearly two hours on two cores; ``-- --recipe coco_topformer_base_512 --pictures 16
+Run with ``nox -s checks -- recipes`` (nearly two hours on two cores; ``--recipe coco_topformer_base_512 --pictures 16
 --iterations 1600`` trains the COCO half for 24 minutes on a fifth of the photographs). The COCO recipe starts from
 random weights and the YouTube-VIS recipe from what that left, as the paper's start from ImageNet and from COCO. Data,
 number of steps and images a step differ from the recipe's, since a step as on a cluster would take a CPU half a minute;
