@@ -1,59 +1,108 @@
-"""What CI runs exists: pinned actions, sessions, commands, and the README's own test command."""
+"""What README, docs and workflows tell a reader or a machine to type exists: commands, options, sessions, pins."""
 
 import re
+import tomllib
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
-from suite.cli import CommandFolder, entry
+from suite.cli import EXTRAS, entry
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+SCRIPTS = [*WORKFLOWS, REPOSITORY / ".ci" / "run"]
 SESSIONS = set(re.findall(r"@nox\.session\(.*\)\ndef (\w+)", (REPOSITORY / "noxfile.py").read_text()))
-README_COMMAND = re.compile(r"^python3 -m venv .*nox -s lint types tests$", re.MULTILINE)
+END_OF_COMMAND = re.compile(r"\s#|\s\|\s|;|&&|\|\||>|`|\)$")
 
 
-def steps(path: Path) -> list[dict[str, object]]:
-    jobs = yaml.safe_load(path.read_text())["jobs"]
-    return [step for job in jobs.values() for step in job["steps"]]
+def code(path: Path) -> list[str]:
+    """Return the commands of a file: of a document what is set as code, of a script every line."""
+    text = path.read_text().replace("\\\n", " ")
+    if path.suffix != ".md":
+        return text.splitlines()
+    text = text.split("<!-- begin: results -->")[0] + text.split("<!-- end: results -->")[-1]
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"^ {4}\S.*$", text, re.MULTILINE)
+    inline = [
+        " ".join(words.split())
+        for words in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+    ]
+    return [line for block in blocks for line in block.splitlines()] + indented + inline
 
 
-def test_there_are_workflows():
-    assert {path.name for path in WORKFLOWS} == {"ci.yml", "phone.yml"}
+def typed(path: Path, start: str) -> list[list[str]]:
+    """Return the words after each ``start`` in the commands of a file; ``...`` and brackets of a synopsis left out."""
+    found = []
+    for line in code(path):
+        for rest in re.split(start, line)[1:]:
+            command = END_OF_COMMAND.split(rest)[0]
+            found.append([word for word in re.sub(r"[\[\]\"']", " ", command).split() if word != "..."])
+    return found
+
+
+def parse(words: list[str]) -> None:
+    """Let click parse the words of a command line without running it."""
+    command: click.Command = entry
+    context = click.Context(command)
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, words = words[0], words[1:]
+        subcommand = command.get_command(context, name)
+        assert subcommand is not None, f"no command {name}"
+        command, context = subcommand, click.Context(subcommand, parent=context)
+    command.make_parser(context).parse_args(words)
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *SCRIPTS], ids=lambda path: path.name)
+def test_every_command_shown_has_the_commands_and_options_it_names(path: Path):
+    for words in typed(path, r"-m suite |(?:^|\s)suite (?=[a-z])"):
+        try:
+            parse(list(words))
+        except (click.UsageError, AssertionError) as error:
+            pytest.fail(f"{path.name}: {' '.join(words)}: {error}")
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *SCRIPTS], ids=lambda path: path.name)
+def test_every_session_shown_exists(path: Path):
+    for words in typed(path, r"nox -s "):
+        names = words[: words.index("--")] if "--" in words else words
+        assert names
+        assert set(names) <= SESSIONS
+        if names == ["suite"]:
+            parse(words[words.index("--") + 1 :])
+
+
+def test_the_documents_show_commands():
+    assert sum(len(typed(path, r"-m suite ")) for path in DOCUMENTS) > 20
+    assert len(typed(REPOSITORY / "README.md", r"(?:^|\s)suite (?=[a-z])")) > 2
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_to_a_release_and_permissions_to_reading(path: Path):
-    used = [str(step["uses"]) for step in steps(path) if "uses" in step]
+def test_actions_are_pinned_to_commits_permissions_to_reading_and_jobs_end(path: Path):
+    workflow = yaml.safe_load(path.read_text())
+    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
     assert used
-    assert [name for name in used if not re.fullmatch(r"[\w.-]+/[\w./-]+@(v\d+\.\d+\.\d+|[0-9a-f]{40})", name)] == []
-    assert yaml.safe_load(path.read_text())["permissions"] == {"contents": "read"}
-    assert all("timeout-minutes" in job for job in yaml.safe_load(path.read_text())["jobs"].values())
+    assert [name for name in used if not re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", name)] == []
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
 
 
-@pytest.mark.parametrize(
-    "path", [*WORKFLOWS, REPOSITORY / "docs" / "ci.md", REPOSITORY / ".ci" / "run"], ids=lambda path: path.name
-)
-def test_every_session_and_command_named_exists(path: Path):
-    text = path.read_text()
-    named = [name for group in re.findall(r"nox -s ((?:\w+ ?)+)", text) for name in group.split()]
-    assert set(named) <= SESSIONS
-    assert isinstance(entry, CommandFolder)
-    known = set(entry.list_commands(None))  # type: ignore[arg-type]
-    assert set(re.findall(r"python -m suite (\w[\w-]*)", text)) <= known
-    assert named
+def test_ci_runs_what_the_readme_tells_a_newcomer_to_run():
+    script = (REPOSITORY / ".ci" / "run").read_text().splitlines()
+    shown = [line for line in code(REPOSITORY / "README.md") if line.startswith(("python3 -m venv", ".venv/bin/nox"))]
+    set_up, reproduce, test = shown
+    assert script[-2:] == [set_up, test]
+    assert reproduce == ".venv/bin/nox -s reproduce"
+    sessions = [words[0] for words in typed(REPOSITORY / ".github" / "workflows" / "ci.yml", r"nox -s ")]
+    assert {"report", "gate_accuracy", "gate_latency"} <= set(sessions)
 
 
-def test_ci_runs_the_readmes_test_command_and_installs_what_the_readme_names():
-    script, readme = (REPOSITORY / ".ci" / "run").read_text(), (REPOSITORY / "README.md").read_text()
-    (told,) = README_COMMAND.findall(readme)
-    assert script.rstrip().endswith(told)
-    assert set(re.findall(r"--no-install-recommends\s+(\w+)", script)) == {"chromium"}
-    assert re.search(r"apt-get install --no-install-recommends\s+chromium", readme)
-
-
-def test_the_gates_and_the_drift_check_are_part_of_ci():
-    text = (REPOSITORY / ".github" / "workflows" / "ci.yml").read_text()
-    for needed in ("nox -s report -- --check", "nox -s gate_accuracy", "nox -s gate_latency", "GITHUB_STEP_SUMMARY"):
-        assert needed in text
+def test_the_package_of_every_extra_is_known_to_the_error_for_a_missing_one():
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    modules = {"opencv-python-headless": "cv2"}
+    for extra in ("predict", "train", "mobile", "data"):
+        for package in extras[extra]:
+            if not package.startswith("mobileinst-suite"):
+                assert EXTRAS[modules.get(package, package)] == extra

@@ -1,7 +1,7 @@
 """Learns 16 real photographs by heart with the suite's own data path, loop and scorer, and fails below mask AP 50.
 
-Run with ``nox -s checks -- overfit`` (about 15 minutes on two cores). It is no measurement of MobileInst: it shows that targets,
-losses, matching, training and prediction belong together on real pictures.
+Run with ``nox -s checks -- overfit`` (about 15 minutes on two cores). It is no measurement of MobileInst: it shows that
+targets, losses, matching, training and prediction belong together on real pictures.
 """
 
 from __future__ import annotations
