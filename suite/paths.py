@@ -13,7 +13,7 @@ def repository_root() -> Path:
 
 
 def data_dir() -> Path:
-    """Return the folder of generated and downloaded datasets (ignored by git)."""
+    """Return the folder of generated and downloaded datasets (git ignores it)."""
     return repository_root() / "data"
 
 
