@@ -17,10 +17,10 @@ from reference_model.mobileinst import MobileInst
 from suite.accuracy.part_file import PartFile, finished_entries, part_path, remove_part_files, write_results
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter, Segmenter, VideoSegmenter
-from suite.accuracy.shards import Shards
 from suite.datasets.coco import CocoDataset, CocoImage
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset
+from suite.distributed import Processes, start_processes
 from suite.errors import InputError
 from suite.files import file_digest, write_json
 from suite.locks import exclusive
@@ -57,48 +57,48 @@ def unusable_classes(segmenter: Segmenter, categories: int) -> str | None:
     )
 
 
-def _collect(results: Path, identity: str, shards: Shards, part: PartFile) -> None:
+def _collect(results: Path, identity: str, processes: Processes, part: PartFile) -> None:
     """Bring to process 0 what only other machines see."""
-    seen = shards.gather(sorted(finished_entries(results, identity)))
+    seen = processes.gather(sorted(finished_entries(results, identity)))
     known = set(seen[0])
-    for rank in range(1, shards.count):
+    for rank in range(1, processes.count):
         wanted = [key for key in seen[rank] if key not in known]
         known.update(wanted)
-        if shards.rank not in (0, rank):
+        if processes.rank not in (0, rank):
             continue
-        entries = finished_entries(results, identity) if shards.rank == rank else {}
+        entries = finished_entries(results, identity) if processes.rank == rank else {}
         for start in range(0, len(wanted), LINES_PER_MESSAGE):
-            if shards.rank == rank:
-                shards.send([entries[key].line() for key in wanted[start : start + LINES_PER_MESSAGE]])
+            if processes.rank == rank:
+                processes.send([entries[key].line() for key in wanted[start : start + LINES_PER_MESSAGE]])
             else:
-                part.append_lines(shards.receive(rank))
+                part.append_lines(processes.receive(rank))
 
 
 def _stream(results: Path, identity: str, title: str, keys: list[int], predict: Predict, quiet: bool) -> None:
     """Predict every key that no part file holds yet, each by one of the processes, then write the results file."""
     if results.is_dir():
         raise InputError(f"{shown(results)}: is a folder; name the results file in it, e.g. results.json")
-    shards = Shards()
-    if len(set(shards.gather(identity))) > 1:
+    processes = start_processes()
+    if len(set(processes.gather(identity))) > 1:
         raise InputError(
             f"{shown(results)}: the processes differ in model, annotations or protocol; give all of them the same"
         )
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(part_path(results, shards.rank)), PartFile(results, identity, shards.rank) as part:
-            finished = set().union(*shards.gather(set(finished_entries(results, identity))))
-            mine = [key for key in keys if key not in finished][shards.rank :: shards.count]
-            done = len(finished) // shards.count
-            with _progress(title, done + len(mine), done, quiet or shards.rank > 0) as step:
+        with exclusive(part_path(results, processes.rank)), PartFile(results, identity, processes.rank) as part:
+            finished = set().union(*processes.gather(set(finished_entries(results, identity))))
+            mine = [key for key in keys if key not in finished][processes.rank :: processes.count]
+            done = len(finished) // processes.count
+            with _progress(title, done + len(mine), done, quiet or processes.rank > 0) as step:
                 for key in mine:
                     part.append(key, predict(key))
                     step()
-            _collect(results, identity, shards, part)
-            if shards.rank == 0:
+            _collect(results, identity, processes, part)
+            if processes.first:
                 write_results(results, finished_entries(results, identity), keys)
-            shards.gather(None)
+            processes.gather(None)
             remove_part_files(results)
-            shards.gather(None)
+            processes.gather(None)
     except OSError as error:
         raise InputError(f"{shown(results)}: cannot be written ({error.strerror}); check folder and space") from None
 
@@ -129,7 +129,7 @@ def _predict_all(
 
     _stream(results, identity, title, keys, named, quiet)
     caution = unusable_classes(segmenter, len(dataset.categories))
-    if Shards().rank == 0:
+    if start_processes().first:
         made = {
             "results_sha256": file_digest(results),
             "task": task,

@@ -34,46 +34,14 @@ def command(
     look-alikes, occlusion and fast motion. A cell and seed that has a complete record of the same recipe, dataset and
     reference model is skipped. Ctrl-C is safe: the same command resumes inside the interrupted trainings.
     """
-    from suite.errors import InputError
-    from suite.reproduce.ablation import jobs, make_plan, run_ablation
-    from suite.reproduce.ablation_cells import CELLS
-    from suite.reproduce.code_identity import present_digest
-    from suite.reproduce.workers import fitting_workers, run_workers
+    from suite.reproduce.ablation import make_plan, named_jobs, reference_model_digest, train_cells
 
-    known = [cell.name for cell in CELLS]
-    for name in names:
-        if name not in known:
-            raise InputError(f"--cell {name}: unknown; known: {', '.join(known)}")
-    cells = [cell for cell in CELLS if not names or cell.name in names]
-    wanted = jobs(cells, seeds, iterations)
-    if not plan_only:
-        from suite.datasets import embedded
-        from suite.report.render import render_all
-
-        side_by_side = min(workers or fitting_workers(wanted[0].recipe.threads), len(wanted))
-        if side_by_side > 1:
-            words = [word for name in names for word in ("--cell", name)]
-            words += ["--iterations", str(iterations)] if iterations else []
-            embedded.ensure()
-            run_workers(["ablation", "--seeds", str(seeds), *words, "--workers", "1", "--no-report"], side_by_side)
-        else:
-            run_ablation(wanted)
-        if not no_report:
-            render_all()
-    plan = make_plan(wanted, present_digest())
-    for cell in cells:
-        done = " ".join(str(job.seed) for job, _ in plan.done if job.cell is cell) or "none"
-        left = " ".join(str(job.seed) for job in plan.left if job.cell is cell) or "none"
-        click.echo(f"{cell.name:<17} seeds done: {done:<12} left: {left}")
-    for title, reason in plan.reasons.items():
-        click.echo(f"{title}: {reason}")
-    minutes = plan.minutes_left
-    if not plan.left:
-        estimate = ""
-    elif minutes is None:
-        estimate = "; no training time is recorded yet to estimate the rest from"
+    if plan_only:
+        plan = make_plan(named_jobs(names, seeds, iterations), reference_model_digest())
     else:
-        estimate = (
-            f"; about {minutes:.0f} minutes of training, from {plan.trainings} recorded ones, scoring not counted"
-        )
-    click.echo(f"{len(wanted)} trainings: {len(plan.done)} done, {len(plan.left)} left{estimate}")
+        plan = train_cells(names, seeds, iterations, workers)
+        if not no_report:
+            from suite.report.render import render_all
+
+            render_all()
+    click.echo("\n".join(plan.lines()))

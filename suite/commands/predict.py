@@ -83,9 +83,9 @@ def _open(
 def _report(out: Path, dataset: CocoDataset | YoutubeVisDataset, caution: str | None, as_json: bool) -> None:
     """Print what was written; only one of several processes does."""
     from suite.accuracy.predict import protocol_path
-    from suite.accuracy.shards import Shards
+    from suite.distributed import start_processes
 
-    if Shards().rank:
+    if not start_processes().first:
         return
     from suite.datasets.coco import CocoDataset
     from suite.paths import shown

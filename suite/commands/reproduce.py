@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
-
-if TYPE_CHECKING:
-    from suite.datasets.inputs import RealInput
 
 
 @click.command(name="reproduce")
@@ -71,13 +68,10 @@ def command(
 
         reproduce_shapes(loaded, seeds or (0,), fresh, latency=not no_latency)
     else:
-        data = _real_input("coco" if dataset == "coco" else "youtube-vis", annotations, images, pin, allow_unpinned)
-        if split_ids is not None:
-            from suite.datasets.inputs import only_part
+        from suite.reproduce.real import real_input, reproduce_real
 
-            data = only_part(data, split_ids)
-        from suite.reproduce.real import reproduce_real
-
+        task: Literal["coco", "youtube-vis"] = "coco" if dataset == "coco" else "youtube-vis"
+        data = real_input(task, annotations, images, pin, allow_unpinned, split_ids)
         reproduce_real(data, checkpoint, key_frame_interval)
 
     from suite.commands.ledger import show_ledger
@@ -85,22 +79,3 @@ def command(
 
     render_all()
     show_ledger()
-
-
-def _real_input(
-    task: Literal["coco", "youtube-vis"],
-    annotations: Path | None,
-    images: Path | None,
-    pin: str | None,
-    allow_unpinned: bool,
-) -> RealInput:
-    """Return the user's own files if both are named, the pinned data if neither is."""
-    from suite.datasets.inputs import named_input, pinned_input
-
-    if annotations is not None and images is not None:
-        if pin is not None or allow_unpinned:
-            raise click.UsageError("--pin and --allow-unpinned are for pinned data; leave them out with own files")
-        return named_input(task, annotations, images)
-    if annotations is not None or images is not None:
-        raise click.UsageError("give both --annotations FILE and --images FOLDER, or neither for the pinned data")
-    return pinned_input(task, pin, allow_unpinned)

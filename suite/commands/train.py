@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -85,42 +83,34 @@ def command(
         query_passing=query_passing,
     )
     from suite.paths import shown  # after the check: torch takes seconds to load
-    from suite.training.finish import CARD, begin, write_evidence
-    from suite.training.initial import InitialFiles
-    from suite.training.run import train_recipe
+    from suite.training.initial import How, InitialFiles
+    from suite.training.run import CARD, train_and_record
     from suite.training.source import DataPaths
-    from suite.training.start import How
 
     how = How(device, workers, compiled, tensorboard, InitialFiles(backbone, initial_weights))
     paths = DataPaths(**data)
     if only_plan:
         from suite.training.plan import measure_plan
-        from suite.training.processes import start_processes
 
         plan = measure_plan(loaded, seed, how, paths)
-        if not start_processes(device).first:
-            return
-        click.echo(json.dumps(asdict(plan) | {"gpu_hours": plan.gpu_hours}) if as_json else "\n".join(plan.lines()))
+        if plan is not None:
+            click.echo(json.dumps(plan.to_json()) if as_json else "\n".join(plan.lines()))
         return
-    run = begin(loaded, seed)
-    finished = train_recipe(loaded, seed, fresh, how, paths)
-    if not finished.first:
+    made = train_and_record(loaded, seed, fresh, how, paths, publish)
+    if made is None:
         return
-    record = write_evidence(finished, loaded, run, how, publish)
-    evaluated = [row for row in finished.result.curve if row[-1] is not None]
-    score = float(evaluated[-1][-1] or 0) if evaluated else None
-    result: dict[str, Any] = {
+    finished, record = made
+    metric, score = finished.result.metric, finished.last_score
+    result = {
         "checkpoint": shown(finished.checkpoint),
         "record": shown(record),
         "model_card": shown(finished.checkpoint.parent / CARD),
-        finished.result.metric: score,
     }
     if as_json:
-        click.echo(json.dumps(result))
+        click.echo(json.dumps({**result, metric: score}))
         return
-    click.echo(f"checkpoint {result['checkpoint']}")
-    click.echo(f"record {result['record']}")
+    for name, path in result.items():
+        click.echo(f"{name.replace('_', ' ')} {path}")
     if score is not None:
-        label = finished.result.metric.replace("_ap", " AP")
-        units = "videos" if finished.result.metric == "video_ap" else "images"
-        click.echo(f"{label} on at most {loaded.evaluation_images} {units}: {100 * score:.1f}")
+        units = "videos" if metric == "video_ap" else "images"
+        click.echo(f"{metric.replace('_ap', ' AP')} on at most {loaded.evaluation_images} {units}: {100 * score:.1f}")

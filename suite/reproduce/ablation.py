@@ -2,23 +2,80 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import statistics
-from collections.abc import Sequence
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
 
+import reference_model
+from suite.datasets import embedded
 from suite.datasets.pins import load_pins
+from suite.distributed import available_cores
+from suite.errors import INTERRUPTED, InputError, SuiteError
 from suite.locks import claimed
 from suite.paths import records_dir, shown
 from suite.progress import say
+from suite.records.provenance import start_run
 from suite.records.schema import Scalar, Series
-from suite.records.store import RunFile, read_folder
-from suite.reproduce.ablation_cells import EXPERIMENT, AblationCell
-from suite.reproduce.code_identity import present_digest
+from suite.records.store import RunFile, read_folder, writing
+from suite.reproduce.ablation_cells import CELLS, EXPERIMENT, AblationCell
+from suite.reproduce.held_out import score_images, score_videos, shapes_dataset
 from suite.reproduce.video_settings import VIDEO_SETTINGS
-from suite.training.recipe import Recipe
+from suite.training.recipe import Recipe, load_recipe
+from suite.training.run import run_folder, train_on_shapes
+from suite.training.state import stop_requests
 
+RECIPE = "shapes_ablation"
 CODE_SERIES = "reference_model_code"
 """Name of the series that holds the digest of the reference model's code."""
+
+
+def _meaning(source: bytes) -> str:
+    """Return a module's code without comments, formatting and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [
+                statement
+                for statement in node.body
+                if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+            ] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def code_digest(sources: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 of some modules' code.
+
+    Args:
+        sources: path inside the package -> content.
+
+    Raises:
+        SyntaxError: if a file is not Python.
+    """
+    meanings = [f"{name}\n{_meaning(sources[name])}" for name in sorted(sources)]
+    return hashlib.sha256("\n".join(meanings).encode()).hexdigest()
+
+
+def reference_model_digest() -> str:
+    """Return the digest of the reference model on this disk, through which training and prediction run."""
+    folder = Path(reference_model.__file__).parent
+    return code_digest({path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")})
+
+
+def cell_recipe(cell: AblationCell, iterations: int | None = None) -> Recipe:
+    """Return what a cell trains; ``iterations`` replaces the recipe's number."""
+    return load_recipe(
+        RECIPE,
+        iterations=iterations,
+        query_passing=cell.query_passing,
+        model_options=dict(cell.model_options) or None,
+    )
 
 
 @dataclass(frozen=True)
@@ -60,10 +117,40 @@ class Plan:
             return None
         return sum(job.recipe.iterations for job in self.left) * self.seconds_per_iteration / 60
 
+    def lines(self) -> list[str]:
+        """Return the plan as lines for a person: seeds of each cell, why a record does not count, minutes left."""
+        everything = [*(job for job, _ in self.done), *self.left]
+        lines = []
+        for name in dict.fromkeys(cell.name for cell in CELLS if any(job.cell.name == cell.name for job in everything)):
+            done = " ".join(str(job.seed) for job, _ in self.done if job.cell.name == name) or "none"
+            left = " ".join(str(job.seed) for job in self.left if job.cell.name == name) or "none"
+            lines.append(f"{name:<17} seeds done: {done:<12} left: {left}")
+        lines += [f"{title}: {reason}" for title, reason in self.reasons.items()]
+        estimate = ""
+        if self.left and self.minutes_left is None:
+            estimate = "; no training time is recorded yet to estimate the rest from"
+        elif self.left:
+            spent = f"{self.minutes_left:.0f} minutes of training, from {self.trainings} recorded ones"
+            estimate = f"; about {spent}, scoring not counted"
+        return [*lines, f"{len(everything)} trainings: {len(self.done)} done, {len(self.left)} left{estimate}"]
 
-def jobs(cells: Sequence[AblationCell], seeds: int, iterations: int | None = None) -> list[Job]:
-    """Return all trainings, seed by seed, so that an interrupted ablation has whole sets of cells to compare."""
-    recipes = [(cell, cell.recipe(iterations)) for cell in cells]
+
+def named_jobs(names: Sequence[str], seeds: int, iterations: int | None = None) -> list[Job]:
+    """Return all trainings, seed by seed, so that an interrupted ablation has whole sets of cells to compare.
+
+    Args:
+        names: of `CELLS`; empty for all.
+        seeds: number of seeds, counted from 0.
+        iterations: replaces the recipe's number.
+
+    Raises:
+        InputError: if a name is unknown.
+    """
+    known = [cell.name for cell in CELLS]
+    if unknown := sorted(set(names) - set(known)):
+        raise InputError(f"--cell {unknown[0]}: unknown; known: {', '.join(known)}")
+    cells = [cell for cell in CELLS if not names or cell.name in names]
+    recipes = [(cell, cell_recipe(cell, iterations)) for cell in cells]
     return [Job(cell, recipe, seed) for seed in range(seeds) for cell, recipe in recipes]
 
 
@@ -144,12 +231,6 @@ def run_job(job: Job, code: str) -> None:
         KeyboardInterrupt: after a stop request, with nothing lost.
         SuiteError: for bad data or a failed training.
     """
-    from suite.records.provenance import start_run
-    from suite.records.store import writing
-    from suite.reproduce.shapes import score_images, score_videos, shapes_dataset
-    from suite.training.interrupts import stop_requests
-    from suite.training.run import run_folder, train_on_shapes
-
     dataset = shapes_dataset()
     run = start_run("ablation", seed=job.seed)
     trained = train_on_shapes(job.recipe, job.seed)
@@ -163,7 +244,7 @@ def run_job(job: Job, code: str) -> None:
         score_videos(finished, folder, record, dataset)
     say(f"record {shown(records_dir() / run.run_id)}.jsonl")
     if stop_requested():
-        say("stopped; the same command goes on with the next cell")
+        say("stopped; the same command continues with the next cell")
         raise KeyboardInterrupt
 
 
@@ -171,12 +252,10 @@ def run_ablation(all_jobs: Sequence[Job]) -> None:
     """Do every job that is not done yet and that no other process is doing; other processes may add records meanwhile.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C; the same call goes on where it stopped.
+        KeyboardInterrupt: after Ctrl-C; the same call continues where it stopped.
         SuiteError: for bad data or a failed training.
     """
-    from suite.training.run import run_folder
-
-    code = present_digest()
+    code = reference_model_digest()
     for number, job in enumerate(all_jobs, start=1):
         with claimed(run_folder(job.recipe, job.seed)) as free:
             if not free:
@@ -190,3 +269,71 @@ def run_ablation(all_jobs: Sequence[Job]) -> None:
                 continue
             say(f"[{number}/{len(all_jobs)}] {job.title}" + "".join(f": {why}" for why in plan.reasons.values()))
             run_job(job, code)
+
+
+def _forward(stream: IO[str], number: int) -> None:
+    for line in stream:
+        say(f"({number}) {line.rstrip()}")
+
+
+def _run_side_by_side(arguments: Sequence[str], workers: int) -> None:
+    """Run ``python -m suite`` with these arguments in several processes and wait for all of them.
+
+    Ctrl-C reaches them as it reaches this process; each stops in its own time and is waited for.
+
+    Args:
+        arguments: the command line of each; the processes must share the work out among themselves.
+        workers: number of processes.
+
+    Raises:
+        KeyboardInterrupt: if they were interrupted.
+        SuiteError: if one failed; its own message was shown, marked with its number.
+    """
+    command = [sys.executable, "-m", "suite", *arguments]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") for _ in range(workers)]
+    readers = []
+    for number, process in enumerate(running, start=1):
+        assert process.stderr is not None
+        readers.append(threading.Thread(target=_forward, args=(process.stderr, number), daemon=True))
+        readers[-1].start()
+    interrupted = False
+    while any(process.poll() is None for process in running):
+        try:
+            for process in running:
+                process.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+    for reader in readers:
+        reader.join()
+    codes = [process.returncode for process in running]
+    if interrupted or INTERRUPTED in codes:
+        raise KeyboardInterrupt
+    for number, code in enumerate(codes, start=1):
+        if code:
+            raise SuiteError(f"worker {number} of {workers} ended with exit code {code}; its message is above")
+
+
+def train_cells(names: Sequence[str], seeds: int, iterations: int | None = None, workers: int | None = None) -> Plan:
+    """Train, score and record the cells of these names with the seeds 0 to ``seeds - 1``; returns what is left.
+
+    Args:
+        names: of `CELLS`; empty for all.
+        seeds: number of seeds.
+        iterations: replaces the recipe's number.
+        workers: trainings side by side; None: as many as fit on the cores.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C; the same call continues where it stopped.
+        SuiteError: for bad data or a failed training.
+    """
+    wanted = named_jobs(names, seeds, iterations)
+    side_by_side = min(workers or max(1, available_cores() // wanted[0].recipe.threads), len(wanted))
+    if side_by_side > 1:
+        words = [word for name in names for word in ("--cell", name)]
+        words += ["--iterations", str(iterations)] if iterations else []
+        embedded.ensure()
+        own = ["ablation", "--seeds", str(seeds), *words, "--workers", "1", "--no-report"]
+        _run_side_by_side(own, side_by_side)
+    else:
+        run_ablation(wanted)
+    return make_plan(wanted, reference_model_digest())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 from reference_model.weights import CheckpointError, load_checkpoint
 from suite.accuracy.coco_files import no_ground_truth
@@ -15,7 +16,7 @@ from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
-from suite.datasets.inputs import RealInput
+from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
 from suite.datasets.splits import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
@@ -28,6 +29,39 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Scalar, Subject
 from suite.records.store import writing
+
+
+def real_input(
+    task: Literal["coco", "youtube-vis"],
+    annotations: Path | None = None,
+    images: Path | None = None,
+    pin: str | None = None,
+    allow_unpinned: bool = False,
+    split_ids: Path | None = None,
+) -> RealInput:
+    """Return the user's own files if both are named, the pinned data if neither is.
+
+    Args:
+        task: the format of the files.
+        annotations: own annotations.
+        images: folder of own images or frames.
+        pin: name of the pinned data; None: the task's default.
+        allow_unpinned: whether pinned data may differ from their digests.
+        split_ids: only the videos of this list.
+
+    Raises:
+        InputError: if the arguments do not go together, or a file is not what it should be.
+        DataError: if data are absent or not as pinned.
+    """
+    if annotations is not None and images is not None:
+        if pin is not None or allow_unpinned:
+            raise InputError("--pin and --allow-unpinned are for pinned data; leave them out with own files")
+        data = named_input(task, annotations, images)
+    elif annotations is not None or images is not None:
+        raise InputError("give both --annotations FILE and --images FOLDER, or neither for the pinned data")
+    else:
+        data = pinned_input(task, pin, allow_unpinned)
+    return data if split_ids is None else only_part(data, split_ids)
 
 
 def embedded_checkpoint() -> Path:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube_vis
-from suite.accuracy.error_analysis.lines import error_lines
-from suite.accuracy.intervals import RESAMPLES
-from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import predict_images, predict_videos
-from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
-from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
 from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_animation, draw_track_strip
@@ -30,72 +21,17 @@ from suite.models import ModelEntry, discover
 from suite.paths import records_dir, reports_dir, shown
 from suite.progress import say
 from suite.records.provenance import start_run
-from suite.records.schema import Artifact, Dataset, Measurement, Scalar, Series, Subject
+from suite.records.schema import Artifact, Measurement, Scalar, Series, Subject
 from suite.records.store import RunWriter, write_run, writing
-from suite.reproduce.hard_videos import hard_video_lines
-from suite.reproduce.video_settings import KEY_FRAME_INTERVALS, VIDEO_SETTINGS
+from suite.reproduce.held_out import score_images, score_videos, shapes_dataset
+from suite.reproduce.video_settings import KEY_FRAME_INTERVALS
+from suite.training.model_card import FinishedRun
 from suite.training.recipe import Recipe
-from suite.training.run import FinishedRun, run_folder, train_on_shapes
+from suite.training.run import run_folder, train_on_shapes
 
 SHOWN_SCORE = 0.4
 """Predictions above it are drawn: low-scored duplicates would cover the picture."""
 PAPER_SIZE_MODELS = ("mobileinst_topformer_base_640", "mobileinst_topformer_base_512")
-
-
-def shapes_dataset(split: str = "val") -> Dataset:
-    """Return the embedded set's identity for records."""
-    return Dataset(
-        name="shapes",
-        split=split,
-        digest=embedded.ensure(),
-        pinned=True,
-        images=len(embedded.images(split).images),
-        videos=len(embedded.videos(split).videos),
-    )
-
-
-def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
-    """Predict and score every held-out frame; return the COCO results file."""
-    protocol = PredictionProtocol.of(finished.result.config)
-    results = folder / "coco_results.json"
-    predict_images(finished.result.model, finished.result.config, embedded.images("val"), results, protocol)
-    score = score_coco(embedded.annotations_path("instances", "val"), results, resamples=RESAMPLES)
-    fields = {**finished.protocol, **protocol.scalars("coco")}
-    for line in score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields, score.intervals):
-        record.add(line)
-    for draws in draw_series(score, COCO_METRICS, finished.subject, dataset, fields):
-        record.add(draws)
-    analysis = analyse_coco(embedded.annotations_path("instances", "val"), results, worst=0)
-    for line in error_lines(analysis, finished.subject, dataset, fields):
-        record.add(line)
-    say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
-    return results
-
-
-def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
-    """Track and score every held-out video in each setting; return the results file of the first (T = 1)."""
-    annotations = embedded.annotations_path("youtube_vis", "val")
-    paths = []
-    for interval, association in VIDEO_SETTINGS:
-        protocol = dataclasses.replace(
-            PredictionProtocol.of(finished.result.config), key_frame_interval=interval, association=association
-        )
-        results = folder / f"youtube_vis_results_T{interval}{'' if association else '_no_association'}.json"
-        predict_videos(finished.result.model, finished.result.config, embedded.videos("val"), results, protocol)
-        score = score_youtube_vis(annotations, results, resamples=RESAMPLES)
-        fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
-        for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields, score.intervals):
-            record.add(line)
-        for draws in draw_series(score, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields):
-            record.add(draws)
-        for line in error_lines(analyse_youtube_vis(annotations, results, worst=0), finished.subject, dataset, fields):
-            record.add(line)
-        for line in hard_video_lines(results, finished.subject, dataset, fields):
-            record.add(line)
-        setting = f"T = {interval}" + ("" if association else " without association")
-        say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")
-        paths.append(results)
-    return paths[0]
 
 
 def draw_pictures(finished: FinishedRun, coco_results: Path, video_results: Path, record: RunWriter) -> None:

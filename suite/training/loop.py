@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+
+import torch
+from torch.optim.swa_utils import AveragedModel
 
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
-from suite.errors import InputError, StoppedError
+from suite.distributed import Processes, start_processes
+from suite.errors import StoppedError
 from suite.progress import Step, say, track
-from suite.training.averaging import AveragedModel
-from suite.training.bad_batch import save_bad_batch
-from suite.training.batch_norm import freeze_batch_norm
-from suite.training.interrupts import stop_requests
+from suite.training.data.batches import batches_of
+from suite.training.evaluation import Scoring
+from suite.training.initial import How, build_model, keep_freed_memory, take_threads
 from suite.training.log import TrainingLog, log_interval
-from suite.training.prefetch import batches_of
-from suite.training.processes import Processes, start_processes
+from suite.training.parts import freeze_batch_norm
 from suite.training.recipe import Recipe
-from suite.training.schedule import build_optimizer, learning_rate_factor
-from suite.training.scoring import Scoring
 from suite.training.source import Evaluation, TrainingSource
-from suite.training.start import How, build_model, keep_freed_memory, resume, take_threads
-from suite.training.state import Progress, StateFiles, Trained, write_errors
-from suite.training.step import BrokenLossError, TrainingStep
+from suite.training.state import Progress, StateFiles, Trained, resume, stop_requests
+from suite.training.step import TrainingStep, build_optimizer
 
 LOSS_TERMS = ("loss_class", "loss_mask_bce", "loss_dice", "loss_objectness")
 CURVE_COLUMNS = ["iteration", "loss", *LOSS_TERMS, "loss_passed", "mask_ap"]
@@ -35,6 +36,7 @@ CURVE_COLUMNS = ["iteration", "loss", *LOSS_TERMS, "loss_passed", "mask_ap"]
 ``loss_passed`` is that of the passed queries, null in the image stage. Video recipes end in ``video_ap`` instead."""
 LOG_COLUMNS = ["learning_rate", "loss", *LOSS_TERMS, "loss_later", "loss_passed", "gradient_norm", "images_per_s"]
 CURVE_POINTS = 60
+TensorList = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,36 @@ def curve_row(iteration: int, losses: dict[str, float], score: float | None) -> 
     return [iteration, sum(terms), *terms, sum(passed) if passed else None, score]
 
 
+def learning_rate_factor(recipe: Recipe, iteration: int) -> float:
+    """Return the share of the peak learning rate at an iteration: linear warm-up, then steps or a cosine."""
+    warmup = max(1, round(recipe.warmup_fraction * recipe.iterations))
+    if iteration < warmup:
+        return (iteration + 1) / warmup
+    if recipe.decay_at:
+        passed = sum(iteration >= round(share * recipe.iterations) for share in recipe.decay_at)
+        return float(recipe.decay_factor**passed)
+    done = (iteration - warmup) / max(1, recipe.iterations - warmup)
+    low = recipe.final_learning_rate_fraction
+    return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def averaged_model(model: MobileInst, decay: float) -> AveragedModel:
+    """Return the exponential moving average of a model's parameters; batch-norm statistics are taken as they are.
+
+    Args:
+        model: the model that is trained.
+        decay: weight of the average at each update, in (0, 1); smaller in the first updates, (1 + n) / (10 + n), so
+            that the random start is forgotten.
+    """
+
+    @torch.no_grad()
+    def average(averaged: TensorList, current: TensorList, updates: torch.Tensor | int) -> None:
+        count = int(updates)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + count) / (10 + count)))
+
+    return AveragedModel(model, multi_avg_fn=average)
+
+
 @contextmanager
 def _shown(processes: Processes, title: str, total: int, done: int) -> Iterator[Step]:
     """Show progress in process 0 only."""
@@ -92,15 +124,14 @@ def train(
         source: the training data.
         seed: base seed; weights, order, views and drop path derive from it.
         identity: see `run_identity`.
-        folder: where state, log and pictures are kept; the caller removes the states once the result is saved.
+        folder: for states, log and pictures; the caller removes the states once the result is saved.
         evaluation: scores the model in the course of the run; None: never.
         how: device, workers and initial weights.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, after the current iteration, the state saved.
         StoppedError: likewise on SIGTERM or SIGUSR1.
-        InputError: if an iteration cannot be dealt out evenly, a loss is not finite (the batch is kept in the folder),
-            or a file cannot be written.
+        InputError: if an iteration cannot be divided evenly, a loss is not finite, or a file cannot be written.
     """
     how = how or How()
     keep_freed_memory()
@@ -110,15 +141,16 @@ def train(
         recipe.slots(stage, 0, processes.count * recipe.accumulation)
     model = build_model(recipe, seed, processes, how.initial)
     optimizer = build_optimizer(recipe, model)
-    average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None
+    average = averaged_model(model, recipe.ema_decay) if recipe.ema_decay else None
+    final = cast(MobileInst, average.module) if average else model
     step_once = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
-    trained = Trained(model, optimizer, average.model if average else None)
+    trained = Trained(model, optimizer, average)
     states = StateFiles(folder, recipe.keep_checkpoints)
     progress = resume(states, Progress(identity, processes=processes.count), trained, processes)
     if step_once.scaler is not None and progress.scaler:
         step_once.scaler.load_state_dict(progress.scaler)
     progress.processes = processes.count
-    scoring = Scoring(recipe, evaluation, folder, processes, average.model if average else model)
+    scoring = Scoring(recipe, evaluation, folder, processes, final)
     metric = evaluation.metric if evaluation else "mask_ap"
     log = None
     if processes.first:
@@ -140,12 +172,9 @@ def train(
         for iteration, batches in batches_of(source, processes, recipe.accumulation, left, how.workers):
             for group in optimizer.param_groups:
                 group["lr"] = group["base_rate"] * learning_rate_factor(recipe, iteration)
-            try:
-                losses, gradient_norm = step_once(iteration, batches)
-            except BrokenLossError as error:
-                raise _broken(error, folder, model, seed, iteration, processes) from None
+            losses, gradient_norm = step_once(iteration, batches)
             if average is not None:
-                average.update(model, iteration)
+                average.update_parameters(model)
             done = iteration + 1
             score = None
             if done in scoring.at or scoring.draws(done):
@@ -159,7 +188,7 @@ def train(
             progress.iteration, progress.elapsed_s = done, now
             if step_once.scaler is not None:
                 progress.scaler = step_once.scaler.state_dict()
-            asked = round(processes.maximum([stop_requested()])[0])
+            asked = round(processes.maximum(stop_requested()))
             saves = bool(asked) or done % recipe.checkpoint_every == 0
             if log is not None:
                 values = _log_values(losses, optimizer.param_groups[-1]["lr"], gradient_norm, speed, metric, score)
@@ -172,7 +201,6 @@ def train(
             last_score = score if score is not None else last_score
             shown_score = f" AP {100 * last_score:.1f}" if last_score is not None else ""
             shown(f"loss {sum(losses[name] for name in LOSS_TERMS):.2f}{shown_score}")
-    final = average.model if average else model
     return TrainResult(final.eval(), final.config, progress.curve, progress.elapsed_s, metric)
 
 
@@ -194,21 +222,6 @@ def _log_values(
         "images_per_s": speed,
         metric: score,
     }
-
-
-def _broken(
-    error: BrokenLossError, folder: Path, model: MobileInst, seed: int, iteration: int, processes: Processes
-) -> InputError:
-    kept = ""
-    if error.batch is not None:
-        path = folder / (f"bad_batch-{processes.rank}.safetensors" if processes.count > 1 else "bad_batch.safetensors")
-        try:
-            with write_errors(str(path), "make room to have it the next time"):
-                save_bad_batch(path, error.batch, model, iteration, str(error))
-            kept = f"; the batch and the weights it met are in {path}"
-        except InputError as unkept:
-            kept = f"; {unkept}"
-    return InputError(f"training seed {seed}: {error} at iteration {iteration}; lower learning_rate{kept}")
 
 
 def _stopped(number: int, done: int, processes: Processes) -> BaseException:

@@ -1,13 +1,64 @@
-"""The model card of a trained checkpoint: what it is, what it was made from, what it may and may not be used for."""
+"""A finished run and its model card: what the weights are, what they were made from, what they may be used for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import msgspec
 
-from suite.records.schema import Run
+from suite.records.schema import Dataset, Measurement, Run, Scalar, Series, Subject
 from suite.training.initial import InitialFiles, starts_as_wanted
+from suite.training.loop import TrainResult
 from suite.training.recipe import Recipe
-from suite.training.run import FinishedRun
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A trained checkpoint and what its record says.
+
+    Attributes:
+        checkpoint: the safetensors file.
+        subject: model name and weights digest.
+        protocol: what defines the run: seed, iterations, query passing, model options, several processes, a GPU.
+        result: model, configuration, curve and time.
+        dataset: what it was trained on.
+        first: whether this is the process that writes files.
+        initial_sha256: of the file it started from, when it started: days later the file may be gone. ``""``: none.
+    """
+
+    checkpoint: Path
+    subject: Subject
+    protocol: dict[str, Scalar]
+    result: TrainResult
+    dataset: Dataset
+    first: bool = True
+    initial_sha256: str = ""
+
+    @property
+    def last_score(self) -> float | None:
+        """The last score of the curve, in [0, 1]; None where nothing was scored."""
+        scores = [float(row[-1]) for row in self.result.curve if row[-1] is not None]
+        return scores[-1] if scores else None
+
+    def record_lines(self, dataset: Dataset) -> list[Measurement | Series]:
+        """Return the training curve and the training time as record lines."""
+        curve = Series(
+            name="training_curve",
+            subject=self.subject,
+            columns=self.result.columns,
+            rows=[list(row) for row in self.result.curve],
+            protocol=self.protocol,
+            dataset=dataset,
+        )
+        time_s = Measurement(
+            metric="train_time_s",
+            value=self.result.train_time_s,
+            subject=self.subject,
+            protocol=self.protocol,
+            dataset=dataset,
+        )
+        return [curve, time_s]
 
 
 def _options(recipe: Recipe) -> list[str]:

@@ -7,22 +7,21 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from reference_model.images import normalise, padded_size
 from reference_model.targets import MASK_STRIDE, InstanceTargets
+from suite.distributed import Processes, start_processes
 from suite.errors import DataError
 from suite.progress import say
-from suite.training.processes import Processes, start_processes
+from suite.training.initial import How, build_model, take_threads
 from suite.training.recipe import Recipe
-from suite.training.schedule import build_optimizer
-from suite.training.source import Batch, DataPaths
-from suite.training.sources import open_source
-from suite.training.start import How, build_model, take_threads
-from suite.training.step import TrainingStep
+from suite.training.source import Batch, DataPaths, open_source
+from suite.training.step import TrainingStep, build_optimizer
 
 WARM_UP_STEPS, TIMED_STEPS = 1, 3
 GENERATED_INSTANCES = 8
@@ -65,6 +64,10 @@ class Plan:
     def gpu_hours(self) -> float | None:
         """Hours times GPUs; None on a CPU."""
         return self.hours * self.processes if self.device != "cpu" else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as one JSON object."""
+        return {**asdict(self), "gpu_hours": self.gpu_hours}
 
     def lines(self) -> list[str]:
         """Return the plan as lines for a person."""
@@ -134,7 +137,7 @@ def _timed(step: TrainingStep, batches: Iterable[tuple[int, list[Batch]]]) -> fl
     return statistics.median(times)
 
 
-def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = None) -> Plan:
+def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = None) -> Plan | None:
     """Do a few steps of each stage of a recipe and say what all of them will take.
 
     Args:
@@ -142,6 +145,9 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
         seed: base seed.
         how: device, workers and initial weights; under torchrun every process calls this.
         paths: the user's data; where none are found, generated images of the recipe's largest size take their place.
+
+    Returns:
+        The plan; None in every process but the first.
 
     Raises:
         InputError: if no source reads the recipe's dataset, or a file is not what it should be.
@@ -175,6 +181,9 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
     hours = sum(len(stage) * time_s for stage, time_s in zip(stages, seconds, strict=True)) / 3600
     if how.workers:
         notes.append(f"data are read in the step's time here; {how.workers} workers will read ahead")
+    memory_gib = processes.maximum(_peak_memory_gib(processes))
+    if not processes.first:
+        return None
     return Plan(
         model=recipe.model,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -184,7 +193,7 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
         processes=processes.count,
         device=torch.cuda.get_device_name() if processes.device.type == "cuda" else "cpu",
         seconds_per_iteration=max(seconds),
-        memory_gib=max(processes.maximum([_peak_memory_gib(processes)])),
+        memory_gib=memory_gib,
         hours=hours,
         timed_on=timed_on,
         notes=tuple(notes),

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from reference_model.config import ConfigError, ModelConfig, config_from_dict, config_to_dict, get_config
 from suite.errors import DataError, InputError
+from suite.typed import convert, read_typed
 
 RECIPES = Path(__file__).parent / "recipes"
+REMEDY = "see suite/training/recipes/shapes.toml"
 FIXED_FIELDS = frozenset({"name", "num_classes", "short_side_px", "long_side_px", "size_divisor_px"})
-"""Fields of `ModelConfig` that the variant's name, the data and the input size settle."""
+"""Fields of `ModelConfig` that follow from the variant's name, the data and the input size."""
 MODEL_OPTIONS = frozenset(config_to_dict(ModelConfig("any"))) - FIXED_FIELDS
 """Fields of `ModelConfig` that a recipe may replace; each is an entry of its records' protocol."""
+
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+CountOrNone = Annotated[int, Meta(ge=0, le=10**9)]
+Side = Annotated[int, Meta(ge=32, le=8192)]
+Positive = Annotated[float, Meta(gt=0, le=1e9)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+InnerFraction = Annotated[float, Meta(gt=0, lt=1)]
 
 
 class Resizing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -31,21 +40,17 @@ class Resizing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         crop_sides_px: smallest and largest side of the cut, drawn for height and width apart.
     """
 
-    short_sides_px: tuple[int, ...]
-    long_side_px: int
-    crop_probability: float = 0.0
-    crop_short_sides_px: tuple[int, ...] = ()
+    short_sides_px: Annotated[tuple[Side, ...], Meta(min_length=1)]
+    long_side_px: Side
+    crop_probability: Fraction = 0.0
+    crop_short_sides_px: tuple[Side, ...] = ()
     crop_sides_px: tuple[int, int] = (0, 0)
 
-    def problems(self) -> list[str]:
-        """Return one clause per value that no image can be resized by."""
+    def conflicts(self) -> list[str]:
+        """Return one clause per value that contradicts another one."""
         found = []
-        if not self.short_sides_px or min(self.short_sides_px) < 32:
-            found.append("resizing.short_sides_px must hold sides of at least 32")
-        elif self.long_side_px < max(self.short_sides_px):
+        if self.long_side_px < max(self.short_sides_px):
             found.append("resizing.long_side_px must be at least the largest of short_sides_px")
-        if not 0 <= self.crop_probability <= 1:
-            found.append("resizing.crop_probability must be between 0 and 1")
         low, high = self.crop_sides_px
         if self.crop_probability and (not self.crop_short_sides_px or not 32 <= low <= high):
             found.append("resizing.crop_short_sides_px and crop_sides_px (at least 32, ascending) must say how to crop")
@@ -80,38 +85,38 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     model: str
     dataset: str
-    iterations: int
-    batch_size: int
-    threads: int
-    learning_rate: float
-    backbone_learning_rate_multiplier: float
-    weight_decay: float
-    warmup_fraction: float
-    final_learning_rate_fraction: float
-    clip_norm: float
-    horizontal_flip: float
-    vertical_flip: float
-    brightness: float
+    iterations: Count
+    batch_size: Count
+    threads: Count
+    learning_rate: Positive
+    backbone_learning_rate_multiplier: NotNegative
+    weight_decay: NotNegative
+    warmup_fraction: Fraction
+    final_learning_rate_fraction: Fraction
+    clip_norm: Positive
+    horizontal_flip: Fraction
+    vertical_flip: Fraction
+    brightness: Fraction
     query_passing: bool
-    image_stage_fraction: float
-    pair_gap_frames: int
-    evaluations: int
-    evaluation_images: int
-    checkpoint_every: int
+    image_stage_fraction: Fraction
+    pair_gap_frames: Count
+    evaluations: CountOrNone
+    evaluation_images: Count
+    checkpoint_every: Count
     model_options: dict[str, bool | int | float | str] = {}
     initial_weights: str = ""
-    decay_at: tuple[float, ...] = ()
-    decay_factor: float = 0.1
+    decay_at: tuple[InnerFraction, ...] = ()
+    decay_factor: Positive = 0.1
     clipping: bool = True
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    accumulation: int = 1
+    accumulation: Count = 1
     batch_norm: Literal["own", "synchronised", "frozen"] = "own"
-    ema_decay: float = 0.0
+    ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     resizing: Resizing | None = None
     joint_dataset: str = ""
-    joint_share: float = 0.0
-    keep_checkpoints: int = 1
-    picture_every: int = 0
+    joint_share: Fraction = 0.0
+    keep_checkpoints: Count = 1
+    picture_every: CountOrNone = 0
 
     def digest(self) -> str:
         """Return the SHA-256 of the recipe's values."""
@@ -133,62 +138,34 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Return which of an iteration's images (or pairs) one of ``world_size`` equal parts holds.
 
         Raises:
-            InputError: if the batch cannot be dealt out evenly.
+            InputError: if the batch cannot be divided evenly.
         """
         whole = self.batch_size // 2 if self.trains_on_pairs(iteration) else self.batch_size
         if whole % world_size:
             unit = "pairs" if self.trains_on_pairs(iteration) else "images"
             raise InputError(
-                f"{whole} {unit} per iteration cannot be dealt out to {world_size} parts (processes times "
+                f"{whole} {unit} per iteration cannot be divided into {world_size} parts (processes times "
                 "accumulation); choose another batch_size, accumulation or number of processes"
             )
         part = whole // world_size
         return range(rank * part, (rank + 1) * part)
 
-    def problems(self) -> list[str]:
-        """Return one clause per value that cannot be trained with."""
-        positive = (
-            "iterations",
-            "batch_size",
-            "threads",
-            "learning_rate",
-            "clip_norm",
-            "checkpoint_every",
-            "accumulation",
-            "keep_checkpoints",
-            "evaluation_images",
-            "decay_factor",
-        )
-        fractions = (
-            "warmup_fraction",
-            "final_learning_rate_fraction",
-            "horizontal_flip",
-            "vertical_flip",
-            "brightness",
-            "joint_share",
-            "image_stage_fraction",
-        )
-        not_negative = ("backbone_learning_rate_multiplier", "weight_decay", "evaluations", "picture_every")
-        found = [f"{name} must be above 0" for name in positive if not 0 < getattr(self, name) < math.inf]
-        found += [f"{name} must be between 0 and 1" for name in fractions if not 0 <= getattr(self, name) <= 1]
-        found += [f"{name} must be at least 0" for name in not_negative if not 0 <= getattr(self, name) < math.inf]
+    def conflicts(self) -> list[str]:
+        """Return one clause per value that contradicts another one, or the model."""
+        found = []
         if self.query_passing and self.batch_size % 2:
             found.append("batch_size must be even, query passing trains on pairs of frames")
-        if self.query_passing and self.pair_gap_frames < 1:
-            found.append("pair_gap_frames must be at least 1")
-        if list(self.decay_at) != sorted(self.decay_at) or not all(0 < share < 1 for share in self.decay_at):
-            found.append("decay_at must ascend between 0 and 1")
-        if not 0 <= self.ema_decay < 1:
-            found.append("ema_decay must be at least 0 and below 1")
+        if list(self.decay_at) != sorted(self.decay_at):
+            found.append("decay_at must ascend")
         if bool(self.joint_dataset) != (self.joint_share > 0):
             found.append("joint_dataset and joint_share go together")
         if self.joint_dataset and not self.query_passing:
             found.append("joint_dataset needs query_passing, its images are mixed in as pairs")
         if self.resizing is not None:
-            found += self.resizing.problems()
-        return found + self._model_problems()
+            found += self.resizing.conflicts()
+        return found + self._model_conflicts()
 
-    def _model_problems(self) -> list[str]:
+    def _model_conflicts(self) -> list[str]:
         if refused := sorted(set(self.model_options) - MODEL_OPTIONS):
             return [f"model_options cannot replace {', '.join(refused)}; known are {', '.join(sorted(MODEL_OPTIONS))}"]
         try:
@@ -205,29 +182,41 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
+def _read_values(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return a recipe's values, those of the shipped recipe that it is ``based_on`` under its own.
+
+    Raises:
+        DataError: if a file is absent.
+        InputError: if a file is not TOML, or ``based_on`` names no shipped recipe or comes back to the file itself.
+    """
+    values: dict[str, Any] = read_typed(path, dict[str, Any], "recipe", REMEDY)
+    if "based_on" not in values:
+        return values
+    base, known = values.pop("based_on"), [name for name in recipe_names() if RECIPES / f"{name}.toml" not in above]
+    if base not in known or RECIPES / f"{base}.toml" == path:
+        raise InputError(f"{path}: based_on: no recipe {base!r} to build on; shipped: {', '.join(known)}")
+    return _read_values(RECIPES / f"{base}.toml", (*above, path)) | values
+
+
 def load_recipe(name_or_path: str, **overrides: object) -> Recipe:
     """Read a shipped recipe by name, or any recipe by the path of its TOML file.
 
+    A file with ``based_on = "NAME"`` holds only what differs from the shipped recipe of that name; a table, e.g.
+    ``[resizing]``, replaces the whole table.
+
     Args:
         name_or_path: e.g. ``"shapes"`` or ``"my/recipe.toml"``.
-        overrides: values that replace the file's, e.g. ``iterations=20``; None keeps the file's.
+        overrides: values that replace the file's, e.g. ``iterations=20``; None leaves the file's.
 
     Raises:
         DataError: if there is no such recipe.
         InputError: if the file is not TOML, lacks or adds a key, or holds a value of the wrong type or range.
     """
     path = Path(name_or_path) if name_or_path.endswith(".toml") else RECIPES / f"{name_or_path}.toml"
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"no recipe {name_or_path!r}; shipped: {', '.join(recipe_names())}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not a recipe ({error}); see suite/training/recipes/shapes.toml") from None
-    values |= {key: value for key, value in overrides.items() if value is not None}
-    try:
-        recipe = msgspec.convert(values, Recipe)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: {error}; see suite/training/recipes/shapes.toml") from None
-    if problems := recipe.problems():
-        raise InputError(f"{path}: {'; '.join(problems)}")
+    if not path.exists():
+        raise DataError(f"no recipe {name_or_path!r}; shipped: {', '.join(recipe_names())}")
+    values = _read_values(path) | {key: value for key, value in overrides.items() if value is not None}
+    recipe = convert(values, Recipe, str(path), REMEDY)
+    if conflicts := recipe.conflicts():
+        raise InputError(f"{path}: {'; '.join(conflicts)}")
     return recipe

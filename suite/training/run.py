@@ -1,9 +1,8 @@
-"""One training run with its surroundings: pinned data in, checkpoint out, and the lines of its record."""
+"""One training run with its surroundings: pinned data in; checkpoint, record and model card out."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -11,60 +10,21 @@ import torch
 
 from reference_model.weights import save_checkpoint
 from suite.datasets.splits import LOCAL_TRAIN
+from suite.distributed import start_processes
 from suite.errors import InputError
-from suite.files import file_digest
-from suite.paths import repository_root, runs_dir
-from suite.records.provenance import git_state
-from suite.records.schema import Dataset, Measurement, Scalar, Series, Subject
-from suite.training.loop import TrainResult, run_identity, train
-from suite.training.processes import start_processes
+from suite.files import file_digest, write_text
+from suite.paths import records_dir, repository_root, runs_dir, shown
+from suite.records.provenance import git_state, start_run
+from suite.records.schema import Artifact, Dataset, Run, Scalar, Subject
+from suite.records.store import writing
+from suite.training.initial import How
+from suite.training.loop import run_identity, train
+from suite.training.model_card import FinishedRun, model_card
 from suite.training.recipe import Recipe
-from suite.training.source import DataPaths
-from suite.training.sources import open_source
-from suite.training.start import How
+from suite.training.source import DataPaths, open_source
 from suite.training.state import StateFiles, write_errors
 
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A trained checkpoint and what its record says.
-
-    Attributes:
-        checkpoint: the safetensors file.
-        subject: model name and weights digest.
-        protocol: what defines the run: seed, iterations, query passing, model options, several processes, a GPU.
-        result: model, configuration, curve and time.
-        dataset: what it was trained on.
-        first: whether this is the process that writes files.
-        initial_sha256: of the file it started from, when it started: days later the file may be gone. ``""``: none.
-    """
-
-    checkpoint: Path
-    subject: Subject
-    protocol: dict[str, Scalar]
-    result: TrainResult
-    dataset: Dataset
-    first: bool = True
-    initial_sha256: str = ""
-
-    def record_lines(self, dataset: Dataset) -> list[Measurement | Series]:
-        """Return the training curve and the training time as record lines."""
-        curve = Series(
-            name="training_curve",
-            subject=self.subject,
-            columns=self.result.columns,
-            rows=[list(row) for row in self.result.curve],
-            protocol=self.protocol,
-            dataset=dataset,
-        )
-        time_s = Measurement(
-            metric="train_time_s",
-            value=self.result.train_time_s,
-            subject=self.subject,
-            protocol=self.protocol,
-            dataset=dataset,
-        )
-        return [curve, time_s]
+CARD = "MODEL_CARD.md"
 
 
 def code_digest() -> str:
@@ -186,3 +146,56 @@ def train_on_shapes(recipe: Recipe, seed: int, fresh: bool = False) -> FinishedR
     finished = train_recipe(recipe, seed, fresh)
     StateFiles(finished.checkpoint.parent).remove()
     return finished
+
+
+def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, publish: bool = False) -> Path:
+    """Write the record and the model card into the run's folder, then remove its states.
+
+    Args:
+        finished: the trained run.
+        recipe: what it was trained by.
+        run: the first line of the record, made when the training started.
+        how: names the file it started from.
+        publish: also put the record among the committed ones, from which the report is drawn.
+
+    Returns:
+        The record's path.
+
+    Raises:
+        InputError: if a file cannot be written; the states are intact.
+    """
+    folder, subject = finished.checkpoint.parent, finished.subject
+    card = folder / CARD
+    folders = [folder, *([records_dir()] if publish else [])]
+    with write_errors(
+        f"{shown(folder)}: card and record", "weights and states are intact; make room, then run the same command"
+    ):
+        write_text(card, model_card(finished, recipe, run, how.initial))
+        for place in folders:
+            with writing(run, place) as record:
+                for line in finished.record_lines(finished.dataset):
+                    record.add(line)
+                for path, caption in ((finished.checkpoint, "weights"), (card, "model card")):
+                    record.add(Artifact(path.stem.lower(), shown(path), file_digest(path), subject, caption))
+    StateFiles(folder).remove()
+    return folders[-1] / f"{run.run_id}.jsonl"
+
+
+def train_and_record(
+    recipe: Recipe,
+    seed: int,
+    fresh: bool = False,
+    how: How | None = None,
+    paths: DataPaths | None = None,
+    publish: bool = False,
+) -> tuple[FinishedRun, Path] | None:
+    """Train a recipe and write its evidence; arguments and errors as `train_recipe` and `write_evidence`.
+
+    Returns:
+        The finished run and its record's path; None in every process but the first.
+    """
+    run = start_run(f"train-{recipe.dataset}", seed=seed)
+    finished = train_recipe(recipe, seed, fresh, how, paths)
+    if not finished.first:
+        return None
+    return finished, write_evidence(finished, recipe, run, how or How(), publish)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +14,10 @@ from torch import Tensor
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from reference_model.targets import InstanceTargets
+from suite.errors import InputError
 from suite.records.schema import Dataset
+from suite.training import sources
+from suite.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -88,14 +93,14 @@ class TrainingSource(Protocol):
         """What goes on record: name, split, digest and whether it is the pinned one."""
 
     def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
-        """Return one of the equal parts that an iteration's ``recipe.batch_size`` images are dealt into.
+        """Return one of the equal parts that an iteration's ``recipe.batch_size`` images are divided into.
 
         Args:
             iteration: from 0.
             rank: number of the part, from 0.
             world_size: number of parts: processes times accumulation steps. The images of all parts together are the
                 same, in the same order, for every ``world_size``; in an iteration on pairs (`Recipe.trains_on_pairs`)
-                the pairs are dealt out, so that a part holds frames t of its pairs and then their frames t + delta.
+                the pairs are divided, so that a part holds frames t of its pairs and then their frames t + delta.
         """
 
     def evaluation(self, folder: Path) -> Evaluation | None:
@@ -127,3 +132,25 @@ class DataPaths:
     joint_annotations: Path | None = None
     joint_images: Path | None = None
     split_ids: Path | None = None
+
+
+def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> TrainingSource:
+    """Return the training data of a recipe, read by one of the modules of `suite.training.sources`.
+
+    Args:
+        recipe: says which dataset, and how its images are shown.
+        seed: base seed of order and augmentation.
+        paths: the user's files instead of the pinned ones.
+
+    Raises:
+        InputError: if no module reads the recipe's dataset, or a file is not what it should be.
+        DataError: if data are absent or not as pinned.
+    """
+    known: list[str] = []
+    for found in pkgutil.iter_modules(sources.__path__):
+        module = importlib.import_module(f"{sources.__name__}.{found.name}")
+        if recipe.dataset in module.DATASETS:
+            source: TrainingSource = module.open_source(recipe, seed, paths or DataPaths())
+            return source
+        known += module.DATASETS
+    raise InputError(f"recipe dataset {recipe.dataset!r}: nothing here reads it; known are {', '.join(sorted(known))}")

@@ -1,14 +1,15 @@
-"""The state of an interrupted training run: enough to continue it bit for bit, in a file that is never unpickled.
+"""How a training stops and continues: requests to stop, and the state, which continues it bit for bit.
 
-Order, augmentation, drop path and learning rate are functions of seed and iteration, so the iteration is all that has
-to be kept of the sampler, the random generators and the schedule.
+Order, augmentation, drop path and learning rate are functions of seed and iteration, so the iteration is all that the
+state holds of the sampler, the random generators and the schedule. Its file is never unpickled.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +20,41 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from suite.distributed import Processes
 from suite.errors import InputError
 from suite.files import atomic_path
 from suite.paths import shown
 from suite.progress import say
 
-FORMAT = "mobileinst-suite training state 2"
+FORMAT = "mobileinst-suite training state 3"
+PRECIOUS_S = 3600.0
+"""Training time above which the state of another run is refused and not overwritten."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Ctrl-C; the end of a job; and what Slurm sends some time before it (``--signal=USR1@120``)."""
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], int]]:
+    """Turn Ctrl-C, SIGTERM and SIGUSR1 into a question the loop asks between iterations.
+
+    A second Ctrl-C stops at once. A second SIGTERM or SIGUSR1 changes nothing: schedulers send them repeatedly.
+
+    Yields:
+        A callable that returns the number of the first signal, or 0.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if number == signal.SIGINT and asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+    try:
+        yield lambda: asked[0] if asked else 0
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @dataclass
@@ -81,7 +111,7 @@ class StateFiles:
 
     Args:
         folder: of the run.
-        keep: number of states kept.
+        keep: number of states that stay.
     """
 
     def __init__(self, folder: Path, keep: int = 1) -> None:
@@ -186,6 +216,28 @@ def restore(tensors: dict[str, Tensor], trained: Trained) -> None:
     trained.optimizer.load_state_dict(full)
 
 
-def weights_of(model: nn.Module) -> Tensor:
-    """Return every parameter and buffer as one float64 vector, for comparing two models bit for bit."""
-    return torch.cat([tensor.double().reshape(-1) for tensor in model.state_dict().values()])
+def resume(states: StateFiles, progress: Progress, trained: Trained, processes: Processes) -> Progress:
+    """Continue from the newest state, if it is of the same run; process 0 reads, all get it.
+
+    Raises:
+        InputError: if the states are damaged, or hold more than an hour of another run.
+    """
+    found = processes.share(states.read() if processes.first else None)
+    if found is None:
+        return progress
+    stored, tensors = found
+    if stored.identity != progress.identity:
+        what = f"the state in {states.folder} is of another run (other data, code, initial weights or recipe)"
+        if stored.elapsed_s > PRECIOUS_S:
+            raise InputError(
+                f"{what} and took {stored.elapsed_s / 3600:.1f} hours; check out its code and data, or discard it "
+                "with --fresh"
+            )
+        if processes.first:
+            say(f"{what}: ignored")
+        return progress
+    restore(tensors, trained)
+    if processes.first:
+        others = f", saved by {stored.processes} processes" if stored.processes != processes.count else ""
+        say(f"resuming at iteration {stored.iteration}{others}")
+    return stored

@@ -3,62 +3,132 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from contextlib import nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 
-from reference_model.config import ModelConfig
+from reference_model.instance_decoder import InstancePrediction
 from reference_model.losses import Criterion
-from reference_model.mobileinst import MobileInst, NonFiniteError
+from reference_model.mobileinst import FrameFeatures, MobileInst, MobileInstOutput, NonFiniteError
 from reference_model.query_passing import TemporalCriterion
+from suite.distributed import Processes
+from suite.errors import InputError
 from suite.seeds import derive_seed
-from suite.training.drop_path import Part, deal_drop_path
-from suite.training.precision import MixedPrecision
-from suite.training.processes import Processes
+from suite.training.parts import Part, SharedCriterion, at_mask_scale, expected_counts, share_drop_path
 from suite.training.recipe import Recipe
-from suite.training.shared_losses import SharedCriterion, at_mask_scale, expected_counts
 from suite.training.source import Batch
 
-
-class BrokenLossError(Exception):
-    """A loss or a gradient is not finite.
-
-    Attributes:
-        batch: of this process, where the fault was first seen; None if it is another process's.
-    """
-
-    def __init__(self, reason: str, batch: Batch | None) -> None:
-        super().__init__(reason)
-        self.batch = batch
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Losses:
-    """The weighted losses of one part, of single frames or of pairs with temporal query passing.
+def build_optimizer(recipe: Recipe, model: MobileInst) -> AdamW:
+    """Return AdamW; norms, biases and the decoders' learned queries and positions are not decayed."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decayed = parameter.ndim > 1 and not name.endswith(("query_content", "query_position"))
+        key = (name.startswith("backbone."), decayed)
+        groups.setdefault(key, []).append(parameter)
+    rate = recipe.learning_rate
+    return AdamW(
+        [
+            {
+                "params": parameters,
+                "base_rate": rate * (recipe.backbone_learning_rate_multiplier if backbone else 1.0),
+                "weight_decay": recipe.weight_decay if decayed else 0.0,
+            }
+            for (backbone, decayed), parameters in groups.items()
+        ],
+        lr=rate,
+        fused=True,
+    )
+
+
+def _float32(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.float() if value.is_floating_point() else value
+    return None if value is None else type(value)(*(_float32(part) for part in value))
+
+
+class MixedPrecision(nn.Module):
+    """The parts of a model that losses call, each under autocast, its outputs in float32.
 
     Args:
-        config: gives the losses' weights.
-        query_passing: whether pairs will come.
+        model: its weights stay float32.
+        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        device_type: ``"cpu"`` or ``"cuda"``.
+        compiled: whether the backbone and the mask decoder, which take most of the time, go through `torch.compile`.
+    """
+
+    def __init__(self, model: MobileInst, precision: str, device_type: str, compiled: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.compute_type, self.device_type = TYPES[precision], device_type
+        self._encode = torch.compile(model.encode, dynamic=True) if compiled else model.encode
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device_type, self.compute_type, enabled=self.compute_type != torch.float32)
+
+    def encode(self, images: Tensor) -> FrameFeatures:
+        """As `MobileInst.encode`; features keep the low precision."""
+        with self._autocast():
+            features: FrameFeatures = self._encode(images)
+        return features
+
+    def segment(self, features: FrameFeatures) -> MobileInstOutput:
+        """As `MobileInst.segment`, in float32."""
+        with self._autocast():
+            output: MobileInstOutput = _float32(self.model.segment(features))
+        return output
+
+    def decode_from_queries(self, global_queries: Tensor, features: FrameFeatures) -> InstancePrediction:
+        """As `MobileInst.decode_from_queries`, in float32."""
+        with self._autocast():
+            prediction: InstancePrediction = _float32(self.model.decode_from_queries(global_queries, features))
+        return prediction
+
+    def with_masks(self, prediction: InstancePrediction, features: FrameFeatures) -> MobileInstOutput:
+        """As `MobileInst.with_masks`, in float32."""
+        with self._autocast():
+            output: MobileInstOutput = _float32(self.model.with_masks(prediction, features))
+        return output
+
+    def forward(self, images: Tensor) -> MobileInstOutput:
+        """As `MobileInst.forward`, in float32."""
+        return self.segment(self.encode(images))
+
+
+class LossModel(nn.Module):
+    """A model and the weighted losses of one part, of single frames or of pairs with temporal query passing.
+
+    Args:
+        model: called as the losses need it.
+        recipe: gives the losses' weights and whether pairs will come.
         shared: whether an iteration has several parts, so that they must be normalised together.
     """
 
-    def __init__(self, config: ModelConfig, query_passing: bool, shared: bool = False) -> None:
+    def __init__(self, model: MobileInst, recipe: Recipe, shared: bool = False) -> None:
+        super().__init__()
+        config = recipe.config()
+        self.model = model
         self.frames: Criterion = SharedCriterion(config) if shared else Criterion(config)
-        self.pairs = TemporalCriterion(config) if query_passing else None
+        self.pairs = TemporalCriterion(config) if recipe.query_passing else None
         if self.pairs is not None and shared:
             self.pairs.criterion = self.frames
 
-    def __call__(self, model: MobileInst, batch: Batch, pairs: bool) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, pairs: bool) -> dict[str, Tensor]:
         """Return every loss term by name, weighted; their sum is what is minimised."""
         images, targets, valid = batch.images, batch.targets, batch.valid_size
         losses: dict[str, Tensor]
         if pairs and self.pairs is not None:
             half = len(targets) // 2
             first = None if valid is None else valid[:half]
-            losses = self.pairs(model, images[:half], targets[:half], images[half:], targets[half:], first)
+            losses = self.pairs(self.model, images[:half], targets[:half], images[half:], targets[half:], first)
         else:
-            losses = self.frames(model(images), targets, valid)
+            losses = self.frames(self.model(images), targets, valid)
         return losses
 
 
@@ -86,13 +156,18 @@ class TrainingStep:
         self.recipe, self.model, self.optimizer, self.processes, self.seed = recipe, model, optimizer, processes, seed
         self.parts = processes.count * recipe.accumulation
         self.part = Part()
-        self.losses_of = Losses(recipe.config(), recipe.query_passing, self.parts > 1)
-        if self.parts > 1:
-            deal_drop_path(model, self.part)
-        self.runner = model
+        runner = model
         if recipe.precision != "fp32" or compiled:
-            runner = MixedPrecision(model, recipe.precision, processes.device.type, compiled)
-            self.runner = cast(MobileInst, runner)
+            runner = cast(MobileInst, MixedPrecision(model, recipe.precision, processes.device.type, compiled))
+        if self.parts > 1:
+            share_drop_path(model, self.part)
+        self.losses_of = LossModel(runner, recipe, self.parts > 1)
+        self.parallel: DistributedDataParallel | None = None
+        if processes.count > 1:
+            # Batch statistics are either frozen, synchronised or, before a prediction, copied from process 0.
+            self.parallel = DistributedDataParallel(
+                self.losses_of, broadcast_buffers=False, find_unused_parameters=True
+            )
         self.scaler = torch.amp.GradScaler(processes.device.type) if recipe.precision == "fp16" else None
 
     def __call__(self, iteration: int, batches: Sequence[Batch]) -> tuple[dict[str, float], float]:
@@ -106,7 +181,7 @@ class TrainingStep:
             Every loss term, over all images of the iteration, and the norm of the gradient before clipping.
 
         Raises:
-            BrokenLossError: if a loss or the gradient is not finite; the weights are those before the step.
+            InputError: if a loss or the gradient is not finite; the weights are those before the step.
         """
         pairs = self.recipe.trains_on_pairs(iteration)
         batches = [batch.to(self.processes.device) for batch in batches]
@@ -114,13 +189,21 @@ class TrainingStep:
             batches = self._count(batches, pairs)
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
-        for number, batch in enumerate(batches):
-            self.part.rank = self.processes.rank * len(batches) + number
-            self.part.count, self.part.halves = self.parts, 2 if pairs else 1
-            torch.manual_seed(derive_seed(self.seed, f"drop path/{iteration}"))
-            for name, value in self._backward(batch, pairs, number).items():
-                sums[name] = sums.get(name, 0.0) + value / len(batches)
-        return self._mean(sums), self._update(batches)
+        try:
+            for number, batch in enumerate(batches):
+                self.part.rank = self.processes.rank * len(batches) + number
+                self.part.count, self.part.halves = self.parts, 2 if pairs else 1
+                torch.manual_seed(derive_seed(self.seed, f"drop path/{iteration}"))
+                for name, value in self._backward(batch, pairs, last=number == len(batches) - 1).items():
+                    sums[name] = sums.get(name, 0.0) + value / len(batches)
+            means = dict(zip(sums, self.processes.mean(list(sums.values())), strict=True))
+            return means, self._update()
+        except NonFiniteError as error:
+            seen = [str(key) for batch in batches for key in batch.image_ids]
+            images = f" on images {', '.join(seen)}" if seen else ""
+            raise InputError(
+                f"training seed {self.seed}: {error} at iteration {iteration}{images}; lower learning_rate"
+            ) from None
 
     def _count(self, batches: Sequence[Batch], pairs: bool) -> list[Batch]:
         """Bring targets to mask scale and count the whole iteration's, for `SharedCriterion`."""
@@ -130,38 +213,34 @@ class TrainingStep:
         self._totals = self.processes.total(counts)
         return [batch for batch, _ in scaled]
 
-    def _backward(self, batch: Batch, pairs: bool, number: int) -> dict[str, float]:
+    def _backward(self, batch: Batch, pairs: bool, last: bool) -> dict[str, float]:
+        """Add a part's gradient; with the last one it is averaged over the processes."""
         if isinstance(self.losses_of.frames, SharedCriterion):
             self.losses_of.frames.expect(self._totals, self.parts)
-        try:
-            losses = self.losses_of(self.runner, batch, pairs)
-        except NonFiniteError as error:
-            raise BrokenLossError(str(error), batch) from None
-        total = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(total):
-            raise BrokenLossError(f"loss is {float(total)}", batch)
-        if self.recipe.accumulation > 1:
-            total = total / self.recipe.accumulation
-        scaled = total if self.scaler is None else self.scaler.scale(total)
-        scaled.backward()  # type: ignore[no-untyped-call]
+        parallel = self.parallel
+        with nullcontext() if parallel is None or last else parallel.no_sync():
+            losses: dict[str, Tensor] = (parallel or self.losses_of)(batch, pairs)
+            total = torch.stack(list(losses.values())).sum()
+            if not torch.isfinite(total):
+                raise NonFiniteError(f"loss is {float(total)}")
+            if self.recipe.accumulation > 1:
+                total = total / self.recipe.accumulation
+            scaled = total if self.scaler is None else self.scaler.scale(total)
+            scaled.backward()  # type: ignore[no-untyped-call]
         return {name: float(value.detach()) for name, value in losses.items()}
 
-    def _mean(self, sums: dict[str, float]) -> dict[str, float]:
-        return dict(zip(sums, self.processes.mean(list(sums.values())), strict=True))
-
-    def _update(self, batches: Sequence[Batch]) -> float:
-        parameters = list(self.model.parameters())
-        self.processes.average_gradients(parameters)
+    def _update(self) -> float:
+        """Clip the gradient and step; returns its norm before clipping."""
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         limit = self.recipe.clip_norm if self.recipe.clipping else float("inf")
-        norm = float(nn.utils.clip_grad_norm_(parameters, limit))
+        norm = float(nn.utils.clip_grad_norm_(list(self.model.parameters()), limit))
         if self.scaler is not None:
             # Skips the step where the scaled gradient overflowed, and scales less from there on.
             self.scaler.step(self.optimizer)
             self.scaler.update()
             return norm
         if norm != norm or norm == float("inf"):
-            raise BrokenLossError(f"norm of the gradient is {norm}", batches[-1])
+            raise NonFiniteError(f"norm of the gradient is {norm}")
         self.optimizer.step()
         return norm

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reference_model.losses import Criterion
+from suite.distributed import start_processes
+from suite.training.initial import How, build_model
 from suite.training.plan import GeneratedSource
-from suite.training.processes import start_processes
 from suite.training.recipe import load_recipe
-from suite.training.schedule import build_optimizer
-from suite.training.start import How, build_model
+from suite.training.step import build_optimizer
 
 STEPS = 2
 LIMIT = 0.25

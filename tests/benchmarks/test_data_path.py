@@ -18,11 +18,11 @@ from PIL import Image
 from reference_model.images import normalise
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
-from suite.training.data.dealing import FileSource
+from suite.training.data.batches import FileSource
 from suite.training.data.pictures import common_canvas, place
-from suite.training.data.tables import coco_pool
+from suite.training.data.pools import coco_pool
 from suite.training.data.views import View
-from suite.training.loop import keep_freed_memory
+from suite.training.initial import keep_freed_memory
 from suite.training.recipe import Resizing, load_recipe
 
 ITERATIONS, BATCH = 6, 8

@@ -19,8 +19,7 @@ from suite.progress import say
 from suite.training.evaluation import ImageEvaluation
 from suite.training.loop import train
 from suite.training.recipe import Recipe, load_recipe
-from suite.training.source import DataPaths
-from suite.training.sources import open_source
+from suite.training.source import DataPaths, open_source
 from tests.checks.samples import sample_folder, write_first_images
 
 IMAGES, LEAST_MASK_AP, LONGEST_S = 16, 0.50, 20 * 60

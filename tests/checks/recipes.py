@@ -21,12 +21,10 @@ import click
 from reference_model.weights import save_checkpoint
 from suite.errors import DataError, RegressionError, SuiteError
 from suite.progress import say
-from suite.training.initial import InitialFiles
+from suite.training.initial import How, InitialFiles
 from suite.training.loop import TrainResult, train
 from suite.training.recipe import load_recipe
-from suite.training.source import DataPaths
-from suite.training.sources import open_source
-from suite.training.start import How
+from suite.training.source import DataPaths, open_source
 from tests.checks.samples import sample_folder, write_first_images
 
 ENDS = 5

@@ -9,8 +9,8 @@ from suite.datasets.inputs import RealInput, named_input, pinned_input
 from suite.errors import DataError, InputError
 from suite.progress import say
 from suite.records.schema import Dataset
-from suite.training.data.dealing import FileSource
-from suite.training.data.tables import coco_pool
+from suite.training.data.batches import FileSource
+from suite.training.data.pools import coco_pool
 from suite.training.evaluation import ImageEvaluation, image_subset
 from suite.training.recipe import Recipe
 from suite.training.source import DataPaths, Evaluation

@@ -6,17 +6,133 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
+
+from reference_model.images import normalise
+from reference_model.targets import InstanceTargets
 from suite.datasets import embedded
 from suite.datasets.coco import CocoDataset
+from suite.datasets.masks import to_mask
+from suite.datasets.youtube_vis import Video, YoutubeVisDataset
 from suite.errors import InputError
 from suite.progress import say
 from suite.records.schema import Dataset
+from suite.seeds import derive_seed
 from suite.training.evaluation import ImageEvaluation, image_subset
 from suite.training.recipe import Recipe
-from suite.training.samples import VideoSample, draw_batch, load_videos
 from suite.training.source import Batch, DataPaths, Evaluation
 
 DATASETS = ("shapes",)
+
+
+@dataclass(frozen=True)
+class FrameInstances:
+    """The visible instances of one frame: ids and class indices (M,), masks (M, H, W)."""
+
+    ids: np.ndarray
+    labels: np.ndarray
+    masks: np.ndarray
+
+
+@dataclass(frozen=True)
+class VideoSample:
+    """One video: frames (T, H, W, 3) uint8 RGB and the instances of each frame."""
+
+    frames: np.ndarray
+    instances: tuple[FrameInstances, ...]
+
+
+def load_videos(dataset: YoutubeVisDataset) -> list[VideoSample]:
+    """Read every frame and mask of a dataset into memory.
+
+    All frames of the embedded set take about 70 kB each; this is not meant for YouTube-VIS itself.
+    """
+    return [_load_video(dataset, video) for video in dataset.videos]
+
+
+def _load_video(dataset: YoutubeVisDataset, video: Video) -> VideoSample:
+    frames = np.stack(list(dataset.read_frames(video)))
+    instances = []
+    for frame in range(video.length):
+        ids, labels, masks = [], [], []
+        for track in dataset.tracks_of(video.video_id):
+            where = f"{dataset.path}: track {track.track_id} frame {frame}"
+            mask = to_mask(track.segmentations[frame], video.height, video.width, where)
+            if mask is not None and mask.any() and not track.iscrowd:
+                ids.append(track.track_id)
+                labels.append(track.class_index)
+                masks.append(mask)
+        instances.append(
+            FrameInstances(
+                ids=np.array(ids, dtype=np.int64),
+                labels=np.array(labels, dtype=np.int64),
+                masks=np.array(masks, dtype=bool).reshape(-1, video.height, video.width),
+            )
+        )
+    return VideoSample(frames=frames, instances=tuple(instances))
+
+
+@dataclass(frozen=True)
+class _View:
+    """One frame to be shown, and how; both frames of a pair are flipped alike."""
+
+    video: int
+    frame: int
+    flip_horizontal: bool
+    flip_vertical: bool
+    gain: float
+
+
+def _views(
+    recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int, rank: int, world_size: int
+) -> list[_View]:
+    """Draw the views of one part; they depend on the arguments alone, so a resumed run repeats them."""
+    pairs = recipe.trains_on_pairs(iteration)
+    views: list[_View] = []
+    later: list[_View] = []
+    for slot in recipe.slots(iteration, rank, world_size):
+        epoch, place = divmod(iteration * recipe.batch_size + slot, len(videos))
+        order = np.random.default_rng(derive_seed(seed, f"training/epoch {epoch}")).permutation(len(videos))
+        generator = np.random.default_rng(derive_seed(seed, f"training/iteration {iteration} slot {slot}"))
+        video = int(order[place])
+        length = len(videos[video].frames)
+        frame = int(generator.integers(length))
+        flips = generator.random(2) < (recipe.horizontal_flip, recipe.vertical_flip)
+        gains = 1 + recipe.brightness * generator.uniform(-1, 1, size=2)
+        views.append(_View(video, frame, bool(flips[0]), bool(flips[1]), float(gains[0])))
+        if pairs:
+            near = [
+                other for other in range(length) if other != frame and abs(other - frame) <= recipe.pair_gap_frames
+            ] or [frame]
+            other = int(generator.choice(near))
+            later.append(_View(video, other, bool(flips[0]), bool(flips[1]), float(gains[1])))
+    return views + later
+
+
+def _show(view: _View, videos: Sequence[VideoSample]) -> tuple[np.ndarray, InstanceTargets]:
+    video = videos[view.video]
+    rows, columns = (slice(None, None, -1 if flip else 1) for flip in (view.flip_vertical, view.flip_horizontal))
+    frame = video.frames[view.frame][rows, columns]
+    image = np.clip(frame.astype(np.float32) * view.gain, 0, 255)
+    seen = video.instances[view.frame]
+    return image, InstanceTargets(
+        labels=torch.from_numpy(seen.labels),
+        masks=torch.from_numpy(np.ascontiguousarray(seen.masks[:, rows, columns])),
+        instance_ids=torch.from_numpy(seen.ids),
+    )
+
+
+def draw_batch(
+    recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int, rank: int = 0, world_size: int = 1
+) -> Batch:
+    """Return one part of the batch of an iteration (see `TrainingSource`), a pure function of its arguments.
+
+    In an iteration on pairs the first half holds frames t and the second half, in the same order, frames t + delta.
+    """
+    shown = [_show(view, videos) for view in _views(recipe, videos, seed, iteration, rank, world_size)]
+    images = torch.from_numpy(np.stack([image for image, _ in shown])).permute(0, 3, 1, 2)
+    return Batch(images=normalise(images), targets=[targets for _, targets in shown])
 
 
 @dataclass(frozen=True)

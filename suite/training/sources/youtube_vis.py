@@ -12,9 +12,8 @@ from suite.datasets.splits import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import InputError
 from suite.progress import say
-from suite.training.data.dealing import FileSource
-from suite.training.data.pools import StillPool
-from suite.training.data.tables import coco_pool, video_pool
+from suite.training.data.batches import FileSource
+from suite.training.data.pools import StillPool, coco_pool, video_pool
 from suite.training.evaluation import VideoEvaluation, video_subset
 from suite.training.recipe import Recipe
 from suite.training.source import DataPaths, Evaluation

@@ -9,9 +9,8 @@ from suite.locks import claimed
 from suite.records.store import read_folder
 from suite.report.evidence import load_evidence
 from suite.report.tables import ablation
-from suite.reproduce.ablation import jobs
+from suite.reproduce.ablation import cell_recipe, code_digest, named_jobs
 from suite.reproduce.ablation_cells import CELLS, TRENDS
-from suite.reproduce.code_identity import code_digest
 from suite.training.run import run_folder
 
 SHORT = ["--workers", "1", "--seeds", "1", "--iterations", "2", "--cell", "no_query_passing", "--cell", "single_global"]
@@ -24,13 +23,13 @@ def test_two_cells_run_are_told_apart_and_never_repeated(
     assert "2 trainings: 0 done, 2 left; no training time" in capsys.readouterr().out
     assert not (small_root / "reports").exists()
 
-    from suite.reproduce import shapes
+    from suite.reproduce import ablation as run_cells
 
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(shapes, "score_videos", interrupted)
+        patched.setattr(run_cells, "score_videos", interrupted)
         assert main(["ablation", *SHORT]) == 130
     records = small_root / "reports" / "records"
     assert not list(records.glob("*"))
@@ -63,7 +62,7 @@ def test_two_cells_run_are_told_apart_and_never_repeated(
 
 
 def test_what_another_process_trains_is_left_to_it(small_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = jobs([cell for cell in CELLS if cell.name == "single_global"], 1, 2)
+    wanted = named_jobs(["single_global"], 1, 2)
     with claimed(run_folder(wanted[0].recipe, 0)) as held:
         assert held
         assert main(["ablation", "--seeds", "1", "--iterations", "2", "--cell", "single_global", "--no-report"]) == 0
@@ -84,7 +83,7 @@ def test_every_cell_differs_in_one_choice_from_its_neighbour() -> None:
     by_name = {cell.name: cell for cell in CELLS}
     for cell in CELLS:
         if cell.compared_with:
-            recipe, neighbour = cell.recipe(), by_name[cell.compared_with].recipe()
+            recipe, neighbour = cell_recipe(cell), cell_recipe(by_name[cell.compared_with])
             model = set(recipe.model_options.items()) ^ set(neighbour.model_options.items())
             assert len(model) + (recipe.query_passing != neighbour.query_passing) == 1, cell.name
     assert {trial.cell for trend in TRENDS for trial in (trend.better, trend.worse)} == set(by_name)

@@ -1,4 +1,4 @@
-"""The command from the first plan to a release, on data that a test makes: interrupted, continued, finished."""
+"""The command from the first plan to the model card, on data that a test makes: interrupted, continued, finished."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from reference_model.weights import load_checkpoint
 from suite.cli import main
 from suite.records.store import read_run
 from suite.training.recipe import RECIPES
-from suite.training.state import weights_of
 from tests.conftest import REPOSITORY
+from tests.suite.training.tiny import weights_of
 
 SMALL = {
     'model = "mobileinst_topformer_base_640"': 'model = "mobileinst_topformer_tiny_640"',
@@ -84,7 +84,7 @@ def stop_after_a_row(root: Path) -> None:
         time.sleep(0.02)
 
 
-def test_a_training_is_planned_stopped_continued_and_released(
+def test_a_training_is_planned_stopped_and_continued(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*command, "--plan", "--json"]) == 0
@@ -120,9 +120,6 @@ def test_a_training_is_planned_stopped_continued_and_released(
     assert "trained without the pre-training" in (folder / "MODEL_CARD.md").read_text()
     assert list((folder / "pictures").glob("iteration-00000006.png"))
 
-    assert main(["release", str(folder), "--out", str(tmp_path / "weights.tar")]) == 0
-    assert "no scored results" in capsys.readouterr().err
-
 
 def test_a_full_disk_at_the_end_costs_no_training(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -134,7 +131,7 @@ def test_a_full_disk_at_the_end_costs_no_training(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr("suite.training.finish.write_text", fail)
+        full.setattr("suite.training.run.write_text", fail)
         assert main(command) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")

@@ -1,10 +1,8 @@
-"""From a finished training to a record, a model card and a release; and what a training may start from."""
+"""From a finished training to a record and a model card; and what a training may start from."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import tarfile
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,24 +14,16 @@ from safetensors.torch import save_file
 
 from reference_model.config import get_config
 from reference_model.mobileinst import MobileInst
-from reference_model.weights import load_checkpoint, save_checkpoint
-from suite.accuracy.predict import predict_images, predict_videos
-from suite.cli import main
-from suite.datasets.coco import CocoDataset
-from suite.datasets.youtube_vis import YoutubeVisDataset
+from reference_model.weights import save_checkpoint
 from suite.errors import DataError, InputError
 from suite.files import file_digest
+from suite.records.provenance import start_run
 from suite.records.schema import Subject
 from suite.records.store import read_run
-from suite.training.finish import CARD, begin, write_evidence
-from suite.training.initial import InitialFiles, load_backbone, load_initial, warning
-from suite.training.model_card import model_card
-from suite.training.plan import Plan
+from suite.training.initial import How, InitialFiles, load_backbone, load_initial, warning
+from suite.training.model_card import FinishedRun, model_card
 from suite.training.recipe import load_recipe
-from suite.training.release import ScoredResults, pack
-from suite.training.run import FinishedRun
-from suite.training.start import How
-from tests.suite.datasets.lists import write_list
+from suite.training.run import CARD, write_evidence
 from tests.suite.training.tiny import run, small_recipe, small_source
 
 
@@ -51,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         result=result,
         dataset=small_source(recipe).dataset,
     )
-    write_evidence(made, recipe, begin(recipe, 0), How())
+    write_evidence(made, recipe, start_run("train-shapes", seed=0), How())
     return made
 
 
@@ -72,7 +62,7 @@ def test_a_finished_run_leaves_a_record_and_a_card(finished: FinishedRun) -> Non
 def test_a_card_says_that_fine_tuning_had_nothing_but_a_backbone(finished: FinishedRun, tmp_path: Path) -> None:
     """The file itself need not be there any more: its digest was taken when the training started."""
     file, video = tmp_path / "gone.pth", load_recipe("youtube_vis_2019")
-    started, first_line = replace(finished, initial_sha256="0123abcd"), begin(video, 0)
+    started, first_line = replace(finished, initial_sha256="0123abcd"), start_run("train-youtube-vis-2019", seed=0)
     cards = [
         model_card(started, video, first_line, files)
         for files in (InitialFiles(backbone=file), InitialFiles(checkpoint=file))
@@ -88,146 +78,9 @@ def test_a_card_of_videos_trained_on_gpus_says_so(finished: FinishedRun) -> None
         result=replace(finished.result, metric="video_ap"),
     )
     recipe = load_recipe("youtube_vis_2019")
-    card = model_card(on_gpus, recipe, begin(recipe, 0), InitialFiles())
+    card = model_card(on_gpus, recipe, start_run("train-shapes", seed=0), InitialFiles())
     assert "h, 8 processes on NVIDIA A100 |" in card
     assert "(50 videos at most)" in card
-
-
-def test_the_command_says_what_was_scored(
-    finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    videos = replace(finished, result=replace(finished.result, metric="video_ap"))
-    monkeypatch.setattr("suite.training.run.train_recipe", lambda *given: videos)
-    monkeypatch.setattr("suite.training.finish.write_evidence", lambda *given: tmp_path / "record.jsonl")
-    assert main(["train", "youtube_vis_2019"]) == 0
-    assert "video AP on at most 50 videos: 25.0" in capsys.readouterr().out
-
-
-def test_one_of_several_processes_prints_the_plan(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = Plan("model", 1, 2, 3, None, 2, "cpu", 0.5, 1.0, 0.1, "the recipe's data", ())
-    monkeypatch.setattr("suite.training.plan.measure_plan", lambda *given: made)
-    printed = []
-    for rank in ("0", "1"):
-        monkeypatch.setenv("RANK", rank)
-        assert main(["train", "--plan", "--json", "--device", "cpu"]) == 0
-        printed.append(capsys.readouterr().out)
-    assert json.loads(printed[0])["processes"] == 2
-    assert printed[1] == ""
-
-
-@pytest.fixture
-def scored(finished: FinishedRun, tmp_path: Path) -> ScoredResults:
-    from PIL import Image
-
-    Image.new("RGB", (64, 64), (200, 10, 10)).save(tmp_path / "one.png")
-    square = [[8.0, 8.0, 40.0, 8.0, 40.0, 40.0, 8.0, 40.0]]
-    content = {
-        "images": [{"id": 1, "file_name": "one.png", "height": 64, "width": 64}],
-        "annotations": [
-            {
-                "id": 1,
-                "image_id": 1,
-                "category_id": 1,
-                "segmentation": square,
-                "area": 1024.0,
-                "bbox": [8, 8, 32, 32],
-                "iscrowd": 0,
-            }
-        ],
-        "categories": [{"id": n + 1, "name": f"c{n}"} for n in range(6)],
-    }
-    annotations = tmp_path / "truth.json"
-    annotations.write_text(json.dumps(content))
-    results = tmp_path / "results.json"
-    model, _ = load_checkpoint(finished.checkpoint)
-    predict_images(model, model.config, CocoDataset.load(annotations, tmp_path), results, quiet=True)
-    return ScoredResults(results, annotations)
-
-
-def test_a_release_holds_what_its_digests_say(finished: FinishedRun, scored: ScoredResults, tmp_path: Path) -> None:
-    folder = finished.checkpoint.parent
-    release = pack(folder, [scored], tmp_path / "weights.tar")
-    assert pack(folder, [scored], tmp_path / "again" / "weights.tar").sha256 == release.sha256
-    with tarfile.open(release.path) as archive:
-        content = {
-            item.name.removeprefix("weights/"): (archive.extractfile(item) or pytest.fail(item.name)).read()
-            for item in archive
-        }
-    lines = [line.split("  ") for line in content.pop("SHA256SUMS").decode().splitlines()]
-    sums = {name: value for value, name in lines}
-    assert sums == {name: sha256(found).hexdigest() for name, found in content.items()} == dict(release.files)
-    score = json.loads(content["scored/results.score.json"])
-    assert score["stats"]["AP"] == release.scores["results.json"]
-    assert set(content) == {
-        "model.safetensors",
-        CARD,
-        "record.jsonl",
-        "scored/results.json",
-        "scored/results.protocol.json",
-        "scored/results.score.json",
-    }
-
-
-def test_a_release_refuses_what_is_not_of_its_weights(
-    finished: FinishedRun, scored: ScoredResults, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder, out = finished.checkpoint.parent, tmp_path / "weights.tar"
-    before = scored.results.read_bytes()
-    scored.results.write_bytes(before.replace(b"[", b"[ ", 1))
-    assert main(["release", str(folder), "--results", str(scored.results), "--out", str(out)]) == 2
-    assert "changed after it was predicted" in capsys.readouterr().err
-    scored.results.write_bytes(before)
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        other = MobileInst(finished.result.config).eval()
-    foreign = tmp_path / "foreign.json"
-    assert scored.annotations is not None
-    predict_images(other, other.config, CocoDataset.load(scored.annotations, tmp_path), foreign, quiet=True)
-    with pytest.raises(InputError, match="predicted by other weights"):
-        pack(folder, [ScoredResults(foreign, scored.annotations)], out)
-    with pytest.raises(DataError, match=r"model\.safetensors: absent"):
-        pack(tmp_path, [], out)
-    assert not out.exists()
-
-
-def test_results_of_held_out_videos_are_scored_on_those_alone(finished: FinishedRun, tmp_path: Path) -> None:
-    """Videos that were never asked for would count as missed: the published AP would be far too low."""
-    from PIL import Image
-
-    Image.new("RGB", (64, 64), (200, 10, 10)).save(tmp_path / "one.png")
-    square: list[object] = [[[8.0, 8.0, 40.0, 8.0, 40.0, 40.0, 8.0, 40.0]]]
-    numbers = (1, 2, 3)
-    content = {
-        "videos": [{"id": n, "file_names": ["one.png"], "length": 1, "height": 64, "width": 64} for n in numbers],
-        "annotations": [
-            {"id": n, "video_id": n, "category_id": 1, "segmentations": square, "areas": [1024.0], "iscrowd": 0}
-            for n in numbers
-        ],
-        "categories": [{"id": n + 1, "name": f"c{n}"} for n in range(6)],
-    }
-    annotations, listed, other = (tmp_path / f"{name}.json" for name in ("train", "ids", "other"))
-    annotations.write_text(json.dumps(content))
-    write_list(listed, annotations, [2])
-    write_list(other, annotations, [3])
-    model, _ = load_checkpoint(finished.checkpoint)
-    videos = YoutubeVisDataset.load(annotations, tmp_path).only([2], file_digest(listed))
-    results = tmp_path / "results.json"
-    predict_videos(model, model.config, videos, results, quiet=True)
-    folder, out = finished.checkpoint.parent, tmp_path / "weights.tar"
-    with pytest.raises(InputError, match=r"results\.json: predicted for the videos of a list only; .*--split-ids"):
-        pack(folder, [ScoredResults(results, annotations)], out)
-    with pytest.raises(InputError, match=r"another list than .*other\.json"):
-        pack(folder, [ScoredResults(results, annotations, other)], out)
-    assert not out.exists()
-    words = ["--scored", str(results), str(annotations), "--split-ids", str(listed), "--out", str(out)]
-    assert main(["release", str(folder), *words]) == 0
-    with tarfile.open(out) as archive:
-        score = json.load(archive.extractfile("weights/scored/results.score.json") or pytest.fail("no score"))
-        packed = (archive.extractfile("weights/scored/results.split_ids.json") or pytest.fail("no list")).read()
-    assert score["counts"]["videos"] == score["counts"]["annotations"] == 1
-    assert packed == listed.read_bytes()
 
 
 def official(backbone: str) -> tuple[MobileInst, dict[str, torch.Tensor]]:

@@ -12,11 +12,10 @@ from reference_model.weights import load_checkpoint
 from suite.cli import main
 from suite.datasets.local_split import list_path
 from suite.errors import InputError
+from suite.training.initial import How
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.run import train_recipe
-from suite.training.source import DataPaths
-from suite.training.sources import open_source
-from suite.training.start import How
+from suite.training.source import DataPaths, open_source
 from tests.suite.datasets.lists import write_list
 
 HELD_OUT = 1

@@ -10,8 +10,7 @@ import torch
 
 from suite.training import loop
 from suite.training.log import TrainingLog, log_interval
-from suite.training.state import weights_of
-from tests.suite.training.tiny import FixedEvaluation, run, small_recipe
+from tests.suite.training.tiny import FixedEvaluation, run, small_recipe, weights_of
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from suite.cores import available_cores
-from suite.training.processes import start_processes
+from suite.distributed import available_cores, start_processes
+from suite.training.initial import take_threads
 from suite.training.recipe import load_recipe
-from suite.training.start import take_threads
 
 
 @pytest.fixture(autouse=True)

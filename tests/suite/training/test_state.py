@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from suite.errors import InputError
-from suite.training.state import Progress, StateFiles, Trained, restore, weights_of
-from tests.suite.training.tiny import run, small_recipe
+from suite.training.state import Progress, StateFiles, Trained, restore
+from tests.suite.training.tiny import run, small_recipe, weights_of
 
 
 def trained(seed: int, width: int = 4) -> Trained:

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.records.schema import Dataset
+from suite.training.initial import How
 from suite.training.loop import TrainResult, run_identity, train
 from suite.training.recipe import Recipe, load_recipe
-from suite.training.samples import FrameInstances, VideoSample
 from suite.training.source import Evaluation
-from suite.training.sources.shapes import ShapesSource
-from suite.training.start import How
+from suite.training.sources.shapes import FrameInstances, ShapesSource, VideoSample
 
 SIZE = (64, 64)
 
@@ -80,3 +81,8 @@ def run(
     identity = run_identity(recipe, seed, "data", "code")
     scored = evaluation or FixedEvaluation()
     return train(recipe, small_source(recipe, seed), seed, identity, folder, scored, how or How(device="cpu"))
+
+
+def weights_of(model: nn.Module) -> Tensor:
+    """Return every parameter and buffer as one float64 vector, for comparing two models bit for bit."""
+    return torch.cat([tensor.double().reshape(-1) for tensor in model.state_dict().values()])

@@ -16,14 +16,14 @@ from pathlib import Path
 import torch
 
 from reference_model.backbones.blocks import DropPath
+from suite.distributed import start_processes
 from suite.records.schema import Dataset
-from suite.training.batch_norm import freeze_batch_norm
-from suite.training.processes import start_processes
-from suite.training.schedule import build_optimizer, learning_rate_factor
+from suite.training.initial import How, build_model
+from suite.training.loop import learning_rate_factor
+from suite.training.parts import freeze_batch_norm
 from suite.training.source import Batch
 from suite.training.sources.shapes import ShapesSource
-from suite.training.start import How, build_model
-from suite.training.step import TrainingStep
+from suite.training.step import TrainingStep, build_optimizer
 from tests.suite.training.tiny import UNEVEN_VIDEOS, small_recipe
 
 

@@ -13,10 +13,9 @@ from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import InputError
-from suite.training.data.dealing import FileSource
+from suite.training.data.batches import FileSource
 from suite.training.recipe import Recipe, Resizing, load_recipe
-from suite.training.source import DataPaths
-from suite.training.sources import open_source
+from suite.training.source import DataPaths, open_source
 
 
 def recipe(**changes: Any) -> Recipe:

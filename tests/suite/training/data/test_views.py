@@ -19,15 +19,12 @@ from reference_model.images import normalise
 from suite.datasets.coco import CocoDataset, read_image
 from suite.datasets.masks import encode_mask, to_mask
 from suite.errors import DataError, InputError
-from suite.training.data.dealing import FileSource, order_of_epoch, units_before
-from suite.training.data.pictures import common_canvas, place
-from suite.training.data.pools import StillPool
-from suite.training.data.segments import Segments
-from suite.training.data.tables import coco_pool
+from suite.training.data.batches import FileSource, order_of_epoch, units_before
+from suite.training.data.pictures import Segments, common_canvas, place
+from suite.training.data.pools import StillPool, coco_pool
 from suite.training.data.views import View, draw_view
 from suite.training.recipe import Recipe, Resizing, load_recipe
-from suite.training.source import DataPaths
-from suite.training.sources import open_source
+from suite.training.source import DataPaths, open_source
 
 CLASSES = [{"id": key, "name": f"class {key}"} for key in range(1, 7)]
 

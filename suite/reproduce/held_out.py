@@ -1,0 +1,120 @@
+"""Scores on the held-out frames and videos of `shapes`, in every setting, as record lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube_vis
+from suite.accuracy.error_analysis.lines import error_lines
+from suite.accuracy.intervals import RESAMPLES
+from suite.accuracy.mask_ap import score_coco
+from suite.accuracy.predict import predict_images, predict_videos
+from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
+from suite.accuracy.video_ap import score_youtube_vis
+from suite.datasets import embedded
+from suite.datasets.part import part_of
+from suite.datasets.video_traits import videos_by_trait
+from suite.files import read_json, write_json
+from suite.progress import say
+from suite.records.schema import Dataset, Measurement, Scalar, Subject
+from suite.records.store import RunWriter
+from suite.reproduce.video_settings import TRAIT_METRICS, VIDEO_SETTINGS
+from suite.training.model_card import FinishedRun
+
+
+def shapes_dataset(split: str = "val") -> Dataset:
+    """Return the embedded set's identity for records."""
+    return Dataset(
+        name="shapes",
+        split=split,
+        digest=embedded.ensure(),
+        pinned=True,
+        images=len(embedded.images(split).images),
+        videos=len(embedded.videos(split).videos),
+    )
+
+
+def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
+    """Predict and score every held-out frame; return the COCO results file."""
+    protocol = PredictionProtocol.of(finished.result.config)
+    results = folder / "coco_results.json"
+    predict_images(finished.result.model, finished.result.config, embedded.images("val"), results, protocol)
+    score = score_coco(embedded.annotations_path("instances", "val"), results, resamples=RESAMPLES)
+    fields = {**finished.protocol, **protocol.scalars("coco")}
+    for line in score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields, score.intervals):
+        record.add(line)
+    for draws in draw_series(score, COCO_METRICS, finished.subject, dataset, fields):
+        record.add(draws)
+    analysis = analyse_coco(embedded.annotations_path("instances", "val"), results, worst=0)
+    for line in error_lines(analysis, finished.subject, dataset, fields):
+        record.add(line)
+    say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
+    return results
+
+
+@functools.cache
+def _by_trait(split: str, digest: str) -> Mapping[str, frozenset[int]]:
+    """Return the videos of each trait, found once per process and version of the data."""
+    del digest
+    return videos_by_trait(embedded.videos(split))
+
+
+def hard_video_lines(
+    results: Path, subject: Subject, dataset: Dataset, protocol: dict[str, Scalar]
+) -> list[Measurement]:
+    """Score a results file of the held-out videos on the videos of each trait alone.
+
+    Args:
+        results: a YouTube-VIS results file of the embedded set's split.
+        subject: the scored model.
+        dataset: the whole split; the lines say how many of its videos were scored.
+        protocol: everything that defines the numbers.
+
+    Returns:
+        One line per trait, metric `TRAIT_METRICS`; null with its reason where no video has the trait.
+    """
+    whole = read_json(embedded.annotations_path("youtube_vis", dataset.split), "annotations file")
+    answers = read_json(results, "results file")
+    lines = []
+    for trait, video_ids in _by_trait(dataset.split, dataset.digest).items():
+        folder = results.parent / "hard_videos"
+        folder.mkdir(exist_ok=True)
+        kept, predicted = folder / f"{trait}_annotations.json", folder / f"{trait}_{results.name}"
+        write_json(kept, part_of(whole, "video", video_ids))
+        write_json(predicted, [item for item in answers if item["video_id"] in video_ids])
+        stats = score_youtube_vis(kept, predicted).stats if video_ids else {"AP": -1.0}
+        scored = msgspec.structs.replace(dataset, images=None, videos=len(video_ids))
+        lines += score_lines(stats, {"AP": TRAIT_METRICS[trait]}, subject, scored, protocol)
+    return lines
+
+
+def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
+    """Track and score every held-out video in each setting; return the results file of the first (T = 1)."""
+    annotations = embedded.annotations_path("youtube_vis", "val")
+    paths = []
+    for interval, association in VIDEO_SETTINGS:
+        protocol = dataclasses.replace(
+            PredictionProtocol.of(finished.result.config), key_frame_interval=interval, association=association
+        )
+        results = folder / f"youtube_vis_results_T{interval}{'' if association else '_no_association'}.json"
+        predict_videos(finished.result.model, finished.result.config, embedded.videos("val"), results, protocol)
+        score = score_youtube_vis(annotations, results, resamples=RESAMPLES)
+        fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
+        for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields, score.intervals):
+            record.add(line)
+        for draws in draw_series(score, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields):
+            record.add(draws)
+        for line in error_lines(analyse_youtube_vis(annotations, results, worst=0), finished.subject, dataset, fields):
+            record.add(line)
+        for line in hard_video_lines(results, finished.subject, dataset, fields):
+            record.add(line)
+        setting = f"T = {interval}" + ("" if association else " without association")
+        say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")
+        paths.append(results)
+    return paths[0]
