@@ -16,8 +16,10 @@ from reference_model.mobileinst import MobileInst
 from reference_model.targets import InstanceTargets
 from suite.errors import InputError
 from suite.records.schema import Dataset
-from suite.training import sources
 from suite.training.recipe import Recipe
+
+SOURCES = Path(__file__).parent / "sources"
+"""The folder whose modules read training data, one kind each."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,8 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> Tr
         DataError: if data are absent or not as pinned.
     """
     known: list[str] = []
-    for found in pkgutil.iter_modules(sources.__path__):
-        module = importlib.import_module(f"{sources.__name__}.{found.name}")
+    for found in pkgutil.iter_modules([str(SOURCES)]):
+        module = importlib.import_module(f"suite.training.{SOURCES.name}.{found.name}")
         if recipe.dataset in module.DATASETS:
             source: TrainingSource = module.open_source(recipe, seed, paths or DataPaths())
             return source
