@@ -5,21 +5,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from suite.claims.claim import Claim
-from suite.claims.csv_lines import read_lines
-from suite.claims.loader import CLAIMS_FOLDER
+from suite.claims.latency_fit import SNAPDRAGON, load_readings
 
-SNAPDRAGON = "latency_snapdragon_778g_ms"
 A78_PEAK_GMACS_PER_S = 2.4 * 8
 """fp32 peak of the 778G's fastest core: 2.4 GHz x two 128-bit pipes of four multiply-accumulates."""
 SIZE_SPLIT_LIMIT_POINTS = 10.0
 """How far a row's AP_M - AP or AP_L - AP may lie from the median row's before the row is called inconsistent."""
 HALF_TOLERANCE = 0.05
 """A latency ratio within 0.5 +- this counts as "half"."""
-MACS_COLUMNS = ["row_id", "height_px", "width_px", "gmacs", "confidence"]
 
 Severity = Literal["inconsistent", "note", "holds"]
 SEVERITY_ORDER: tuple[Severity, ...] = ("inconsistent", "note", "holds")
@@ -103,13 +99,14 @@ def threshold_order(numbers: Numbers) -> Iterator[Finding]:
     )
 
 
-def arithmetic_limit(numbers: Numbers, folder: Path = CLAIMS_FOLDER) -> Iterator[Finding]:
+def arithmetic_limit(numbers: Numbers) -> Iterator[Finding]:
     """Divide each rebuilt graph's multiply-accumulates by its published latency and compare with one core's peak."""
-    speeds = {}
-    for line in read_lines(folder / "rebuilt_graph_macs.csv", MACS_COLUMNS):
-        latency, gmacs = numbers.get(f"{line.text('row_id')}/{SNAPDRAGON}"), line.number_of("gmacs")
-        if latency is not None and gmacs:
-            speeds[latency.claim_id] = gmacs / (latency.value / 1000)
+    counted = {item.row_id: item.dense + item.other for item in load_readings(list(numbers.values())) if item.default}
+    speeds = {
+        claim.claim_id: counted[claim.row_id] / (claim.value / 1000)
+        for claim in numbers.values()
+        if claim.metric == SNAPDRAGON and claim.row_id in counted
+    }
     above = {claim_id: speed for claim_id, speed in speeds.items() if speed > A78_PEAK_GMACS_PER_S}
     if not speeds:
         return

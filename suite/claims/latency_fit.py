@@ -7,40 +7,23 @@ rows whose input shape is certain; with them, other rows tell which shape and wh
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import numpy as np
 
 from suite.claims.claim import Claim
-from suite.claims.csv_lines import Line, read_lines
+from suite.claims.csv_rows import Digits, Whole, read_rows
 from suite.claims.loader import CLAIMS_FOLDER
 
 SNAPDRAGON = "latency_snapdragon_778g_ms"
-READING_COLUMNS = [
-    "row_id",
-    "model",
-    "height_px",
-    "width_px",
-    "gmacs_dense3x3",
-    "gmacs_other",
-    "default_reading",
-    "shape_certain",
-]
-MOBILEINST_COLUMNS = [
-    "row_id",
-    "backbone",
-    "width",
-    "pyramid",
-    "height_px",
-    "width_px",
-    "gmacs_dense3x3",
-    "gmacs_other",
-]
 CLOSE = 0.05
 """A prediction within this share of the published latency reproduces it."""
 TRUST = 0.10
@@ -115,15 +98,11 @@ def weighted_interval(values: Sequence[tuple[float, float]]) -> tuple[float, flo
 
 
 def _constants(readings: Sequence[Reading], weights: Sequence[float]) -> tuple[float, float]:
-    """Minimise the sum of weighted squared relative errors; the equations are two, written out."""
-    rows = [(item.dense / item.published_ms, item.other / item.published_ms) for item in readings]
-    pairs = list(zip(rows, weights, strict=True))
-    aa = math.fsum(weight * a * a for (a, _), weight in pairs)
-    ab = math.fsum(weight * a * b for (a, b), weight in pairs)
-    bb = math.fsum(weight * b * b for (_, b), weight in pairs)
-    a1, b1 = (math.fsum(weight * row[place] for row, weight in pairs) for place in (0, 1))
-    determinant = aa * bb - ab * ab
-    return (a1 * bb - b1 * ab) / determinant, (b1 * aa - a1 * ab) / determinant
+    """Minimise the sum of weighted squared relative errors."""
+    shares = np.array([[item.dense / item.published_ms, item.other / item.published_ms] for item in readings])
+    weighted = shares * np.array(weights)[:, None]
+    dense, other = np.linalg.solve(weighted.T @ shares, weighted.sum(0))
+    return float(dense), float(other)
 
 
 def fit_constants(readings: Sequence[Reading]) -> Fit:
@@ -152,7 +131,7 @@ def fit_constants(readings: Sequence[Reading]) -> Fit:
     dense, other = _constants(rows, [1.0] * count)
     left_out = {}
     for place, row in enumerate(rows):
-        without = _constants([*rows[:place], *rows[place + 1 :]], [1.0] * (count - 1))
+        without = _constants(rows, [float(index != place) for index in range(count)])
         left_out[row.row_id] = (without[0] * row.dense + without[1] * row.other) / row.published_ms
     return Fit(
         dense,
@@ -165,17 +144,53 @@ def fit_constants(readings: Sequence[Reading]) -> Fit:
     )
 
 
-def _reading(line: Line, latencies: dict[str, float], what: str, default: bool, certain: bool) -> Reading:
-    numbers = {name: line.number_of(name) for name in ("height_px", "width_px", "gmacs_dense3x3", "gmacs_other")}
-    row_id = line.text("row_id")
-    if None in numbers.values() or row_id not in latencies:
-        raise line.fail("a number is missing or the row has no published latency; count the readings again")
-    height, width, dense, other = (value or 0.0 for value in numbers.values())
-    return Reading(row_id, what, int(height), int(width), dense, other, default, certain, latencies[row_id])
+class _Counted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What both files of counts have in a line."""
+
+    row_id: str
+    height_px: Whole
+    width_px: Whole
+    gmacs_dense3x3: Digits
+    gmacs_other: Digits
 
 
-def _latencies(claims: Sequence[Claim]) -> dict[str, float]:
-    return {claim.row_id: claim.value for claim in claims if claim.metric == SNAPDRAGON and claim.kind == "absolute"}
+class ReadingRow(_Counted, kw_only=True, forbid_unknown_fields=True):
+    """A line of ``latency_readings.csv``: a model of prior art at a shape."""
+
+    model: str
+    default_reading: Literal["yes", "no"]
+    shape_certain: Literal["yes", "no"]
+
+
+class ReconstructionRow(_Counted, kw_only=True, forbid_unknown_fields=True):
+    """A line of ``mobileinst_readings.csv``: a reconstruction of MobileInst at a shape."""
+
+    backbone: str
+    width: Whole
+    pyramid: Literal["raw", "injected"]
+
+
+def _readings(
+    claims: Sequence[Claim], path: Path, kind: type[ReadingRow] | type[ReconstructionRow]
+) -> Iterator[tuple[Reading, ReadingRow | ReconstructionRow]]:
+    """Yield a file's lines whose published row is among the claims."""
+    latencies = {claim.row_id: claim for claim in claims if claim.metric == SNAPDRAGON and claim.kind == "absolute"}
+    for _, row in read_rows(path, kind):
+        if row.row_id in latencies:
+            yield (
+                Reading(
+                    row_id=row.row_id,
+                    what=row.model if isinstance(row, ReadingRow) else row.backbone,
+                    height_px=int(row.height_px),
+                    width_px=int(row.width_px),
+                    dense=float(row.gmacs_dense3x3),
+                    other=float(row.gmacs_other),
+                    default=isinstance(row, ReadingRow) and row.default_reading == "yes",
+                    certain=isinstance(row, ReadingRow) and row.shape_certain == "yes",
+                    published_ms=latencies[row.row_id].value,
+                ),
+                row,
+            )
 
 
 def load_readings(claims: Sequence[Claim], folder: Path = CLAIMS_FOLDER) -> list[Reading]:
@@ -185,18 +200,7 @@ def load_readings(claims: Sequence[Claim], folder: Path = CLAIMS_FOLDER) -> list
         DataError: if the file is absent.
         InputError: naming the line at fault.
     """
-    latencies = _latencies(claims)
-    return [
-        _reading(
-            line,
-            latencies,
-            line.text("model"),
-            line.text("default_reading") == "yes",
-            line.text("shape_certain") == "yes",
-        )
-        for line in read_lines(folder / "latency_readings.csv", READING_COLUMNS)
-        if line.text("row_id") in latencies
-    ]
+    return [reading for reading, _ in _readings(claims, folder / "latency_readings.csv", ReadingRow)]
 
 
 @dataclass(frozen=True)
@@ -223,7 +227,7 @@ class Reconstruction:
     def ours(self) -> bool:
         """Whether this is how the reference model's named variant is made."""
         size = "" if self.backbone == "mobilenetv2" else "base"
-        plain = (self.width, self.pyramid, self.convolutions, self.shape_rule) == (256, "raw", 6, 0)
+        plain = (self.width, self.pyramid, self.convolutions, self.shape_rule) == (256, "raw", OUR_CONVOLUTIONS, 0)
         return plain and self.backbone.endswith(size)
 
 
@@ -234,29 +238,15 @@ CONVOLUTIONS = (3, 6, 9, 12)
 
 def load_reconstructions(claims: Sequence[Claim], folder: Path = CLAIMS_FOLDER) -> list[Reconstruction]:
     """Return every reconstruction of MobileInst; the number of 3x3 convolutions scales the counted six."""
-    latencies = _latencies(claims)
     found = []
-    rules: dict[str, list[tuple[int, int]]] = {}
-    for line in read_lines(folder / "mobileinst_readings.csv", MOBILEINST_COLUMNS):
-        if line.text("row_id") not in latencies:
-            continue
-        base = _reading(line, latencies, line.text("backbone"), False, False)
-        shapes = rules.setdefault(base.row_id, [])
-        if (base.height_px, base.width_px) not in shapes:
-            shapes.append((base.height_px, base.width_px))
-        rule = shapes.index((base.height_px, base.width_px))
+    shapes: dict[str, list[str]] = {}
+    for reading, row in _readings(claims, folder / "mobileinst_readings.csv", ReconstructionRow):
+        assert isinstance(row, ReconstructionRow)
+        known = shapes.setdefault(reading.row_id, [])
+        if reading.size not in known:
+            known.append(reading.size)
         for number in CONVOLUTIONS:
-            scaled = Reading(
-                base.row_id,
-                base.what,
-                base.height_px,
-                base.width_px,
-                base.dense * number / OUR_CONVOLUTIONS,
-                base.other,
-                False,
-                False,
-                base.published_ms,
-            )
-            width = int(line.number_of("width") or 0)
-            found.append(Reconstruction(scaled, base.what, width, line.text("pyramid"), number, rule))
+            scaled = dataclasses.replace(reading, dense=reading.dense * number / OUR_CONVOLUTIONS)
+            rule = known.index(reading.size)
+            found.append(Reconstruction(scaled, row.backbone, int(row.width), row.pyramid, number, rule))
     return found

@@ -7,13 +7,13 @@ both are written by ``python -m suite latency count-readings`` and never by hand
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from suite.claims.latency_fit import MOBILEINST_COLUMNS, READING_COLUMNS
 from suite.claims.loader import CLAIMS_FOLDER
 from suite.files import write_bytes
 from suite.models import discover
@@ -73,50 +73,52 @@ def count_own(reading: OwnReading) -> tuple[int, int]:
     return split_macs(model, reading.height_px, reading.width_px)
 
 
-def prior_art_lines() -> list[list[str]]:
-    """Count every model of prior art, masks of 100 instances in, at every shape it is read at.
-
-    A row's default reading comes first; one line per reading, as the file has them.
-    """
+def prior_art_lines() -> list[dict[str, object]]:
+    """Count every model of prior art, masks of 100 instances in, at every shape: a row's default reading first."""
     from suite.export.counts import split_macs
 
     entries = {name: entry for name, entry in discover().items() if entry.reading}
-    lines: list[tuple[str, bool, str, list[str]]] = []
+    lines: list[dict[str, object]] = []
     with track("readings of prior art", len(entries)) as step:
         for name, entry in entries.items():
-            row = (entry.published_rows or entries[entry.alternative_to].published_rows)[0]
+            row_id = (entry.published_rows or entries[entry.alternative_to].published_rows)[0]
             model = entry.build(0)
             for height_px, width_px in entry.input_shapes:
                 default = bool(entry.published_rows) and (height_px, width_px) == entry.input_shapes[0]
-                certain = entry.method in CERTAIN_METHODS and default
                 counts = split_macs(model, height_px, width_px, "with_masks" if entry.masks_apart else "forward")
-                cells = [row, name, str(height_px), str(width_px), *(f"{count / 1e9:.3f}" for count in counts)]
-                words = ["yes" if default else "no", "yes" if certain else "no"]
-                lines.append((row, not default, name, [*cells, *words]))
+                lines.append(
+                    {
+                        "row_id": row_id,
+                        "model": name,
+                        "height_px": height_px,
+                        "width_px": width_px,
+                        **_gmacs(*counts),
+                        "default_reading": "yes" if default else "no",
+                        "shape_certain": "yes" if entry.method in CERTAIN_METHODS and default else "no",
+                    }
+                )
             step()
-    return [cells for *_, cells in sorted(lines)]
+    return sorted(lines, key=lambda line: (line["row_id"], line["default_reading"] == "no"))
 
 
-def own_lines() -> list[list[str]]:
+def own_lines() -> Iterator[dict[str, object]]:
     """Count every reconstruction of MobileInst."""
     readings = list(own_readings())
-    lines = []
     with track("readings of MobileInst", len(readings)) as step:
         for one in readings:
-            counts = (f"{count / 1e9:.3f}" for count in count_own(one))
-            shape = [str(one.height_px), str(one.width_px)]
-            lines.append([one.row_id, one.backbone, str(one.width), one.pyramid, *shape, *counts])
+            yield {**dataclasses.asdict(one), **_gmacs(*count_own(one))}
             step()
-    return lines
 
 
-def _write(path: Path, columns: list[str], lines: list[list[str]]) -> None:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([columns, *lines])
-    write_bytes(path, stream.getvalue().encode())
+def _gmacs(dense: int, other: int) -> dict[str, object]:
+    return {"gmacs_dense3x3": f"{dense / 1e9:.3f}", "gmacs_other": f"{other / 1e9:.3f}"}
 
 
 def write_readings(folder: Path = CLAIMS_FOLDER) -> None:
     """Count everything and write both files into a folder."""
-    _write(folder / "mobileinst_readings.csv", MOBILEINST_COLUMNS, own_lines())
-    _write(folder / "latency_readings.csv", READING_COLUMNS, prior_art_lines())
+    for name, lines in (("mobileinst_readings.csv", list(own_lines())), ("latency_readings.csv", prior_art_lines())):
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+        write_bytes(folder / name, stream.getvalue().encode())

@@ -81,20 +81,21 @@ def test_doubts_travel_with_the_claims_they_concern(numbers):
 @pytest.mark.parametrize(
     ("name", "old", "new", "place"),
     [
-        ("coco_test_dev.csv", "method,backbone", "method,trunk", "line 1: columns"),
-        ("coco_test_dev.csv", "4451,37.8", "44x51,37.8", "line 3: column latency_snapdragon_778g_ms"),
-        ("coco_test_dev.csv", "4451,37.8", "4451,378", "line 3: column ap holds"),
-        ("coco_test_dev.csv", "4451,37.8", "4451,nan", "line 3: column ap holds"),
+        ("coco_test_dev.csv", "method,backbone", "method,trunk", "line 1"),
+        ("coco_test_dev.csv", "4451,37.8", "44x51,37.8", "line 3: latency_snapdragon_778g_ms"),
+        ("coco_test_dev.csv", "4451,37.8", "4451,378", "line 3: ap:"),
+        ("coco_test_dev.csv", "4451,37.8", "4451,nan", "line 3: ap:"),
         ("coco_test_dev.csv", "48.7,no,", "48.7,", "line 3: 11 cells"),
-        ("coco_test_dev.csv", "48.7,no,", "48.7,maybe,", "line 3: column reimplemented_by_authors"),
-        ("coco_test_dev.csv", "CondInst,ResNet-50", "CondInst,", "line 3: column backbone is empty"),
-        ("coco_test_dev.csv", "ResNet-50,800,4451", "ResNet-50,800.5,4451", "line 3: column short_side_px"),
-        ("coco_test_dev.csv", "CondInst,ResNet-50,800,4451", "Mask R-CNN,ResNet-50,800,4451", "two claims"),
-        ("youtube_vis.csv", "youtube-vis-2019", "ovis", "line 2: column dataset"),
+        ("coco_test_dev.csv", "48.7,no,", "48.7,maybe,", "line 3: reimplemented_by_authors"),
+        ("coco_test_dev.csv", "CondInst,ResNet-50", "CondInst,", "`backbone`"),
+        ("coco_test_dev.csv", "ResNet-50,800,4451", "ResNet-50,800.5,4451", "line 3: short_side_px"),
+        ("coco_test_dev.csv", "CondInst,ResNet-50,800,4451", "Mask R-CNN,ResNet-50,800,4451", "mask-r-cnn"),
+        ("youtube_vis.csv", "youtube-vis-2019", "ovis", "line 2: dataset"),
         ("ratios.csv", "table1/fastinst-", "table1/slowinst-", "line 3: 'table1/slowinst-"),
-        ("trends.csv", "0.8,1.3", "1.8,1.3", "line 2: low"),
-        ("doubts.csv", "table1/condinst-*/latency*,footnote", "table1/condinst-*/latency*,maybe", "column use holds"),
-        ("doubts.csv", "arxiv-v1-abstract/*", "arxiv-v7/*", "no claim matches"),
+        ("trends.csv", "0.8,1.3", "1.8,1.3", "line 2"),
+        ("doubts.csv", "table1/condinst-*/latency*,footnote", "table1/condinst-*/latency*,maybe", "line 9: use"),
+        ("doubts.csv", "arxiv-v1-abstract/*", "arxiv-v7/*", "arxiv-v7/*"),
+        ("doubts.csv", "upstream prints 35.5", '"upstream" prints 35.5"', "line 15"),
     ],
 )
 def test_a_damaged_table_is_refused_by_file_and_line(folder, name, old, new, place):
@@ -105,18 +106,12 @@ def test_a_damaged_table_is_refused_by_file_and_line(folder, name, old, new, pla
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_table_is_named(folder):
+def test_a_missing_table_and_one_of_another_encoding_are_named(folder):
     (folder / "trends.csv").unlink()
     with pytest.raises(DataError, match=r"trends\.csv"):
         load_claims(folder)
-
-
-def test_open_quotes_and_other_encodings_are_refused(folder):
-    edit(folder / "doubts.csv", "upstream prints 35.5", '"upstream" prints 35.5"')
-    with pytest.raises(InputError, match=r"doubts\.csv line \d+: not valid CSV"):
-        load_claims(folder)
     (folder / "coco_test_dev.csv").write_bytes(b"method\xff")
-    with pytest.raises(InputError, match="not UTF-8"):
+    with pytest.raises(InputError, match=r"coco_test_dev\.csv"):
         load_claims(folder)
 
 
