@@ -31,7 +31,7 @@ from reference_model.images import (
     upsample_masks,
 )
 from reference_model.instance_decoder import InstancePrediction
-from reference_model.mobileinst import FrameFeatures, MobileInst
+from reference_model.mobileinst import FrameFeatures, MobileInst, NonFiniteError
 
 
 def cosine_similarity(previous: Tensor, current: Tensor) -> Tensor:
@@ -58,13 +58,13 @@ def associate(previous: Tensor, current: Tensor) -> Tensor:
         (N,) int64: the query that continues each track; every query exactly once.
 
     Raises:
-        ValueError: if the numbers are not finite.
+        NonFiniteError: if the numbers are not finite.
     """
     from scipy.optimize import linear_sum_assignment  # 100 MB of modules that single pictures do without
 
     similarity = cosine_similarity(previous, current)
     if not bool(torch.isfinite(similarity).all()):
-        raise ValueError("kernels are not finite: the model's weights are spoiled")
+        raise NonFiniteError("kernels are not finite: the model's weights are spoiled")
     _, order = linear_sum_assignment(similarity.double().cpu().numpy(), maximize=True)
     return torch.as_tensor(order, dtype=torch.long, device=current.device)
 

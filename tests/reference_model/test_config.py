@@ -44,63 +44,47 @@ def test_variants_are_the_paper_s_model_with_the_paper_s_loss_weights() -> None:
         assert config.loss_weight_mask_bce == (5 if name == "mobileinst_topformer_tiny_shapes" else 2)
 
 
-def test_unknown_variant_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"'mobilinst'; known are .*mobileinst_topformer_base_640") as error:
-        get_config("mobilinst")
-    assert "\n" not in str(error.value)
-
-
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
 def test_dictionaries_come_back_as_they_went(config: ModelConfig) -> None:
     assert config_from_dict(config_to_dict(config)) == config
 
 
-def test_unknown_and_missing_keys_are_named() -> None:
-    with pytest.raises(ConfigError, match="unknown key heads, widht"):
-        config_from_dict({"name": "x", "widht": 3, "heads": 2})
-    with pytest.raises(ConfigError, match="'name' is missing"):
-        config_from_dict({"backbone": "mobilenetv2"})
+def test_unknown_variants_and_keys_are_named() -> None:
+    for call, wrong in (
+        (lambda: get_config("mobilinst"), "mobilinst"),
+        (lambda: config_from_dict({"name": "x", "widht": 3}), "widht"),
+        (lambda: config_from_dict({"backbone": "mobilenetv2"}), "name"),
+    ):
+        with pytest.raises(ConfigError, match=wrong):
+            call()
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "expected"),
+    "values",
     [
-        ("backbone", "resnet50", "topformer_base"),
-        ("pyramid", "both", "raw, injected"),
-        ("decoder", "global", "single_global"),
-        ("decoder_stride", 16, "64, 32"),
-        ("decoder_stride", True, "64, 32"),
-        ("local_pooling", "mean", "max, average"),
-        ("self_attention", 1, "true or false"),
-        ("num_queries", 0, "a positive integer"),
-        ("num_queries", 2.5, "a positive integer"),
-        ("num_classes", True, "a positive integer"),
-        ("feed_forward_dim", 0, "a positive integer"),
-        ("num_heads", 5, "a divisor of hidden_dim 32"),
-        ("long_side_px", 10, "at least short_side_px 64"),
-        ("class_prior", 1.0, "between 0 and 1"),
-        ("loss_weight_dice", -1.0, "a finite number, not negative"),
-        ("loss_weight_dice", float("nan"), "a finite number, not negative"),
-        ("matcher_mask_power", "0.8", "a finite number, not negative"),
-        ("name", "", "a non-empty string"),
-        ("backbone", None, "a non-empty string"),
+        *({"backbone": value} for value in ("resnet50", None)),
+        {"pyramid": "both"},
+        {"decoder": "global"},
+        *({"decoder_stride": value} for value in (16, True)),
+        {"self_attention": 1},
+        *({"num_queries": value} for value in (0, 2.5)),
+        {"num_classes": True},
+        {"feed_forward_dim": 0},
+        {"num_heads": 5},
+        {"long_side_px": 10},
+        {"class_prior": 1.0},
+        *({"loss_weight_dice": value} for value in (-1.0, float("nan"))),
+        {"matcher_mask_power": "0.8"},
+        {"name": ""},
+        {"deep_supervision": True, "decoder": "single_local"},
+        {"pyramid": "injected", "backbone": "seaformer_tiny"},
     ],
+    ids=str,
 )
-def test_bad_values_name_field_and_choices(field: str, value: Any, expected: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        small_config(**{field: value})
-    message = str(error.value)
-    assert field in message
-    assert repr(value) in message
-    assert expected in message
-    assert "\n" not in message
-
-
-def test_options_that_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match="deep_supervision is True, must be false with the one decoder"):
-        small_config(decoder="single_local", deep_supervision=True)
-    with pytest.raises(ConfigError, match="pyramid is 'injected', must be 'raw' with seaformer_tiny"):
-        small_config(backbone="seaformer_tiny", pyramid="injected")
+def test_bad_values_name_the_field_in_one_line(values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(values))) as error:
+        small_config(**values)
+    assert "\n" not in str(error.value)
 
 
 def test_differences_leave_out_what_only_training_reads() -> None:

@@ -107,11 +107,6 @@ def test_score_threshold_applies_before_maskness(score: float, kept: int) -> Non
         assert found[0].score == pytest.approx(0.5 / (1 + math.exp(-5)))
 
 
-def test_maskness_can_be_left_out() -> None:
-    (found,) = postprocess(*one_mask(0.0, 0.0), SQUARE, Thresholds(maskness=False))
-    assert found.score == pytest.approx(0.5)
-
-
 def test_at_most_max_detections_and_the_best_of_them() -> None:
     _, objectness, logits = one_mask(0.0, 0.0)
     found = postprocess(
@@ -140,18 +135,14 @@ def test_masks_are_stored_by_columns_as_run_length_encoders_want_them() -> None:
     "values", [{"mask": 0.0}, {"mask": 1.0}, {"score": -0.1}, {"score": 1.0}, {"max_detections": 0}]
 )
 def test_impossible_thresholds_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match=next(iter(values))):
         Thresholds(**values)  # type: ignore[arg-type]
 
 
-def test_a_batch_is_refused() -> None:
-    classes, objectness, logits = one_mask(0.0, 0.0)
-    with pytest.raises(ValueError, match="one picture"):
-        postprocess(classes[None], objectness[None], logits[None], SQUARE)
-
-
-def test_nan_is_refused_rather_than_dropped() -> None:
-    with pytest.raises(NonFiniteError, match="not numbers"):
+def test_a_batch_and_nan_are_refused() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        postprocess(*(part[None] for part in one_mask(0.0, 0.0)), SQUARE)
+    with pytest.raises(NonFiniteError):
         postprocess(*one_mask(float("nan"), 0.0), SQUARE)
 
 

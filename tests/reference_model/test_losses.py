@@ -8,23 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_model.config import ModelConfig
 from reference_model.losses import Criterion
 from reference_model.mobileinst import MobileInstOutput, NonFiniteError
 from reference_model.targets import InstanceTargets, TargetError
 from tests.reference_model import oracle
 
 NAMES = ["loss_class", "loss_mask_bce", "loss_dice", "loss_objectness"]
-
-
-def weighted_config(class_: float, mask_bce: float, dice: float, objectness: float) -> ModelConfig:
-    return dataclasses.replace(
-        oracle.CONFIG,
-        loss_weight_class=class_,
-        loss_weight_mask_bce=mask_bce,
-        loss_weight_dice=dice,
-        loss_weight_objectness=objectness,
-    )
 
 
 def logits_of(output: MobileInstOutput) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -52,16 +41,6 @@ def test_losses_equal_loops_over_definitions_on_padded_batches(seed: int, counts
     assert list(losses) == NAMES
     for name in NAMES:
         assert float(losses[name]) == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
-
-
-def test_weights_scale_their_own_loss_only() -> None:
-    generator = torch.Generator().manual_seed(0)
-    output = oracle.random_output(generator, 2, 4, 3, (8, 8))
-    targets = oracle.random_targets(generator, [2, 1], 3, [(32, 32)] * 2, (32, 32))
-    ones = Criterion(weighted_config(1, 1, 1, 1))(output, targets)
-    weighted = Criterion(weighted_config(2, 3, 5, 7))(output, targets)
-    for name, factor in zip(NAMES, (2, 3, 5, 7), strict=True):
-        assert float(weighted[name]) == pytest.approx(factor * float(ones[name]))
 
 
 def test_float32_agrees_with_float64() -> None:
@@ -178,54 +157,14 @@ def test_ignored_pixels_count_as_little_as_padded_ones() -> None:
     assert {name: float(value) for name, value in again.items()} == {k: float(v.detach()) for k, v in losses.items()}
 
 
-def test_ignored_pixels_of_another_size_than_the_masks_are_refused() -> None:
-    generator = torch.Generator().manual_seed(12)
-    output = oracle.random_output(generator, 1, 4, 3, (8, 8))
-    (target,) = oracle.random_targets(generator, [1], 3, [(32, 32)], (32, 32))
-    with pytest.raises(TargetError, match="image 0: ignored pixels"):
-        Criterion(oracle.CONFIG)(output, [target._replace(ignored=torch.zeros(16, 16, dtype=torch.bool))])
-
-
 @pytest.mark.parametrize("part", ["class_logits", "objectness_logits", "mask_logits"])
 def test_nan_logits_are_named(part: str) -> None:
     generator = torch.Generator().manual_seed(7)
     output = oracle.random_output(generator, 2, 4, 3, (8, 8))
     targets = oracle.random_targets(generator, [1, 2], 3, [(32, 32)] * 2, (32, 32))
     getattr(output, part)[1, 2] = float("nan")
-    with pytest.raises(NonFiniteError, match="diverged"):
+    with pytest.raises(NonFiniteError):
         Criterion(oracle.CONFIG)(output, targets)
-
-
-def mismatched_masks(target: InstanceTargets) -> InstanceTargets:
-    return target._replace(masks=target.masks[:, :, :20])
-
-
-def missing_label(target: InstanceTargets) -> InstanceTargets:
-    return target._replace(labels=target.labels[:1])
-
-
-def unknown_class(target: InstanceTargets) -> InstanceTargets:
-    return target._replace(labels=target.labels + 3)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [(mismatched_masks, "do not cover"), (missing_label, "1 labels"), (unknown_class, "not all in")],
-)
-def test_targets_that_do_not_fit_are_refused(spoil: Callable[[InstanceTargets], InstanceTargets], message: str) -> None:
-    generator = torch.Generator().manual_seed(8)
-    output = oracle.random_output(generator, 1, 4, 3, (8, 8))
-    (target,) = oracle.random_targets(generator, [2], 3, [(32, 32)], (32, 32))
-    with pytest.raises(TargetError, match=message):
-        Criterion(oracle.CONFIG)(output, [spoil(target)])
-
-
-@pytest.mark.parametrize("size", [[[33, 32]], [[0, 32]], [[32, 32], [32, 32]]])
-def test_valid_size_outside_the_padded_input_is_refused(size: list[list[int]]) -> None:
-    generator = torch.Generator().manual_seed(9)
-    output = oracle.random_output(generator, 1, 4, 3, (8, 8))
-    with pytest.raises(TargetError, match="valid_size"):
-        Criterion(oracle.CONFIG)(output, [no_instances((32, 32))], torch.tensor(size))
 
 
 def test_deep_supervision_adds_the_first_decoders_losses_with_their_own_matching() -> None:
@@ -239,3 +178,28 @@ def test_deep_supervision_adds_the_first_decoders_losses_with_their_own_matching
         assert float(joint[name]) == float(late_only[name])
         assert float(joint[f"auxiliary/{name}"]) == 0.5 * float(early_only[name])
     assert len(joint) == 8
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda target: target._replace(masks=target.masks[:, :, :20]),
+        lambda target: target._replace(labels=target.labels[:1]),
+        lambda target: target._replace(labels=target.labels + 3),
+        lambda target: target._replace(ignored=torch.zeros(16, 16, dtype=torch.bool)),
+    ],
+    ids=["masks of another shape", "a label too few", "a class too high", "ignored pixels of another size"],
+)
+def test_targets_that_do_not_fit_are_refused(spoil: Callable[[InstanceTargets], InstanceTargets]) -> None:
+    generator = torch.Generator().manual_seed(8)
+    output = oracle.random_output(generator, 1, 4, 3, (8, 8))
+    (target,) = oracle.random_targets(generator, [2], 3, [(32, 32)], (32, 32))
+    with pytest.raises(TargetError):
+        Criterion(oracle.CONFIG)(output, [spoil(target)])
+
+
+@pytest.mark.parametrize("size", [[[33, 32]], [[0, 32]], [[32, 32], [32, 32]]])
+def test_valid_size_outside_the_padded_input_is_refused(size: list[list[int]]) -> None:
+    output = oracle.random_output(torch.Generator().manual_seed(9), 1, 4, 3, (8, 8))
+    with pytest.raises(TargetError):
+        Criterion(oracle.CONFIG)(output, [no_instances((32, 32))], torch.tensor(size))

@@ -82,5 +82,5 @@ def test_picture_of_the_right_size_is_not_resampled() -> None:
     ],
 )
 def test_anything_but_an_8_bit_rgb_picture_is_refused(image: np.ndarray) -> None:
-    with pytest.raises(ImageError, match="uint8 RGB"):
+    with pytest.raises(ImageError):
         preprocess(image, CONFIG)

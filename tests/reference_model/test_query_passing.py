@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from reference_model.config import ConfigError
-from reference_model.losses import Criterion, Match
+from reference_model.losses import Match
 from reference_model.mobileinst import MobileInst
 from reference_model.query_passing import TemporalCriterion, carry_identity
 from reference_model.targets import InstanceTargets, TargetError
@@ -66,17 +66,6 @@ def test_a_query_keeps_its_instance_wherever_it_is_listed() -> None:
     assert list(zip(carried.queries.tolist(), carried.instances.tolist(), strict=True)) == [(1, 1), (4, 2)]
 
 
-def test_nothing_is_carried_to_a_frame_that_shows_nothing_known() -> None:
-    matched = Match(torch.tensor([1]), torch.tensor([0]))
-    for later in ([], [8]):
-        assert carry_identity(matched, with_ids([10]), with_ids(later)).queries.numel() == 0
-
-
-def test_an_id_twice_in_a_frame_is_refused() -> None:
-    with pytest.raises(TargetError, match="not unique"):
-        carry_identity(Match(torch.tensor([0]), torch.tensor([0])), with_ids([3, 3]), with_ids([3]))
-
-
 def test_losses_equal_loops_that_look_instances_up_by_id(model: MobileInst, pair: FramePair) -> None:
     losses = TemporalCriterion(CONFIG)(model, *pair)
     with torch.no_grad():
@@ -132,14 +121,6 @@ def test_gradient_of_the_passed_loss_reaches_the_first_frame(model: MobileInst, 
     assert second.grad[0].abs().max() > 0
 
 
-def test_first_frame_alone_is_the_image_loss(model: MobileInst, pair: FramePair) -> None:
-    with torch.no_grad():
-        losses = TemporalCriterion(CONFIG)(model, *pair)
-        alone = Criterion(CONFIG)(model(pair.images), pair.targets)
-    for name in TERMS:
-        assert float(losses[name]) == pytest.approx(float(alone[name]), rel=1e-9)
-
-
 def test_padding_of_the_pair_takes_no_part(model: MobileInst, pair: FramePair) -> None:
     size = torch.tensor([[48, 40], [64, 64]])
     spoiled = [one._replace(masks=one.masks.clone()) for one in pair.later_targets]
@@ -182,6 +163,12 @@ def test_deep_supervision_is_split_by_frame(pair: FramePair) -> None:
     assert float(losses["later/auxiliary/loss_class"].detach()) > 0
 
 
-def test_a_single_decoder_has_nowhere_to_pass_queries() -> None:
-    with pytest.raises(ConfigError, match="second decoder"):
-        TemporalCriterion(dataclasses.replace(CONFIG, decoder="single_global"))
+def test_repeated_ids_and_single_decoders_are_refused() -> None:
+    with pytest.raises(TargetError):
+        carry_identity(Match(torch.tensor([0]), torch.tensor([0])), with_ids([3, 3]), with_ids([3]))
+    single = dataclasses.replace(CONFIG, decoder="single_global")
+    with pytest.raises(ConfigError):
+        TemporalCriterion(single)
+    model = MobileInst(single).eval()
+    with pytest.raises(ValueError, match="single_global"):
+        model.decode_from_queries(torch.zeros(1, 5, single.hidden_dim), model.encode(torch.zeros(1, 3, 64, 64)))

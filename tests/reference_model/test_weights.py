@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -75,96 +74,89 @@ def test_loading_leaves_the_random_state_alone(checkpoint: Path) -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_another_variant_is_refused_with_its_keys(checkpoint: Path) -> None:
-    message = refused(checkpoint, expected=small_config(num_queries=9, backbone="mobilenetv2"))
-    assert "num_queries 5 instead of 9" in message
-    assert "backbone 'topformer_tiny' instead of 'mobilenetv2'" in message
-    load_checkpoint(checkpoint, expected=small_config(loss_weight_dice=7.0))
-
-
-def test_absent_file_and_folder(tmp_path: Path) -> None:
-    assert "no such checkpoint" in refused(tmp_path / "none.safetensors")
-    assert "not a whole safetensors file" in refused(tmp_path)
-
-
-@pytest.mark.parametrize("kept", [0, 4, 100, 5000, -1])
-def test_truncated_files(checkpoint: Path, kept: int) -> None:
-    checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
-    assert "truncated" in refused(checkpoint)
-
-
 def test_garbage_and_pickles_are_never_read(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(bytes(range(256)) * 40)
-    assert "not a whole safetensors file" in refused(path)
+    refused(path)
 
     class Trap:
         def __reduce__(self) -> Any:
             return Path.touch, (tmp_path / "sprung",)
 
     path.write_bytes(pickle.dumps(Trap()))
-    assert "not a whole safetensors file" in refused(path)
+    refused(path)
     torch.save({"model": Trap()}, path)
-    assert "not a whole safetensors file" in refused(path)
+    refused(path)
     assert not (tmp_path / "sprung").exists()
-
-
-def test_safetensors_of_somebody_else(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    save_file({"x": torch.zeros(1)}, path)
-    assert "not a MobileInst checkpoint" in refused(path)
-    save_file({"x": torch.zeros(1)}, path, metadata={"mobileinst": "{"})
-    assert "is not JSON" in refused(path)
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ([], "must have exactly the keys"),
-        ({"config": {}}, "must have exactly the keys"),
-        (header_with(format_version=2), "format_version is 2, this is 1"),
-        (header_with(config=[]), "must be objects"),
-        (header_with(metadata={"seed": 3}), "strings only"),
-        (header_with(config={**config_to_dict(small_config()), "depth": 3}), "unknown key depth"),
-        (header_with(config={**config_to_dict(small_config()), "decoder": "both"}), "decoder is 'both'"),
-    ],
-)
-def test_bad_headers(checkpoint: Path, header: Any, expected: str) -> None:
-    rewrite(checkpoint, header)
-    assert expected in refused(checkpoint)
-
-
-def test_a_config_that_would_fill_the_memory_allocates_nothing(checkpoint: Path) -> None:
-    rewrite(checkpoint, header_with(config=config_to_dict(small_config(hidden_dim=2**22, num_queries=2**30))))
-    assert "other shape" in refused(checkpoint)
-    rewrite(checkpoint, header_with(config=config_to_dict(small_config(hidden_dim=2**40))))
-    assert "no model can be built" in refused(checkpoint)
-
-
-def test_tensors_that_do_not_fit_are_named(checkpoint: Path) -> None:
-    rewrite(checkpoint, tensors={"instance_decoder.query_content": torch.zeros(6, 32), "extra": torch.zeros(1)})
-    message = refused(checkpoint)
-    assert "unexpected: extra" in message
-    assert "other shape: instance_decoder.query_content" in message
-    config = dataclasses.replace(small_config(), self_attention=False)
-    rewrite(checkpoint, header_with(config=config_to_dict(config)))
-    assert "self_attention.key.bias" in refused(checkpoint)
-
-
-def test_other_types_and_values_that_are_not_finite(checkpoint: Path) -> None:
-    rewrite(checkpoint, tensors={"instance_decoder.query_content": torch.full((5, 32), float("nan"))})
-    assert "instance_decoder.query_content holds values that are not finite" in refused(checkpoint)
-    rewrite(checkpoint, tensors={"instance_decoder.query_content": torch.zeros(5, 32, dtype=torch.float16)})
-    assert "other type: instance_decoder.query_content" in refused(checkpoint)
 
 
 def test_a_failed_save_leaves_the_old_file(checkpoint: Path) -> None:
     before = checkpoint.read_bytes()
     model = small_model()
-    with pytest.raises(CheckpointError, match="metadata 'seed' is 3, must be a string"):
+    with pytest.raises(CheckpointError, match="seed"):
         save_checkpoint(checkpoint, model, model.config, {"seed": 3})  # type: ignore[dict-item]
     model.register_buffer("complex", torch.zeros(2).to_sparse())
-    with pytest.raises(Exception, match=r".+"):
+    with pytest.raises(RuntimeError, match="memory format"):
         save_checkpoint(checkpoint, model, model.config)
     assert checkpoint.read_bytes() == before
     assert len(list(checkpoint.parent.iterdir())) == 1
+
+
+def test_another_variant_is_refused_with_its_keys(checkpoint: Path) -> None:
+    message = refused(checkpoint, expected=small_config(num_queries=9, backbone="mobilenetv2"))
+    assert "num_queries" in message
+    assert "backbone" in message
+    load_checkpoint(checkpoint, expected=small_config(loss_weight_dice=7.0))
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, 5000, -1])
+def test_truncated_files(checkpoint: Path, kept: int) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
+    refused(checkpoint)
+
+
+def test_absent_files_folders_and_safetensors_of_somebody_else(tmp_path: Path) -> None:
+    refused(tmp_path / "none.safetensors")
+    refused(tmp_path)
+    for metadata in (None, {"mobileinst": "{"}):
+        save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors", metadata=metadata)
+        refused(tmp_path / "model.safetensors")
+
+
+CONFIG = config_to_dict(small_config())
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ([], "format_version"),
+        ({"config": {}}, "format_version"),
+        (header_with(format_version=2), "format_version"),
+        (header_with(config=[]), "config"),
+        (header_with(metadata={"seed": 3}), "metadata"),
+        (header_with(config={**CONFIG, "depth": 3}), "depth"),
+        (header_with(config={**CONFIG, "decoder": "both"}), "decoder"),
+        (header_with(config={**CONFIG, "self_attention": False}), "self_attention.key.bias"),
+        # These would fill the memory if anything were allocated.
+        (header_with(config={**CONFIG, "hidden_dim": 2**22, "num_queries": 2**30}), "instance_decoder"),
+        (header_with(config={**CONFIG, "hidden_dim": 2**40}), "configuration"),
+    ],
+)
+def test_bad_headers(checkpoint: Path, header: Any, named: str) -> None:
+    rewrite(checkpoint, header)
+    assert named in refused(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"extra": torch.zeros(1)},
+        {"instance_decoder.query_content": torch.zeros(6, 32)},
+        {"instance_decoder.query_content": torch.full((5, 32), float("nan"))},
+        {"instance_decoder.query_content": torch.zeros(5, 32, dtype=torch.float16)},
+    ],
+    ids=["unexpected", "shape", "not finite", "type"],
+)
+def test_tensors_that_do_not_fit_are_named(checkpoint: Path, tensors: dict[str, torch.Tensor]) -> None:
+    rewrite(checkpoint, tensors=tensors)
+    assert next(iter(tensors)) in refused(checkpoint)

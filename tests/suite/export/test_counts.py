@@ -43,24 +43,6 @@ def test_golden_counts(variant: str, height: int, width: int) -> None:
     assert count(model_of(variant), height, width) == GOLDEN[variant, height, width]
 
 
-@pytest.mark.parametrize(
-    ("variant", "parameters_millions", "macs_billions"),
-    [
-        ("mobileinst_topformer_tiny_640", 1.294, 0.665),
-        ("mobileinst_topformer_small_640", 2.808, 1.213),
-        ("mobileinst_topformer_base_640", 4.683, 1.887),
-        ("mobileinst_seaformer_tiny_640", 1.620, 0.728),
-        ("mobileinst_seaformer_small_640", 3.913, 1.368),
-        ("mobileinst_seaformer_base_640", 8.486, 2.389),
-        ("mobileinst_seaformer_large_640", 13.726, 9.218),
-    ],
-)
-def test_backbones_have_the_published_size(variant: str, parameters_millions: float, macs_billions: float) -> None:
-    counted = count(model_of(variant), 640, 640)["backbone"]
-    assert counted.parameters / 1e6 == pytest.approx(parameters_millions, rel=0.005)
-    assert counted.macs / 1e9 == pytest.approx(macs_billions, rel=0.005)
-
-
 def test_decoder_counts_equal_pencil_and_paper() -> None:
     config = small_config(num_queries=7)
     with torch.device("meta"):
