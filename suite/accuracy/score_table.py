@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from suite.accuracy.score import STATS, Score
 from suite.records.schema import Interval
+from suite.text_table import TextColumn, text_table
 
 MEANING = {
     "AP": "mean over IoU 0.50 to 0.95",
@@ -31,15 +32,18 @@ def _span(interval: Interval) -> str:
 
 
 def score_table(score: Score) -> str:
-    """Return the twelve numbers and the table by category as lines of text; percent, ``-`` where undefined."""
+    """Return the twelve numbers and a table of the categories that have objects; percent, ``-`` where undefined."""
     unit = "each image" if score.task == "coco" else "each video"
     lines = [f"{'mask AP' if score.task == 'coco' else 'video AP'} in percent (engine {score.engine})"]
     lines += [f"  {name:<6}{_percent(score.stats[name]):>7}  {MEANING[name]}" for name in STATS]
     lines.append(f"  caps are per category in {unit}; " + ", ".join(f"{n} {what}" for what, n in score.counts.items()))
-    width = max((len(name) for name in score.per_category), default=0) + 2
-    lines.append("category".ljust(max(width, 10)) + "".join(f"{name:>8}" for name in PER_CATEGORY))
-    for name, stats in score.per_category.items():
-        lines.append(name.ljust(max(width, 10)) + "".join(f"{_percent(stats[key]):>8}" for key in PER_CATEGORY))
+    shown = {name: stats for name, stats in score.per_category.items() if any(value >= 0 for value in stats.values())}
+    lines += text_table(
+        [TextColumn("category"), *(TextColumn(name, number=True) for name in PER_CATEGORY)],
+        ([name, *(_percent(stats[key]) for key in PER_CATEGORY)] for name, stats in shown.items()),
+    )
+    if without := len(score.per_category) - len(shown):
+        lines.append(f"{without} categories without objects are not listed")
     for name, interval in score.intervals.items():
         value = _percent(score.stats[name])
         lines.append(f"{name} {value}: {interval.level:.0%} interval {_span(interval)} ({interval.resamples} draws)")

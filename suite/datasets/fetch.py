@@ -22,6 +22,7 @@ from suite.datasets.unpack import unpack
 from suite.errors import DataError
 from suite.paths import repository_root
 from suite.progress import say, track
+from suite.text_table import TextColumn, text_table
 
 _HERE = (*GOOD, "unpinned")
 
@@ -109,21 +110,20 @@ def _row(pin: Pin, state: State) -> dict[str, Any]:
 
 def overview_table(rows: dict[str, dict[str, Any]]) -> str:
     """Return the rows as aligned text, then one line for each one that is not as pinned."""
-    head = ("dataset", "group", "status", "MB", "pinned digest")
+    columns = [TextColumn("dataset"), TextColumn("group"), TextColumn("status"), TextColumn("MB", number=True)]
     cells = [
         (
             name,
             row["group"],
             row["status"],
             "?" if row["size"] is None else f"{row['size'] / 1e6:.1f}",
-            row["pinned"] or "none published",
+            (row["pinned"] or "none published")[:16],
         )
         for name, row in rows.items()
     ]
-    widths = [max(len(line[k]) for line in (head, *cells)) for k in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (head, *cells)]
+    lines = text_table([*columns, TextColumn("pinned digest")], cells)
     notes = [row["explanation"] for row in rows.values() if row["explanation"]]
-    return "\n".join(line.rstrip() for line in [*lines, *([""] if notes else []), *notes])
+    return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
 def confirm_with_dvc(pins: Sequence[Pin]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
 from suite.models import ModelEntry
+from suite.text_table import TextColumn, text_table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,12 +76,11 @@ def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, 
 
 def size_table(size: dict[str, Any]) -> str:
     """Return `measure_size`'s result as aligned text: millions of parameters, billions of MACs."""
-    rows = [*size["modules"].items(), ("total", size)]
-    width = max(len(name) for name, _ in rows)
     masks = ", with the masks of 100 instances" if size["masks_apart"] else ""
-    lines = [
-        f"{size['model']} at {size['height_px']}x{size['width_px']} px, one image{masks}",
-        f"{'module':<{width}}  {'parameters (M)':>14}  {'MACs (G)':>9}",
+    columns = [TextColumn("module"), TextColumn("parameters (M)", number=True), TextColumn("MACs (G)", number=True)]
+    rows = [
+        (name, f"{row['parameters'] / 1e6:.3f}", f"{row['macs'] / 1e9:.3f}")
+        for name, row in [*size["modules"].items(), ("total", size)]
     ]
-    lines += [f"{name:<{width}}  {row['parameters'] / 1e6:>14.3f}  {row['macs'] / 1e9:>9.3f}" for name, row in rows]
-    return "\n".join(lines)
+    title = f"{size['model']} at {size['height_px']}x{size['width_px']} px, one image{masks}"
+    return "\n".join([title, *text_table(columns, rows)])
