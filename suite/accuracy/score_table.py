@@ -37,12 +37,12 @@ def score_table(score: Score) -> str:
     lines = [f"{'mask AP' if score.task == 'coco' else 'video AP'} in percent (engine {score.engine})"]
     lines += [f"  {name:<6}{_percent(score.stats[name]):>7}  {MEANING[name]}" for name in STATS]
     lines.append(f"  caps are per category in {unit}; " + ", ".join(f"{n} {what}" for what, n in score.counts.items()))
-    shown = {name: stats for name, stats in score.per_category.items() if any(value >= 0 for value in stats.values())}
+    listed = {name: stats for name, stats in score.per_category.items() if any(value >= 0 for value in stats.values())}
     lines += text_table(
         [TextColumn("category"), *(TextColumn(name, number=True) for name in PER_CATEGORY)],
-        ([name, *(_percent(stats[key]) for key in PER_CATEGORY)] for name, stats in shown.items()),
+        ([name, *(_percent(stats[key]) for key in PER_CATEGORY)] for name, stats in listed.items()),
     )
-    if without := len(score.per_category) - len(shown):
+    if without := len(score.per_category) - len(listed):
         lines.append(f"{without} categories without objects are not listed")
     for name, interval in score.intervals.items():
         value = _percent(score.stats[name])
