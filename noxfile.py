@@ -113,13 +113,13 @@ def ledger(session: nox.Session) -> None:
 @nox.session(python=False)
 def tables(session: nox.Session) -> None:
     """Draw the tables from the committed records, without torch."""
-    suite_command(session, "tables", env="report", extras="")
+    suite_command(session, "report", "--only", "tables", env="report", extras="")
 
 
 @nox.session(python=False)
 def plots(session: nox.Session) -> None:
     """Draw the plots from the committed records, without torch."""
-    suite_command(session, "plots", env="report", extras="")
+    suite_command(session, "report", "--only", "figures", env="report", extras="")
 
 
 @nox.session(python=False)

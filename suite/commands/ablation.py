@@ -41,7 +41,7 @@ def command(
     else:
         plan = train_cells(names, seeds, iterations, workers)
         if not no_report:
-            from suite.report.render import render_all
+            from suite.report.render import render_report
 
-            render_all()
+            render_report()
     click.echo("\n".join(plan.lines()))

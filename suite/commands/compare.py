@@ -28,10 +28,8 @@ def command(
     from suite.paths import records_dir
     from suite.records.schema import METRICS
     from suite.records.store import read_folder
-    from suite.report.compare import compare, comparison_table, summary
-    from suite.report.formats import markdown
-    from suite.report.sides import find_side
-    from suite.report.terminal_table import plain_table
+    from suite.report.compare import compare, comparison_table, find_side, summary
+    from suite.report.formats import markdown, plain
 
     if metric is not None and metric not in METRICS:
         raise InputError(f"--metric {metric}: unknown; known: {', '.join(METRICS)}")
@@ -47,5 +45,5 @@ def command(
         click.echo(json.dumps(found.to_json(), allow_nan=False))
         return
     table = comparison_table(found)
-    click.echo(markdown.render(table) if as_markdown else plain_table(table), nl=False)
+    click.echo(markdown(table) if as_markdown else plain(table), nl=False)
     click.echo(summary(found.pairs))

@@ -19,8 +19,8 @@ def command(cell: str | None, as_json: bool, records: Path | None) -> None:
     fits only one. Without CELL, all ids are listed.
     """
     from suite.paths import records_dir
-    from suite.report.evidence import load_evidence
     from suite.report.explain import explain, explanation, find, names
+    from suite.report.verdicts import load_evidence
 
     evidence = load_evidence(records or records_dir())
     if cell is None:

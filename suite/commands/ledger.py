@@ -18,24 +18,22 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
         as_json: one JSON object instead of text.
     """
     from suite.paths import records_dir
-    from suite.report.evidence import load_evidence
-    from suite.report.ledger import build_ledger
+    from suite.report.verdicts import load_evidence
 
     evidence = load_evidence(records or records_dir())
-    ledger = build_ledger(evidence)
     if as_json:
-        from suite.report.ledger_json import ledger_to_json
+        from suite.report.explain import ledger_to_json
 
-        click.echo(json.dumps(ledger_to_json(ledger, evidence), allow_nan=False))
+        click.echo(json.dumps(ledger_to_json(evidence), allow_nan=False))
         return
     from rich.console import Console
 
     from suite.report.terminal import plain_ledger, print_ledger
 
     if sys.stdout.isatty():
-        print_ledger(ledger, evidence, everything, Console())
+        print_ledger(evidence, everything, Console())
     else:
-        click.echo(plain_ledger(ledger, evidence, everything), nl=False)
+        click.echo(plain_ledger(evidence, everything), nl=False)
 
 
 @click.command(name="ledger")

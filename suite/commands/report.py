@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from suite.report.redraw import redraw_command
-
-if TYPE_CHECKING:
-    from suite.report.render import Outcome
+import click
 
 
-def _update(reports: Path, check: bool) -> Outcome:
-    from suite.report.render import render_all
-
-    return render_all(reports, check)
-
-
-command = redraw_command(
-    "report",
-    "Redraw tables, figures, README.md's results and the page reports/index.html from the committed records alone.",
-    _update,
+@click.command(name="report")
+@click.option(
+    "--only",
+    "parts",
+    type=click.Choice(["tables", "figures", "page"]),
+    multiple=True,
+    help="Redraw this part alone; may be repeated [default: all].",
 )
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file differs from what the records give.")
+@click.option(
+    "--reports", type=click.Path(path_type=Path), help="Folder with records/ in it; default: the repository's reports/."
+)
+def command(parts: tuple[str, ...], check: bool, reports: Path | None) -> None:
+    """Redraw tables, figures, README.md's results and the page reports/index.html from the committed records alone.
+
+    README.md's results go with the tables. The page is not kept in git, so --check leaves it out. Needs neither torch
+    nor a dataset; the same records give the same bytes.
+    """
+    from suite.errors import RegressionError
+    from suite.report.render import PARTS, named_reports, render_report
+
+    outcome = render_report(named_reports(reports), parts or PARTS, check)
+    for name in outcome.written:
+        click.echo(f"{'differs' if check else 'wrote'} {name}")
+    for name in outcome.stale:
+        click.echo(f"{'stale' if check else 'removed'} {name}")
+    for line in outcome.left_out:
+        click.echo(f"left out {line}")
+    click.echo(f"{len(outcome.written)} {'differ' if check else 'written'}, {len(outcome.unchanged)} unchanged")
+    if check and outcome.differs:
+        raise RegressionError("reports/ is not what records and claims give; run: python -m suite report")

@@ -75,7 +75,7 @@ def command(
         reproduce_real(data, checkpoint, key_frame_interval)
 
     from suite.commands.ledger import show_ledger
-    from suite.report.render import render_all
+    from suite.report.render import render_report
 
-    render_all()
+    render_report()
     show_ledger()

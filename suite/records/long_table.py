@@ -1,4 +1,4 @@
-"""Every measurement of every record as one long table, a row per number, for whoever wants to compute with them."""
+"""All measurements of some runs as one long pandas frame: one row a number, one column a field of its protocol."""
 
 from __future__ import annotations
 

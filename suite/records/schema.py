@@ -16,7 +16,7 @@ import msgspec
 SCHEMA_VERSION = 1
 
 Scalar = bool | int | float | str | None
-Origin = Literal["measured", "estimated", "server", "third-party"]
+Origin = Literal["measured", "estimated", "third-party"]
 
 
 class Metric(msgspec.Struct, frozen=True):

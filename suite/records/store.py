@@ -14,7 +14,6 @@ from suite.errors import InputError
 from suite.files import atomic_path
 from suite.paths import records_dir, shown
 from suite.progress import say
-from suite.records.receipts import receipt_fault
 from suite.records.schema import Artifact, End, Line, Measurement, Run, Series, check_line
 
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
@@ -125,19 +124,12 @@ def read_folder(folder: Path) -> tuple[list[RunFile], list[str]]:
     """Read every run file of a folder.
 
     Returns:
-        The good runs, oldest first (by start time, then run id), and one message per file left out: a bad record, or
-        one whose receipt is gone or altered.
+        The good runs, oldest first (by start time, then run id), and one message per file left out.
     """
     runs, refused = [], []
     for path in sorted(folder.glob("*.jsonl")):
         try:
-            found = read_run(path)
+            runs.append(read_run(path))
         except InputError as error:
             refused.append(str(error))
-            continue
-        fault = receipt_fault(path, found.artifacts)
-        if fault is None:
-            runs.append(found)
-        else:
-            refused.append(f"{path.name}: {fault}; restore it with git or import the score again")
     return sorted(runs, key=lambda item: (item.run.started_utc, item.run.run_id)), refused

@@ -1,23 +1,150 @@
-"""The ablation's records: which cell of the report is which trial, and what each trend came to, in one sentence."""
+"""The ablation: its cells and trends, which records are which trial, and what each trend came to in one sentence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from suite.datasets.video_traits import TRAITS
 from suite.records.difference import Difference, Number, difference
-from suite.records.schema import METRICS
+from suite.records.schema import METRICS, Scalar
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.labels import published_text
-from suite.report.select import Cell
-from suite.reproduce.ablation_cells import CELLS, DATASET, EXPERIMENT, RECIPE, Trend, Trial
-from suite.reproduce.video_settings import TRAIT_METRICS
-from suite.training.recipe import load_recipe
+from suite.report.models import OPTIONS
+from suite.report.numbers import published_text
 
+DATASET = "shapes"
+EXPERIMENT = "ablation"
+"""Protocol entry ``experiment`` of every number of the ablation, so that no other table takes it for its own."""
+KEY_FRAME_INTERVALS = (1, 3, 6)
+TRAIT_METRICS = {trait: f"video_ap_{trait}" for trait in TRAITS}
+"""Trait of a video -> metric of the video AP over the videos that have it."""
+TRAIT_OF = {metric: trait for trait, metric in TRAIT_METRICS.items()}
 MIN_SEEDS = 3
 """Fewer paired seeds decide nothing."""
 STANDARD_ERRORS = 2.0
 """A gain counts where its mean is further from zero than this many standard errors over seeds."""
-TRAIT_OF = {metric: trait for trait, metric in TRAIT_METRICS.items()}
+
+
+@dataclass(frozen=True)
+class AblationCell:
+    """One setting of the ablation.
+
+    Attributes:
+        name: what the command line calls it.
+        title: what tables call it.
+        query_passing: replaces the recipe's choice; None leaves it.
+        model_options: replaces fields of the variant's configuration.
+        compared_with: the cell that differs from it in one choice only; empty for the default.
+    """
+
+    name: str
+    title: str
+    query_passing: bool | None = None
+    model_options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    compared_with: str = "default"
+
+    def made(self, cell: Cell) -> bool:
+        """Tell whether a measured cell was trained with this setting."""
+        options = {key: value for key, value in cell.protocol if key in OPTIONS}
+        passing = cell.get("query_passing") is not False
+        return options == dict(self.model_options) and passing == (self.query_passing is not False)
+
+
+DEFAULT_CELL = "default"
+NO_QUERY_PASSING = "no_query_passing"
+CELLS = (
+    AblationCell(DEFAULT_CELL, "default: global-local decoder, max pooling, query passing", compared_with=""),
+    AblationCell(NO_QUERY_PASSING, "without query passing", query_passing=False),
+    AblationCell("average_pooling", "average pooling", model_options={"local_pooling": "average"}),
+    AblationCell("local_local", "local-local decoder", model_options={"decoder": "local_local"}),
+    # One decoder has nothing to pass queries on to, so its neighbour is the cell that passes none either.
+    AblationCell(
+        "single_global",
+        "single global decoder, without query passing",
+        query_passing=False,
+        model_options={"decoder": "single_global"},
+        compared_with=NO_QUERY_PASSING,
+    ),
+    AblationCell(
+        "single_local",
+        "single local decoder, without query passing",
+        query_passing=False,
+        model_options={"decoder": "single_local"},
+        compared_with=NO_QUERY_PASSING,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One column of one cell: what was scored.
+
+    Attributes:
+        cell: name of the cell.
+        key_frame_interval: T; None for images.
+        association: whether kernels were associated between key frames.
+        trait: only the videos with it are scored (see `suite.datasets.video_traits`); empty for all.
+    """
+
+    cell: str
+    key_frame_interval: int | None = None
+    association: bool = True
+    trait: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The records' metric."""
+        if self.key_frame_interval is None:
+            return "mask_ap"
+        return TRAIT_METRICS[self.trait] if self.trait else "video_ap"
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A difference between two trials that differ in one choice.
+
+    Attributes:
+        name: e.g. ``"max pooling over average pooling"``.
+        better: the trial that the paper's reasoning favours.
+        worse: the other one.
+        claim_id: the published gain, where the paper prints one.
+    """
+
+    name: str
+    better: Trial
+    worse: Trial
+    claim_id: str = ""
+
+
+TRENDS = (
+    Trend(
+        "query passing over none",
+        Trial(DEFAULT_CELL, 1),
+        Trial(NO_QUERY_PASSING, 1),
+        "trend/query-passing-helps-video-ap",
+    ),
+    Trend(
+        "max pooling over average pooling",
+        Trial(DEFAULT_CELL),
+        Trial("average_pooling"),
+        "trend/max-pooling-beats-average",
+    ),
+    Trend("global-local decoder over local-local", Trial(DEFAULT_CELL), Trial("local_local")),
+    Trend(
+        "global-local decoder over a single global one, both without query passing",
+        Trial(NO_QUERY_PASSING),
+        Trial("single_global"),
+    ),
+    Trend(
+        "global-local decoder over a single local one, both without query passing",
+        Trial(NO_QUERY_PASSING),
+        Trial("single_local"),
+    ),
+    Trend("new kernels on every frame over T = 3", Trial(DEFAULT_CELL, 1), Trial(DEFAULT_CELL, 3)),
+    Trend("new kernels on every frame over T = 6", Trial(DEFAULT_CELL, 1), Trial(DEFAULT_CELL, 6)),
+    Trend("kernel association over none at T = 1", Trial(DEFAULT_CELL, 1), Trial(DEFAULT_CELL, 1, association=False)),
+)
 
 
 def paired_gain(first: Cell, second: Cell) -> Difference | None:
@@ -27,29 +154,16 @@ def paired_gain(first: Cell, second: Cell) -> Difference | None:
     return gain if gain.by_seed else None
 
 
-def _digests(iterations: int) -> dict[str, str]:
-    """Return cell name -> digest that its records name, for a number of iterations."""
-    return {cell.name: cell.recipe(iterations).digest()[:16] for cell in CELLS}
-
-
-def _trained_cells(evidence: Evidence) -> list[Cell]:
-    """Return the ablation's AP cells on the pinned embedded set, newest last."""
-    metrics = ("mask_ap", "video_ap", *TRAIT_METRICS.values())
-    wanted = {"experiment": EXPERIMENT}
-    cells = [cell for metric in metrics for cell in evidence.find(metric, protocol=wanted, dataset=DATASET)]
-    return [cell for cell in cells if cell.dataset is not None and cell.dataset.pinned]
-
-
 @dataclass(frozen=True)
 class AblationScores:
-    """The measured trials of one ablation: one recipe, one number of iterations, one version of the data.
+    """The measured trials of one ablation: one number of iterations, one version of the data.
 
     Attributes:
-        iterations: training length of every cell.
+        iterations: training length of every cell; None where nothing was run.
         found: trial -> the report's cell over all its seeds; absent where nothing was run.
     """
 
-    iterations: int
+    iterations: int | None
     found: dict[Trial, Cell]
 
     def gain(self, better: Trial, worse: Trial) -> Difference | None:
@@ -62,37 +176,33 @@ class AblationScores:
 def ablation_scores(evidence: Evidence) -> AblationScores:
     """Find the ablation with the most trained cells and seeds among the records; of equals the longest training.
 
-    Only records of the shipped recipe as it is now count: an older one's are another experiment.
+    Of several recipes of one cell the newest counts.
     """
-    cells = _trained_cells(evidence)
-    names = {cell.get("iterations") for cell in cells}
-    lengths = sorted(value for value in names if isinstance(value, int) and value > 0)
+    wanted: dict[str, Scalar] = {"experiment": EXPERIMENT}
+    by_length: dict[int, dict[Trial, Cell]] = {}
+    for metric in ("mask_ap", "video_ap", *TRAIT_METRICS.values()):
+        for cell in evidence.find(metric, protocol=wanted, dataset=DATASET):
+            iterations, interval = cell.get("iterations"), cell.get("key_frame_interval")
+            name = next((item.name for item in CELLS if item.made(cell)), None)
+            if name is not None and isinstance(iterations, int) and cell.dataset is not None and cell.dataset.pinned:
+                length = interval if isinstance(interval, int) else None
+                trial = Trial(name, length, cell.get("association") is not False, TRAIT_OF.get(metric, ""))
+                by_length.setdefault(iterations, {})[trial] = cell
 
     def coverage(iterations: int) -> tuple[int, int]:
-        digests = set(_digests(iterations).values())
-        matching = [cell for cell in cells if cell.metric == "mask_ap" and cell.get("recipe_digest") in digests]
-        return sum(len(cell.samples) for cell in matching), iterations
+        found = by_length[iterations]
+        return sum(len(cell.samples) for trial, cell in found.items() if trial.metric == "mask_ap"), iterations
 
-    chosen = max(lengths, key=coverage, default=0)
-    if not chosen or coverage(chosen)[0] == 0:
-        return AblationScores(load_recipe(RECIPE).iterations, {})
-    owners = {digest: name for name, digest in _digests(chosen).items()}
-    matching = [cell for cell in cells if str(cell.get("recipe_digest")) in owners]
-    newest = max(matching, key=lambda cell: (cell.latest.started_utc, cell.latest.run_id)).dataset
-    digest = newest.digest if newest else ""
-    found = {}
-    for cell in matching:
-        interval = cell.get("key_frame_interval")
-        name = owners[str(cell.get("recipe_digest"))]
-        trial = Trial(
-            name,
-            interval if isinstance(interval, int) else None,
-            cell.get("association") is not False,
-            TRAIT_OF.get(cell.metric, ""),
-        )
-        if cell.dataset is not None and cell.dataset.digest == digest:
-            found[trial] = cell
-    return AblationScores(chosen, found)
+    chosen = max(by_length, key=coverage, default=None)
+    if chosen is None:
+        return AblationScores(None, {})
+    found = by_length[chosen]
+    newest = max(found.values(), key=lambda cell: (cell.latest.started_utc, cell.latest.run_id))
+    return AblationScores(chosen, {trial: cell for trial, cell in found.items() if _digest(cell) == _digest(newest)})
+
+
+def _digest(cell: Cell) -> str:
+    return cell.dataset.digest if cell.dataset else ""
 
 
 def described(gain: Difference | None) -> str:

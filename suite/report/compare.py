@@ -1,26 +1,112 @@
-"""Two sides' measurements set against each other, cell by cell."""
+"""Compare two sides' measurements cell by cell; a side is a record file, a folder, a model, a run or a commit."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from suite.errors import NothingMeasuredError
-from suite.gates import IGNORED_KEYS
-from suite.records.difference import Difference, difference
-from suite.records.schema import METRICS, Scalar
-from suite.report.cell_ids import cell_ids
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.accuracy.record_lines import DRAWS
+from suite.errors import InputError, NothingMeasuredError
+from suite.paths import repository_root
+from suite.records.difference import Difference, Draws, Number, difference
+from suite.records.schema import METRICS, Scalar, Series
+from suite.records.store import RunFile, read_folder, read_run
+from suite.report.cells import LATENCY_KEYS, RECIPE_KEYS, Cell, Sample, cell_ids, select_cells
 from suite.report.numbers import cell_text, difference_text
-from suite.report.raw_samples import RawSamples
-from suite.report.select import LATENCY_KEYS, Cell
-from suite.report.sides import Side
-from suite.report.table import Column, Table, TableCell, text_cell
+from suite.report.table import Row, Table, TableCell, make_table
+from suite.report.timings import rounds_of
 
 SIZE_KEYS = frozenset({"height_px", "width_px", "short_side_px", "long_side_px"})
 """Two models are compared each at its own input size; one model with itself at the same size only."""
 EXACT_UNITS = frozenset({"count"})
-EXTRA_KEYS = IGNORED_KEYS | {"anchor"}
+EXTRA_KEYS = RECIPE_KEYS | {"anchor"}
+TIMING_COLUMNS = {"latency_cpu_ms": "cpu_ms", "latency_wall_ms": "wall_ms"}
+SHOWN_RUNS = 6
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side.
+
+    Attributes:
+        title: what it is, e.g. ``"commit f7118537b1"``.
+        runs: the runs it consists of, oldest first.
+        cells: what the selection rule made of them, of the named model only where a model was named.
+    """
+
+    title: str
+    runs: tuple[RunFile, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def models(self) -> set[str]:
+        """The models that were measured."""
+        return {cell.model for cell in self.cells}
+
+
+def _side(title: str, runs: Sequence[RunFile], model: str | None = None) -> Side:
+    cells = [cell for cell in select_cells(runs)[0] if model is None or cell.model == model]
+    return Side(title, tuple(runs), tuple(cells))
+
+
+def _commit(name: str) -> str | None:
+    """Return the full SHA of anything git understands as a commit, or None."""
+    words = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
+    try:
+        done = subprocess.run(words, cwd=repository_root(), capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def find_side(name: str, runs: Sequence[RunFile]) -> Side:
+    """Return what ``name`` stands for: tried in this order, a path, a model, a commit, a part of a run's id.
+
+    Args:
+        name: a ``.jsonl`` file, a folder of them, a model's name, a commit (SHA, branch, ``HEAD~1``) or a run id.
+        runs: the recorded runs in which models, runs and commits are looked up, oldest first.
+
+    Raises:
+        InputError: if it is none of these, a spoiled record, or fits several runs.
+        NothingMeasuredError: if it is a commit from which nothing was measured.
+    """
+    path = Path(name)
+    if path.is_file():
+        return _side(f"record {path.name}", [read_run(path)])
+    if path.is_dir():
+        found, refused = read_folder(path)
+        if refused:
+            raise InputError(f"{path}: {refused[0]}")
+        return _side(f"records in {path.name}", found)
+    if any(item.subject.model == name for file in runs for item in file.measurements):
+        return _side(f"model {name}", runs, name)
+    sha = name.lower() if re.fullmatch(r"[0-9a-fA-F]{7,40}", name) else ""
+    commits = {file.run.git_sha for file in runs if file.run.git_sha and sha and file.run.git_sha.startswith(sha)}
+    if len(commits) != 1:
+        matches = [file for file in runs if name in file.run.run_id]
+        if len(matches) == 1:
+            return _side(f"run {matches[0].run.run_id}", matches)
+        if matches:
+            listed = ", ".join(file.run.run_id for file in matches[:SHOWN_RUNS])
+            raise InputError(f"{name!r} fits {len(matches)} runs: {listed}; write more of one")
+    full = next(iter(commits)) if len(commits) == 1 else _commit(name)
+    if full is None:
+        raise InputError(
+            f"{name!r} is no record file, folder, model, run or commit; 'python -m suite records --csv' has the names"
+        )
+    measured = [file for file in runs if file.run.git_sha == full]
+    if not measured:
+        known = list(dict.fromkeys((file.run.git_sha or "")[:10] for file in runs if file.run.git_sha))
+        named = ", ".join(known[-SHOWN_RUNS:]) or "none"
+        raise NothingMeasuredError(f"no record was measured at commit {full[:10]}; commits with records: {named}")
+    return _side(f"commit {full[:10]}", measured)
 
 
 @dataclass(frozen=True)
@@ -37,8 +123,7 @@ class Pair:
         """The second cell's id without model and input size where the two sides differ in them."""
         if self.first.model == self.second.model:
             return self.cell_id
-        size = f"/{self.second.get('height_px')}x{self.second.get('width_px')}"
-        return self.cell_id.replace(f"/{self.second.model}", "", 1).replace(size, "", 1)
+        return self.cell_id.replace(f"/{self.second.model}", "", 1).replace(f"/{self.second.size}", "", 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the pair as plain values."""
@@ -55,7 +140,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything two sides have in common, and how much they have not."""
+    """Everything two sides have in common, and how many cells they have not."""
 
     first: Side
     second: Side
@@ -78,25 +163,22 @@ class Comparison:
         }
 
 
-def setting_of(cell: Cell, with_model: bool = True) -> tuple[object, ...]:
+def _setting(cell: Cell, with_model: bool) -> tuple[object, ...]:
     """Return what two cells must share to be compared: metric, model, data, protocol and, for times, the machine.
 
-    The recipe's digest is left out: comparing two recipes is what a user may want.
-
-    Args:
-        cell: a measured cell.
-        with_model: False compares models, each at its own input size.
+    The recipe's digest is left out: comparing two recipes is what a user may want. Without the model, models are
+    compared, each at its own input size.
     """
     latency = cell.metric.startswith("latency_")
     ignored = EXTRA_KEYS if with_model else EXTRA_KEYS | SIZE_KEYS
-    kept: list[tuple[str, Scalar]] = [
+    shared: list[tuple[str, Scalar]] = [
         (key, value) for key, value in cell.protocol if key not in ignored and (not latency or key in LATENCY_KEYS)
     ]
     return (
         cell.metric,
         cell.model if with_model else None,
         cell.dataset.digest if cell.dataset else None,
-        tuple(kept),
+        tuple(shared),
         cell.origin,
         cell.machine.cpu if latency or cell.metric.startswith("train_") else None,
     )
@@ -109,7 +191,7 @@ def _by_setting(side: Side, with_model: bool) -> dict[tuple[object, ...], Cell]:
         height = cell.get("height_px")
         return (height if isinstance(height, int) else 0, cell.latest.started_utc)
 
-    return {setting_of(cell, with_model): cell for cell in sorted(side.cells, key=order)}
+    return {_setting(cell, with_model): cell for cell in sorted(side.cells, key=order)}
 
 
 def _over_shared_seeds(first: Cell, second: Cell) -> tuple[Cell, Cell]:
@@ -124,11 +206,50 @@ def _over_shared_seeds(first: Cell, second: Cell) -> tuple[Cell, Cell]:
     return replace(first, samples=kept[0]), replace(second, samples=kept[1])
 
 
-def _judged(first: Cell, second: Cell, raw: RawSamples) -> Difference:
+def _draws(sample: Sample, series: Sequence[Series]) -> Draws | None:
+    """Return the bootstrap draws of an AP, or None where its record holds none."""
+    item = sample.measurement
+    for one in series:
+        matching = one.name == DRAWS and one.columns == [item.metric] and one.dataset == item.dataset
+        if matching and all(one.protocol.get(key) == value for key, value in item.protocol.items()):
+            seed = one.protocol.get("draw_seed")
+            values = np.array([float(row[0] or 0) for row in one.rows], dtype=np.float64)
+            units = "videos" if item.metric.startswith("video_") else "images"
+            return Draws(values, seed if isinstance(seed, int) else None, units)
+    return None
+
+
+def _rounds(sample: Sample, series: Sequence[Series]) -> NDArray[np.float64] | None:
+    """Return milliseconds of a latency, shape (rounds, samples per round), or None where there are none."""
+    item = sample.measurement
+    column = TIMING_COLUMNS.get(item.metric)
+    for one in series:
+        if one.name != "latency_samples" or column is None or column not in one.columns:
+            continue
+        if all(one.protocol.get(key) == item.protocol.get(key) for key in LATENCY_KEYS):
+            rounds = rounds_of(one, column)
+            if rounds.size:
+                return rounds
+    return None
+
+
+def numbers_of(cell: Cell, runs: Sequence[RunFile]) -> list[Number]:
+    """Return a cell's samples, oldest first, with the noise that their records hold of each."""
+    by_run = {file.run.run_id: file.series for file in runs}
+    numbers = []
+    for sample in sorted(cell.samples, key=lambda item: item.run.started_utc):
+        subject = sample.measurement.subject
+        series = [one for one in by_run.get(sample.run.run_id, ()) if one.subject == subject]
+        interval, run_id = sample.measurement.interval, sample.run.run_id
+        draws, rounds = _draws(sample, series), _rounds(sample, series)
+        numbers.append(Number(sample.value, sample.seed, interval, draws, rounds, run_id))
+    return numbers
+
+
+def _judged(first: Cell, second: Cell, runs: Sequence[RunFile]) -> Difference:
     metric = METRICS[first.metric]
-    return difference(
-        raw.numbers(first), raw.numbers(second), metric.higher_is_better, exact=metric.unit in EXACT_UNITS
-    )
+    old, new = numbers_of(first, runs), numbers_of(second, runs)
+    return difference(old, new, metric.higher_is_better, exact=metric.unit in EXACT_UNITS)
 
 
 def compare(first: Side, second: Side) -> Comparison:
@@ -139,11 +260,12 @@ def compare(first: Side, second: Side) -> Comparison:
     """
     with_model = first.models == second.models or max(len(first.models), len(second.models)) > 1
     old, new = _by_setting(first, with_model), _by_setting(second, with_model)
-    raw = RawSamples([*first.runs, *second.runs])
+    runs = [*first.runs, *second.runs]
     names = {id(cell): name for name, cell in cell_ids(second.cells).items()}
     shared = {key: _over_shared_seeds(old[key], new[key]) for key in old if key in new}
     pairs = tuple(
-        Pair(names[id(new[key])], before, after, _judged(before, after, raw)) for key, (before, after) in shared.items()
+        Pair(names[id(new[key])], before, after, _judged(before, after, runs))
+        for key, (before, after) in shared.items()
     )
     if not pairs:
         raise NothingMeasuredError(
@@ -153,36 +275,30 @@ def compare(first: Side, second: Side) -> Comparison:
     return Comparison(first, second, pairs, len(old) - len(pairs), len(new) - len(pairs))
 
 
-def delta_text(metric: str, delta: Difference) -> str:
+def _delta_text(metric: str, delta: Difference) -> str:
     """Return a difference with its interval as printed: ``"+1.2 [+0.3, +2.1]"``."""
-    ends = (
-        ""
-        if delta.low is None or delta.high is None or delta.low == delta.high
-        else (f" [{difference_text(metric, delta.low)}, {difference_text(metric, delta.high)}]")
-    )
-    return difference_text(metric, delta.value) + ends
+    text = difference_text(metric, delta.value)
+    if delta.low is None or delta.high is None or delta.low == delta.high:
+        return text
+    return f"{text} [{difference_text(metric, delta.low)}, {difference_text(metric, delta.high)}]"
 
 
 def comparison_table(found: Comparison) -> Table:
     """Return the comparison as a table of the report: AP in points, times in ms."""
-    columns = (
-        Column("measured"),
-        Column("A", align="right"),
-        Column("B", align="right"),
-        Column("B - A [95 %]", align="right"),
-        Column("verdict"),
-    )
-    rows = []
-    for pair in found.pairs:
-        text = delta_text(pair.first.metric, pair.delta)
-        verdict = TableCell(pair.delta.word, bold=pair.delta.word in ("better", "worse"), note=pair.delta.basis)
-        cells = (TableCell(cell_text(pair.first)), TableCell(cell_text(pair.second)), TableCell(text))
-        rows.append((text_cell(pair.label), *cells, verdict))
+    rows: list[Row] = [
+        {
+            "measured": pair.label,
+            "A": TableCell(cell_text(pair.first), pair.first.value),
+            "B": TableCell(cell_text(pair.second), pair.second.value),
+            "B - A [95 %]": TableCell(_delta_text(pair.first.metric, pair.delta), pair.delta.value),
+            "verdict": TableCell(pair.delta.word, bold=pair.delta.word in ("better", "worse"), note=pair.delta.basis),
+        }
+        for pair in found.pairs
+    ]
     notes = []
     if found.only_first or found.only_second:
         notes.append(f"Not compared: {found.only_first} cells that only A has, {found.only_second} that only B has.")
-    title = f"A: {found.first.title}, B: {found.second.title}"
-    return Table("compare", title, columns, tuple(rows), tuple(notes))
+    return make_table("compare", f"A: {found.first.title}, B: {found.second.title}", rows, notes)
 
 
 def summary(pairs: Sequence[Pair]) -> str:

@@ -1,29 +1,143 @@
-"""Everything a table, figure or ledger may use: claims, selected records, and which model stands for which row."""
+"""Everything a table, figure or page may use: claims, cells selected from the records, and a verdict for each claim."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import pandas as pd
 
 from suite.claims.claim import Claim
-from suite.claims.loader import load_claims
-from suite.records.schema import Run, Scalar, Series
-from suite.records.store import RunFile, read_folder
-from suite.report.counterparts import find_counterparts
-from suite.report.select import Cell, select_cells
+from suite.claims.consistency import Finding
+from suite.records.schema import Artifact, Dataset, Run, Scalar, Series
+from suite.records.store import RunFile
+from suite.report.cells import Cell
+from suite.report.timings import Timings
+
+VerdictWord = Literal["reproduced", "not reproduced", "partly", "undecided", "estimated", "not run"]
+VERDICTS: tuple[VerdictWord, ...] = ("reproduced", "not reproduced", "partly", "undecided", "estimated", "not run")
+
+_SPLITS_DIFFER = {
+    "coco": "val2017 and test-dev are different images: an AP on one is no AP on the other",
+    "youtube-vis": "the local split is part of train, not of valid: an AP on one is no AP on the other",
+}
+_POSSIBLE_SPLIT = {
+    "coco": "val2017, whose ground truth is public; test-dev only by a server, and its server is closed",
+    "youtube-vis": "a local split of train; valid only by a server, and its server is closed",
+}
+
+
+def same_split(claim: Claim, dataset: Dataset) -> bool:
+    """Tell whether data on record are the split a claim is about; ``test-dev2017`` is the paper's ``test-dev``."""
+    published = claim.dataset.split()[-1]
+    return dataset.split in (published, f"{published}2017")
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """A published claim with our value, a word, and its proof: one row of the ledger.
+
+    Attributes:
+        claim: the published number.
+        word: one of `VERDICTS`.
+        rule: how the word follows from the numbers; empty where nothing was run.
+        reason: what was found in one clause, or why nothing was run.
+        ours: our value in the claim's unit, None where there is none.
+        interval: 95 % interval of ``ours`` in the claim's unit, where the records give one.
+        origin: measured, estimated or third-party; None where there is no value.
+        cells: the measurements behind ``ours``.
+        command: the command whose record would decide the claim; empty where no command of the suite could.
+    """
+
+    claim: Claim
+    word: VerdictWord
+    rule: str
+    reason: str
+    ours: float | None = None
+    interval: tuple[float, float] | None = None
+    origin: str | None = None
+    cells: tuple[Cell, ...] = ()
+    command: str = ""
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs behind ``ours``."""
+        return tuple(dict.fromkeys(run for cell in self.cells for run in cell.run_ids))
+
+    @property
+    def reading_order(self) -> tuple[bool, bool]:
+        """Place for a reader: with a verdict before not run, MobileInst's own numbers before prior art's."""
+        return (self.word == "not run", not self.claim.own)
+
+    @property
+    def scored_on(self) -> str:
+        """For an AP, the split of our value, or where ours can be scored; else empty."""
+        if not self._is_ap:
+            return ""
+        if self._data is not None:
+            return f"{self._data.name} {self._data.split}"
+        possible = f"not scored yet; possible on {_POSSIBLE_SPLIT[self.claim.family]}"
+        return f"val2017 (by a third party); ours {possible}" if self.origin == "third-party" else possible
+
+    @property
+    def split_note(self) -> str:
+        """For an AP, why the split of ours must not be taken for the published one; empty where they are the same."""
+        same = not self._is_ap or (self._data is not None and same_split(self.claim, self._data))
+        return "" if same else _SPLITS_DIFFER[self.claim.family]
+
+    @property
+    def _is_ap(self) -> bool:
+        claim = self.claim
+        return claim.kind == "absolute" and claim.device is None and bool(claim.family)
+
+    @property
+    def _data(self) -> Dataset | None:
+        return next((cell.dataset for cell in self.cells if cell.dataset is not None), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return claim and verdict as plain values."""
+        claim = self.claim
+        return {
+            "claim": claim.claim_id,
+            "kind": claim.kind,
+            "statement": claim.statement,
+            "published": claim.value,
+            "published_high": claim.value_high,
+            "unit": claim.unit,
+            "dataset": claim.dataset,
+            "source": claim.source,
+            "protocol": claim.protocol,
+            "doubts": list(claim.doubts),
+            "verdict": self.word,
+            "rule": self.rule,
+            "reason": self.reason,
+            "ours": self.ours,
+            "interval": list(self.interval) if self.interval else None,
+            "origin": self.origin,
+            "published_on": claim.dataset if self._is_ap else "",
+            "ours_on": self.scored_on,
+            "splits_note": self.split_note,
+            "command": self.command,
+            "runs": list(self.run_ids),
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """The whole input of the report.
+    """The whole input of the report, built once.
 
     Attributes:
         claims: every published number.
         runs: every complete run, oldest first.
-        cells: what the selection rule of `suite.report.select` made of the runs.
+        cells: what the selection rule of `suite.report.cells` made of the runs.
         left_out: one line per record or measurement not used, with its reason.
         counterparts: published row id -> names of the models that stand for it here.
+        timings: raw timing samples of the runs.
+        verdicts: one per claim of the paper, in the claims' order (`suite.report.verdicts.load_evidence` fills them).
+        findings: checks of the published numbers against each other.
     """
 
     claims: tuple[Claim, ...]
@@ -31,10 +145,32 @@ class Evidence:
     cells: tuple[Cell, ...]
     left_out: tuple[str, ...]
     counterparts: Mapping[str, tuple[str, ...]]
+    timings: Timings
+    verdicts: tuple[Verdict, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+    @cached_property
+    def _by_metric(self) -> dict[str, list[Cell]]:
+        groups: dict[str, list[Cell]] = {}
+        for cell in sorted(self.cells, key=lambda cell: (cell.latest.started_utc, cell.latest.run_id)):
+            groups.setdefault(cell.metric, []).append(cell)
+        return groups
+
+    @cached_property
+    def _claims(self) -> dict[str, Claim]:
+        return {claim.claim_id: claim for claim in self.claims}
+
+    @cached_property
+    def _verdicts(self) -> dict[str, Verdict]:
+        return {verdict.claim.claim_id: verdict for verdict in self.verdicts}
 
     def claim(self, claim_id: str) -> Claim | None:
         """Return the claim of this id, or None."""
-        return next((claim for claim in self.claims if claim.claim_id == claim_id), None)
+        return self._claims.get(claim_id)
+
+    def verdict(self, claim_id: str) -> Verdict | None:
+        """Return the verdict on the claim of this id, or None."""
+        return self._verdicts.get(claim_id)
 
     def find(
         self,
@@ -51,45 +187,48 @@ class Evidence:
             protocol: only cells with these protocol entries; None as a value means that the entry is absent.
             dataset: only this dataset, by name.
         """
-        found = [
+        wanted = dict(protocol or {})
+        return [
             cell
-            for cell in self.cells
-            if cell.metric == metric
-            and (model is None or cell.model == model)
+            for cell in self._by_metric.get(metric, [])
+            if (model is None or cell.model == model)
             and (dataset is None or (cell.dataset is not None and cell.dataset.name == dataset))
-            and all(cell.get(key) == value for key, value in (protocol or {}).items())
+            and cell.has(wanted)
         ]
-        return sorted(found, key=lambda cell: (cell.latest.started_utc, cell.latest.run_id))
 
     def series(self, name: str) -> list[tuple[Run, Series]]:
         """Return every raw series of this name with its run, oldest first."""
         return [(file.run, series) for file in self.runs for series in file.series if series.name == name]
 
+    @property
+    def artifacts(self) -> dict[str, Artifact]:
+        """The newest artifact of each name that lies under ``reports/``."""
+        return {item.name: item for file in self.runs for item in file.artifacts if item.path.startswith("reports/")}
 
-def gather(
-    claims: Sequence[Claim],
-    runs: Sequence[RunFile],
-    refused: Sequence[str] = (),
-    counterparts: Mapping[str, tuple[str, ...]] | None = None,
-) -> Evidence:
-    """Select from runs already read.
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """One row per claim: the claims joined with their verdicts."""
+        return pd.DataFrame([verdict.to_json() for verdict in self.verdicts])
 
-    Args:
-        claims: every published number.
-        runs: complete runs, oldest first.
-        refused: one line per record file that could not be read.
-        counterparts: published row id -> model names; the suite's own models if None.
-    """
-    cells, unused = select_cells(runs)
-    known = find_counterparts() if counterparts is None else counterparts
-    return Evidence(tuple(claims), tuple(runs), tuple(cells), (*refused, *unused), known)
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many claims have each verdict."""
+        found = Counter(verdict.word for verdict in self.verdicts)
+        return {word: found[word] for word in VERDICTS}
 
+    @property
+    def coverage(self) -> str:
+        """The one-line summary, e.g. ``"214 published claims (203 numbers, ...): 0 reproduced, ..."``."""
+        kinds = Counter(verdict.claim.kind for verdict in self.verdicts)
+        split = f"{kinds['absolute']} numbers, {kinds['ratio']} ratios, {kinds['trend']} trends"
+        words = ", ".join(f"{count} {word}" for word, count in self.counts.items())
+        return f"{len(self.verdicts)} published claims ({split}): {words}"
 
-def load_evidence(records: Path) -> Evidence:
-    """Read the claims and a folder of records.
-
-    Args:
-        records: folder of ``*.jsonl`` run files; absent or empty means that nothing was measured yet.
-    """
-    runs, refused = read_folder(records)
-    return gather(load_claims(), runs, refused)
+    @property
+    def not_run(self) -> dict[str, list[Verdict]]:
+        """The claims that were not run by what they need, the largest group first."""
+        groups: dict[str, list[Verdict]] = {}
+        for verdict in self.verdicts:
+            if verdict.word == "not run":
+                groups.setdefault(verdict.reason, []).append(verdict)
+        return dict(sorted(groups.items(), key=lambda item: -len(item[1])))

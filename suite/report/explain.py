@@ -8,15 +8,47 @@ import msgspec
 
 from suite.errors import InputError
 from suite.records.schema import METRICS
-from suite.report.cell_ids import cell_ids
-from suite.report.evidence import Evidence
-from suite.report.labels import claim_label, published_text
-from suite.report.ledger import LedgerRow, build_ledger
-from suite.report.ledger_json import cell_to_json
-from suite.report.numbers import cell_text, value_text
-from suite.report.select import Cell
+from suite.records.store import RunFile
+from suite.report.cells import Cell, cell_ids
+from suite.report.evidence import Evidence, Verdict
+from suite.report.measured import cautions, provenance_line
+from suite.report.numbers import cell_text, claim_label, ours_text, published_text
 
 SHOWN_MATCHES = 12
+GIT_STATES = {True: "with uncommitted changes", False: "clean", None: "unknown"}
+
+
+def cell_to_json(cell: Cell) -> dict[str, Any]:
+    """Return a measured cell as plain values: mean, deviation, every seed's value, protocol, runs."""
+    return {
+        "metric": cell.metric,
+        "model": cell.model,
+        "dataset": msgspec.to_builtins(cell.dataset) if cell.dataset else None,
+        "protocol": dict(cell.protocol),
+        "value": cell.value,
+        "deviation": cell.deviation,
+        "interval": msgspec.to_builtins(cell.interval) if cell.interval else None,
+        "origin": cell.origin,
+        "uncommitted_changes": cell.dirty,
+        "samples": [
+            {"seed": sample.seed, "value": sample.value, "run": sample.run.run_id, "git_sha": sample.run.git_sha}
+            for sample in cell.samples
+        ],
+    }
+
+
+def ledger_to_json(evidence: Evidence) -> dict[str, Any]:
+    """Return coverage, every claim, every measured cell, the checks of the paper's numbers and what was left out."""
+    return {
+        "coverage": evidence.coverage,
+        "counts": evidence.counts,
+        "provenance": provenance_line(evidence),
+        "claims": [verdict.to_json() for verdict in evidence.verdicts],
+        "measured": [cell_to_json(cell) for cell in evidence.cells],
+        "cautions": cautions(evidence),
+        "findings": [msgspec.to_builtins(finding) for finding in evidence.findings],
+        "left_out": list(evidence.left_out),
+    }
 
 
 def names(evidence: Evidence) -> list[str]:
@@ -44,6 +76,10 @@ def find(evidence: Evidence, wanted: str) -> str:
     )
 
 
+def _runs(evidence: Evidence, run_ids: tuple[str, ...]) -> list[RunFile]:
+    return [file for file in evidence.runs if file.run.run_id in run_ids]
+
+
 def explain(evidence: Evidence, cell_id: str) -> dict[str, Any]:
     """Return all that is known of one claim or measured cell as plain values.
 
@@ -51,44 +87,34 @@ def explain(evidence: Evidence, cell_id: str) -> dict[str, Any]:
         evidence: claims and records.
         cell_id: an id of `names`.
     """
-    for row in build_ledger(evidence).rows:
-        if row.claim.claim_id == cell_id:
-            return {"id": cell_id, "ledger": row.to_json(), "runs": run_details(evidence, row.run_ids)}
-    cells = cell_ids(evidence.cells)
-    if cell_id in cells:
-        cell = cells[cell_id]
-        return {"id": cell_id, "cell": cell_to_json(cell), "runs": run_details(evidence, cell.run_ids)}
-    claim = evidence.claim(cell_id)
-    return {"id": cell_id, "claim": msgspec.to_builtins(claim), "runs": []}
+    known: dict[str, Any]
+    verdict, cell = evidence.verdict(cell_id), cell_ids(evidence.cells).get(cell_id)
+    run_ids: tuple[str, ...] = ()
+    if verdict is not None:
+        known, run_ids = {"ledger": verdict.to_json()}, verdict.run_ids
+    elif cell is not None:
+        known, run_ids = {"cell": cell_to_json(cell)}, cell.run_ids
+    else:
+        known = {"claim": msgspec.to_builtins(evidence.claim(cell_id))}
+    runs = [{"file": file.path.name, **msgspec.to_builtins(file.run)} for file in _runs(evidence, run_ids)]
+    return {"id": cell_id, **known, "runs": runs}
 
 
-def run_details(evidence: Evidence, run_ids: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the first line of each named run, with its file's name."""
-    return [
-        {"file": file.path.name, **msgspec.to_builtins(file.run)}
-        for file in evidence.runs
-        if file.run.run_id in run_ids
-    ]
-
-
-def _row_lines(row: LedgerRow) -> list[str]:
-    claim = row.claim
+def _verdict_lines(verdict: Verdict) -> list[str]:
+    claim = verdict.claim
     lines = [
         f"{claim.claim_id}: {claim_label(claim)}",
         f"published   {published_text(claim)} ({claim.source}; {claim.protocol})",
     ]
-    if row.ours is not None:
-        interval = ""
-        if row.interval:
-            interval = " [" + ", ".join(value_text(end, claim.unit) for end in row.interval) + "]"
-        whose = "third party" if row.origin == "third-party" else "ours"
-        lines.append(f"{whose:<12}{value_text(row.ours, claim.unit)}{interval} {claim.unit} ({row.origin})")
-    if row.splits.published:
-        note = f" ({row.splits.note})" if row.splits.note else ""
-        lines.append(f"split       published on {row.splits.published}; ours: {row.splits.ours}{note}")
-    lines.append(f"verdict     {row.verdict}: {row.reason}")
-    lines += [f"rule        {row.rule}"] if row.rule else []
-    lines += [f"command     {row.command}"] if row.command else []
+    if verdict.ours is not None:
+        whose = "third party" if verdict.origin == "third-party" else "ours"
+        lines.append(f"{whose:<12}{ours_text(verdict, with_origin=False)} {claim.unit} ({verdict.origin})")
+    if verdict.scored_on:
+        note = f" ({verdict.split_note})" if verdict.split_note else ""
+        lines.append(f"split       published on {claim.dataset}; ours: {verdict.scored_on}{note}")
+    lines.append(f"verdict     {verdict.word}: {verdict.reason}")
+    lines += [f"rule        {verdict.rule}"] if verdict.rule else []
+    lines += [f"command     {verdict.command}"] if verdict.command else []
     return lines + [f"doubt       {doubt}" for doubt in claim.doubts]
 
 
@@ -100,9 +126,8 @@ def _cell_lines(cell_id: str, cell: Cell) -> list[str]:
         interval = cell.interval
         lines.append(f"interval    {interval.low:.6g} to {interval.high:.6g}, {interval.level:.0%}: {interval.covers}")
     if cell.dataset:
-        data = cell.dataset
-        pinned = "pinned" if data.pinned else "not pinned"
-        lines.append(f"data        {data.name} {data.split}, {pinned}, digest {data.digest}")
+        pinned = "pinned" if cell.dataset.pinned else "not pinned"
+        lines.append(f"data        {cell.where}, {pinned}, digest {cell.dataset.digest}")
     lines.append("protocol    " + ", ".join(f"{key}={value}" for key, value in cell.protocol))
     for sample in cell.samples:
         weights = sample.measurement.subject.weights_sha256 or "random"
@@ -111,29 +136,30 @@ def _cell_lines(cell_id: str, cell: Cell) -> list[str]:
     return lines
 
 
+def _run_lines(file: RunFile) -> list[str]:
+    run = file.run
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(run.packages.items()))
+    return [
+        f"run         {file.path.name}, {run.started_utc}",
+        f"  command   {run.command}",
+        f"  commit    {run.git_sha} ({GIT_STATES[run.git_dirty]})",
+        f"  machine   {run.machine.cpu}, {run.machine.cores} cores, {run.machine.system}",
+        f"  packages  {packages}",
+    ]
+
+
 def explanation(evidence: Evidence, cell_id: str) -> str:
     """Return the same as `explain` for a person to read."""
-    rows = {row.claim.claim_id: row for row in build_ledger(evidence).rows}
-    cells = cell_ids(evidence.cells)
+    verdict, cell = evidence.verdict(cell_id), cell_ids(evidence.cells).get(cell_id)
     run_ids: tuple[str, ...] = ()
-    if cell_id in rows:
-        lines, run_ids = _row_lines(rows[cell_id]), rows[cell_id].run_ids
-    elif cell_id in cells:
-        lines, run_ids = _cell_lines(cell_id, cells[cell_id]), cells[cell_id].run_ids
+    if verdict is not None:
+        lines, run_ids = _verdict_lines(verdict), verdict.run_ids
+    elif cell is not None:
+        lines, run_ids = _cell_lines(cell_id, cell), cell.run_ids
     else:
         claim = evidence.claim(cell_id)
         assert claim is not None
         lines = [f"{claim_label(claim)}", f"printed     {published_text(claim)} by {claim.source}: {claim.protocol}"]
-    for file in evidence.runs:
-        run = file.run
-        if run.run_id in run_ids:
-            state = {True: "with uncommitted changes", False: "clean", None: "unknown"}[run.git_dirty]
-            packages = ", ".join(f"{name} {version}" for name, version in sorted(run.packages.items()))
-            lines += [
-                f"run         {file.path.name}, {run.started_utc}",
-                f"  command   {run.command}",
-                f"  commit    {run.git_sha} ({state})",
-                f"  machine   {run.machine.cpu}, {run.machine.cores} cores, {run.machine.system}",
-                f"  packages  {packages}",
-            ]
+    for file in _runs(evidence, run_ids):
+        lines += _run_lines(file)
     return "\n".join(lines) + "\n"

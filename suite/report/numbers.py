@@ -1,9 +1,29 @@
-"""How numbers are printed: one place, so that the same value looks the same in every table."""
+"""How numbers, claims and origins are printed: one place, so that the same value looks the same in every output."""
 
 from __future__ import annotations
 
+from suite.claims.claim import Claim
 from suite.records.schema import METRICS
-from suite.report.select import Cell
+from suite.report.cells import Cell
+from suite.report.evidence import Verdict
+
+CLAIM_METRICS = {
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_small": "AP_S",
+    "ap_medium": "AP_M",
+    "ap_large": "AP_L",
+    "ar1": "AR1",
+    "latency_snapdragon_778g_ms": "ms on a Snapdragon 778G",
+    "latency_rtx_2080_ti_ms": "ms on an RTX 2080 Ti",
+}
+ORIGIN_MARKS = {"estimated": "e", "third-party": "t"}
+LEGEND = {
+    "e": "e = estimated, not measured",
+    "t": "t = measured by a third party",
+    "†": "† = measured with uncommitted changes",
+}
 
 
 def points(fraction: float) -> str:
@@ -63,9 +83,39 @@ def difference_text(metric: str, value: float) -> str:
     return format(value, decimals.get(unit, "+.2g"))
 
 
-def seeds_text(cell: Cell) -> str:
-    """Name the seeds of a cell: ``seed 0``, ``3 seeds (0, 1, 2)``; empty where the metric has none."""
-    seeds = [str(sample.seed) for sample in cell.samples if sample.seed is not None]
-    if not seeds:
+def claim_label(claim: Claim) -> str:
+    """Return what a claim is about, e.g. ``"MobileInst TopFormer-Base 640, AP50 on coco test-dev"``."""
+    if claim.kind != "absolute":
+        return claim.statement
+    size = f" {claim.short_side_px}" if claim.short_side_px else ""
+    backbone = "" if claim.backbone == "unstated" else f" {claim.backbone}"
+    where = "" if claim.device else f" on {claim.dataset}"
+    version = " (arXiv v1 abstract)" if claim.row_id.startswith("arxiv") else ""
+    return f"{claim.method}{backbone}{size}, {CLAIM_METRICS[claim.metric]}{where}{version}"
+
+
+def published_text(claim: Claim) -> str:
+    """Return the printed number with its unit: ``"31.2 AP points"``, ``"0.466"``."""
+    return claim.text if claim.unit == "ratio" else f"{claim.text} {claim.unit.replace('AP points', 'AP')}"
+
+
+def ours_text(verdict: Verdict, with_origin: bool = True) -> str:
+    """Return our value with interval and origin, e.g. ``"0.648 [0.641, 0.655]"``; empty where there is none."""
+    if verdict.ours is None:
         return ""
-    return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
+    unit = verdict.claim.unit
+    text = value_text(verdict.ours, unit)
+    if verdict.interval:
+        text += " [" + ", ".join(value_text(end, unit) for end in verdict.interval) + "]"
+    plain = verdict.origin in (None, "measured") or not with_origin
+    return text if plain else f"{text} ({verdict.origin})"
+
+
+def mark_of(cell: Cell) -> str:
+    """Return the marks of a cell: one letter for an origin that is not measured, a dagger for uncommitted changes."""
+    return ORIGIN_MARKS.get(cell.origin, "") + ("†" if cell.dirty else "")
+
+
+def interval_text(value: float, low: float, high: float) -> str:
+    """Print a ratio with its interval: ``"0.648 [0.641, 0.655]"``."""
+    return f"{ratio(value)} [{ratio(low)}, {ratio(high)}]"

@@ -12,10 +12,10 @@ from suite.claims.claim import LATENCY_METRICS
 from suite.models import ModelEntry
 from suite.records.difference import RatioInterval
 from suite.records.schema import Scalar
-from suite.report.counterparts import entries, masks_span
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.host_ratio import Clock, clock_ratio, clocked, cpu_rounds
-from suite.report.select import Cell
+from suite.report.models import entries, masks_span
+from suite.report.timings import Clock, rounds_of
 
 ANCHOR_ROWS = {"table1": "table1/mobileinst-topformer-base-640", "table2": "table2/2019/mobileinst-topformer-base"}
 PUBLISHED = next(metric for metric, device in LATENCY_METRICS.items() if device == "snapdragon-778g")
@@ -107,7 +107,6 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
         evidence: claims and records.
         engine: runtime of the networks, e.g. ``"onnxruntime"``.
     """
-    runs = clocked(evidence, engine)
     rows = []
     for claim in evidence.claims:
         table = claim.row_id.split("/")[0]
@@ -136,8 +135,8 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
                     network=_cell(evidence, Clock(entry.name, "network", *size), engine),
                     masks=cell,
                     selection=_cell(evidence, Clock(entry.name, "selection", *size), SELECTION_ENGINE),
-                    ratio=clock_ratio(
-                        runs, masks, Clock(anchor.name, masks_span(anchor.name), *anchor.input_shapes[0])
+                    ratio=evidence.timings.between(
+                        engine, masks, Clock(anchor.name, masks_span(anchor.name), *anchor.input_shapes[0])
                     ),
                     reason="" if cell else why_missing(evidence, masks, engine),
                     parameters=parameters[-1].value if parameters else None,
@@ -182,12 +181,12 @@ def orderings(evidence: Evidence, rows: list[PriorArtRow], engine: str) -> list[
     """
     defaults = [row for row in rows if row.default]
     best: dict[str, float] = {}
-    for series in clocked(evidence, engine).values():
+    for series in evidence.timings.clocked(engine).values():
         medians = {}
         for row in defaults:
             clock = Clock(row.entry.name, masks_span(row.entry.name), *row.size)
             if clock in series:
-                medians[row.row_id] = float(np.median(cpu_rounds(series[clock])))
+                medians[row.row_id] = float(np.median(rounds_of(series[clock])))
         if medians and len(medians) >= len(best):
             best = medians
     counts = []

@@ -5,23 +5,25 @@ Tables and figures are pure functions of claims and records, so the same inputs 
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from suite.errors import DataError
 from suite.files import write_bytes
 from suite.paths import reports_dir
 from suite.report import figures, tables
-from suite.report.evidence import Evidence, load_evidence
-from suite.report.folders import module_names
-from suite.report.formats import csv_file, latex, markdown
+from suite.report.evidence import Evidence
+from suite.report.formats import csv_text, latex, markdown
+from suite.report.page import build_page
 from suite.report.readme import results_block, with_block
 from suite.report.table import Table
+from suite.report.verdicts import load_evidence
 
-TABLE_FORMATS: dict[str, Callable[[Table], str]] = {"md": markdown.render, "tex": latex.render, "csv": csv_file.render}
 Files = dict[str, bytes]
 """Path -> content; ``reports/`` stands for the folder of reports, whatever its name, all else lies beside it."""
+PARTS = ("tables", "figures", "page")
+"""What can be rendered alone; README's generated part goes with the tables."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,9 @@ class Outcome:
     """What a rendering did, or would do.
 
     Attributes:
-        written: files that were new or differed (with ``--check``: files that differ).
+        written: files that were new or differed (when only comparing: files that differ).
         unchanged: files that were already right.
-        stale: generated files that nothing renders any more; removed, or with ``--check`` only named.
+        stale: files that nothing renders; removed, or when only comparing, named.
         left_out: one line per record or measurement not used.
     """
 
@@ -45,116 +47,107 @@ class Outcome:
         """Whether anything on disk was not what the records and claims give."""
         return bool(self.written or self.stale)
 
-    def joined(self, other: Outcome) -> Outcome:
-        """Return both outcomes as one."""
-        return Outcome(
-            self.written + other.written, self.unchanged + other.unchanged, self.stale + other.stale, self.left_out
-        )
+
+def build_tables(evidence: Evidence) -> dict[str, Table]:
+    """Return every table of ``suite/report/tables`` by name."""
+    return {name: module.build(evidence) for name, module in tables.modules().items()}
 
 
-def render_tables(evidence: Evidence, readme: str | None = None) -> Files:
-    """Render every table of ``suite/report/tables`` in every format, and README's generated part.
-
-    Args:
-        evidence: claims and records.
-        readme: README.md's present text; None leaves it out.
-    """
+def render_tables(built: Mapping[str, Table]) -> Files:
+    """Render tables as Markdown and CSV, those of a paper as LaTeX, too."""
     files: Files = {}
-    for name in module_names(tables):
-        module = importlib.import_module(f"{tables.__name__}.{name}")
-        table: Table = module.build(evidence)
-        folder = "reports" if getattr(module, "FOLDER", "tables") == "." else "reports/tables"
-        for suffix, render in TABLE_FORMATS.items():
-            files[f"{folder}/{table.name}.{suffix}"] = render(table).encode()
-    if readme is not None:
-        files["README.md"] = with_block(readme, results_block(evidence)).encode()
+    for name, module in tables.modules().items():
+        table = built[name]
+        stem = "reports/" + ("" if getattr(module, "FOLDER", "tables") == "." else "tables/") + table.name
+        files[f"{stem}.md"] = markdown(table).encode()
+        files[f"{stem}.csv"] = csv_text(table).encode()
+        if getattr(module, "IN_PAPER", False):
+            files[f"{stem}.tex"] = latex(table).encode()
     return files
 
 
 def render_figures(evidence: Evidence) -> Files:
     """Render every figure of ``suite/report/figures`` as PNG and SVG; a figure without data is left out."""
-    from suite.report.drawing import figure_bytes
+    from suite.report.figures._style import figure_bytes
 
     files: Files = {}
-    for name in module_names(figures):
-        module = importlib.import_module(f"{figures.__name__}.{name}")
+    for name, module in figures.modules().items():
         for suffix, content in figure_bytes(module.draw, evidence).items():
             files[f"reports/figures/{name}.{suffix}"] = content
     return files
 
 
-def settle(
-    files: Mapping[str, bytes], reports: Path, owned: str | None, left_out: tuple[str, ...], check: bool
-) -> Outcome:
-    """Write what differs, or with ``check`` only tell.
-
-    Args:
-        files: rendered content by path.
-        reports: the folder that ``reports/`` in a path stands for.
-        owned: the folder in ``reports`` in which every file is generated, e.g. ``"tables"``; None for none.
-        left_out: lines on records not used, passed through.
-        check: compare instead of writing.
-    """
+def _placed(files: Files, reports: Path) -> dict[Path, bytes]:
+    """Return content by its path on disk."""
     home = reports.resolve()
-    root, own = home.parent, f"{home.name}/"
-    placed = {name.replace("reports/", own, 1) if "/" in name else name: text for name, text in files.items()}
-    written, unchanged = [], []
-    for name, content in sorted(placed.items()):
-        path = root / name
-        if path.is_file() and path.read_bytes() == content:
-            unchanged.append(name)
-            continue
-        written.append(name)
-        if not check:
-            write_bytes(path, content)
-    found = sorted((home / owned).glob("*")) if owned else []
-    present = [path.relative_to(root).as_posix() for path in found if path.is_file()]
-    stale = [name for name in present if name not in placed]
-    if not check:
-        for name in stale:
-            (root / name).unlink()
-    return Outcome(tuple(written), tuple(unchanged), tuple(stale), left_out)
+    return {
+        home / name.removeprefix("reports/") if "/" in name else home.parent / name: content
+        for name, content in files.items()
+    }
 
 
-def update_tables(reports: Path, check: bool = False) -> Outcome:
-    """Render the tables and README's part from the records in ``reports/records``.
-
-    Args:
-        reports: the folder ``reports``; README.md is looked for beside it.
-        check: compare instead of writing.
+def named_reports(reports: Path | None) -> Path:
+    """Return the folder of reports to work on, the repository's own if None.
 
     Raises:
+        DataError: if a folder was named that does not exist or has no records: it may be a slip, and would be filled.
+    """
+    if reports is not None and not (reports / "records").is_dir():
+        wrong = "has no records/" if reports.is_dir() else "no such folder"
+        raise DataError(f"{reports}: {wrong}; name the folder that holds records/")
+    return reports or reports_dir()
+
+
+def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, check: bool = False) -> Outcome:
+    """Render from the records in ``reports/records`` and write what differs, or only tell.
+
+    Args:
+        reports: the folder ``reports``, the repository's own if None; README.md is looked for beside it.
+        parts: of `PARTS`.
+        check: compare instead of writing. The page is not kept in git, so it is not compared.
+
+    Raises:
+        DataError: if the records cannot be read.
         InputError: if README.md lacks its markers or a claims file is damaged.
     """
-    evidence = load_evidence(reports / "records")
-    readme = reports.resolve().parent / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else None
-    return settle(render_tables(evidence, text), reports, "tables", evidence.left_out, check)
-
-
-def update_figures(reports: Path, check: bool = False) -> Outcome:
-    """Render the figures from the records in ``reports/records``; arguments as `update_tables`."""
-    evidence = load_evidence(reports / "records")
-    return settle(render_figures(evidence), reports, "figures", evidence.left_out, check)
-
-
-def render_page(evidence: Evidence, drawn: Mapping[str, bytes]) -> Files:
-    """Render ``index.html`` with the figures that `render_figures` drew."""
-    from suite.report.page.content import build_page
-
-    return {"reports/index.html": build_page(evidence, drawn).encode()}
-
-
-def render_all(reports: Path | None = None, check: bool = False) -> Outcome:
-    """Render tables, README's part, figures and page; ``reports`` is the repository's own folder if None.
-
-    The page is not kept in git, so ``check`` leaves it out.
-    """
     folder = reports or reports_dir()
-    outcome = update_tables(folder, check)
+    home = folder.resolve()
     evidence = load_evidence(folder / "records")
-    drawn = render_figures(evidence)
-    outcome = outcome.joined(settle(drawn, folder, "figures", evidence.left_out, check))
-    if check:
-        return outcome
-    return outcome.joined(settle(render_page(evidence, drawn), folder, None, evidence.left_out, check))
+    wanted = [part for part in parts if not (check and part == "page")]
+    files: Files = {}
+    with_page = "page" in wanted
+    built = build_tables(evidence) if with_page or "tables" in wanted else {}
+    drawn = render_figures(evidence) if with_page or "figures" in wanted else {}
+    if "tables" in wanted:
+        files |= render_tables(built)
+        readme = home.parent / "README.md"
+        if readme.is_file():
+            text = readme.read_text(encoding="utf-8")
+            files["README.md"] = with_block(text, results_block(evidence)).encode()
+    if "figures" in wanted:
+        files |= drawn
+    if with_page:
+        files["reports/index.html"] = build_page(evidence, built, drawn).encode()
+    return _write(files, folder, [part for part in wanted if part != "page"], evidence.left_out, check)
+
+
+def _write(files: Files, reports: Path, owned: Collection[str], left_out: tuple[str, ...], check: bool) -> Outcome:
+    """Write what differs, or with ``check`` only tell; in the owned folders every file is a rendered one."""
+    home = reports.resolve()
+    placed = _placed(files, reports)
+    written, unchanged = [], []
+    for path, content in sorted(placed.items()):
+        if path.is_file() and path.read_bytes() == content:
+            unchanged.append(path)
+            continue
+        written.append(path)
+        if not check:
+            write_bytes(path, content)
+    stale = [
+        path for name in owned for path in sorted((home / name).glob("*")) if path.is_file() and path not in placed
+    ]
+    if not check:
+        for path in stale:
+            path.unlink()
+    names = [tuple(path.relative_to(home.parent).as_posix() for path in group) for group in (written, unchanged, stale)]
+    return Outcome(names[0], names[1], names[2], left_out)

@@ -1,29 +1,14 @@
-"""What a table is, whatever it is rendered to."""
+"""What a table is, whatever it is rendered to: a caption and a frame of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
-Align = Literal["left", "right"]
+import pandas as pd
 
-
-@dataclass(frozen=True)
-class Column:
-    """One column.
-
-    Attributes:
-        title: header text.
-        group: spanning header above neighbouring columns of the same group, e.g. ``"published"``; empty for none.
-        align: ``"right"`` for numbers.
-        higher_is_better: direction in which the best value is set in bold; None for no best.
-    """
-
-    title: str
-    group: str = ""
-    align: Align = "left"
-    higher_is_better: bool | None = None
+from suite.report.cells import Cell
+from suite.report.numbers import LEGEND, cell_text, mark_of
 
 
 @dataclass(frozen=True)
@@ -33,8 +18,8 @@ class TableCell:
     Attributes:
         text: what is printed; empty where there is no value.
         value: the number behind the text, for sorting and for the best in bold; None for words.
-        bold: whether it is the best of its column.
-        mark: one letter for an origin that differs from its column's (e, s, t) or a dagger; empty for none.
+        bold: whether it is set in bold.
+        mark: one letter for an origin that differs from its column's (e, t) or a dagger; empty for none.
         note: why the cell is empty, or what must be known of it; becomes a numbered footnote.
         runs: ids of the runs behind the value.
     """
@@ -47,6 +32,10 @@ class TableCell:
     runs: tuple[str, ...] = ()
 
 
+Row = Mapping[str, "TableCell | str"]
+"""Column -> cell, or its words; a column ``"group: title"`` stands below the group's spanning header."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table with its caption and notes.
@@ -54,45 +43,88 @@ class Table:
     Attributes:
         name: file name without extension.
         title: one line above the table.
-        columns: from left to right.
-        rows: one cell per column each.
+        frame: one row per row of the table, its values are `TableCell` objects.
         notes: lines below the table: coverage, machine, date, legend.
     """
 
     name: str
     title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[TableCell, ...], ...]
+    frame: pd.DataFrame
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        """Refuse rows of another length.
+    @property
+    def columns(self) -> list[str]:
+        """The columns from left to right, with their groups."""
+        return [str(name) for name in self.frame.columns]
 
-        Raises:
-            ValueError: naming the row.
-        """
-        for number, row in enumerate(self.rows):
-            if len(row) != len(self.columns):
-                raise ValueError(f"table {self.name} row {number}: {len(row)} cells for {len(self.columns)} columns")
+    @property
+    def rows(self) -> list[tuple[TableCell, ...]]:
+        """The cells row by row."""
+        return list(self.frame.itertuples(index=False, name=None))
 
+    @property
+    def numbers(self) -> list[bool]:
+        """Whether each column holds numbers, which are set at the right."""
+        return [any(cell.value is not None for cell in self.frame[name]) for name in self.frame.columns]
+
+    @property
     def footnotes(self) -> list[str]:
-        """Return the distinct notes of the cells in reading order; their position is their number."""
+        """The distinct notes of the cells in reading order; their position is their number."""
         return list(dict.fromkeys(cell.note for row in self.rows for cell in row if cell.note))
 
     def groups(self) -> list[tuple[str, int]]:
         """Return the spanning headers from left to right with the number of columns each covers."""
         spans: list[tuple[str, int]] = []
-        for column in self.columns:
-            if spans and spans[-1][0] == column.group:
-                spans[-1] = (column.group, spans[-1][1] + 1)
+        for name in self.columns:
+            group = split_column(name)[0]
+            if spans and spans[-1][0] == group:
+                spans[-1] = (group, spans[-1][1] + 1)
             else:
-                spans.append((column.group, 1))
+                spans.append((group, 1))
         return spans
 
+    def legend(self) -> tuple[str, ...]:
+        """Return the explanation of the marks that the table uses."""
+        used = {mark for row in self.rows for cell in row for mark in cell.mark}
+        return tuple(text for mark, text in LEGEND.items() if mark in used)
 
-def text_cell(text: str, note: str = "") -> TableCell:
-    """Return a cell of words."""
-    return TableCell(text, note=note)
+
+def split_column(name: str) -> tuple[str, str]:
+    """Return group and title of a column; the group is empty where there is none."""
+    group, _, title = name.rpartition(": ")
+    return group, title
+
+
+def make_table(
+    name: str,
+    title: str,
+    rows: Sequence[Row],
+    notes: Iterable[str] = (),
+    best: Mapping[str, bool] | None = None,
+) -> Table:
+    """Return a table; columns without a text or note in any row are left out.
+
+    Args:
+        name: file name without extension.
+        title: one line above the table.
+        rows: cells by column; a column that a row lacks is empty there.
+        notes: lines below the table; the legend of the marks follows them.
+        best: column -> whether higher is better, of those whose best value is set in bold where several compete.
+    """
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = {column: [_as_cell(row.get(column, "")) for row in rows] for column in columns}
+    for column, higher in (best or {}).items():
+        values = [cell.value for cell in cells.get(column, []) if cell.value is not None]
+        if len(values) > 1:
+            top = max(values) if higher else min(values)
+            cells[column] = [replace(cell, bold=cell.bold or cell.value == top) for cell in cells[column]]
+    kept = {column: found for column, found in cells.items() if any(cell.text or cell.note for cell in found)}
+    table = Table(name, title, pd.DataFrame(kept, dtype=object), tuple(notes))
+    return replace(table, notes=(*table.notes, *table.legend()))
+
+
+def _as_cell(cell: TableCell | str) -> TableCell:
+    return TableCell(cell) if isinstance(cell, str) else cell
 
 
 def missing(note: str) -> TableCell:
@@ -100,41 +132,14 @@ def missing(note: str) -> TableCell:
     return TableCell(note=note)
 
 
-def with_best_in_bold(table: Table, rows: Iterable[int] | None = None) -> Table:
-    """Return the table with the best value of each directed column in bold.
+def record_cell(cell: Cell | None, why_not: str = "", text: str = "") -> TableCell:
+    """Return a measured value with its marks.
 
     Args:
-        table: any table.
-        rows: the rows that compete; all if None.
+        cell: of the records.
+        why_not: the reason where there is none.
+        text: replaces the text that the metric's unit gives.
     """
-    competing = set(range(len(table.rows))) if rows is None else set(rows)
-    best: dict[int, float] = {}
-    for place, column in enumerate(table.columns):
-        values = [table.rows[row][place].value for row in sorted(competing)]
-        numbers = [value for value in values if value is not None]
-        if column.higher_is_better is not None and len(numbers) > 1:
-            best[place] = max(numbers) if column.higher_is_better else min(numbers)
-    marked = tuple(
-        tuple(
-            replace(cell, bold=True)
-            if number in competing and place in best and cell.value == best[place] and cell.text
-            else cell
-            for place, cell in enumerate(row)
-        )
-        for number, row in enumerate(table.rows)
-    )
-    return replace(table, rows=marked)
-
-
-def without_empty_columns(table: Table) -> Table:
-    """Return the table without columns that have neither a text nor a note in any row."""
-    kept = [
-        place for place in range(len(table.columns)) if any(row[place].text or row[place].note for row in table.rows)
-    ]
-    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
-    return replace(table, columns=tuple(table.columns[place] for place in kept), rows=rows)
-
-
-def footnote_number(cell: TableCell, footnotes: Sequence[str]) -> int | None:
-    """Return the number of a cell's footnote, counted from 1, or None."""
-    return footnotes.index(cell.note) + 1 if cell.note else None
+    if cell is None:
+        return TableCell(note=why_not)
+    return TableCell(text or cell_text(cell), cell.value, mark=mark_of(cell), runs=cell.run_ids)

@@ -10,21 +10,18 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.labels import claim_label, published_text
-from suite.report.ledger import Ledger, LedgerRow
 from suite.report.measured import (
-    AccuracyRow,
-    accuracy_rows,
     cautions,
     companion,
+    headline_cells,
     network_cells,
     provenance_line,
     setting,
-    size_text,
+    task_label,
 )
-from suite.report.numbers import cell_text, value_text
-from suite.report.select import Cell
+from suite.report.numbers import cell_text, claim_label, mark_of, ours_text, published_text
 
 PLAIN_WIDTH = 100
 """Columns of the ledger where standard output is not a terminal."""
@@ -55,32 +52,20 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def ours_text(row: LedgerRow) -> str:
-    """Return our value with interval and origin, e.g. ``"0.648 [0.641, 0.655]"``; empty where there is none."""
-    if row.ours is None:
-        return ""
-    unit = row.claim.unit
-    text = value_text(row.ours, unit)
-    if row.interval:
-        text += f" [{value_text(row.interval[0], unit)}, {value_text(row.interval[1], unit)}]"
-    return text if row.origin in (None, "measured") else f"{text} ({row.origin})"
-
-
 def _print_measured(console: Console, evidence: Evidence) -> None:
-    accuracy, latencies = accuracy_rows(evidence), network_cells(evidence)
+    accuracy, latencies = headline_cells(evidence), network_cells(evidence)
     _heading(console, "Measured here, on our own data or hardware (nothing published to compare with)")
     if not accuracy and not latencies:
         console.print("nothing yet; run: python -m suite reproduce")
         return
-    groups: dict[str, list[AccuracyRow]] = {}
-    for row in accuracy:
-        groups.setdefault(", ".join(filter(None, (row.where, setting(row.ap)))), []).append(row)
-    for name, rows in groups.items():
+    groups: dict[str, list[tuple[Cell, Cell | None]]] = {}
+    for cell, ap50 in accuracy:
+        groups.setdefault(", ".join(filter(None, (cell.where, setting(cell)))), []).append((cell, ap50))
+    for name, pairs in groups.items():
         table = _table(name, "AP", "AP50", "seeds")
-        for row in rows:
-            ap50 = cell_text(row.ap50) if row.ap50 else ""
-            seeds = ", ".join(str(sample.seed) for sample in row.ap.samples if sample.seed is not None)
-            table.add_row(row.what, marked(row.ap), ap50, seeds)
+        for cell, ap50 in pairs:
+            seeds = ", ".join(str(sample.seed) for sample in cell.samples if sample.seed is not None)
+            table.add_row(task_label(cell), _marked(cell), cell_text(ap50) if ap50 else "", seeds)
         console.print(table)
     for line in cautions(evidence):
         console.print(f"! {line}", style="yellow", highlight=False)
@@ -89,29 +74,28 @@ def _print_measured(console: Console, evidence: Evidence) -> None:
         table = _table("network on one core", "input", "engine", "CPU ms", "wall ms")
         for cell in latencies:
             wall = companion(evidence, cell, "latency_wall_ms")
-            table.add_row(
-                cell.model, size_text(cell), str(cell.get("runtime")), marked(cell), cell_text(wall) if wall else ""
-            )
+            engine = str(cell.get("runtime"))
+            table.add_row(escape(cell.model), cell.size, engine, _marked(cell), cell_text(wall) if wall else "")
         console.print(table)
 
 
-def marked(cell: Cell) -> str:
-    """Print a cell, with a dagger where it was measured with uncommitted changes."""
-    return cell_text(cell) + ("†" if cell.dirty else "")
+def _marked(cell: Cell) -> str:
+    """Print a cell with the marks of its origin and of uncommitted changes."""
+    return cell_text(cell) + mark_of(cell)
 
 
-def _print_compared(console: Console, ledger: Ledger) -> None:
-    rows = [row for row in ledger.rows if row.verdict != "not run"]
+def _print_compared(console: Console, evidence: Evidence) -> None:
+    rows = [row for row in evidence.verdicts if row.word != "not run"]
     if not rows:
         return
     _heading(console, "Set beside the paper")
     table = _table("claim", "published", "ours", "verdict", "")
     # What does not fit in a narrow window is broken between words, in the sentences and not in the verdicts.
     table.columns[0].min_width = max(len(word) for row in rows for word in claim_label(row.claim).split())
-    table.columns[3].min_width = max(len(word) for row in rows for word in row.verdict.split())
+    table.columns[3].min_width = max(len(word) for row in rows for word in row.word.split())
     for row in rows:
-        style = VERDICT_STYLES[row.verdict]
-        verdict = f"[{style}]{row.verdict}[/{style}]"
+        style = VERDICT_STYLES[row.word]
+        verdict = f"[{style}]{row.word}[/{style}]"
         name = escape(claim_label(row.claim))
         table.add_row(name, published_text(row.claim), escape(ours_text(row)), verdict, escape(row.reason))
     console.print(table)
@@ -119,68 +103,67 @@ def _print_compared(console: Console, ledger: Ledger) -> None:
         console.print(f"  {escape(rule)}", style="dim", highlight=False)
 
 
-def _print_not_run(console: Console, ledger: Ledger) -> None:
-    groups = ledger.not_run()
+def _print_not_run(console: Console, evidence: Evidence) -> None:
+    groups = evidence.not_run
     if not groups:
         return
-    _heading(console, "Not run, by what it needs (--all lists every claim, --json also the command that settles it)")
+    _heading(console, "Not run, by what it needs (--all lists every claim, --json also the command that decides it)")
     table = _table("claims", "needs")
     for reason, rows in groups.items():
         table.add_row(str(len(rows)), escape(reason))
     console.print(table)
 
 
-def _print_findings(console: Console, ledger: Ledger) -> None:
+def _print_findings(console: Console, evidence: Evidence) -> None:
     _heading(console, "The published numbers checked against each other (! inconsistent, i note, = holds)")
     table = Table.grid(padding=(0, 1))
-    for finding in ledger.findings:
+    for finding in evidence.findings:
         table.add_row(FINDING_MARKS[finding.severity], escape(finding.sentence))
     console.print(table)
 
 
-def _print_all(console: Console, ledger: Ledger) -> None:
+def _print_all(console: Console, evidence: Evidence) -> None:
     """Print every claim under its table row's id, which is never broken into pieces."""
     _heading(console, "Every published claim")
     shown = ""
-    for row in ledger.rows:
-        claim, style = row.claim, VERDICT_STYLES[row.verdict]
+    for row in evidence.verdicts:
+        claim, style = row.claim, VERDICT_STYLES[row.word]
         if claim.row_id != shown:
             shown = claim.row_id
             console.print(escape(shown), style="bold", highlight=False)
         name = claim.metric if claim.kind == "absolute" else claim.statement
         ours = f", ours {escape(ours_text(row))}" if row.ours is not None else ""
-        text = f"{name}: {published_text(claim)}{ours}: [{style}]{row.verdict}[/{style}], {escape(row.reason)}"
+        text = f"{name}: {published_text(claim)}{ours}: [{style}]{row.word}[/{style}], {escape(row.reason)}"
         console.print(Padding(text, (0, 0, 0, 2)), highlight=False)
 
 
-def print_ledger(ledger: Ledger, evidence: Evidence, everything: bool, console: Console) -> None:
+def print_ledger(evidence: Evidence, everything: bool, console: Console) -> None:
     """Print the ledger.
 
     Args:
-        ledger: the judged claims.
-        evidence: the records behind them.
+        evidence: the judged claims and the records behind them.
         everything: list every claim instead of counting those not run by reason.
         console: where to.
     """
-    claims, _, verdicts = ledger.coverage().partition(": ")
+    claims, _, verdicts = evidence.coverage.partition(": ")
     console.print(f"{claims}:", style="bold", highlight=False)
     console.print(f"  {verdicts}", style="bold", highlight=False)
-    console.print(provenance_line(evidence), highlight=False)
+    console.print(escape(provenance_line(evidence)), highlight=False)
     _print_measured(console, evidence)
     if everything:
-        _print_all(console, ledger)
+        _print_all(console, evidence)
     else:
-        _print_compared(console, ledger)
-        _print_not_run(console, ledger)
-    _print_findings(console, ledger)
+        _print_compared(console, evidence)
+        _print_not_run(console, evidence)
+    _print_findings(console, evidence)
     if evidence.left_out:
         _heading(console, "Records not used")
         for line in evidence.left_out:
             console.print(f"- {escape(line)}", highlight=False)
 
 
-def plain_ledger(ledger: Ledger, evidence: Evidence, everything: bool = False) -> str:
+def plain_ledger(evidence: Evidence, everything: bool = False) -> str:
     """Return the ledger as plain text of at most `PLAIN_WIDTH` columns, for pipes and files."""
     stream = io.StringIO()
-    print_ledger(ledger, evidence, everything, Console(file=stream, width=PLAIN_WIDTH, color_system=None))
+    print_ledger(evidence, everything, Console(file=stream, width=PLAIN_WIDTH, color_system=None))
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())

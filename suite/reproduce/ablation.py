@@ -24,7 +24,7 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Scalar, Series
 from suite.records.store import RunFile, read_folder, writing
-from suite.reproduce.ablation_cells import CELLS, EXPERIMENT, AblationCell
+from suite.report.ablation import CELLS, EXPERIMENT, AblationCell
 from suite.reproduce.held_out import score_images, score_videos, shapes_dataset
 from suite.reproduce.video_settings import VIDEO_SETTINGS
 from suite.training.recipe import Recipe, load_recipe

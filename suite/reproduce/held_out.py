@@ -24,7 +24,8 @@ from suite.files import read_json, write_json
 from suite.progress import say
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
 from suite.records.store import RunWriter
-from suite.reproduce.video_settings import TRAIT_METRICS, VIDEO_SETTINGS
+from suite.report.ablation import TRAIT_METRICS
+from suite.reproduce.video_settings import VIDEO_SETTINGS
 from suite.training.model_card import FinishedRun
 
 

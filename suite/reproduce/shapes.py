@@ -23,8 +23,8 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Measurement, Scalar, Series, Subject
 from suite.records.store import RunWriter, write_run, writing
+from suite.report.ablation import KEY_FRAME_INTERVALS
 from suite.reproduce.held_out import score_images, score_videos, shapes_dataset
-from suite.reproduce.video_settings import KEY_FRAME_INTERVALS
 from suite.training.model_card import FinishedRun
 from suite.training.recipe import Recipe
 from suite.training.run import run_folder, train_on_shapes

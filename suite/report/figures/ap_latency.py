@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from suite.report.drawing import BLUE, GREY, INK, ORANGE, VERMILION, PointLabel, freeze_layout, new_figure, place_labels
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.figures._pareto import pareto, steps
-from suite.report.host_ratio import short_cpu
+from suite.report.figures._style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    VERMILION,
+    PointLabel,
+    freeze_layout,
+    new_figure,
+    place_labels,
+)
 from suite.report.measured import accuracy_cells, setting
-from suite.report.select import Cell
+from suite.report.timings import short_cpu
 
 SNAPDRAGON = "latency_snapdragon_778g_ms"
 SHORT_BACKBONES = {
@@ -24,6 +34,29 @@ SHORT_BACKBONES = {
     "SeaFormer": "SeaFormer",
     "unstated": "",
 }
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points that no other point beats in both cost (lower) and gain (higher), by rising cost.
+
+    Args:
+        points: (cost, gain) pairs.
+    """
+    frontier: list[tuple[float, float]] = []
+    for cost, gain in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not frontier or gain > frontier[-1][1]:
+            frontier.append((cost, gain))
+    return frontier
+
+
+def steps(frontier: Sequence[tuple[float, float]], right: float) -> tuple[list[float], list[float]]:
+    """Return the frontier as a staircase that ends at ``right``: costs and gains to be joined by lines."""
+    costs, gains = [], []
+    for place, (cost, gain) in enumerate(frontier):
+        following = frontier[place + 1][0] if place + 1 < len(frontier) else right
+        costs += [cost, following]
+        gains += [gain, gain]
+    return costs, gains
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from suite.report.drawing import BLUE, GREY, VERMILION, new_figure
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
+from suite.report.figures._style import BLUE, GREY, VERMILION, new_figure
 from suite.report.measured import accuracy_cells, setting
-from suite.report.select import Cell
 
 LINES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREY, "^", ":"))
 

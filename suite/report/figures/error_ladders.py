@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, VIDEO_KINDS
-from suite.report.drawing import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, new_figure
-from suite.report.error_cells import Group, Scored, error_groups
 from suite.report.evidence import Evidence
+from suite.report.figures._style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, new_figure
+from suite.report.measured import ErrorGroup, Scored, error_groups
 
 COLOURS = {
     "classification": BLUE,
@@ -23,7 +23,7 @@ COLOURS = {
 }
 
 
-def ladder_of(group: Group, way: Scored) -> list[tuple[str, str, float, float]]:
+def ladder_of(group: ErrorGroup, way: Scored) -> list[tuple[str, str, float, float]]:
     """Return (kind, label, what undoing it alone brings, AP50 reached), AP50 in points; empty where any is missing."""
     steps: list[tuple[str, str, float, float]] = []
     if group.get(way, "ladder_ap50", "error", AS_SCORED) is None:
@@ -36,7 +36,7 @@ def ladder_of(group: Group, way: Scored) -> list[tuple[str, str, float, float]]:
     return steps
 
 
-def _draw(axes: Axes, group: Group, way: Scored) -> None:
+def _draw(axes: Axes, group: ErrorGroup, way: Scored) -> None:
     steps, foot = ladder_of(group, way), group.get(way, "ladder_ap50", "error", AS_SCORED)
     start = 100 * foot.value if foot is not None else 0.0
     axes.barh(0, start, color=PALE, edgecolor=INK, linewidth=0.6)

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from suite.claims.latency_fit import Fit, fit_constants, load_readings, load_reconstructions
-from suite.report.drawing import BLUE, GREEN, GREY, PALE, VERMILION, new_figure
 from suite.report.evidence import Evidence
+from suite.report.figures._style import BLUE, GREEN, GREY, PALE, VERMILION, new_figure
 
 TICKS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0)
 

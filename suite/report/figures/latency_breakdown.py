@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from suite.report.drawing import BLUE, ORANGE, SKY, new_figure
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.host_ratio import MAIN_ENGINE, short_cpu
-from suite.report.measured import network_cells, other_span, size_text
+from suite.report.figures._style import BLUE, ORANGE, SKY, new_figure
+from suite.report.measured import companion, network_cells
 from suite.report.numbers import milliseconds
-from suite.report.select import Cell
+from suite.report.timings import MAIN_ENGINE, short_cpu
 
 SPANS = (("preprocess", SKY, "//"), ("network", BLUE, ""), ("postprocess", ORANGE, ".."))
 
@@ -23,7 +23,10 @@ def draw(evidence: Evidence) -> Figure | None:
     """Draw one bar per model whose three spans were all timed, each span as its share, with milliseconds written in."""
     rows = []
     for cell in (cell for cell in network_cells(evidence) if cell.get("runtime") == MAIN_ENGINE):
-        spans = [cell if name == "network" else other_span(evidence, cell, name) for name, _, _ in SPANS]
+        spans = [
+            cell if name == "network" else companion(evidence, cell, "latency_cpu_ms", any_engine=True, span=name)
+            for name, _, _ in SPANS
+        ]
         found = [span for span in spans if span is not None]
         if len(found) == len(SPANS):
             rows.append((cell, [span.value for span in found]))
@@ -41,7 +44,7 @@ def draw(evidence: Evidence) -> Figure | None:
                 axes.text(left + share / 2, place, milliseconds(value), ha="center", va="center", fontsize=8, bbox=box)
             left += share
         axes.text(101, place, f"{milliseconds(total)} ms", va="center", fontsize=8)
-    labels = [f"{cell.model}\n{size_text(cell)}{_weights(cell)}" for cell, _ in rows]
+    labels = [f"{cell.model}\n{cell.size}{_weights(cell)}" for cell, _ in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 113)

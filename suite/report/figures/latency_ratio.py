@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from suite.report.drawing import BLUE, GREY, VERMILION, new_figure
 from suite.report.evidence import Evidence
-from suite.report.ledger import build_ledger
+from suite.report.figures._style import BLUE, GREY, VERMILION, new_figure
 
 
 def draw(evidence: Evidence) -> Figure | None:
     """Draw one line per ratio claim that was measured: published value, ours with its interval."""
-    rows = [row for row in build_ledger(evidence).rows if row.claim.kind == "ratio" and row.ours is not None]
+    rows = [row for row in evidence.verdicts if row.claim.kind == "ratio" and row.ours is not None]
     if not rows:
         return None
     figure = new_figure(7.2, 1.3 + 0.42 * len(rows))

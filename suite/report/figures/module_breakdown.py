@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from suite.report.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, new_figure
 from suite.report.evidence import Evidence
-from suite.report.host_ratio import short_cpu
-from suite.report.layer_evidence import LayerEvidence, layer_evidence
+from suite.report.figures._style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, new_figure
+from suite.report.measured import Layers, recorded_layers
 from suite.report.numbers import milliseconds
+from suite.report.timings import short_cpu
 
 COLOURS = {"backbone": GREEN, "mask_decoder": BLUE, "instance_decoder": ORANGE, "mask_product": PURPLE}
 SMALLEST_SHARE = 0.004
 """Modules below this share of the time are drawn as one."""
 
 
-def _bars(found: LayerEvidence) -> list[tuple[str, float, str, str]]:
+def _bars(found: Layers) -> list[tuple[str, float, str, str]]:
     """Return (module, ms, remark, colour) in order of execution, the small ones together at the end."""
     peak = found.number("product_gmacs_per_s")
     bars, small = [], 0.0
@@ -33,7 +33,7 @@ def _bars(found: LayerEvidence) -> list[tuple[str, float, str, str]]:
 
 def draw(evidence: Evidence) -> Figure | None:
     """Draw the breakdown recorded last; None where there is none."""
-    all_found = layer_evidence(evidence)
+    all_found = recorded_layers(evidence)
     if not all_found:
         return None
     found = max(all_found, key=lambda item: (item.run.started_utc, item.run.run_id))

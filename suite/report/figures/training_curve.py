@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from suite.records.schema import Run, Scalar, Series
-from suite.report.drawing import SEED_COLOURS, new_figure
 from suite.report.evidence import Evidence
+from suite.report.figures._style import SEED_COLOURS, new_figure
 
 
 def latest_curves(evidence: Evidence) -> list[tuple[Run, Series]]:

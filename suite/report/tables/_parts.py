@@ -1,38 +1,54 @@
-"""What several tables share: cells from claims and records, and the lines below every table."""
+"""What several tables share: cells from claims and timings, and the lines below every table."""
 
 from __future__ import annotations
 
 from suite.claims.claim import Claim
-from suite.report.counterparts import is_primary, masks_span
 from suite.report.evidence import Evidence
-from suite.report.host_ratio import MAIN_ENGINE, host_ratio
-from suite.report.labels import ORIGIN_LEGEND, ORIGIN_MARKS
-from suite.report.ledger import build_ledger
 from suite.report.measured import provenance_line
-from suite.report.numbers import cell_text, milliseconds, ratio
-from suite.report.select import Cell
-from suite.report.table import Column, Table, TableCell, missing
+from suite.report.models import is_primary, masks_span
+from suite.report.numbers import ORIGIN_MARKS, interval_text, milliseconds
+from suite.report.table import TableCell, missing
+from suite.report.timings import MAIN_ENGINE
 
+SNAPDRAGON = "latency_snapdragon_778g_ms"
 NOT_PRINTED = "not printed in the paper"
 NO_COUNTERPART = "this method is not runnable here yet"
 NOT_TIMED = "not timed here yet"
-DIRTY_LEGEND = "† = measured with uncommitted changes"
+
+
+def method_name(claim: Claim) -> str:
+    """Return the method of a published row, with a remark where the paper's authors re-implemented it."""
+    return claim.method + (" (re-implemented by the authors)" if claim.reimplemented else "")
 
 
 def published_cell(claim: Claim | None) -> TableCell:
     """Return the printed digits of a claim with its footnotes, or the reason why there are none.
 
-    A disputed number has no value to compete with for the best of its column.
+    A disputed number has no value and so is never set in bold as the best of its column.
     """
     if claim is None:
         return missing(NOT_PRINTED)
     return TableCell(claim.text, None if claim.disputed else claim.value, note="; ".join(claim.footnotes))
 
 
-def record_cell(cell: Cell) -> TableCell:
-    """Return a measured value with its marks."""
-    mark = ORIGIN_MARKS[cell.origin] + ("†" if cell.dirty else "")
-    return TableCell(cell_text(cell), cell.value, mark=mark, runs=cell.run_ids)
+def relative_latency(evidence: Evidence, row_id: str, anchor_row: str) -> TableCell:
+    """Return the published phone latency of a row over that of the anchor's row."""
+    own, anchor = (evidence.claim(f"{row}/{SNAPDRAGON}") for row in (row_id, anchor_row))
+    if own is None or anchor is None:
+        return missing("no latency is printed")
+    return TableCell(f"{own.value / anchor.value:.2f}", own.value / anchor.value)
+
+
+def our_accuracy(evidence: Evidence, row_id: str) -> TableCell:
+    """Return our, or somebody else's, AP for a published row, else why there is none."""
+    verdict = evidence.verdict(f"{row_id}/ap")
+    if verdict is None:
+        return missing("no AP is printed")
+    if verdict.ours is None:
+        return missing(verdict.reason)
+    note = verdict.rule or "third party, on val2017; ours " + verdict.reason
+    mark = ORIGIN_MARKS.get(verdict.origin or "", "")
+    return TableCell(f"{verdict.ours:.1f}", verdict.ours, mark=mark, note=note, runs=verdict.run_ids)
 
 
 def host_latency(evidence: Evidence, row_id: str) -> TableCell:
@@ -48,8 +64,7 @@ def host_latency(evidence: Evidence, row_id: str) -> TableCell:
     ]
     if not cells:
         return missing(NOT_TIMED)
-    main = [cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells
-    newest = main[-1]
+    newest = ([cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells)[-1]
     return TableCell(milliseconds(newest.value), newest.value, mark="†" if newest.dirty else "", runs=newest.run_ids)
 
 
@@ -60,22 +75,17 @@ def host_relative(evidence: Evidence, row_id: str, anchor_row: str) -> TableCell
         return missing(NO_COUNTERPART)
     if models[0] == anchors[0]:
         return TableCell("1", 1.0)
-    found = host_ratio(evidence, models[0], anchors[0])
+    found = evidence.timings.ratio(models[0], anchors[0])
     if found is None:
         return missing(NOT_TIMED)
-    runs = tuple(run for cell in found.cells for run in cell.run_ids)
-    text = f"{ratio(found.value)} [{ratio(found.low)}, {ratio(found.high)}]"
-    return TableCell(text, found.value, runs=tuple(dict.fromkeys(runs)))
-
-
-def number_column(title: str, group: str = "", higher_is_better: bool | None = None) -> Column:
-    """Return a right-aligned column."""
-    return Column(title, group, "right", higher_is_better)
+    runs = tuple(dict.fromkeys(run for cell in found.cells for run in cell.run_ids))
+    text = interval_text(found.interval.value, found.interval.low, found.interval.high)
+    return TableCell(text, found.interval.value, runs=runs)
 
 
 def closing_notes(evidence: Evidence, *own: str) -> tuple[str, ...]:
     """Return a table's own notes, the coverage line and where and when the records were made."""
-    return (*own, build_ledger(evidence).coverage() + ".", provenance_line(evidence))
+    return (*own, f"{evidence.coverage}.", provenance_line(evidence))
 
 
 def published_doubts(evidence: Evidence, table: str) -> tuple[str, ...]:
@@ -101,10 +111,3 @@ def published_doubts(evidence: Evidence, table: str) -> tuple[str, ...]:
             f"Version: {concerned[0].source}; the abstract of arXiv v1 prints other numbers ({ap} AP, {latency} ms)."
         )
     return tuple(lines)
-
-
-def legend(table: Table) -> tuple[str, ...]:
-    """Return the explanation of the marks that a table uses."""
-    used = {mark for row in table.rows for cell in row for mark in cell.mark}
-    lines = [text for origin, text in ORIGIN_LEGEND.items() if ORIGIN_MARKS[origin] in used]
-    return (*lines, *([DIRTY_LEGEND] if "†" in used else []))

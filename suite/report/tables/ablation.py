@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from suite.report.ablation import AblationScores, ablation_scores, trend_sentence
+from suite.report.ablation import (
+    CELLS,
+    KEY_FRAME_INTERVALS,
+    TRENDS,
+    AblationCell,
+    AblationScores,
+    Trial,
+    ablation_scores,
+    trend_sentence,
+)
 from suite.report.evidence import Evidence
 from suite.report.measured import SHAPES_CAUTION
-from suite.report.table import Column, Table, TableCell, missing, text_cell
-from suite.report.tables._parts import closing_notes, legend, number_column, record_cell
-from suite.reproduce.ablation_cells import CELLS, TRENDS, AblationCell, Trial
-from suite.reproduce.video_settings import KEY_FRAME_INTERVALS
+from suite.report.table import Row, Table, TableCell, make_table, missing, record_cell
+from suite.report.tables._parts import closing_notes
 
+IN_PAPER = True
 NOT_RUN = "not run: python -m suite ablation"
 MEASURED = "AP points, mean ± standard deviation over seeds"
 GAIN = "gain of the cell it differs from in one choice, AP points"
-
-
-def _trials(cell: str) -> list[tuple[str, Trial]]:
-    """Return the scored settings of a cell with their column titles."""
-    videos = [(f"video T = {interval}", Trial(cell, interval)) for interval in KEY_FRAME_INTERVALS]
-    return [("mask", Trial(cell)), *videos]
 
 
 def _gain(scores: AblationScores, cell: AblationCell, interval: int | None) -> TableCell:
@@ -49,30 +49,25 @@ def _published(evidence: Evidence, cell: AblationCell) -> TableCell:
 def build(evidence: Evidence) -> Table:
     """Return one row per cell, and below the table one sentence per trend."""
     scores = ablation_scores(evidence)
-    columns = (
-        Column("cell"),
-        number_column("seeds"),
-        *(number_column(title, MEASURED) for title, _ in _trials("")),
-        number_column("mask", GAIN),
-        number_column("video T = 1", GAIN),
-        number_column("published", GAIN),
-    )
-    rows = []
+    rows: list[Row] = []
     for cell in CELLS:
-        measured = [scores.found.get(trial) for _, trial in _trials(cell.name)]
-        seeds = {sample.seed for found in measured if found is not None for sample in found.samples}
+        trials = {"mask": Trial(cell.name)}
+        trials |= {f"video T = {interval}": Trial(cell.name, interval) for interval in KEY_FRAME_INTERVALS}
+        found = [scores.found[trial] for trial in trials.values() if trial in scores.found]
+        seeds = {sample.seed for measured in found for sample in measured.samples}
         rows.append(
-            (
-                text_cell(cell.title),
-                TableCell(str(len(seeds)), float(len(seeds))),
-                *(missing(NOT_RUN) if found is None else record_cell(found) for found in measured),
-                _gain(scores, cell, None),
-                _gain(scores, cell, 1),
-                _published(evidence, cell),
-            )
+            {
+                "cell": cell.title,
+                "seeds": TableCell(str(len(seeds)), float(len(seeds))),
+                **{
+                    f"{MEASURED}: {title}": record_cell(scores.found.get(trial), NOT_RUN)
+                    for title, trial in trials.items()
+                },
+                f"{GAIN}: mask": _gain(scores, cell, None),
+                f"{GAIN}: video T = 1": _gain(scores, cell, 1),
+                f"{GAIN}: published": _published(evidence, cell),
+            }
         )
-    title = f"Ablation on the embedded set, {scores.iterations} training iterations"
-    table = Table("ablation", title, columns, tuple(rows))
     notes = (
         *(trend_sentence(evidence, scores, trend) for trend in TRENDS),
         "Gains are paired by seed. Each cell is compared with the default, those with a single decoder with the cell "
@@ -80,6 +75,6 @@ def build(evidence: Evidence) -> Table:
         "Seeds vary initial weights, order and augmentation; the held-out videos are the same, so their sampling error "
         "comes on top.",
         f"{SHAPES_CAUTION}.",
-        *legend(table),
     )
-    return replace(table, notes=closing_notes(evidence, *notes))
+    length = "" if scores.iterations is None else f", {scores.iterations} training iterations"
+    return make_table("ablation", f"Ablation on the embedded set{length}", rows, closing_notes(evidence, *notes))

@@ -1,41 +1,63 @@
-"""Parameters and multiply-accumulates of every model counted here."""
+"""Parameters, multiply-accumulates and operators of every model here, and how closely its graph follows torch."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from suite.records.schema import Series
 from suite.report.evidence import Evidence
-from suite.report.measured import size_text
+from suite.report.models import entries
 from suite.report.numbers import scaled
-from suite.report.select import Cell
-from suite.report.table import Column, Table, TableCell, text_cell
-from suite.report.tables._parts import closing_notes, legend, number_column, record_cell
+from suite.report.table import Row, Table, TableCell, make_table, record_cell
+from suite.report.tables._parts import closing_notes
+
+SHOWN_OPERATORS = 6
 
 
-def _pixels(cell: Cell) -> int:
-    height, width = cell.get("height_px"), cell.get("width_px")
-    return height * width if isinstance(height, int) and isinstance(width, int) else 0
+def _graph_rows(evidence: Evidence, model: str, run_id: str, series: Series) -> list[Row]:
+    """Return one row per exported graph of a model: nodes, operators, largest difference from PyTorch."""
+    graphs: dict[str, dict[str, int]] = {}
+    for graph, operator, nodes in series.rows:
+        if isinstance(nodes, int):
+            graphs.setdefault(str(graph), {})[str(operator)] = nodes
+    rows: list[Row] = []
+    for graph, operators in graphs.items():
+        shown = [f"{operator} {nodes}" for operator, nodes in list(operators.items())[:SHOWN_OPERATORS]]
+        rest = len(operators) - len(shown)
+        parity = evidence.find("parity_max_abs", model, {"graph": graph})
+        total = sum(operators.values())
+        rows.append(
+            {
+                "model": model,
+                "graph": "network" if graph == "whole" else graph.replace("_", " "),
+                "nodes": TableCell(str(total), float(total), runs=(run_id,)),
+                "operators, most frequent first": ", ".join(shown) + (f", {rest} more kinds" if rest > 0 else ""),
+                "largest difference from PyTorch": (
+                    TableCell(f"{parity[-1].value:.1e}", parity[-1].value) if parity else ""
+                ),
+            }
+        )
+    return rows
 
 
 def build(evidence: Evidence) -> Table:
-    """Return one row per model and input size."""
-    columns = (Column("model"), number_column("input"), number_column("params M"), number_column("MACs G"))
-    rows: list[tuple[TableCell, ...]] = []
-    for cell in sorted(evidence.find("macs"), key=lambda cell: (cell.model, -_pixels(cell))):
+    """Return one row per model and input size, then one per graph of prior art as it was timed."""
+    rows: list[Row] = []
+    for cell in sorted(evidence.find("macs"), key=lambda cell: (cell.model, -cell.pixels)):
         parameters = evidence.find("parameters", cell.model)
         rows.append(
-            (
-                text_cell(cell.model),
-                text_cell(size_text(cell)),
-                replace(record_cell(parameters[-1]), text=scaled(parameters[-1].value, 1e6))
-                if parameters
-                else TableCell(),
-                replace(record_cell(cell), text=scaled(cell.value, 1e9)),
-            )
+            {
+                "model": cell.model,
+                "input": cell.size,
+                "params M": record_cell(parameters[-1], text=scaled(parameters[-1].value, 1e6)) if parameters else "",
+                "MACs G": record_cell(cell, text=scaled(cell.value, 1e9)),
+            }
         )
-    table = Table("counts", "Parameters and multiply-accumulates of the models here", columns, tuple(rows))
+    newest = {series.subject.model: (run.run_id, series) for run, series in evidence.series("graph_operators")}
+    for model, (run_id, series) in sorted(newest.items()):
+        rows += _graph_rows(evidence, model, run_id, series) if model in entries() else []
     notes = (
         "MACs are those of convolutions, linear layers and matrix products for one image; the paper prints neither.",
-        *legend(table),
+        "Differences are absolute, of any element of any output, and include the magnitude of outputs under random "
+        "weights; every graph passed a relative limit of 1e-3 when it was exported.",
     )
-    return replace(table, notes=closing_notes(evidence, *notes))
+    title = "Parameters, multiply-accumulates and timed graphs of the models here"
+    return make_table("counts", title, rows, closing_notes(evidence, *notes))

@@ -1,73 +1,67 @@
-"""What each kind of error costs: AP50 points that undoing it alone brings, and the ladder of all of them."""
+"""What each kind of error costs, and AP by category and size: AP50 without it, alone and one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS, Kind
-from suite.report.error_cells import NOT_RECORDED, Group, Scored, error_groups
 from suite.report.evidence import Evidence
-from suite.report.measured import cautions
-from suite.report.table import Column, Table, TableCell, missing, text_cell, without_empty_columns
-from suite.report.tables._parts import closing_notes, legend, number_column, record_cell
+from suite.report.measured import ErrorGroup, Scored, cautions, error_groups
+from suite.report.table import Row, Table, TableCell, make_table, record_cell
+from suite.report.tables._parts import closing_notes
 
+NOT_RECORDED = "no record holds it yet: python -m suite reproduce"
+NO_OBJECT = "no object of this part is annotated"
 ALONE = "AP50 points that undoing it alone brings"
 LADDER = "AP50 with it and all above undone"
-ROWS = tuple(dict.fromkeys((*VIDEO_KINDS[:1], IMAGE_KINDS[1], *VIDEO_KINDS[1:], *SPECIAL_KINDS)))
+PARTS = {"part_ap": "AP", "part_ap50": "AP50"}
+KINDS = tuple(dict.fromkeys((*VIDEO_KINDS[:1], IMAGE_KINDS[1], *VIDEO_KINDS[1:], *SPECIAL_KINDS)))
 """The kinds of images and of videos, each once, in the ladder's order."""
-
 EXPECTED = (Scored(None), Scored(1))
 """What is shown as not recorded where no record holds any errors."""
 
 
-def _applies(kind: Kind, scored: Scored) -> bool:
-    return kind in SPECIAL_KINDS or kind in (IMAGE_KINDS if scored.key_frame_interval is None else VIDEO_KINDS)
-
-
-def _cell(group: Group, scored: Scored, metric: str, kind: Kind) -> TableCell:
-    if not _applies(kind, scored) or (metric == "ladder_ap50" and kind in SPECIAL_KINDS):
+def _cost(group: ErrorGroup, scored: Scored, metric: str, kind: Kind) -> TableCell:
+    own = IMAGE_KINDS if scored.key_frame_interval is None else VIDEO_KINDS
+    if kind not in (*own, *SPECIAL_KINDS) or (metric == "ladder_ap50" and kind in SPECIAL_KINDS):
         return TableCell()
-    cell = group.get(scored, metric, "error", kind.name)
-    return missing(NOT_RECORDED) if cell is None else record_cell(cell)
+    return record_cell(group.get(scored, metric, "error", kind.name), NOT_RECORDED)
 
 
-def _kind_rows(group: Group, ways: Sequence[Scored]) -> list[tuple[TableCell, ...]]:
-    return [
-        (
-            text_cell(group.where),
-            text_cell(group.trained),
-            text_cell(kind.label),
-            *(_cell(group, way, metric, kind) for metric in ("error_ap50", "ladder_ap50") for way in ways),
-        )
-        for kind in ROWS
-    ]
+def _rows(group: ErrorGroup, ways: list[Scored]) -> list[Row]:
+    """Return the ladder's foot, one row per kind of error, one row per category and size."""
+    first: dict[str, TableCell | str] = {"data": group.where, "trained with": group.trained}
+    foot = {
+        f"{LADDER}: {way.title}": record_cell(group.get(way, "ladder_ap50", "error", AS_SCORED), NOT_RECORDED)
+        for way in ways
+    }
+    alone = {f"{ALONE}: {way.title}": "" for way in ways}
+    rows: list[Row] = [{**first, "error or part": "AP50 as scored", **alone, **foot}]
+    for kind in KINDS:
+        costs = {f"{ALONE}: {way.title}": _cost(group, way, "error_ap50", kind) for way in ways}
+        ladder = {f"{LADDER}: {way.title}": _cost(group, way, "ladder_ap50", kind) for way in ways}
+        rows.append({**first, "error or part": kind.label, **costs, **ladder})
+    for key in ("category", "size"):
+        for name in group.names(key):
+            part = f"category {name}" if key == "category" else f"{name} objects"
+            found = {
+                f"{way.title}: {title}": record_cell(group.get(way, metric, key, name), NO_OBJECT)
+                for way in EXPECTED
+                for metric, title in PARTS.items()
+            }
+            rows.append({**first, "error or part": part, **found})
+    return rows
 
 
 def build(evidence: Evidence) -> Table:
-    """Return one row per kind of error, with a column per way of scoring."""
-    groups = error_groups(evidence, ("error_ap50", "ladder_ap50")) or [Group("shapes val", "", "")]
-    ways = sorted({way for group in groups for way in group.scored() or EXPECTED}, key=lambda way: way.place)
-    columns = (
-        Column("data"),
-        Column("trained with"),
-        Column("error"),
-        *(number_column(way.title, ALONE) for way in ways),
-        *(number_column(way.title, LADDER) for way in ways),
-    )
-    rows = []
-    for group in groups:
-        feet = (group.get(way, "ladder_ap50", "error", AS_SCORED) for way in ways)
-        start = (missing(NOT_RECORDED) if foot is None else record_cell(foot) for foot in feet)
-        first = (text_cell(group.where), text_cell(group.trained), text_cell("AP50 as scored"))
-        rows.append((*first, *(TableCell() for _ in ways), *start))
-        rows += _kind_rows(group, ways)
-    title = "Errors by kind: TIDE's on mask IoU, and their kin on tracks, at IoU 0.5 and 0.1"
-    table = without_empty_columns(Table("errors", title, columns, tuple(rows)))
+    """Return one row per kind of error and per part of the data, with a column per way of scoring."""
+    groups = error_groups(evidence, ("error_ap50", "ladder_ap50", *PARTS)) or [ErrorGroup("shapes val", "", "")]
+    ladders = {key[0] for group in groups for key in group.cells if key[1] not in PARTS} or set(EXPECTED)
+    ways = sorted(ladders, key=lambda way: way.place)
+    rows = [row for group in groups for row in _rows(group, ways)]
     notes = (
-        *(f"{kind.label}: {kind.meaning}." for kind in ROWS),
+        *(f"{kind.label}: {kind.meaning}." for kind in KINDS),
         "The last two are TIDE's special errors and no rungs: perfect precision or perfect recall alone.",
-        *(f"{line}." for line in cautions(evidence)),
-        *legend(table),
+        "Sizes are the official ones: 32 and 96 pixels squared for images, 128 and 256 for videos.",
+        *cautions(evidence),
     )
-    return replace(table, notes=closing_notes(evidence, *notes))
+    title = "Errors by kind (TIDE's on mask IoU, and their kin on tracks, at IoU 0.5 and 0.1), and AP by part"
+    return make_table("errors", title, rows, closing_notes(evidence, *notes))

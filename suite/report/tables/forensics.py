@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
-from suite.claims.latency_fit import CLOSE, Fit, Reading, fit_constants, load_readings
+from suite.claims.claim import Claim
+from suite.claims.latency_fit import (
+    CLOSE,
+    OUR_CONVOLUTIONS,
+    Fit,
+    Reading,
+    Reconstruction,
+    fit_constants,
+    load_readings,
+    load_reconstructions,
+)
 from suite.report.evidence import Evidence
 from suite.report.numbers import milliseconds
-from suite.report.table import Column, Table, TableCell, text_cell
-from suite.report.tables._parts import closing_notes, number_column
+from suite.report.table import Row, Table, TableCell, make_table
+from suite.report.tables._parts import closing_notes
 
 INFERENCE = "This is inference from printed latencies and counted graphs, not a measurement"
 PRECISION = (
@@ -60,48 +70,104 @@ def reproduced_note(fit: Fit, readings: list[Reading]) -> str:
     )
 
 
+SHAPE_RULES = ("long side 864, video 384x640", "squares")
+COMPARED = ("size", "width", "pyramid", "convolutions", "shape_rule")
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One way to build all five rows: backbone size, width, pyramid, number of 3x3 convolutions, shape rule."""
+
+    size: str
+    width: int
+    pyramid: str
+    convolutions: int
+    shape_rule: int
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is the reference model's."""
+        return self == Hypothesis("base", 256, "raw", OUR_CONVOLUTIONS, 0)
+
+
+def hypotheses(reconstructions: list[Reconstruction]) -> dict[Hypothesis, dict[str, Reconstruction]]:
+    """Return, for every hypothesis, its reconstruction of each published row.
+
+    MobileNetV2 has one size, and only TopFormer injects: those rows are the same for all sizes, or both pyramids.
+    SeaFormer takes the size that TopFormer has.
+    """
+    found: dict[Hypothesis, dict[str, Reconstruction]] = {}
+    for one in reconstructions:
+        family, _, size = one.backbone.partition("_")
+        sizes = (size,) if size else ("tiny", "small", "base")
+        pyramids = (one.pyramid,) if family == "topformer" else ("raw", "injected")
+        for named in sizes:
+            if named == "large":
+                continue
+            for pyramid in pyramids:
+                key = Hypothesis(named, one.width, pyramid, one.convolutions, one.shape_rule)
+                found.setdefault(key, {})[one.reading.row_id] = one
+    return found
+
+
+def fitting(fit: Fit, rows: dict[str, Reconstruction]) -> int:
+    """Return how many published latencies a hypothesis may have been timed at."""
+    return sum(fit.compatible(one.reading) for one in rows.values())
+
+
+def conclusion(fit: Fit, known: dict[Hypothesis, dict[str, Reconstruction]]) -> str:
+    """Say which hypotheses fit all rows, what they share, and where ours stands."""
+    total = max(len(rows) for rows in known.values())
+    whole = [key for key, rows in known.items() if fitting(fit, rows) == total]
+    mine = next((rows for key, rows in known.items() if key.ours), {})
+    quotients = [one.reading.published_ms / fit.predict(one.reading) for one in mine.values()]
+    words = f"{len(whole)} of {len(known)} reconstructions fit all {total} latencies within {percent(fit.tolerance)}"
+    if whole:
+        shared = []
+        for name in COMPARED:
+            values = sorted({getattr(key, name) for key in whole})
+            texts = [SHAPE_RULES[value] if name == "shape_rule" else str(value) for value in values]
+            label = {"size": "backbone", "shape_rule": "shapes", "convolutions": "3x3 convolutions"}.get(name, name)
+            shared.append(f"{label} {' or '.join(texts)}")
+        words += f": {'; '.join(shared)}"
+    if quotients:
+        place = "among them" if any(key.ours for key in whole) else "not among them"
+        words += (
+            f". Ours is {place}: the published latencies are {min(quotients):.2f} to {max(quotients):.2f} times what "
+            f"it should take, on {fitting(fit, mine)} of {len(mine)} rows within the tolerance"
+        )
+    return words
+
+
+def _row(fit: Fit, reading: Reading, claim: Claim) -> Row:
+    predicted, (low, high) = fit.predict(reading), fit.interval(reading)
+    quotient = reading.published_ms / predicted
+    return {
+        "method": claim.method,
+        "backbone": claim.backbone,
+        "read as": reading.what + ("" if reading.default else " (alternative)"),
+        "input": reading.size,
+        "dense 3x3 GMACs": TableCell(f"{reading.dense:.2f}", reading.dense),
+        "other GMACs": TableCell(f"{reading.other:.2f}", reading.other),
+        "published ms": TableCell(milliseconds(reading.published_ms), reading.published_ms),
+        "predicted ms [95 %]": TableCell(
+            f"{milliseconds(predicted)} [{milliseconds(low)}, {milliseconds(high)}]", predicted
+        ),
+        "published / predicted": TableCell(f"{quotient:.2f}", quotient),
+        "reading": verdict(fit, reading),
+    }
+
+
 def build(evidence: Evidence) -> Table:
     """Return one row per reading of each published row of prior art, the reading timed here first."""
-    columns = (
-        Column("method"),
-        Column("backbone"),
-        Column("read as"),
-        number_column("input"),
-        number_column("dense 3x3 GMACs"),
-        number_column("other GMACs"),
-        number_column("published ms"),
-        number_column("predicted ms [95 %]"),
-        number_column("published / predicted"),
-        Column("reading"),
-    )
     readings = load_readings(evidence.claims)
-    certain = [reading for reading in readings if reading.certain]
     title = "Published latencies of prior art against the latency of each way to read their row (inference)"
-    if len(certain) < 3:
+    if len([reading for reading in readings if reading.certain]) < 3:
         reason = "Nothing to show: fewer than three claims have a latency and a certain input shape."
-        return Table("forensics", title, columns, (), closing_notes(evidence, reason))
+        return make_table("forensics", title, (), closing_notes(evidence, reason))
     fit = fit_constants(readings)
     named = {claim.row_id: claim for claim in evidence.claims}
-    rows = []
-    for reading in readings:
-        claim = named[reading.row_id]
-        predicted, (low, high) = fit.predict(reading), fit.interval(reading)
-        quotient = reading.published_ms / predicted
-        span = f"{milliseconds(predicted)} [{milliseconds(low)}, {milliseconds(high)}]"
-        rows.append(
-            (
-                text_cell(claim.method),
-                text_cell(claim.backbone),
-                text_cell(reading.what + ("" if reading.default else " (alternative)")),
-                text_cell(reading.size),
-                TableCell(f"{reading.dense:.2f}", reading.dense),
-                TableCell(f"{reading.other:.2f}", reading.other),
-                TableCell(milliseconds(reading.published_ms), reading.published_ms),
-                TableCell(span, predicted),
-                TableCell(f"{quotient:.2f}", quotient),
-                text_cell(verdict(fit, reading)),
-            )
-        )
+    rebuilt = hypotheses(load_reconstructions(evidence.claims))
     notes = (
         f"{INFERENCE}.",
         f"{constants_note(fit, readings)}.",
@@ -109,6 +175,10 @@ def build(evidence: Evidence) -> Table:
         "Intervals cover the choice of fitted rows only, not what two constants leave out (normalisation, resizes, "
         f"sampling, memory): a prediction is trusted to {percent(fit.tolerance)}.",
         f"{PRECISION}.",
+        *([f"MobileInst itself, rebuilt as its paper leaves open: {conclusion(fit, rebuilt)}."] if rebuilt else []),
+        "A reconstruction may also be slower than predicted by resizes, sums and attention: a common factor on all "
+        "rows can be missing convolutions as well as work that is no arithmetic.",
         "MACs are counted from the graphs of suite/models, masks of 100 instances in.",
     )
-    return replace(Table("forensics", title, columns, tuple(rows)), notes=closing_notes(evidence, *notes))
+    rows = [_row(fit, reading, named[reading.row_id]) for reading in readings]
+    return make_table("forensics", title, rows, closing_notes(evidence, *notes))

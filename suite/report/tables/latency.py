@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from suite.report.counterparts import is_prior_art
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.host_ratio import short_cpu
-from suite.report.measured import companion, counted, size_text
-from suite.report.numbers import ratio
-from suite.report.select import Cell
-from suite.report.settle import ANCHOR
-from suite.report.table import Column, Table, TableCell, text_cell, without_empty_columns
-from suite.report.tables._parts import closing_notes, legend, number_column, record_cell
+from suite.report.measured import companion, counted
+from suite.report.models import ANCHOR, is_prior_art
+from suite.report.numbers import interval_text, ratio
+from suite.report.table import Row, Table, TableCell, make_table, record_cell
+from suite.report.tables._parts import closing_notes
+from suite.report.timings import short_cpu
 
+IN_PAPER = True
 SPAN_LABELS = {
     "network": "network",
     "with_masks": "network with masks",
@@ -47,59 +47,36 @@ def span_label(cell: Cell) -> str:
     return SPAN_LABELS.get(span, span) + (f", T = {interval}" if interval is not None else "")
 
 
-def _optional(cell: Cell | None) -> TableCell:
-    """Return a further number of a row; the row's first number carries the marks for all."""
-    return TableCell() if cell is None else replace(record_cell(cell), mark="")
-
-
-def _ratio(evidence: Evidence, cell: Cell) -> TableCell:
-    found = companion(evidence, cell, "latency_ratio_cpu")
-    if found is None:
+def _ratio(cell: Cell | None) -> TableCell:
+    if cell is None:
         return TableCell()
-    interval = found.interval
-    text = ratio(found.value) + (f" [{ratio(interval.low)}, {ratio(interval.high)}]" if interval else "")
-    return TableCell(text, found.value, runs=found.run_ids)
+    interval = cell.interval
+    text = interval_text(cell.value, interval.low, interval.high) if interval else ratio(cell.value)
+    return TableCell(text, cell.value, runs=cell.run_ids)
+
+
+def _row(evidence: Evidence, cell: Cell) -> Row:
+    network = cell.get("span") == "network" and cell.get("key_frame_interval") is None
+    weights = cell.samples[0].measurement.subject.weights_sha256
+    return {
+        "model": cell.model,
+        "input": cell.size,
+        "clock covers": span_label(cell),
+        "CPU median ms": record_cell(cell),
+        # The row's first number carries the marks for all.
+        "wall median ms": replace(record_cell(companion(evidence, cell, "latency_wall_ms")), mark=""),
+        "wall p90 ms": replace(record_cell(companion(evidence, cell, "latency_p90_wall_ms")), mark=""),
+        "CPU ratio to anchor [95 %]": _ratio(companion(evidence, cell, "latency_ratio_cpu")),
+        "params M": counted(evidence, cell, "parameters") if network else "",
+        "MACs G": counted(evidence, cell, "macs") if network else "",
+        "weights": "trained" if weights else "random",
+        "engine": f"{cell.get('runtime')} {cell.get('precision')}",
+        "core": short_cpu(cell.machine.cpu),
+    }
 
 
 def build(evidence: Evidence) -> Table:
     """Return one row per model, input size and span; milliseconds are per image, or per frame of a video."""
-    columns = (
-        Column("model"),
-        number_column("input"),
-        Column("clock covers"),
-        number_column("CPU median ms"),
-        number_column("wall median ms"),
-        number_column("wall p90 ms"),
-        number_column("CPU ratio to anchor [95 %]"),
-        number_column("params M"),
-        number_column("MACs G"),
-        Column("weights"),
-        Column("engine"),
-        Column("core"),
-    )
-    rows = []
-    for cell in host_cells(evidence):
-        network = cell.get("span") == "network" and cell.get("key_frame_interval") is None
-        weights = cell.samples[0].measurement.subject.weights_sha256
-        rows.append(
-            (
-                text_cell(cell.model),
-                text_cell(size_text(cell)),
-                text_cell(span_label(cell)),
-                record_cell(cell),
-                _optional(companion(evidence, cell, "latency_wall_ms")),
-                _optional(companion(evidence, cell, "latency_p90_wall_ms")),
-                _ratio(evidence, cell),
-                text_cell(counted(evidence, cell, "parameters") if network else ""),
-                text_cell(counted(evidence, cell, "macs") if network else ""),
-                text_cell("trained" if weights else "random"),
-                text_cell(f"{cell.get('runtime')} {cell.get('precision')}"),
-                text_cell(short_cpu(cell.machine.cpu)),
-            )
-        )
-    table = without_empty_columns(
-        Table("latency", "Latency measured here: one pinned core, one thread, batch 1", columns, tuple(rows))
-    )
     notes = (
         "Ratios are CPU time over that of the same span of the anchor, the first model, timed in interleaved rounds of "
         "the same run (with masks: over the anchor's network, which makes them in any case; with T: over T = 1); their "
@@ -108,6 +85,7 @@ def build(evidence: Evidence) -> Table:
         "A network's time does not depend on the values of its weights; paper-size models are timed with random ones. "
         "Postprocess does: random weights let almost every query through, which makes it long.",
         "These are milliseconds of this host; they say nothing about milliseconds of a phone.",
-        *legend(table),
     )
-    return replace(table, notes=closing_notes(evidence, *notes))
+    rows = [_row(evidence, cell) for cell in host_cells(evidence)]
+    title = "Latency measured here: one pinned core, one thread, batch 1"
+    return make_table("latency", title, rows, closing_notes(evidence, *notes))

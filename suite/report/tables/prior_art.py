@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.host_ratio import MAIN_ENGINE
-from suite.report.numbers import milliseconds, ratio, scaled
+from suite.report.numbers import interval_text, milliseconds, scaled
 from suite.report.prior_art import PriorArtRow, orderings, prior_art_rows
-from suite.report.select import Cell
-from suite.report.table import Column, Table, TableCell, missing, text_cell, without_empty_columns
-from suite.report.tables._parts import closing_notes, legend, number_column
+from suite.report.table import Row, Table, TableCell, make_table, missing
+from suite.report.tables._parts import closing_notes
+from suite.report.timings import MAIN_ENGINE
 
+ENGINES = (MAIN_ENGINE, "ncnn")
+"""ncnn is the closest well-kept relative of the paper's engine."""
 DOUBTS = (
     "Published latencies are those of the AAAI version on one core of a Snapdragon 778G. arXiv v1 prints others. TNN's "
     "precision is not stated (its default on ARM prefers fp16) and no input shape is: shapes here are inferred.",
@@ -27,46 +27,47 @@ def _ms(cell: Cell | None, note: str = "") -> TableCell:
     return TableCell(milliseconds(cell.value), cell.value, mark="†" if cell.dirty else "", runs=cell.run_ids)
 
 
-def _word(holds: bool | None, unknown: str) -> TableCell:
-    return text_cell(unknown if holds is None else "yes" if holds else "no")
+def _yes_or_no(holds: bool | None, unknown: str) -> str:
+    return unknown if holds is None else "yes" if holds else "no"
 
 
-def _cells(row: PriorArtRow) -> tuple[TableCell, ...]:
+def _ratio(row: PriorArtRow) -> TableCell:
     found = row.ratio
-    own = found is not None and row.published_ratio == 1 and row.default
-    if own:
-        measured = TableCell("1", 1.0)
-    elif found is not None:
-        measured = TableCell(f"{ratio(found.value)} [{ratio(found.low)}, {ratio(found.high)}]", found.value)
-    else:
-        measured = missing("" if row.masks is None else "not timed in one run with MobileInst")
-    unknown = "" if found is None or row.published_ratio == 1 else "within noise"
-    return (
-        text_cell(row.entry.method),
-        text_cell(row.entry.backbone),
-        text_cell(("" if row.default else "or: ") + row.reading),
-        text_cell(f"{row.size[0]}x{row.size[1]}"),
-        TableCell(f"{row.published_ms:.0f}", row.published_ms),
-        TableCell(f"{row.published_ratio:.2f}", row.published_ratio),
-        text_cell("yes" if row.half_published else "no"),
-        _ms(row.masks, row.reason),
-        measured,
-        _word(row.half_measured, unknown),
-        _word(row.order_holds, unknown),
-        _ms(row.network),
-        _ms(row.selection),
-        text_cell("" if row.parameters is None else scaled(row.parameters, 1e6)),
-        text_cell("" if row.macs is None else scaled(row.macs, 1e9)),
-    )
+    if found is None:
+        return missing("" if row.masks is None else "not timed in one run with MobileInst")
+    if row.published_ratio == 1 and row.default:
+        return TableCell("1", 1.0)
+    return TableCell(interval_text(found.value, found.low, found.high), found.value)
+
+
+def _row(row: PriorArtRow, engine: str) -> Row:
+    unknown = "" if row.ratio is None or row.published_ratio == 1 else "within noise"
+    return {
+        "method": row.entry.method,
+        "backbone": row.entry.backbone,
+        "reading": ("" if row.default else "or: ") + row.reading,
+        "input": f"{row.size[0]}x{row.size[1]}",
+        "engine": engine,
+        "published: 778G ms": TableCell(f"{row.published_ms:.0f}", row.published_ms),
+        "published: / MobileInst": TableCell(f"{row.published_ratio:.2f}", row.published_ratio),
+        "published: MobileInst at half": "yes" if row.half_published else "no",
+        "measured here: CPU ms with masks": _ms(row.masks, row.reason),
+        "measured here: / MobileInst [95 %]": _ratio(row),
+        "measured here: MobileInst at half": _yes_or_no(row.half_measured, unknown),
+        "measured here: order holds": _yes_or_no(row.order_holds, unknown),
+        "measured here: network ms": _ms(row.network),
+        "measured here: selection ms": _ms(row.selection),
+        "params M": "" if row.parameters is None else scaled(row.parameters, 1e6),
+        "MACs G": "" if row.macs is None else scaled(row.macs, 1e9),
+    }
 
 
 def _half_notes(rows: list[PriorArtRow]) -> list[str]:
     """Say against which rivals "half the latency" is claimed, and whether it holds here, reading by reading."""
     lines = []
     for table, title in (("table1/", "COCO"), ("table2/", "video")):
-        claimed = [row for row in rows if row.row_id.startswith(table) and row.half_published]
         words = []
-        for row in claimed:
+        for row in (row for row in rows if row.row_id.startswith(table) and row.half_published):
             outcome = {True: "holds", False: "does not hold", None: "not decided"}[row.half_measured]
             value = f" ({row.ratio.value:.2f} times)" if row.ratio else ""
             words.append(f"{row.entry.name} at {row.size[0]}x{row.size[1]}: {outcome}{value}")
@@ -77,40 +78,20 @@ def _half_notes(rows: list[PriorArtRow]) -> list[str]:
     return lines
 
 
-def build_for(evidence: Evidence, engine: str, name: str) -> Table:
-    """Return the table for one engine.
-
-    Args:
-        evidence: claims and records.
-        engine: runtime of the networks, as records name it.
-        name: the table's file name.
-    """
-    rows = prior_art_rows(evidence, engine)
-    columns = (
-        Column("method"),
-        Column("backbone"),
-        Column("reading"),
-        number_column("input"),
-        number_column("778G ms", "published"),
-        number_column("/ MobileInst", "published"),
-        Column("MobileInst at half", "published"),
-        number_column("CPU ms with masks", "measured here"),
-        number_column("/ MobileInst [95 %]", "measured here"),
-        Column("MobileInst at half", "measured here"),
-        Column("order holds", "measured here"),
-        number_column("network ms", "measured here"),
-        number_column("selection ms", "measured here"),
-        number_column("params M"),
-        number_column("MACs G"),
-    )
-    title = f"Every latency row of Tables 1 and 2 re-measured on one core ({engine}, fp32), in every reading"
-    table = without_empty_columns(Table(name, title, columns, tuple(_cells(row) for row in rows)))
-    held = [
-        f"{count.held} of {count.pairs} in {count.title}" for count in orderings(evidence, rows, engine) if count.pairs
-    ]
-    notes = (
-        *([f"Pairwise orderings of the default readings that hold here: {', '.join(held)}."] if held else []),
-        *_half_notes(rows),
+def build(evidence: Evidence) -> Table:
+    """Return one row per published latency, reading and engine that timed any of them; the main engine's always."""
+    rows: list[Row] = []
+    notes = []
+    for engine in ENGINES:
+        if engine != MAIN_ENGINE and not evidence.timings.clocked(engine):
+            continue
+        found = prior_art_rows(evidence, engine)
+        rows += [_row(row, engine) for row in found]
+        counts = [count for count in orderings(evidence, found, engine) if count.pairs]
+        held = ", ".join(f"{count.held} of {count.pairs} in {count.title}" for count in counts)
+        notes += [f"Pairwise orderings of the default readings that hold here on {engine}: {held}."] if held else []
+        notes += _half_notes(found)
+    notes += [
         "Ratios divide by MobileInst TopFormer-Base of the same table, timed in interleaved "
         "rounds of the same run; intervals cover timing noise of that run.",
         "With masks = image to the masks of 100 instances; network = up to the heads, where a method stops there. "
@@ -118,11 +99,6 @@ def build_for(evidence: Evidence, engine: str, name: str) -> Table:
         "picture is outside for all.",
         "A row has its default reading first; lines beginning with or: read the same published number differently.",
         *DOUBTS,
-        *legend(table),
-    )
-    return replace(table, notes=closing_notes(evidence, *notes))
-
-
-def build(evidence: Evidence) -> Table:
-    """Return the table of the suite's main engine."""
-    return build_for(evidence, MAIN_ENGINE, "prior_art")
+    ]
+    title = "Every latency row of Tables 1 and 2 re-measured on one core (fp32), in every reading"
+    return make_table("prior_art", title, rows, closing_notes(evidence, *notes))

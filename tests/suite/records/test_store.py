@@ -8,7 +8,7 @@ from suite.errors import InputError
 from suite.records.provenance import describe_machine, start_run
 from suite.records.schema import Artifact, Interval, Measurement, Series, Subject
 from suite.records.store import read_folder, read_run, writing
-from suite.report.render import update_tables
+from suite.report.render import render_report
 from tests.suite.records.spoiled import SPOILED, write_spoiled
 
 SUBJECT = Subject("mobileinst_topformer_tiny_shapes", "00" * 32)
@@ -93,7 +93,7 @@ def test_the_report_renders_from_the_rest_and_names_every_spoiled_record(tmp_pat
         write_spoiled(good, bad, name)
         expected.append(f"{bad.name} line {SPOILED[name][1]}: ")
     assert len(expected) >= 30
-    outcome = update_tables(reports)
+    outcome = render_report(reports, ["tables"])
     left_out = [line for line in outcome.left_out if line.startswith("spoiled_")]
     assert len(left_out) == len(expected)
     assert all(any(line.startswith(start) for line in left_out) for start in expected)

@@ -6,7 +6,6 @@ import ast
 import csv
 import dataclasses
 import html
-import importlib
 import io
 import math
 import re
@@ -18,11 +17,9 @@ import msgspec
 
 from suite.models import discover
 from suite.records.schema import METRICS
-from suite.report import tables
 from suite.report.ablation import paired_gain
 from suite.report.evidence import Evidence
-from suite.report.folders import module_names
-from suite.report.ledger import build_ledger
+from suite.report.render import build_tables
 
 DECIMALS = range(6)
 SCALES = {"fraction": (1.0, 100.0), "count": (1.0, 1e-6, 1e-9)}
@@ -147,16 +144,14 @@ def accounted(evidence: Evidence) -> Known:
         known.add_all([entry.description, entry.reading, entry.input_shapes])
     for value, unit in _differences(evidence):
         known.add(value, unit)
-    ledger = build_ledger(evidence)
-    for row in ledger.rows:
+    for row in evidence.verdicts:
         known.add_all(row.to_json())
         if row.ours is not None:
             known.add(100 * (row.ours / row.claim.value - 1))
             known.add(row.ours - row.claim.value)
-    known.add_all([finding.sentence for finding in ledger.findings])
-    known.add_all([list(ledger.counts().values()), len(ledger.rows), ledger.coverage()])
-    for name in module_names(tables):
-        table = importlib.import_module(f"{tables.__name__}.{name}").build(evidence)
+    known.add_all([finding.sentence for finding in evidence.findings])
+    known.add_all([list(evidence.counts.values()), len(evidence.verdicts), evidence.coverage])
+    for table in build_tables(evidence).values():
         # A cell with a value was computed by its spec: so were the interval and the spread beside it.
         known.add_all([[cell.value, cell.text] for row in table.rows for cell in row if cell.value is not None])
         known.add(len(table.rows))

@@ -6,12 +6,11 @@ import msgspec
 import pytest
 
 from suite.records.schema import Measurement, Scalar, Subject
-from suite.report.evidence import load_evidence
-from suite.report.ledger import build_ledger
+from suite.report.ablation import CELLS
 from suite.report.measured import accuracy_cells
 from suite.report.table import Table
-from suite.report.tables import ablation, association
-from suite.reproduce.ablation_cells import CELLS
+from suite.report.tables import ablation, tracking
+from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import SHAPES, TINY, WEIGHTS, RunMaker
 
 BY_NAME = {cell.name: cell for cell in CELLS}
@@ -19,15 +18,15 @@ BY_NAME = {cell.name: cell for cell in CELLS}
 
 def add(maker: RunMaker, name: str, mask_aps: tuple[float, ...], iterations: int = 1800) -> None:
     """Write one run per seed of a cell, at T = 1 with video AP a tenth below mask AP."""
-    recipe = BY_NAME[name].recipe(iterations)
+    cell = BY_NAME[name]
     for seed, value in enumerate(mask_aps):
         fields: dict[str, Scalar] = {
             "experiment": "ablation",
             "seed": seed,
             "iterations": iterations,
-            "query_passing": recipe.query_passing,
-            "recipe_digest": recipe.digest()[:16],
-            **recipe.model_options,
+            "query_passing": cell.query_passing is not False,
+            "recipe_digest": name,
+            **cell.model_options,
         }
         video = fields | {"key_frame_interval": 1, "association": True}
         subject = Subject(TINY, WEIGHTS)
@@ -78,9 +77,9 @@ def test_a_trend_is_judged_by_pairs_of_seeds(
     pairs = zip((0.53, 0.56, 0.54), average, strict=False)
     gains = [100 * (one - other) for one, other in pairs]
     assert row[6].value == pytest.approx(sum(gains) / len(gains))
-    ledger = build_ledger(load_evidence(maker.folder))
-    found = next(item for item in ledger.rows if item.claim.claim_id == "trend/max-pooling-beats-average")
-    assert found.verdict == verdict
+    found = load_evidence(maker.folder).verdict("trend/max-pooling-beats-average")
+    assert found is not None
+    assert found.word == verdict
 
 
 def test_other_lengths_and_other_tables_are_not_mixed_in(maker: RunMaker) -> None:
@@ -96,13 +95,11 @@ def test_other_lengths_and_other_tables_are_not_mixed_in(maker: RunMaker) -> Non
 
 
 def test_association_is_shown_by_kind_of_video_and_paired_by_seed(maker: RunMaker) -> None:
-    recipe = BY_NAME["default"].recipe(900)
     for seed in range(3):
         fields: dict[str, Scalar] = {
             "experiment": "ablation",
             "seed": seed,
             "iterations": 900,
-            "recipe_digest": recipe.digest()[:16],
             "key_frame_interval": 3,
         }
         hard = msgspec.structs.replace(SHAPES, images=None, videos=11)
@@ -113,7 +110,7 @@ def test_association_is_shown_by_kind_of_video_and_paired_by_seed(maker: RunMake
             lines.append(Measurement("video_ap_occlusion", value, Subject(TINY, WEIGHTS), protocol, hard))
             lines.append(Measurement("video_ap", 0.3, Subject(TINY, WEIGHTS), protocol, SHAPES))
         maker.write(maker.run("ablation", seed=seed), *lines)
-    table = association.build(load_evidence(maker.folder))
+    table = tracking.build(load_evidence(maker.folder))
     by_place = {(row[0].text, row[2].text): row for row in table.rows}
     hidden = by_place["occlusion", "3"]
     assert hidden[1].text == "11"

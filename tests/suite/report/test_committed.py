@@ -7,7 +7,7 @@ import pytest
 
 from suite.records.store import read_folder
 from suite.report.readme import BEGIN, END
-from suite.report.render import render_all
+from suite.report.render import render_report
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 REPORTS = REPOSITORY / "reports"
@@ -21,7 +21,7 @@ def committed() -> Path:
 
 
 def test_reports_and_readme_are_what_records_and_claims_give(committed: Path):
-    outcome = render_all(committed, check=True)
+    outcome = render_report(committed, check=True)
     assert outcome.written == (), "run: python -m suite report"
     assert outcome.stale == ()
 

@@ -14,10 +14,8 @@ from suite.cli import main
 from suite.records.difference import difference, student_quantile
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.records.store import read_folder
-from suite.report.compare import Comparison, Pair, compare
-from suite.report.raw_samples import RawSamples
-from suite.report.select import select_cells
-from suite.report.sides import find_side
+from suite.report.cells import select_cells
+from suite.report.compare import Comparison, Pair, compare, find_side, numbers_of
 from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
 
 
@@ -189,7 +187,7 @@ def test_other_data_or_settings_are_not_compared(maker: RunMaker):
     runs, _ = read_folder(maker.folder)
     assert main(["compare", "a" * 40, "b" * 40, "--records", str(maker.folder)]) == 3
     cells, _ = select_cells(runs)
-    numbers = RawSamples(runs).numbers(cells[0])
+    numbers = numbers_of(cells[0], runs)
     assert difference(numbers, numbers, higher_is_better=False).word == "equal"
 
 

@@ -7,11 +7,10 @@ import pytest
 from suite.accuracy.error_analysis.analysis import Analysis, analyse_coco, analyse_youtube_vis
 from suite.accuracy.error_analysis.lines import error_lines
 from suite.records.schema import METRICS, Scalar, Subject
-from suite.report.drawing import figure_bytes
-from suite.report.error_cells import NOT_RECORDED
-from suite.report.evidence import load_evidence
 from suite.report.figures import error_ladders
-from suite.report.tables import accuracy_parts, errors
+from suite.report.figures._style import figure_bytes
+from suite.report.tables import errors
+from suite.report.verdicts import load_evidence
 from tests.suite.accuracy.cases import random_coco, random_video, written
 from tests.suite.report.synthetic import SHAPES, TINY, WEIGHTS, RunMaker
 
@@ -35,20 +34,19 @@ def recorded(filled: RunMaker, analyses: tuple[Analysis, Analysis]) -> RunMaker:
 
 def test_every_kind_is_a_row_with_what_it_costs(recorded: RunMaker, analyses: tuple[Analysis, Analysis]) -> None:
     table = errors.build(load_evidence(recorded.folder))
-    names = [(column.group, column.title) for column in table.columns]
-    assert (errors.ALONE, "video T = 3") in names
+    names = table.columns
+    assert f"{errors.ALONE}: video T = 3" in names
     by_kind = {row[2].text: row for row in table.rows}
     for analysis, way in zip(analyses, ("images", "video T = 1"), strict=True):
-        alone, ladder = names.index((errors.ALONE, way)), names.index((errors.LADDER, way))
+        alone, ladder = names.index(f"{errors.ALONE}: {way}"), names.index(f"{errors.LADDER}: {way}")
         assert by_kind["AP50 as scored"][ladder].value == pytest.approx(analysis.ap50)
         for rung in analysis.rungs:
             row = by_kind[rung.kind.label]
             assert row[alone].value == pytest.approx(rung.gain)
             assert row[ladder].value == pytest.approx(rung.reached)
-    assert not by_kind["identity switch"][names.index((errors.ALONE, "images"))].text
-    parts = accuracy_parts.build(load_evidence(recorded.folder))
-    assert {"small objects", "medium objects", "large objects"} <= {row[2].text for row in parts.rows}
-    assert any(row[2].text.startswith("category name") for row in parts.rows)
+    assert not by_kind["identity switch"][names.index(f"{errors.ALONE}: images")].text
+    assert {"small objects", "medium objects", "large objects"} <= set(by_kind)
+    assert any(name.startswith("category name") for name in by_kind)
 
 
 def test_ladders_are_drawn_and_repeat_to_the_byte(recorded: RunMaker) -> None:
@@ -61,5 +59,4 @@ def test_ladders_are_drawn_and_repeat_to_the_byte(recorded: RunMaker) -> None:
 def test_without_records_the_tables_say_so_and_no_ladder_is_drawn(filled: RunMaker) -> None:
     evidence = load_evidence(filled.folder)
     assert error_ladders.draw(evidence) is None
-    for table in (errors.build(evidence), accuracy_parts.build(evidence)):
-        assert table.footnotes() == [NOT_RECORDED]
+    assert errors.build(evidence).footnotes == [errors.NOT_RECORDED]

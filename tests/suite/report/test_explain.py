@@ -6,9 +6,9 @@ import pytest
 
 from suite.cli import main
 from suite.errors import InputError
-from suite.report.cell_ids import cell_ids
-from suite.report.evidence import load_evidence
+from suite.report.cells import cell_ids
 from suite.report.explain import explain, explanation, find, names
+from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_640, TINY, RunMaker
 
 RATIO = "ratio/coco-latency-512-vs-640"

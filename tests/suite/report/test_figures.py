@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Annotation, Text
 
-from suite.report.drawing import PointLabel, figure_bytes, freeze_layout, new_figure, place_labels, style
-from suite.report.evidence import load_evidence
 from suite.report.figures import ap_latency, ap_reuse, latency_breakdown, latency_ratio, training_curve
-from suite.report.figures._pareto import pareto, steps
+from suite.report.figures._style import PointLabel, figure_bytes, freeze_layout, new_figure, place_labels, style
+from suite.report.figures.ap_latency import pareto, steps
+from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_512, BASE_640, TINY, RunMaker
 
 FIGURES = (ap_latency, ap_reuse, latency_breakdown, latency_ratio, training_curve)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from suite.claims.latency_fit import fit_constants, load_readings
+from suite.claims.latency_fit import fit_constants, load_readings, load_reconstructions
 from suite.claims.loader import load_claims
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
-from suite.report.drawing import figure_bytes
-from suite.report.evidence import Evidence, gather, load_evidence
+from suite.report.evidence import Evidence
 from suite.report.figures import forensics as forensics_figure
 from suite.report.figures import module_breakdown
-from suite.report.tables import breakdown, forensics, forensics_mobileinst, layers, table1, table2
+from suite.report.figures._style import figure_bytes
+from suite.report.table import Table, TableCell
+from suite.report.tables import breakdown, forensics, table1, table2
+from suite.report.verdicts import gather, load_evidence
 from tests.suite.report.synthetic import BASE_640, RunMaker
 
 LAYERS: list[list[Scalar]] = [
@@ -56,26 +58,33 @@ def measured(maker: RunMaker) -> Evidence:
     return load_evidence(maker.folder)
 
 
+def rows_of(table: Table) -> dict[str, dict[str, TableCell]]:
+    """Return the rows by module or layer, each by column."""
+    return {row[1].text: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+
+
 def test_every_module_has_its_time_arithmetic_and_speed(measured: Evidence) -> None:
     table = breakdown.build(measured)
-    rows = {row[1].text: row for row in table.rows}
-    assert list(rows) == ["backbone.pyramid", "backbone.trunk", "mask_decoder.first3", "mask_decoder"]
-    assert [cell.value for cell in rows["mask_decoder.first3"][2:]] == pytest.approx([5.0, 50.0, 0.5, 100.0, 100.0])
-    assert rows["backbone.trunk"][4].value == pytest.approx(0.1), "a list's MACs are the sum of its members'"
-    assert rows["mask_decoder"][4].text == "", "resizes have no MACs of their own"
-    assert sum(row[3].value or 0 for row in table.rows) == pytest.approx(100)
-    summary = table.notes[0]
-    assert "80.0 GMAC/s counted as direct convolution = 0.80 of a large matrix product's 100.0 GMAC/s" in summary
-    assert "1.250 [1.200, 1.300] times as long" in summary
-    assert "Conv 70 %" in summary
+    rows = rows_of(table)
+    modules = ["backbone.pyramid", "backbone.trunk", "mask_decoder.first3", "mask_decoder"]
+    assert list(rows)[:4] == modules
+    first3 = rows["mask_decoder.first3"]
+    columns = ("ms", "% of time", "MACs G", "GMAC/s", "% of matrix product")
+    assert [first3[name].value for name in columns] == pytest.approx([5.0, 50.0, 0.5, 100.0, 100.0])
+    assert rows["backbone.trunk"]["MACs G"].value == pytest.approx(0.1), "a list's MACs are the sum of its members'"
+    assert rows["mask_decoder"]["MACs G"].text == "", "resizes have no MACs of their own"
+    assert sum(rows[name]["% of time"].value or 0 for name in modules) == pytest.approx(100)
+    for number in ("80.0 GMAC/s", "0.80", "100.0 GMAC/s", "1.250 [1.200, 1.300]", "Conv 70 %"):
+        assert number in table.notes[0]
 
 
-def test_longest_layers_come_first(measured: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "LONGEST", 3)
-    table = layers.build(measured)
-    assert [row[2].text for row in table.rows] == ["Conv", "Conv", "Resize"]
-    assert [row[5].value for row in table.rows] == pytest.approx([50.0, 70.0, 90.0])
-    assert table.notes[0] == f"{BASE_640} at 640x864: 1 further layers take 1.00 ms together."
+def test_longest_layers_come_after_the_modules(measured: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breakdown, "LONGEST", 3)
+    table = breakdown.build(measured)
+    layers = [row for row in rows_of(table).values() if row["kernel"].text]
+    assert [row["kernel"].text for row in layers] == ["Conv", "Conv", "Resize"]
+    assert [row["% so far"].value for row in layers] == pytest.approx([50.0, 70.0, 90.0])
+    assert "1 further layers take 1.00 ms" in table.notes[1]
 
 
 def test_a_later_breakdown_replaces_an_earlier_one(measured: Evidence, maker: RunMaker) -> None:
@@ -84,37 +93,28 @@ def test_a_later_breakdown_replaces_an_earlier_one(measured: Evidence, maker: Ru
     series = Series("latency_layers", subject, ["module", "operator", "node", "time_ms"], rows, size)
     maker.write(maker.run("latency-breakdown"), series)
     table = breakdown.build(load_evidence(maker.folder))
-    assert [(row[1].text, row[2].value) for row in table.rows] == [("backbone.pyramid", 7.0)]
+    assert [(name, row["ms"].value) for name, row in rows_of(table).items()] == [("backbone.pyramid", 7.0), ("n", 7.0)]
 
 
-def test_without_records_the_reason_is_said(maker: RunMaker) -> None:
+def test_without_records_and_claims_nothing_is_shown(maker: RunMaker) -> None:
     evidence = load_evidence(maker.folder)
-    for table in (breakdown.build(evidence), layers.build(evidence)):
-        assert not table.rows
-        assert "run: python -m suite latency breakdown --record" in table.notes[0]
+    assert not breakdown.build(evidence).rows
     assert module_breakdown.draw(evidence) is None
-
-
-def test_without_claims_nothing_is_inferred() -> None:
-    evidence = gather([], [], counterparts={})
-    for table in (forensics.build(evidence), forensics_mobileinst.build(evidence)):
-        assert not table.rows
-        assert table.notes[0].startswith("Nothing to show")
-    assert forensics_figure.draw(evidence) is None
+    nothing = gather([], [], counterparts={})
+    assert not forensics.build(nothing).rows
+    assert forensics_figure.draw(nothing) is None
 
 
 def test_forensics_say_what_they_are_and_where_ours_stands(maker: RunMaker) -> None:
     evidence = load_evidence(maker.folder)
-    prior, own = forensics.build(evidence), forensics_mobileinst.build(evidence)
-    assert all(table.notes[0].startswith("This is inference") for table in (prior, own))
-    assert {row[9].text for row in prior.rows} == {"fitted", "fits within 5 %", "fits within 10 %", "does not fit"}
-    ours = [row for row in own.rows if row[-1].text == "ours"]
-    assert len(ours) == 1
-    assert [cell.text for cell in ours[0][:4]] == ["base", "256", "raw", "6"]
-    fitting = [row for row in own.rows if row[-2].text == "5 of 5"]
-    assert fitting
-    assert {(row[1].text, row[3].text) for row in fitting} == {("256", "12")}
-    assert "Ours is not among them" in own.notes[1]
+    table = forensics.build(evidence)
+    assert {row[9].text for row in table.rows} == {"fitted", "fits within 5 %", "fits within 10 %", "does not fit"}
+    fit = fit_constants(load_readings(evidence.claims))
+    known = forensics.hypotheses(load_reconstructions(evidence.claims))
+    (ours,) = [key for key in known if key.ours]
+    assert (ours.size, ours.width, ours.pyramid, ours.convolutions) == ("base", 256, "raw", 6)
+    whole = {(key.width, key.convolutions) for key, rows in known.items() if forensics.fitting(fit, rows) == 5}
+    assert whole == {(256, 12)}
 
 
 def test_figures_are_the_same_bytes_every_time(measured: Evidence) -> None:
@@ -131,9 +131,9 @@ def test_published_tables_carry_their_doubts(build: object, source: str, tmp_pat
     assert "TNN, precision not stated (TNN's ARM default prefers fp16)" in words
     assert "the input shape is not published: inferred" in words
     assert f"Version: {source}; the abstract of arXiv v1 prints other numbers (30.5 AP, 176 ms)." in words
-    assert any("the published network did more" in note for note in table.footnotes())
+    assert any("the published network did more" in note for note in table.footnotes)
     if source.endswith("1"):
-        assert any(note.startswith("lightened: ") for note in table.footnotes())
+        assert any(note.startswith("lightened: ") for note in table.footnotes)
 
 
 def test_the_doubts_say_of_which_rows_the_reading_timed_here_is_too_fast():

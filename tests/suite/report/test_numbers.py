@@ -8,9 +8,9 @@ import pytest
 import suite.report
 from suite.claims.consistency import check_consistency
 from suite.claims.loader import load_claims
-from suite.report.evidence import load_evidence
 from suite.report.readme import BEGIN, END
-from suite.report.render import render_page, update_tables
+from suite.report.render import render_report
+from suite.report.verdicts import load_evidence
 from tests.suite.report.known_numbers import READABLE, Known, accounted, numbers, readable_markdown, typed_numbers
 from tests.suite.report.synthetic import RunMaker
 
@@ -21,6 +21,7 @@ IN_README = {
     "10": "minutes the main job takes, as a whole number",
     "2": "cores it takes them on; an exit code",
     "2024": "year of the paper",
+    "2303.17594": "number of the paper on arXiv",
     "16": "photographs that the overfit check learns by heart",
     "75": "exit code of a run the system stopped, as in suite/errors.py",
     "130": "exit code of an interrupted command, as in suite/errors.py",
@@ -96,9 +97,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     maker.folder.mkdir(parents=True)
     maker.everything()
     (root / "README.md").write_text(f"# Title\n\n{BEGIN}\n{END}\n")
-    update_tables(maker.folder.parent)
-    evidence = load_evidence(maker.folder)
-    (root / "reports" / "index.html").write_bytes(render_page(evidence, {})["reports/index.html"])
+    render_report(maker.folder.parent)
     return root
 
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from suite.drawing.track_pictures import animated_png
 from suite.records.schema import Artifact, Subject
-from suite.report.evidence import load_evidence
-from suite.report.render import render_all, render_figures, render_page
+from suite.report.page import build_page
+from suite.report.render import build_tables, render_figures, render_report
+from suite.report.verdicts import load_evidence
 from tests.suite.report.chromium import PROGRAM, Browser, browser
 from tests.suite.report.synthetic import TINY, RunMaker
 
@@ -56,7 +57,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subject = Subject(TINY)
     for name in ("shapes_tracks", "shapes_tracks_animated"):
         maker.write(maker.run(name), Artifact(name, f"reports/pictures/{name}.png", "0" * 64, subject, f"the {name}"))
-    render_all(reports)
+    render_report(reports)
     return reports / "index.html"
 
 
@@ -91,20 +92,21 @@ def test_measured_cells_link_to_their_run_and_claims_to_rule_and_command(page: P
 def test_hostile_record_text_is_escaped(maker: RunMaker):
     maker.training(0, 0.5, command="<script>alert(1)</script>")
     evidence = load_evidence(maker.folder)
-    text = render_page(evidence, {})["reports/index.html"].decode()
+    text = build_page(evidence, build_tables(evidence), {})
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
 
 
 def test_the_page_of_nothing_still_has_the_ledger(maker: RunMaker):
-    text = render_page(load_evidence(maker.folder), {})["reports/index.html"].decode()
+    evidence = load_evidence(maker.folder)
+    text = build_page(evidence, build_tables(evidence), {})
     assert "214 published claims" in text
     assert 'id="table-ledger"' in text
 
 
 def test_repeating_gives_the_same_bytes(page: Path):
     evidence = load_evidence(page.parent / "records")
-    assert render_page(evidence, render_figures(evidence))["reports/index.html"] == page.read_bytes()
+    assert build_page(evidence, build_tables(evidence), render_figures(evidence)) == page.read_text()
 
 
 @pytest.fixture(scope="module")

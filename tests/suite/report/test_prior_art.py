@@ -10,9 +10,10 @@ from suite.claims.loader import load_claims
 from suite.models import get_entry
 from suite.records.schema import Measurement, Scalar, Series, Subject
 from suite.records.store import RunWriter, read_folder
-from suite.report.evidence import Evidence, gather
+from suite.report.evidence import Evidence
 from suite.report.prior_art import orderings, prior_art_rows
-from suite.report.tables import prior_art, prior_art_graphs, table1
+from suite.report.tables import counts, prior_art, table1
+from suite.report.verdicts import gather
 from tests.suite.report.synthetic import RunMaker
 
 ANCHOR = "mobileinst_topformer_base_640"
@@ -103,20 +104,20 @@ def test_rows_are_compared_up_to_their_masks_in_one_run(tmp_path: Path) -> None:
 def test_orderings_count_pairs_of_one_run(tmp_path: Path) -> None:
     write(tmp_path, TIMES)
     evidence = evidence_of(tmp_path)
-    counts = {
+    found = {
         count.title: count for count in orderings(evidence, prior_art_rows(evidence, "onnxruntime"), "onnxruntime")
     }
     # Published: 346 < 433 < 497 < 930 < 965; here 160 < 200 < 240 < 390 < 420.
-    assert (counts["Table 1"].held, counts["Table 1"].pairs) == (10, 10)
-    assert counts["Table 2"].pairs == 0
+    assert (found["Table 1"].held, found["Table 1"].pairs) == (10, 10)
+    assert found["Table 2"].pairs == 0
 
     swapped = TIMES | {"yolact_topformer_base_550": {"network": 150.0, "with_masks": 400.0}}
     write(tmp_path, swapped)
     evidence = evidence_of(tmp_path)
-    counts = {
+    found = {
         count.title: count for count in orderings(evidence, prior_art_rows(evidence, "onnxruntime"), "onnxruntime")
     }
-    assert (counts["Table 1"].held, counts["Table 1"].pairs) == (9, 10)
+    assert (found["Table 1"].held, found["Table 1"].pairs) == (9, 10)
 
 
 def test_the_tables_say_what_holds_and_why_not(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_the_tables_say_what_holds_and_why_not(tmp_path: Path) -> None:
     assert "mask2former_topformer_base_640 at 640x864: does not hold (1.95 times)" in notes
     assert "fastinst_topformer_base_640 at 640x864: holds (2.10 times)" in notes
     assert "precision is not stated" in notes
-    assert "the engine fell over" in table.footnotes()
+    assert "the engine fell over" in table.footnotes
     latencies = {claim.row_id for claim in load_claims() if claim.metric == "latency_snapdragon_778g_ms"}
     shown = [row for row in prior_art_rows(evidence, "onnxruntime") if row.default]
     assert {row.row_id for row in shown} == {
@@ -136,15 +137,14 @@ def test_the_tables_say_what_holds_and_why_not(tmp_path: Path) -> None:
     }
 
     first = table1.build(evidence)
-    place = [column.title for column in first.columns].index("host CPU ms")
+    place = first.columns.index("ours: host CPU ms")
     methods = [(row[0].text, row[1].text) for row in first.rows]
     assert first.rows[methods.index(("YOLACT", "TopFormer-Base"))][place].value == 240
 
-    graphs = prior_art_graphs.build(evidence)
+    graphs = counts.build(evidence)
     assert [cell.text for cell in graphs.rows[0]][:4] == [ANCHOR, "network", "92", "Conv 80, MatMul 12"]
 
 
 def test_without_records_every_row_says_so(tmp_path: Path) -> None:
     table = prior_art.build(evidence_of(tmp_path))
-    assert "not timed here yet" in table.footnotes()
-    assert not prior_art_graphs.build(evidence_of(tmp_path)).rows
+    assert "not timed here yet" in table.footnotes

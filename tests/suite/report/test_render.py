@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from suite.cli import entry, main
 from suite.errors import InputError
-from suite.report.drawing import figure_bytes
-from suite.report.evidence import load_evidence
 from suite.report.figures import ap_reuse, latency_ratio, training_curve
+from suite.report.figures._style import figure_bytes
 from suite.report.readme import BEGIN, END, with_block
-from suite.report.render import render_all, update_tables
+from suite.report.render import render_report
+from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import RunMaker
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -32,7 +32,7 @@ def contents(reports: Path) -> dict[str, bytes]:
 
 
 def test_everything_is_written_once_and_byte_identical_when_repeated(reports: Path):
-    first = render_all(reports)
+    first = render_report(reports)
     assert "reports/ledger.md" in first.written
     assert "reports/tables/table1.tex" in first.written
     assert "reports/figures/ap_latency.svg" in first.written
@@ -43,7 +43,7 @@ def test_everything_is_written_once_and_byte_identical_when_repeated(reports: Pa
         assert b"<dc:date>" not in path.read_bytes()
         assert b"tEXtSoftware" not in path.read_bytes()
         path.unlink()
-    second = render_all(reports)
+    second = render_report(reports)
     assert set(second.unchanged) == {
         name for name in first.written if name.startswith(("reports/ledger", "reports/index", "README"))
     }
@@ -51,7 +51,7 @@ def test_everything_is_written_once_and_byte_identical_when_repeated(reports: Pa
 
 
 def test_readme_keeps_everything_outside_the_markers(reports: Path):
-    update_tables(reports)
+    render_report(reports, ["tables"])
     text = (reports.parent / "README.md").read_text()
     assert text.startswith(f"# Title\n\n{BEGIN}\n**214 published claims")
     assert text.endswith(f"{END}\n\nrest\n")
@@ -67,31 +67,31 @@ def test_readme_without_its_markers_is_refused(text: str):
 
 def test_check_writes_nothing_and_fails_on_any_difference(reports: Path, capsys: pytest.CaptureFixture[str]):
     arguments = ["--reports", str(reports)]
-    assert main(["tables", *arguments]) == 0
-    assert main(["tables", "--check", *arguments]) == 0
+    assert main(["report", "--only", "tables", *arguments]) == 0
+    assert main(["report", "--only", "tables", "--check", *arguments]) == 0
     ledger = reports / "ledger.md"
     ledger.write_text(ledger.read_text().replace("31.2", "31.3", 1))
     spoiled = contents(reports)
-    assert main(["tables", "--check", *arguments]) == 1
+    assert main(["report", "--only", "tables", "--check", *arguments]) == 1
     assert contents(reports) == spoiled
     assert "differs reports/ledger.md" in capsys.readouterr().out
-    assert main(["tables", *arguments]) == 0
-    assert main(["tables", "--check", *arguments]) == 0
+    assert main(["report", "--only", "tables", *arguments]) == 0
+    assert main(["report", "--only", "tables", "--check", *arguments]) == 0
 
 
 def test_files_that_nothing_renders_any_more_are_stale(reports: Path):
-    update_tables(reports)
+    render_report(reports, ["tables"])
     (reports / "tables" / "table9.md").write_text("gone")
-    assert update_tables(reports, check=True).stale == ("reports/tables/table9.md",)
+    assert render_report(reports, ["tables"], check=True).stale == ("reports/tables/table9.md",)
     assert (reports / "tables" / "table9.md").exists()
-    update_tables(reports)
+    render_report(reports, ["tables"])
     assert not (reports / "tables" / "table9.md").exists()
 
 
 def test_a_spoiled_record_is_named_and_the_rest_still_rendered(reports: Path):
     path = sorted((reports / "records").glob("*.jsonl"))[1]
     path.write_text(path.read_text()[:-40])
-    result = CliRunner().invoke(entry, ["tables", "--reports", str(reports)])
+    result = CliRunner().invoke(entry, ["report", "--only", "tables", "--reports", str(reports)])
     assert result.exit_code == 0
     assert f"left out {path.name} line" in result.output
     assert "seed 1" not in (reports / "tables" / "embedded.md").read_text()
@@ -99,7 +99,7 @@ def test_a_spoiled_record_is_named_and_the_rest_still_rendered(reports: Path):
 
 
 def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str]):
-    assert main(["plots", "--reports", "nowhere"]) == 4
+    assert main(["report", "--only", "figures", "--reports", "nowhere"]) == 4
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -111,11 +111,11 @@ def test_a_folder_of_any_name_is_drawn_in_place(filled: RunMaker, tmp_path: Path
     (folder / "records").mkdir(parents=True)
     for path in filled.folder.glob("*.jsonl"):
         (folder / "records" / path.name).write_bytes(path.read_bytes())
-    assert main(["tables", "--reports", str(folder)]) == 0
+    assert main(["report", "--only", "tables", "--reports", str(folder)]) == 0
     assert "wrote drafts/ledger.md" in capsys.readouterr().out
     assert (folder / "tables" / "table1.md").is_file()
     assert [path for path in (elsewhere / "reports").rglob("*") if path.is_file()] == [neighbour]
-    assert main(["tables", "--check", "--reports", str(folder)]) == 0
+    assert main(["report", "--only", "tables", "--check", "--reports", str(folder)]) == 0
 
 
 def test_a_folder_without_records_is_refused_and_left_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -126,7 +126,7 @@ def test_a_folder_without_records_is_refused_and_left_empty(tmp_path: Path, caps
 
 def test_nothing_measured_still_renders_the_published_side(tmp_path: Path):
     (tmp_path / "reports" / "records").mkdir(parents=True)
-    outcome = render_all(tmp_path / "reports")
+    outcome = render_report(tmp_path / "reports")
     assert "reports/figures/ap_latency.png" in outcome.written
     assert "reports/figures/training_curve.png" not in outcome.written
 
@@ -147,7 +147,7 @@ def test_redrawing_needs_no_torch_and_no_pycocotools(reports: Path):
         "for name in ('torch', 'pycocotools', 'scipy', 'onnx', 'onnxruntime'): sys.modules[name] = None\n"
         "from suite.cli import main\n"
         f"arguments = ['--reports', {str(reports)!r}]\n"
-        "sys.exit(main(['tables', *arguments]) or main(['plots', *arguments]) or main(['report', *arguments]))\n"
+        "sys.exit(main(['report', *arguments]))\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
     done = subprocess.run(

@@ -4,8 +4,8 @@ import pytest
 
 from suite.records.schema import Measurement, Subject
 from suite.records.store import read_folder
-from suite.report.evidence import load_evidence
-from suite.report.select import select_cells
+from suite.report.cells import select_cells
+from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
 
 

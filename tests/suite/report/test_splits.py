@@ -4,18 +4,18 @@ import pytest
 
 from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
-from suite.report.evidence import load_evidence
+from suite.report.evidence import Verdict
 from suite.report.explain import explanation
-from suite.report.ledger import LedgerRow, build_ledger
 from suite.report.tables.ledger import build
+from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_640, WEIGHTS, RunMaker
 
 AP = "table1/mobileinst-topformer-base-640/ap"
 VIDEO = "table2/2019/mobileinst-topformer-base"
 
 
-def rows(maker: RunMaker) -> dict[str, LedgerRow]:
-    return {row.claim.claim_id: row for row in build_ledger(load_evidence(maker.folder)).rows}
+def rows(maker: RunMaker) -> dict[str, Verdict]:
+    return {row.claim.claim_id: row for row in load_evidence(maker.folder).verdicts}
 
 
 def add(maker: RunMaker, metric: str, value: float, data: Dataset, **protocol: Scalar) -> None:
@@ -26,26 +26,25 @@ def test_every_accuracy_claim_names_its_split_and_what_is_possible(maker: RunMak
     for row in rows(maker).values():
         claim = row.claim
         if claim.kind != "absolute" or claim.device:
-            assert row.splits.published == row.splits.ours == row.splits.note == ""
+            assert row.scored_on == row.split_note == ""
             continue
-        assert row.splits.published in ("coco test-dev", "youtube-vis-2019 valid", "youtube-vis-2021 valid")
-        assert "server is closed" in row.splits.ours
-        assert ("val2017" in row.splits.ours) == (claim.family == "coco")
-        assert ("local split of train" in row.splits.ours) == (claim.family == "youtube-vis")
-        assert "no AP on the other" in row.splits.note
-        assert row.to_json()["published_on"] == row.splits.published
+        assert "server is closed" in row.scored_on
+        assert ("val2017" in row.scored_on) == (claim.family == "coco")
+        assert ("local split of train" in row.scored_on) == (claim.family == "youtube-vis")
+        assert "no AP on the other" in row.split_note
+        assert row.to_json()["published_on"] in ("coco test-dev", "youtube-vis-2019 valid", "youtube-vis-2021 valid")
 
 
 def test_third_party_values_say_that_they_are_of_val2017(maker: RunMaker):
-    assert rows(maker)[AP].splits.ours.startswith("val2017 (by a third party)")
+    assert rows(maker)[AP].scored_on.startswith("val2017 (by a third party)")
 
 
 def test_val2017_is_compared_with_test_dev_as_partly_at_most(maker: RunMaker):
     add(maker, "mask_ap", 0.33, Dataset("coco", "val2017", "0" * 32, True, images=5000))
     row = rows(maker)[AP]
-    assert (row.verdict, row.splits.ours) == ("partly", "coco val2017")
+    assert (row.word, row.scored_on) == ("partly", "coco val2017")
     assert "not test-dev" in row.rule
-    assert "different images" in row.splits.note
+    assert "different images" in row.split_note
     assert "published on coco test-dev; ours: coco val2017" in explanation(load_evidence(maker.folder), AP)
     table = build(load_evidence(maker.folder))
     assert "coco val2017" in [cell.text for cell in table.rows[0]]
@@ -59,9 +58,9 @@ def test_local_split_counts_only_for_weights_that_never_saw_it(maker: RunMaker, 
         subject = Subject(models[0], WEIGHTS)
         maker.write(maker.run("real"), Measurement("video_ap", 0.36, subject, {"trained_on": held_out}, local))
         row = rows(maker)[f"{VIDEO}/ap"]
-        assert row.verdict == ("not run" if held_out == trained_on else "partly")
-    assert row.splits.ours == "youtube-vis-2019 local-valid"
-    assert "not of valid" in row.splits.note
+        assert row.word == ("not run" if held_out == trained_on else "partly")
+    assert row.scored_on == "youtube-vis-2019 local-valid"
+    assert "not of valid" in row.split_note
     assert "on local-valid, not valid" in row.rule
 
 
@@ -73,5 +72,5 @@ def test_the_claims_own_split_comes_first(maker: RunMaker):
         protocol: dict[str, Scalar] = {"trained_on": f"youtube-vis-2019 {LOCAL_TRAIN}"}
         maker.write(maker.run("real"), Measurement("video_ap", value, Subject(models[0], WEIGHTS), protocol, data))
     row = rows(maker)[f"{VIDEO}/ap"]
-    assert (row.verdict, row.splits.note) == ("reproduced", "")
+    assert (row.word, row.split_note) == ("reproduced", "")
     assert row.ours == pytest.approx(35)

@@ -7,10 +7,10 @@ import pytest
 from suite.cli import main
 from suite.locks import claimed
 from suite.records.store import read_folder
-from suite.report.evidence import load_evidence
+from suite.report.ablation import CELLS, TRENDS
 from suite.report.tables import ablation
+from suite.report.verdicts import load_evidence
 from suite.reproduce.ablation import cell_recipe, code_digest, named_jobs
-from suite.reproduce.ablation_cells import CELLS, TRENDS
 from suite.training.run import run_folder
 
 SHORT = ["--workers", "1", "--seeds", "1", "--iterations", "2", "--cell", "no_query_passing", "--cell", "single_global"]

@@ -1,11 +1,21 @@
-"""Which model of the suite stands for which published row, and what the report must know of a model by its name."""
+"""What the report must know of a model by its name: which published row it stands for, its masks, its input."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from functools import lru_cache
 
+from reference_model.config import VARIANTS, ModelConfig
 from suite.models import ModelEntry, discover
+from suite.records.schema import Scalar
+from suite.report.cells import Cell
+
+ANCHOR = "mobileinst_topformer_base_640"
+"""The model every relative latency of the report is compared with: MobileInst's main row."""
+INPUT_FIELDS = frozenset({"name", "num_classes", "short_side_px", "long_side_px", "size_divisor_px"})
+"""Fields of a configuration that follow from the data and the input; all others are options of the model."""
+OPTIONS = frozenset(field.name for field in dataclasses.fields(ModelConfig)) - INPUT_FIELDS
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +34,7 @@ def find_counterparts() -> Mapping[str, tuple[str, ...]]:
 
 
 def is_prior_art(model: str) -> bool:
-    """Whether a name is that of a model of prior art, which has a table of its own."""
+    """Tell whether a name is that of a model of prior art, which has a table of its own."""
     entry = entries().get(model)
     return entry is not None and bool(entry.reading)
 
@@ -39,6 +49,15 @@ def masks_span(model: str) -> str:
 
 
 def is_primary(model: str, height_px: object, width_px: object) -> bool:
-    """Whether an input shape is a model's primary one; any is for a model that the suite does not know."""
+    """Tell whether an input shape is a model's primary one; any is for a model that the suite does not know."""
     entry = entries().get(model)
     return entry is None or (height_px, width_px) == entry.input_shapes[0]
+
+
+def option_of(cell: Cell, key: str) -> Scalar:
+    """Return an entry of a cell's protocol; where it has none, the value that the model's variant gives the option."""
+    value = cell.get(key)
+    if value is not None or key not in OPTIONS or cell.model not in VARIANTS:
+        return value
+    option: Scalar = getattr(VARIANTS[cell.model], key)
+    return option

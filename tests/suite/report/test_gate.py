@@ -12,11 +12,11 @@ import pytest
 
 from suite.cli import main
 from suite.errors import DataError, InputError
-from suite.gates import load_rules
 from suite.records.store import read_folder, writing
+from suite.report.gate import load_rules
 from tests.suite.report.synthetic import RunMaker
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

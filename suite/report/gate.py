@@ -1,4 +1,4 @@
-"""The accuracy gate: new records against baseline records, by rules that are data (`gates.toml`).
+"""The accuracy gate: new records against baseline records, by rules that are data (`gate.toml`).
 
 A gate that compared nothing fails with its own exit code, so that an empty run never passes for a good one. The
 latency gate, which has to time both sides in one run, is `suite.latency.gate`.
@@ -7,7 +7,6 @@ latency gate, which has to time both sides in one run, is `suite.latency.gate`.
 from __future__ import annotations
 
 import statistics
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +18,18 @@ from suite.errors import DataError, InputError, NothingMeasuredError, Regression
 from suite.records.difference import Number, difference
 from suite.records.schema import METRICS, Scalar
 from suite.records.store import RunFile, read_folder
-from suite.report.select import Cell, select_cells
-from suite.report.table import Column, Table, TableCell, missing, text_cell
+from suite.report.cells import RECIPE_KEYS, Cell, select_cells
+from suite.report.table import Row, Table, TableCell, make_table, missing
+from suite.typed import read_typed
 
 GATES_FILE = Path(__file__).with_suffix(".toml")
 GateWord = Literal["pass", "worse", "not measured"]
-IGNORED_KEYS = frozenset({"recipe_digest"})
-"""Protocol entries that may differ between both sides: what a gate guards is the recipe's result."""
+WORDS: tuple[GateWord, ...] = ("worse", "not measured", "pass")
+NOTHING_SHARED = "no setting and seed that both sides have"
 
 
 class AccuracyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule of ``gates.toml``.
+    """One rule of ``gate.toml``.
 
     Attributes:
         metric: name in the metric catalogue; a fraction, higher is better.
@@ -66,9 +66,9 @@ class GateLine:
     rule: AccuracyRule
     word: GateWord
     what: str
-    baseline: float | None
-    new: float | None
-    seeds: tuple[int | None, ...]
+    baseline: float | None = None
+    new: float | None = None
+    seeds: tuple[int | None, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as plain values."""
@@ -78,7 +78,7 @@ class GateLine:
     def sentence(self) -> str:
         """Return the comparison as one line."""
         if self.baseline is None or self.new is None:
-            return f"{self.word}: {self.what}; no setting and seed that both sides have"
+            return f"{self.word}: {self.what}; {NOTHING_SHARED}"
         seeds = ", ".join(map(str, self.seeds))
         change = f"{self.baseline:.1f} -> {self.new:.1f} ({self.new - self.baseline:+.1f}, allowed"
         return f"{self.word}: {self.what}: {change} -{self.rule.tolerance_points:g}), seeds {seeds}"
@@ -91,12 +91,7 @@ def load_rules(path: Path = GATES_FILE) -> list[AccuracyRule]:
         DataError: if the file is absent.
         InputError: if it is not TOML, has an unknown or missing key, a wrong type, an unknown metric or no rule.
     """
-    try:
-        rules = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Rules).accuracy
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such gates file; name an existing one") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise InputError(f"{path}: {error}; see suite/gates.toml") from None
+    rules = read_typed(path, _Rules, "file of gate rules", "see suite/report/gate.toml").accuracy
     for number, rule in enumerate(rules):
         metric = METRICS.get(rule.metric)
         if metric is None or metric.unit != "fraction" or not metric.higher_is_better or rule.tolerance_points < 0:
@@ -107,21 +102,21 @@ def load_rules(path: Path = GATES_FILE) -> list[AccuracyRule]:
 
 
 def _setting(cell: Cell) -> tuple[object, ...]:
-    """Return what both sides must share: model, data and protocol."""
-    data = cell.dataset
-    protocol = tuple((key, value) for key, value in cell.protocol if key not in IGNORED_KEYS)
-    return cell.model, data.digest if data else None, protocol
+    """Return what both sides must share: model, data and protocol; what is judged is the recipe's result."""
+    protocol = tuple((key, value) for key, value in cell.protocol if key not in RECIPE_KEYS)
+    return cell.model, cell.dataset.digest if cell.dataset else None, protocol
 
 
 def _judged_by(rule: AccuracyRule, cells: Sequence[Cell]) -> dict[tuple[object, ...], Cell]:
-    """Return the cells of a rule by setting; of two recipes of one setting the newer one counts."""
+    """Return the measured cells of a rule by setting; of two recipes of one setting the newer one counts."""
     found = [
         cell
         for cell in cells
         if cell.metric == rule.metric
+        and cell.origin == "measured"
         and cell.dataset is not None
         and cell.dataset.name == rule.dataset
-        and all(cell.get(key) == value for key, value in rule.protocol.items())
+        and cell.has(rule.protocol)
     ]
     return {_setting(cell): cell for cell in sorted(found, key=lambda cell: cell.latest.started_utc)}
 
@@ -130,25 +125,24 @@ def _told_apart(cells: Sequence[Cell]) -> list[str]:
     """Return the protocol entries in which cells of one rule differ: a failed line has to say which setting it is."""
     plain = [dict(cell.protocol) for cell in cells]
     keys = dict.fromkeys(key for protocol in plain for key in protocol)
-    named = IGNORED_KEYS | {"key_frame_interval"}  # T is in every line
+    named = RECIPE_KEYS | {"key_frame_interval"}  # T is in every line
     return [key for key in keys if key not in named and len({protocol.get(key) for protocol in plain}) > 1]
 
 
 def _compare(rule: AccuracyRule, baseline: Cell, new: Cell, apart: Sequence[str]) -> GateLine | None:
-    values = [[Number(100 * item.value, item.seed) for item in cell.samples] for cell in (baseline, new)]
+    old, now = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in (baseline, new))
     # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
     tolerance = rule.tolerance_points + 1e-9
-    found = difference(values[0], values[1], higher_is_better=True, exact=True, tolerance=tolerance)
-    seeds = tuple(found.by_seed)
-    if not seeds:
+    found = difference(old, now, higher_is_better=True, exact=True, tolerance=tolerance)
+    if not found.by_seed:
         return None
-    before, after = (statistics.fmean(item.value for item in side if item.seed in found.by_seed) for side in values)
+    means = [statistics.fmean(item.value for item in side if item.seed in found.by_seed) for side in (old, now)]
     interval = new.get("key_frame_interval")
     what = f"{METRICS[rule.metric].label} of {new.model} on {rule.dataset}"
     what += "" if interval is None else f", T = {interval}"
     what += "".join(f", {key} = {new.get(key)}" for key in apart if new.get(key) is not None)
     word: GateWord = "worse" if found.word == "worse" else "pass"
-    return GateLine(rule, word, what, before, after, seeds)
+    return GateLine(rule, word, what, means[0], means[1], tuple(found.by_seed))
 
 
 def check_accuracy(
@@ -177,49 +171,33 @@ def check_accuracy(
         compared = [line for line in pairs if line is not None]
         settings = ", ".join(f"{key} = {value}" for key, value in rule.protocol.items())
         name = f"{METRICS[rule.metric].label} on {rule.dataset}" + (f" ({settings})" if settings else "")
-        lines += compared or [GateLine(rule, "not measured", name, None, None, ())]
+        lines += compared or [GateLine(rule, "not measured", name)]
     return lines
 
 
 def gate_table(lines: Sequence[GateLine]) -> Table:
     """Return the comparisons as a table, worse ones first, each with its rule's reason as footnote."""
-    order: list[GateWord] = ["worse", "not measured", "pass"]
-    columns = (
-        Column("number"),
-        Column("baseline", align="right"),
-        Column("new", align="right"),
-        Column("change", align="right"),
-        Column("allowed", align="right"),
-        Column("seeds"),
-        Column("gate"),
-    )
-    rows = []
-    for line in sorted(lines, key=lambda line: order.index(line.word)):
-        known = line.baseline is not None and line.new is not None
-        texts = (
-            (f"{line.baseline:.1f}", f"{line.new:.1f}", f"{line.new - line.baseline:+.1f}")
-            if line.baseline is not None and line.new is not None
-            else ("", "", "")
+    rows: list[Row] = []
+    for line in sorted(lines, key=lambda line: WORDS.index(line.word)):
+        values = dict.fromkeys(("baseline", "new", "change"), missing(NOTHING_SHARED))
+        if line.baseline is not None and line.new is not None:
+            change = line.new - line.baseline
+            values = {
+                "baseline": TableCell(f"{line.baseline:.1f}", line.baseline),
+                "new": TableCell(f"{line.new:.1f}", line.new),
+                "change": TableCell(f"{change:+.1f}", change),
+            }
+        rows.append(
+            {
+                "number": line.what,
+                **values,
+                "allowed": f"-{line.rule.tolerance_points:g}",
+                "seeds": ", ".join(map(str, line.seeds)),
+                "gate": TableCell(line.word, bold=line.word != "pass", note=line.rule.reason),
+            }
         )
-        cells = [text_cell(text) if known else missing("no setting and seed that both sides have") for text in texts]
-        seeds = text_cell(", ".join(map(str, line.seeds)))
-        word = TableCell(line.word, bold=line.word != "pass", note=line.rule.reason)
-        rows.append((text_cell(line.what), *cells, text_cell(f"-{line.rule.tolerance_points:g}"), seeds, word))
     notes = ("AP points, mean over the seeds that both sides have.",)
-    return Table("gate_accuracy", "Accuracy gate", columns, tuple(rows), notes)
-
-
-def read_sides(baseline: Path, new: Path) -> tuple[list[RunFile], list[RunFile]]:
-    """Read the records of both sides.
-
-    Raises:
-        DataError: if a folder is absent.
-        InputError: if both are one folder, whose records can never be worse than themselves, or a record is spoiled.
-    """
-    sides = read_side(baseline, "baseline"), read_side(new, "new")
-    if baseline.resolve() == new.resolve():
-        raise InputError(f"{new}: the baseline is this folder, too; name another one with --baseline")
-    return sides
+    return make_table("gate_accuracy", "Accuracy gate", rows, notes)
 
 
 def read_side(folder: Path, name: str) -> list[RunFile]:
@@ -237,8 +215,21 @@ def read_side(folder: Path, name: str) -> list[RunFile]:
     return runs
 
 
+def read_sides(baseline: Path, new: Path) -> tuple[list[RunFile], list[RunFile]]:
+    """Read the records of both sides.
+
+    Raises:
+        DataError: if a folder is absent.
+        InputError: if both are one folder, whose records can never be worse than themselves, or a record is spoiled.
+    """
+    sides = read_side(baseline, "baseline"), read_side(new, "new")
+    if baseline.resolve() == new.resolve():
+        raise InputError(f"{new}: the baseline is this folder, too; name another one with --baseline")
+    return sides
+
+
 def enforce(lines: Sequence[GateLine]) -> None:
-    """End the gate.
+    """Raise what the gate's outcome is, nothing if all is well.
 
     Raises:
         RegressionError: if anything is worse.

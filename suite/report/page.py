@@ -1,9 +1,8 @@
-"""What the page shows, put together for its template."""
+"""The page ``reports/index.html``: one file without anything fetched from elsewhere."""
 
 from __future__ import annotations
 
 import base64
-import importlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,23 +11,19 @@ from typing import Any
 
 import jinja2
 
-import suite.report.tables
 from suite.records.store import RunFile
-from suite.report.cell_ids import cell_ids
+from suite.report import figures
+from suite.report.cells import cell_ids
 from suite.report.evidence import Evidence
-from suite.report.folders import module_names
-from suite.report.formats import html
-from suite.report.labels import claim_label, published_text
-from suite.report.ledger import LedgerRow, build_ledger, reading_order
+from suite.report.explain import GIT_STATES
+from suite.report.formats import html, run_anchor
 from suite.report.measured import accuracy_cells, cautions, provenance_line, task_label
-from suite.report.numbers import cell_text
-from suite.report.readme import latest_artifacts
-from suite.report.terminal import ours_text
+from suite.report.numbers import cell_text, claim_label, ours_text, published_text
+from suite.report.table import Table
 
 TABLES = ("embedded", "ablation", "latency", "table1", "table2", "counts")
-FIGURES = ("ap_latency", "gap_ladder", "ap_reuse", "training_curve", "latency_ratio", "latency_breakdown")
+FIGURES = ("ap_latency", "ap_reuse", "training_curve", "latency_ratio", "latency_breakdown")
 """What comes first, in this order; every other table and figure follows by name."""
-
 ANIMATED = "_animated"
 """Ending of an animation's name; the still that stands in for it has the name without this ending."""
 
@@ -38,42 +33,39 @@ def _ordered(found: Iterable[str], first: tuple[str, ...]) -> list[str]:
     return sorted(found, key=lambda name: (first.index(name) if name in first else len(first), name))
 
 
-def _caption(figure: str) -> str:
-    """Return the first line of a figure module's docstring."""
-    words = importlib.import_module(f"suite.report.figures.{figure}").__doc__ or ""
-    return words.partition("\n")[0]
+def _figures(rendered: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Return the SVG figures as data URIs with their width in CSS pixels; matplotlib writes points."""
+    captions = {name: (module.__doc__ or "").partition("\n")[0] for name, module in figures.modules().items()}
+    drawn = {Path(path).stem: svg for path, svg in rendered.items() if path.endswith(".svg")}
+    shown = []
+    for name in _ordered(drawn, FIGURES):
+        found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', drawn[name])
+        width = round(float(found.group(1)) * 96 / 72) if found else 0
+        uri = "data:image/svg+xml;base64," + base64.b64encode(drawn[name]).decode()
+        shown.append({"name": name, "uri": uri, "width": width, "caption": captions[name]})
+    return shown
 
 
-def _width_px(svg: bytes) -> int:
-    """Return the natural width of a figure in CSS pixels; matplotlib writes points."""
-    found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', svg)
-    return round(float(found.group(1)) * 96 / 72) if found else 0
-
-
-def _data_uri(svg: bytes) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
-
-
-def ledger_rows(rows: tuple[LedgerRow, ...]) -> list[dict[str, Any]]:
-    """Return the ledger's rows for the template, in `reading_order`."""
+def ledger_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the ledger's rows for the template, in reading order."""
     return [
         {
-            "id": row.claim.claim_id,
-            "label": claim_label(row.claim),
-            "published": published_text(row.claim),
-            "value": repr(row.claim.value),
-            "ours": ours_text(row),
-            "ours_value": "" if row.ours is None else repr(row.ours),
-            "run": html.run_anchor(row.run_ids[-1]) if row.run_ids else "",
-            "verdict": row.verdict,
-            "reason": row.reason,
-            "rule": row.rule,
-            "command": row.command,
-            "source": row.claim.source,
-            "protocol": row.claim.protocol,
-            "doubts": row.claim.doubts,
+            "id": verdict.claim.claim_id,
+            "label": claim_label(verdict.claim),
+            "published": published_text(verdict.claim),
+            "value": repr(verdict.claim.value),
+            "ours": ours_text(verdict),
+            "ours_value": "" if verdict.ours is None else repr(verdict.ours),
+            "run": run_anchor(verdict.run_ids[-1]) if verdict.run_ids else "",
+            "verdict": verdict.word,
+            "reason": verdict.reason,
+            "rule": verdict.rule,
+            "command": verdict.command,
+            "source": verdict.claim.source,
+            "protocol": verdict.claim.protocol,
+            "doubts": verdict.claim.doubts,
         }
-        for row in sorted(rows, key=reading_order)
+        for verdict in sorted(evidence.verdicts, key=lambda verdict: verdict.reading_order)
     ]
 
 
@@ -89,14 +81,13 @@ def run_sections(evidence: Evidence) -> list[dict[str, Any]]:
 def _run_section(file: RunFile, used: list[tuple[str, str]]) -> dict[str, Any]:
     run = file.run
     data = [item.dataset for item in file.measurements if item.dataset]
-    digests = sorted({f"{item.name} {item.split} {item.digest}" for item in data})
     return {
-        "anchor": html.run_anchor(run.run_id),
+        "anchor": run_anchor(run.run_id),
         "run": run,
         "file": f"records/{file.path.name}",
-        "state": {True: "with uncommitted changes", False: "clean", None: "unknown"}[run.git_dirty],
+        "state": GIT_STATES[run.git_dirty],
         "packages": ", ".join(f"{name} {version}" for name, version in sorted(run.packages.items())),
-        "digests": digests,
+        "digests": sorted({f"{item.name} {item.split} {item.digest}" for item in data}),
         "measurements": len(file.measurements),
         "used": used,
     }
@@ -104,7 +95,7 @@ def _run_section(file: RunFile, used: list[tuple[str, str]]) -> dict[str, Any]:
 
 def _pictures(evidence: Evidence) -> list[dict[str, str | None]]:
     """Return the newest pictures; ``still`` is None for those that do not move, else what stands in for motion."""
-    artifacts = latest_artifacts(evidence)
+    artifacts = evidence.artifacts
     paths = {name: item.path.removeprefix("reports/") for name, item in artifacts.items() if item.path.endswith(".png")}
     return [
         {
@@ -126,30 +117,23 @@ def _headline(evidence: Evidence) -> list[dict[str, str]]:
     return tiles
 
 
-def build_page(evidence: Evidence, figures: Mapping[str, bytes]) -> str:
+def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[str, bytes]) -> str:
     """Return the page's HTML.
 
     Args:
         evidence: claims and records.
-        figures: rendered files by path; the SVG ones become part of the page.
+        tables: every table by name; the ledger has a section of its own.
+        drawn: rendered figures by path; the SVG ones become part of the page.
     """
-    ledger = build_ledger(evidence)
+    common = (f"{evidence.coverage}.", provenance_line(evidence))
     shown = []
-    drawn = {Path(path).stem: svg for path, svg in figures.items() if path.endswith(".svg")}
-    for name in _ordered(drawn, FIGURES):
-        svg = drawn[name]
-        shown.append({"name": name, "uri": _data_uri(svg), "width": _width_px(svg), "caption": _caption(name)})
-    tables = []
-    for name in _ordered(module_names(suite.report.tables), TABLES):
-        module = importlib.import_module(f"suite.report.tables.{name}")
-        table = module.build(evidence)
-        # The ledger has a section of its own.
-        if table.rows and getattr(module, "FOLDER", "") != ".":
-            common = (ledger.coverage() + ".", provenance_line(evidence))
+    for name in _ordered(tables, TABLES):
+        table = tables[name]
+        if table.rows and name != "ledger":
             notes = tuple(note for note in table.notes if note not in common)
-            tables.append({"name": table.name, "html": html.render(replace(table, notes=notes))})
+            shown.append({"name": table.name, "html": html(replace(table, notes=notes))})
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("suite.report", "page"),
+        loader=jinja2.PackageLoader("suite.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -157,16 +141,16 @@ def build_page(evidence: Evidence, figures: Mapping[str, bytes]) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template("index.html.j2").render(
-        counts=ledger.counts(),
-        total=len(ledger.rows),
+        counts=evidence.counts,
+        total=len(evidence.verdicts),
         provenance=provenance_line(evidence),
         cautions=cautions(evidence),
         headline=_headline(evidence),
-        rows=ledger_rows(ledger.rows),
-        findings=ledger.findings,
-        figures=shown,
+        rows=ledger_rows(evidence),
+        findings=evidence.findings,
+        figures=_figures(drawn),
         pictures=_pictures(evidence),
-        tables=tables,
+        tables=shown,
         runs=run_sections(evidence),
         left_out=evidence.left_out,
     )

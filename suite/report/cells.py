@@ -1,0 +1,232 @@
+"""Which measurements a cell of the report is made of, and what a cell is called.
+
+The rule, applied to every (metric, model, dataset, protocol):
+
+* accuracy, training time: for each seed the latest complete run; the cell shows the mean over seeds, their number and
+  their standard deviation;
+* latency: the latest valid run on each machine; how many samples it took is not part of what defines it;
+* parameters, MACs and parity: the latest run.
+
+A value measured with uncommitted changes is used and marked. Everything not used is listed with its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from suite.records.schema import Dataset, Interval, Machine, Measurement, Run, Scalar
+from suite.records.store import RunFile
+
+LATENCY_KEYS = ("device", "runtime", "threads", "precision", "height_px", "width_px", "span", "key_frame_interval")
+"""What defines a latency cell, beside model and machine."""
+RECIPE_KEYS = frozenset({"recipe_digest"})
+"""Protocol entries in which two results may differ and still be compared: another recipe is what is judged."""
+SUPERSEDED = "superseded by newer ones of the same model, data, settings and seed"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement and the run it came from."""
+
+    run: Run
+    measurement: Measurement
+
+    @property
+    def value(self) -> float:
+        """The measured number; samples of cells always have one."""
+        assert self.measurement.value is not None
+        return self.measurement.value
+
+    @property
+    def seed(self) -> int | None:
+        """The training seed of the protocol, else the run's."""
+        seed = self.measurement.protocol.get("seed", self.run.seed)
+        return seed if isinstance(seed, int) else None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the report: a metric of one model under one protocol, over all its seeds.
+
+    ``samples`` holds one entry per seed (accuracy) or exactly one (everything else), ordered by seed.
+    """
+
+    metric: str
+    model: str
+    dataset: Dataset | None
+    protocol: tuple[tuple[str, Scalar], ...]
+    samples: tuple[Sample, ...]
+
+    def get(self, key: str) -> Scalar:
+        """Return one entry of the protocol, None where it has none."""
+        return next((value for name, value in self.protocol if name == key), None)
+
+    def has(self, wanted: dict[str, Scalar]) -> bool:
+        """Tell whether the protocol has these entries; None as a value means that the entry is absent."""
+        fields = dict(self.protocol)
+        return all(fields.get(key) == value for key, value in wanted.items())
+
+    @property
+    def value(self) -> float:
+        """Mean over seeds, in the metric's unit."""
+        return statistics.fmean(sample.value for sample in self.samples)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; None for a single one."""
+        return statistics.stdev(sample.value for sample in self.samples) if len(self.samples) > 1 else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """The record's own interval where the cell is one sample, else None: intervals do not cover seeds."""
+        return self.samples[0].measurement.interval if len(self.samples) == 1 else None
+
+    @property
+    def origin(self) -> str:
+        """Measured, estimated or third-party; all samples of a cell share it."""
+        return self.samples[0].measurement.origin
+
+    @property
+    def machine(self) -> Machine:
+        """The machine of the latest sample."""
+        return self.latest.machine
+
+    @property
+    def latest(self) -> Run:
+        """The run of the latest sample."""
+        return max((sample.run for sample in self.samples), key=lambda run: (run.started_utc, run.run_id))
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs behind the cell, by seed."""
+        return tuple(dict.fromkeys(sample.run.run_id for sample in self.samples))
+
+    @property
+    def dirty(self) -> bool:
+        """Whether any sample was measured with uncommitted changes, or from code that no commit names."""
+        return any(sample.run.git_dirty is not False for sample in self.samples)
+
+    @property
+    def where(self) -> str:
+        """Dataset and split, e.g. ``"shapes val"``; empty where there is no dataset."""
+        return f"{self.dataset.name} {self.dataset.split}" if self.dataset else ""
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the input, 0 where the protocol gives no size."""
+        height, width = self.get("height_px"), self.get("width_px")
+        return height * width if isinstance(height, int) and isinstance(width, int) else 0
+
+    @property
+    def size(self) -> str:
+        """Input size, e.g. ``"640x864"``."""
+        return f"{self.get('height_px')}x{self.get('width_px')}"
+
+
+def _identity(sample: Sample) -> tuple[object, ...]:
+    """Everything that defines the cell of a measurement, the seed left out."""
+    item, data = sample.measurement, sample.measurement.dataset
+    if item.metric.startswith("latency_"):
+        keys = (*LATENCY_KEYS, "anchor") if item.metric == "latency_ratio_cpu" else LATENCY_KEYS
+        protocol = tuple((key, item.protocol[key]) for key in keys if key in item.protocol)
+        return item.metric, item.subject.model, None, protocol, item.origin, sample.run.machine.cpu
+    dataset = (data.name, data.split, data.digest) if data else None
+    return item.metric, item.subject.model, dataset, _protocol(item), item.origin, None
+
+
+def _protocol(item: Measurement) -> tuple[tuple[str, Scalar], ...]:
+    return tuple(sorted((key, value) for key, value in item.protocol.items() if key != "seed"))
+
+
+def _seed(sample: Sample) -> int:
+    """Return the seed by which newer samples replace older ones, -1 for metrics without seeds."""
+    seeded = sample.measurement.metric.startswith(("mask_", "video_", "train_"))
+    return -1 if not seeded or sample.seed is None else sample.seed
+
+
+def _reason_against(item: Measurement) -> str | None:
+    if item.value is None:
+        return item.reason
+    return "the timing run is invalid" if item.protocol.get("valid") is False else None
+
+
+def _unused_line(reason: str, unused: pd.DataFrame) -> str:
+    """Return one line for all measurements not used for one reason: files, how many, an example."""
+    files = list(dict.fromkeys(unused["file"]))
+    named = ", ".join(files[:2]) + (f" and {len(files) - 2} more files" if len(files) > 2 else "")
+    count = f"{len(unused)} measurement{'s' if len(unused) > 1 else ''}"
+    example = unused["what"].iloc[0] + (" and more" if len(unused) > 1 else "")
+    return f"{named}: {count} not used ({example}): {reason}"
+
+
+def select_cells(runs: Sequence[RunFile]) -> tuple[list[Cell], list[str]]:
+    """Apply the selection rule to a frame with one row a measurement.
+
+    Args:
+        runs: complete runs, oldest first (as `suite.records.store.read_folder` returns them).
+
+    Returns:
+        The cells in order of first appearance, and one line per reason for measurements not used.
+    """
+    samples = [Sample(file.run, item) for file in runs for item in file.measurements]
+    numbers: dict[tuple[object, ...], int] = {}
+    frame = pd.DataFrame(
+        {
+            "file": [file.path.name for file in runs for _ in file.measurements],
+            "what": [f"{item.measurement.metric} of {item.measurement.subject.model}" for item in samples],
+            "cell": [numbers.setdefault(_identity(sample), len(numbers)) for sample in samples],
+            "seed": [_seed(sample) for sample in samples],
+            "unused": [_reason_against(sample.measurement) for sample in samples],
+        }
+    )
+    usable = frame[frame["unused"].isna()]
+    frame.loc[usable.index[usable.duplicated(["cell", "seed"], keep="last")], "unused"] = SUPERSEDED
+    used = frame[frame["unused"].isna()].sort_values(["cell", "seed"], kind="stable")
+    chosen: dict[int, list[Sample]] = {number: [] for number in usable["cell"].unique()}
+    for number, place in zip(used["cell"], used.index, strict=True):
+        chosen[number].append(samples[place])
+    cells = []
+    for group in chosen.values():
+        first = group[0].measurement
+        cells.append(Cell(first.metric, first.subject.model, first.dataset, _protocol(first), tuple(group)))
+    return cells, [_unused_line(str(reason), group) for reason, group in frame.groupby("unused", sort=False)]
+
+
+def _readable(cell: Cell) -> str:
+    data = cell.dataset
+    parts = [cell.metric, cell.model, f"{data.name}-{data.split}" if data else ""]
+    if data is None and cell.get("height_px") is not None:
+        parts.append(cell.size)
+    keys = ("span", "runtime", "error", "category", "size")
+    parts += [str(cell.get(key)) for key in keys if cell.get(key) is not None]
+    if cell.get("key_frame_interval") is not None:
+        parts.append(f"T{cell.get('key_frame_interval')}")
+    if cell.get("query_passing") is False:
+        parts.append("no-query-passing")
+    if cell.get("association") is False:
+        parts.append("no-association")
+    return "/".join(part for part in parts if part)
+
+
+def _digest(cell: Cell) -> str:
+    data = cell.dataset
+    identity = (cell.protocol, data.digest if data else "", cell.origin, cell.machine.cpu)
+    return hashlib.sha256(repr(identity).encode()).hexdigest()[:6]
+
+
+def cell_ids(cells: Sequence[Cell]) -> dict[str, Cell]:
+    """Return id -> cell, e.g. ``"video_ap/mobileinst_topformer_tiny_shapes/shapes-val/T3"``.
+
+    Cells that differ only in details (number of iterations, data digest, machine) get six hexadecimal digits appended.
+    """
+    names = [_readable(cell) for cell in cells]
+    counts = Counter(names)
+    return {
+        name if counts[name] == 1 else f"{name}#{_digest(cell)}": cell for name, cell in zip(names, cells, strict=True)
+    }

@@ -1,1 +1,0 @@
-"""Renderers of `suite.report.table.Table`: one module per format, each with ``render(table) -> str``."""

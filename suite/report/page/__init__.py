@@ -1,1 +1,0 @@
-"""The page ``reports/index.html``: one file without anything fetched from elsewhere."""
