@@ -30,20 +30,32 @@ UNPACKED_RATIO = 100
 """A gzip file may hold `UNPACKED_BYTES`, or `UNPACKED_RATIO` times its own size; JSON shrinks to a tenth at best."""
 
 
+class DiskError(InputError, OSError):
+    """The disk is full or may not be written; an OSError too, so that whoever knows a better remedy can catch it."""
+
+    def __init__(self, what: str, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "free some space" if full else "check the path and its permissions"
+        super().__init__(f"{what}: cannot be written ({reason}); {remedy}, then run the same command again")
+        self.errno, self.strerror = error.errno, reason
+
+    def __str__(self) -> str:
+        """Return the line for the user, not the system's."""
+        return str(self.args[0])
+
+
 @contextmanager
 def disk_faults(what: str) -> Iterator[None]:
     """Turn what the disk refuses into one line that names ``what`` and the remedy.
 
     Raises:
-        DataError: in place of any OSError of the block.
+        DiskError: in place of any OSError of the block.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(f"{what}: the disk is full; free some space and run the same command again") from None
-        reason = error.strerror or error
-        raise DataError(f"{what}: cannot be written ({reason}); check the path and its permissions") from None
+        raise DiskError(what, error) from None
 
 
 @contextmanager
@@ -57,7 +69,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Raises:
         InputError: if something is there that is no regular file, such as a device or a folder.
-        DataError: if the disk is full or may not be written.
+        DiskError: if the disk is full or may not be written.
     """
     with disk_faults(str(path)):
         target = path.resolve() if path.is_symlink() else path

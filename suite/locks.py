@@ -22,7 +22,7 @@ def exclusive(path: Path) -> Iterator[None]:
         path: what is going to be written.
 
     Raises:
-        DataError: if the lock file cannot be made.
+        DiskError: if the lock file cannot be made.
     """
     with claimed(path) as free:
         if free:
@@ -44,7 +44,7 @@ def claimed(path: Path) -> Iterator[bool]:
         Whether the lock is held.
 
     Raises:
-        DataError: if the lock file cannot be made.
+        DiskError: if the lock file cannot be made.
     """
     with _holding(path, blocking=False) as held:
         yield held

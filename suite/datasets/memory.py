@@ -6,7 +6,7 @@ import contextlib
 import json
 from typing import Any
 
-from suite.errors import SuiteError
+from suite.errors import InputError
 from suite.files import write_json
 from suite.paths import data_dir
 
@@ -27,5 +27,5 @@ def keep(name: str, notes: dict[str, Any]) -> None:
         ValueError: if a note holds a float that JSON cannot express.
     """
     # Without notes the files are read again later, nothing worse.
-    with contextlib.suppress(SuiteError):
+    with contextlib.suppress(InputError):
         write_json(data_dir() / name, notes)

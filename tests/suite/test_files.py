@@ -13,7 +13,7 @@ import pytest
 
 from suite import files
 from suite.errors import DataError, InputError
-from suite.files import atomic_path, read_json, write_json, write_text
+from suite.files import DiskError, atomic_path, read_json, write_json, write_text
 from suite.locks import claimed, exclusive
 from suite.seeds import derive_seed
 
@@ -126,7 +126,7 @@ def test_only_regular_files_are_replaced(tmp_path: Path) -> None:
 
 def test_what_the_disk_refuses_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="file"):
+    with pytest.raises(DiskError, match="file"):
         write_text(tmp_path / "file" / "below", "x")
     if Path("/dev/full").exists():
 
@@ -134,7 +134,7 @@ def test_what_the_disk_refuses_is_one_line(tmp_path: Path) -> None:
             with atomic_path(tmp_path / "big"):
                 Path("/dev/full").write_text("x")
 
-        with pytest.raises(DataError, match="full"):
+        with pytest.raises(DiskError, match="big"):
             fill()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
