@@ -7,8 +7,6 @@ Nothing is ever unpickled. The header's metadata has a single key, ``mobileinst`
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +31,7 @@ class CheckpointError(ValueError):
 def save_checkpoint(
     path: Path, model: nn.Module, config: ModelConfig, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a checkpoint at once or not at all.
+    """Write a checkpoint.
 
     Args:
         path: the file to write; its folder is made.
@@ -51,15 +49,7 @@ def save_checkpoint(
     header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "metadata": metadata}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_file(tensors, path, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
 
 
 def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MobileInst, dict[str, str]]:

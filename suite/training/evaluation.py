@@ -20,7 +20,7 @@ from suite.distributed import Processes
 from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_strip
 from suite.drawing.tracks import show_video
-from suite.files import read_json, write_json
+from suite.files import atomic_path, read_json, write_json
 from suite.training.recipe import Recipe
 from suite.training.source import Evaluation
 from suite.training.state import Progress, write_errors
@@ -155,7 +155,7 @@ class Scoring:
             progress.best = score
             if self.processes.first and len(self.at) > 1:
                 path = self.folder / "best.safetensors"
-                with write_errors(str(path), REMEDY):
-                    save_checkpoint(path, self.model, self.model.config, {"iteration": str(done)})
+                with write_errors(str(path), REMEDY), atomic_path(path) as temporary:
+                    save_checkpoint(temporary, self.model, self.model.config, {"iteration": str(done)})
         self.model.train(training)
         return score

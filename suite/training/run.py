@@ -12,7 +12,7 @@ from reference_model.weights import save_checkpoint
 from suite.datasets.splits import LOCAL_TRAIN
 from suite.distributed import start_processes
 from suite.errors import InputError
-from suite.files import file_digest, write_text
+from suite.files import atomic_path, file_digest, write_text
 from suite.paths import records_dir, repository_root, runs_dir, shown
 from suite.records.provenance import git_state, start_run
 from suite.records.schema import Artifact, Dataset, Run, Scalar, Subject
@@ -108,8 +108,9 @@ def train_recipe(
     if initial:
         metadata["initial_weights_sha256"] = initial
     if processes.first:
-        with write_errors(str(checkpoint), "the last state is intact; make room, then the same command continues"):
-            save_checkpoint(checkpoint, result.model, result.config, metadata)
+        remedy = "the last state is intact; make room, then the same command continues"
+        with write_errors(str(checkpoint), remedy), atomic_path(checkpoint) as temporary:
+            save_checkpoint(temporary, result.model, result.config, metadata)
     processes.share(None)
     protocol: dict[str, Scalar] = {
         "seed": seed,
