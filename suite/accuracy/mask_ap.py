@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.accuracy.coco_files import (
-    BOX_AREA_NOTE,
-    ZERO_ID_NOTE,
-    Detections,
-    GroundTruth,
-    read_detections,
-    read_ground_truth,
-)
 from suite.accuracy.intervals import bootstrap, with_difference
-from suite.accuracy.mask_engines import HotcocoEvaluation, PycocotoolsEvaluation
+from suite.accuracy.mask_engines import HotcocoEvaluation, PycocotoolsEvaluation, has_id_zero
 from suite.accuracy.score import Score, per_category, summarize
+from suite.datasets.coco import CocoDataset, Detections, read_detections
 from suite.errors import InputError
 
 ENGINES = ("auto", "pycocotools", "hotcoco")
+BOX_AREA_NOTE = (
+    "the results carry boxes, so their areas for APs, APm, APl and ARs, ARm, ARl are those of the boxes, "
+    "as in pycocotools; remove 'bbox' to use the masks"
+)
+ZERO_ID_NOTE = (
+    "annotation id 0: the official evaluator counts every match with it as a false positive; number annotations from 1"
+)
 EMPTY_RUN_NOTE = (
     "some masks have empty runs inside their run-length codes; where two of them meet, pycocotools stops comparing too "
     "early; encode them again to be rid of that"
@@ -32,25 +32,34 @@ def _refuse_unknown_engine(engine: str) -> None:
         raise InputError(f"unknown engine {engine!r}; choose one of {', '.join(ENGINES)}")
 
 
-def choose_engine(asked: str, ground_truth: GroundTruth, detections: Detections) -> str:
+def choose_engine(asked: str, dataset: CocoDataset, detections: Detections) -> str:
     """Return the engine to use: hotcoco unless it is known to differ from pycocotools on this input.
 
     Raises:
         InputError: if hotcoco was asked for where it would give another number.
     """
-    ids = [ground_truth.ids, np.array(list(ground_truth.image_sizes), np.int64)]
-    ids.append(np.array([category.id for category in ground_truth.categories], np.int64))
     differences = {
-        "annotation id 0": bool((ground_truth.ids == 0).any()),
-        "negative ids": any(bool((numbers < 0).any()) for numbers in ids),
-        "empty runs in masks": ground_truth.codes.has_empty_runs or detections.codes.has_empty_runs,
+        "annotation id 0": has_id_zero(dataset),
+        "empty runs in masks": dataset.codes.has_empty_runs or detections.codes.has_empty_runs,
     }
     found = [name for name, present in differences.items() if present]
     if found and asked == "hotcoco":
         raise InputError(
-            f"{ground_truth.path}: hotcoco does not do what pycocotools does with {found[0]}; use --engine pycocotools"
+            f"{dataset.path}: hotcoco does not do what pycocotools does with {found[0]}; use --engine pycocotools"
         )
     return "pycocotools" if found or asked == "pycocotools" else "hotcoco"
+
+
+def read_ground_truth(annotations: Path) -> CocoDataset:
+    """Read a COCO instances file to score against.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the place of whatever is wrong in it, or if it has no annotations.
+    """
+    dataset = CocoDataset.load(annotations)
+    dataset.require_truth()
+    return dataset
 
 
 @dataclass(frozen=True)
@@ -61,28 +70,28 @@ class CocoEvaluation:
     behind: PycocotoolsEvaluation | HotcocoEvaluation
 
 
-def evaluate_coco(ground_truth: GroundTruth, results: Path, engine: str = "auto") -> CocoEvaluation:
-    """Score one results file against ground truth that was read already; see `score_coco`."""
-    _refuse_unknown_engine(engine)
-    detections = read_detections(results, ground_truth)
-    used = choose_engine(engine, ground_truth, detections)
-    evaluation = (HotcocoEvaluation if used == "hotcoco" else PycocotoolsEvaluation)(ground_truth, detections)
+def evaluate_coco(dataset: CocoDataset, detections: Detections, engine: str = "auto") -> CocoEvaluation:
+    """Score results against ground truth, both read already; see `score_coco`."""
+    used = choose_engine(engine, dataset, detections)
+    evaluation = (HotcocoEvaluation if used == "hotcoco" else PycocotoolsEvaluation)(dataset, detections)
     curves = evaluation.curves()
-    notes = []
+    notes = dataset.notes()
+    if missing := int(np.isnan(dataset.objects.areas).sum()):
+        notes.append(f"{missing} objects have no area in the annotations; that of their masks was taken")
     if detections.box_areas is not None:
         notes.append(BOX_AREA_NOTE)
-    if (ground_truth.ids == 0).any():
+    if has_id_zero(dataset):
         notes.append(ZERO_ID_NOTE)
-    if ground_truth.codes.has_empty_runs and detections.codes.has_empty_runs:
+    if dataset.codes.has_empty_runs and detections.codes.has_empty_runs:
         notes.append(EMPTY_RUN_NOTE)
     score = Score(
         task="coco",
         engine=used,
         stats=summarize(curves),
-        per_category=per_category(curves, ground_truth.categories),
+        per_category=per_category(curves, dataset.categories),
         counts={
-            "images": len(ground_truth.image_sizes),
-            "annotations": len(ground_truth.ids),
+            "images": len(dataset.images),
+            "annotations": len(dataset.objects),
             "results": len(detections.scores),
         },
         notes=tuple(notes),
@@ -116,9 +125,9 @@ def score_coco(
         InputError: naming file and place of whatever is wrong in any file.
     """
     _refuse_unknown_engine(engine)
-    ground_truth = read_ground_truth(annotations)
-    first = evaluate_coco(ground_truth, results, engine)
-    second = evaluate_coco(ground_truth, against, engine) if against is not None else None
+    dataset = read_ground_truth(annotations)
+    first = evaluate_coco(dataset, read_detections(results, dataset), engine)
+    second = None if against is None else evaluate_coco(dataset, read_detections(against, dataset), engine)
     if not resamples:
         return with_difference(first.score, second.score if second else None, None)
     matches = [evaluation.behind.matches() for evaluation in (first, second) if evaluation is not None]

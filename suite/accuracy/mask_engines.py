@@ -8,31 +8,62 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from suite.accuracy.coco_files import Detections, GroundTruth
-from suite.accuracy.collection import collection_paused
 from suite.accuracy.matches import Matches, collect_matches
 from suite.accuracy.score import Curves
+from suite.datasets.coco import CocoDataset, Detections
+from suite.datasets.masks import collection_paused
 
 IMAGES_PER_CHUNK = 250
 
 Dataset = dict[str, list[dict[str, Any]]]
 
 
-def _annotated(ground_truth: GroundTruth) -> Dataset:
-    """Return the ground truth as a fresh COCO document."""
+def image_ranks(dataset: CocoDataset) -> NDArray[np.int64]:
+    """Return for each image its rank among the ids in ascending order, from 1; it decides between equal scores."""
+    ranks = np.empty(len(dataset.images), np.int64)
+    ids = [image.image_id for image in dataset.images]
+    ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(1, len(ids) + 1)
+    return ranks
+
+
+def has_id_zero(dataset: CocoDataset) -> bool:
+    """Tell whether an object has the id 0, with which pycocotools counts every match as a false positive."""
+    return 0 in dataset.objects.ids
+
+
+def object_areas(dataset: CocoDataset) -> NDArray[np.float64]:
+    """Return the areas that decide small, medium and large: the file's, and the masks' where it gives none."""
+    given = dataset.objects.areas
+    return np.where(np.isnan(given), dataset.codes.areas_px, given)
+
+
+def _annotated(dataset: CocoDataset) -> Dataset:
+    """Return the ground truth as a fresh COCO document for the engines.
+
+    Images and categories are numbered in ascending order of their ids and objects from 1 on, so that no id is too
+    large, negative or text for an engine; only the id 0 stays, for what pycocotools does with it.
+    """
+    objects, ranks = dataset.objects, image_ranks(dataset)
+    numbers = np.arange(1, len(objects) + 1)
+    if has_id_zero(dataset):
+        numbers[objects.ids.index(0)] = 0
     columns = zip(
-        ground_truth.ids.tolist(),
-        ground_truth.image_ids.tolist(),
-        ground_truth.category_ids.tolist(),
-        ground_truth.areas.tolist(),
-        ground_truth.crowd.tolist(),
-        ground_truth.codes.rles(),
+        numbers.tolist(),
+        ranks[objects.image].tolist(),
+        (objects.class_index + 1).tolist(),
+        object_areas(dataset).tolist(),
+        objects.crowd.tolist(),
+        dataset.codes.rles(),
         strict=True,
     )
     return {
-        "images": [{"id": key, "height": size[0], "width": size[1]} for key, size in ground_truth.image_sizes.items()],
-        "categories": [{"id": category.id, "name": category.name} for category in ground_truth.categories],
+        "images": [
+            {"id": rank, "height": image.height, "width": image.width}
+            for rank, image in zip(ranks.tolist(), dataset.images, strict=True)
+        ],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(dataset.categories.names, start=1)],
         "annotations": [
             {
                 "id": number,
@@ -48,25 +79,19 @@ def _annotated(ground_truth: GroundTruth) -> Dataset:
     }
 
 
-def _areas_px(detections: Detections) -> list[float]:
-    areas = detections.codes.areas_px if detections.box_areas is None else detections.box_areas
-    listed: list[float] = areas.tolist()
-    return listed
-
-
 class PycocotoolsEvaluation:
     """An evaluation by pycocotools' COCOeval, in silence."""
 
-    def __init__(self, ground_truth: GroundTruth, detections: Detections) -> None:
+    def __init__(self, dataset: CocoDataset, detections: Detections) -> None:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        annotated = _annotated(ground_truth)
+        annotated = _annotated(dataset)
         columns = zip(
-            detections.image_ids.tolist(),
-            detections.category_ids.tolist(),
+            image_ranks(dataset)[detections.image].tolist(),
+            (detections.class_index + 1).tolist(),
             detections.scores.tolist(),
-            _areas_px(detections),
+            detections.areas_px.tolist(),
             detections.codes.rles(),
             strict=True,
         )
@@ -83,9 +108,9 @@ class PycocotoolsEvaluation:
             for place, (image, category, score, area, code) in enumerate(columns, start=1)
         ]
 
-        def indexed(dataset: Dataset) -> COCO:
+        def indexed(document: Dataset) -> COCO:
             coco = COCO()
-            coco.dataset = dataset
+            coco.dataset = document
             coco.createIndex()
             return coco
 
@@ -115,17 +140,17 @@ def matches_of(evaluator: Any) -> Matches:
 class HotcocoEvaluation:
     """An evaluation by hotcoco: the same numbers as pycocotools' in a tenth of the time."""
 
-    def __init__(self, ground_truth: GroundTruth, detections: Detections) -> None:
+    def __init__(self, dataset: CocoDataset, detections: Detections) -> None:
         import hotcoco
 
-        self._ground_truth = ground_truth
-        self._annotated = hotcoco.COCO(_annotated(ground_truth))
+        self._dataset = dataset
+        self._annotated = hotcoco.COCO(_annotated(dataset))
         # The columns are image, box (unused), score, category.
         table = np.zeros((len(detections.scores), 7))
-        table[:, 0], table[:, 5], table[:, 6] = detections.image_ids, detections.scores, detections.category_ids
+        table[:, 0], table[:, 5] = image_ranks(dataset)[detections.image], detections.scores
+        table[:, 6] = detections.class_index + 1
         self._results = self._annotated.load_res(table, segmentation=cast("list[Any]", detections.codes.rles()))
-        areas_px = np.asarray(_areas_px(detections), np.float64)
-        self._results.update_anns(ids=np.arange(1, len(table) + 1), area=areas_px)
+        self._results.update_anns(ids=np.arange(1, len(table) + 1), area=detections.areas_px)
 
     def curves(self) -> Curves:
         """Evaluate and accumulate."""
@@ -150,7 +175,7 @@ class HotcocoEvaluation:
 
     def matches(self) -> Matches:
         """Return which detections hit, over all areas."""
-        image_ids = sorted(self._ground_truth.image_sizes)
-        categories = [category.id for category in self._ground_truth.categories]
+        image_ids = list(range(1, len(self._dataset.images) + 1))
+        categories = list(range(1, len(self._dataset.categories) + 1))
         with collection_paused():
             return collect_matches(self._entries(image_ids), image_ids, categories)

@@ -11,7 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
+from suite.datasets.fields import Id
 from suite.files import atomic_path
+
+
+class _Line(msgspec.Struct, frozen=True):
+    id: Id
+    results: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -37,17 +45,17 @@ def _header(identity: str) -> bytes:
     return json.dumps({"identity": identity}).encode() + b"\n"
 
 
-def _scan(path: Path, identity: str) -> tuple[dict[int, Entry], int]:
+def _scan(path: Path, identity: str) -> tuple[dict[Id, Entry], int]:
     """Return the complete entries of a part file and how many of its bytes they take; 0 if it is of another run."""
-    entries: dict[int, Entry] = {}
+    entries: dict[Id, Entry] = {}
     with path.open("rb") as stream:
         if stream.readline() != _header(identity):
             return {}, 0
         good = stream.tell()
         for line in stream:
             try:
-                key = json.loads(line)["id"]
-            except (ValueError, KeyError, TypeError):
+                key = msgspec.json.decode(line, type=_Line).id
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 break
             if not line.endswith(b"\n"):
                 break
@@ -61,9 +69,9 @@ def _part_files(results: Path) -> list[Path]:
     return sorted(path for path in results.parent.iterdir() if pattern.fullmatch(path.name))
 
 
-def finished_entries(results: Path, identity: str) -> dict[int, Entry]:
+def finished_entries(results: Path, identity: str) -> dict[Id, Entry]:
     """Return every image or video that some process has finished, in the part files that this machine sees."""
-    entries: dict[int, Entry] = {}
+    entries: dict[Id, Entry] = {}
     for path in _part_files(results):
         entries |= _scan(path, identity)[0]
     return entries
@@ -100,7 +108,7 @@ class PartFile:
     ) -> None:
         self._stream.close()
 
-    def append(self, key: int, results: list[dict[str, Any]]) -> None:
+    def append(self, key: Id, results: list[dict[str, Any]]) -> None:
         """Add the results of one image or video; on disk before the call returns, as far as the system promises."""
         self.append_lines([json.dumps({"id": key, "results": results}, allow_nan=False).encode() + b"\n"])
 
@@ -111,13 +119,13 @@ class PartFile:
         os.fsync(self._stream.fileno())
 
 
-def _each_result(entries: dict[int, Entry], keys: Sequence[int]) -> Iterator[bytes]:
+def _each_result(entries: dict[Id, Entry], keys: Sequence[Id]) -> Iterator[bytes]:
     for key in keys:
         for result in json.loads(entries[key].line())["results"]:
             yield json.dumps(result, separators=(",", ":")).encode()
 
 
-def write_results(results: Path, entries: dict[int, Entry], keys: Sequence[int]) -> None:
+def write_results(results: Path, entries: dict[Id, Entry], keys: Sequence[Id]) -> None:
     """Write the results file in the order of ``keys``, at once or not at all; holds one entry in memory at a time."""
     with atomic_path(results) as temporary, temporary.open("wb") as out:
         out.write(b"[")

@@ -17,7 +17,9 @@ from reference_model.mobileinst import MobileInst
 from suite.accuracy.part_file import PartFile, finished_entries, part_path, remove_part_files, write_results
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter, Segmenter, VideoSegmenter
+from suite.datasets.categories import Categories, ClassMap, map_classes
 from suite.datasets.coco import CocoDataset, CocoImage
+from suite.datasets.fields import Id
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset
 from suite.distributed import Processes, start_processes
@@ -28,7 +30,7 @@ from suite.paths import shown
 from suite.progress import Step, track
 
 LINES_PER_MESSAGE = 64
-Predict = Callable[[int], list[dict[str, Any]]]
+Predict = Callable[[Id], list[dict[str, Any]]]
 
 
 @contextmanager
@@ -45,16 +47,6 @@ def _score(value: float) -> float:
 def protocol_path(results: Path) -> Path:
     """Return the file beside a results file that says how it was made."""
     return results.with_name(f"{results.stem}.protocol.json")
-
-
-def unusable_classes(segmenter: Segmenter, categories: int) -> str | None:
-    """Return a caution if the model's classes cannot be the dataset's: index i is taken for the i-th category."""
-    if segmenter.num_classes == categories:
-        return None
-    return (
-        f"{segmenter.name} has {segmenter.num_classes} classes and the dataset {categories}: class i was taken for the "
-        "i-th category, so the AP shows that the path works and nothing else"
-    )
 
 
 def _collect(results: Path, identity: str, processes: Processes, part: PartFile) -> None:
@@ -74,7 +66,7 @@ def _collect(results: Path, identity: str, processes: Processes, part: PartFile)
                 part.append_lines(processes.receive(rank))
 
 
-def _stream(results: Path, identity: str, title: str, keys: list[int], predict: Predict, quiet: bool) -> None:
+def _stream(results: Path, identity: str, title: str, keys: list[Id], predict: Predict, quiet: bool) -> None:
     """Predict every key that no part file holds yet, each by one of the processes, then write the results file."""
     if results.is_dir():
         raise InputError(f"{shown(results)}: is a folder; name the results file in it, e.g. results.json")
@@ -109,18 +101,19 @@ def _predict_all(
     dataset: CocoDataset | YoutubeVisDataset,
     results: Path,
     title: str,
-    keys: list[int],
+    keys: list[Id],
     predict: Predict,
+    classes: ClassMap,
     quiet: bool,
 ) -> str | None:
     """Write results and protocol file; return the caution that must stand beside the AP."""
     model, annotations, protocol = segmenter.digest(), file_digest(dataset.path), asdict(segmenter.protocol)
-    parts = [task, model, annotations, json.dumps(protocol, sort_keys=True)]
+    parts = [task, model, annotations, json.dumps(protocol, sort_keys=True), json.dumps(classes.category_ids)]
     part = dataset.part if isinstance(dataset, YoutubeVisDataset) else None
     parts += [] if part is None else [part]
     identity = hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
-    def named(key: int) -> list[dict[str, Any]]:
+    def named(key: Id) -> list[dict[str, Any]]:
         try:
             return predict(key)
         except ValueError as error:
@@ -128,7 +121,7 @@ def _predict_all(
             raise InputError(f"{dataset.path}: {kind} {key}: {error}") from None
 
     _stream(results, identity, title, keys, named, quiet)
-    caution = unusable_classes(segmenter, len(dataset.categories))
+    caution = classes.caution or None
     if start_processes().first:
         made = {
             "results_sha256": file_digest(results),
@@ -144,7 +137,17 @@ def _predict_all(
     return caution
 
 
-def segment_dataset(segmenter: ImageSegmenter, dataset: CocoDataset, results: Path, quiet: bool = False) -> str | None:
+def _classes(segmenter: Segmenter, data: Categories, by_position: bool) -> ClassMap:
+    return map_classes(segmenter.categories, segmenter.num_classes, data, segmenter.name, by_position)
+
+
+def segment_dataset(
+    segmenter: ImageSegmenter,
+    dataset: CocoDataset,
+    results: Path,
+    quiet: bool = False,
+    by_position: bool = False,
+) -> str | None:
     """Write the COCO results file of any model.
 
     A run that was killed continues where it stopped, as long as model, annotations and protocol are the same. Under
@@ -156,18 +159,21 @@ def segment_dataset(segmenter: ImageSegmenter, dataset: CocoDataset, results: Pa
         results: the file to write: a list of ``{image_id, category_id, segmentation (compressed RLE), score}``; beside
             it, ``NAME.protocol.json`` says how it was made.
         quiet: whether to show no progress.
+        by_position: take class i for the i-th category by id, whatever the model's categories are called.
 
     Returns:
         A caution that must stand beside the AP, or None.
 
     Raises:
         DataError: if an image is absent.
-        InputError: if an image is not what the annotations say, or the file cannot be written.
+        InputError: if no class of the model is a category of the dataset, an image is not what the annotations say, or
+            the file cannot be written.
     """
-    images: dict[int, CocoImage] = {image.image_id: image for image in dataset.images}
-    ids = dataset.categories.ids
+    images: dict[Id, CocoImage] = {image.image_id: image for image in dataset.images}
+    classes = _classes(segmenter, dataset.categories, by_position)
+    ids = classes.category_ids
 
-    def predict(key: int) -> list[dict[str, Any]]:
+    def predict(key: Id) -> list[dict[str, Any]]:
         return [
             {
                 "image_id": key,
@@ -176,10 +182,10 @@ def segment_dataset(segmenter: ImageSegmenter, dataset: CocoDataset, results: Pa
                 "score": _score(found.score),
             }
             for found in segmenter.segment(dataset.read(images[key]))
-            if found.class_index < len(ids)
+            if ids[found.class_index] is not None
         ]
 
-    return _predict_all(segmenter, "coco", dataset, results, "predict images", list(images), predict, quiet)
+    return _predict_all(segmenter, "coco", dataset, results, "predict images", list(images), predict, classes, quiet)
 
 
 def _segmentations(masks: Iterable[np.ndarray | None]) -> list[dict[str, Any] | None]:
@@ -187,20 +193,25 @@ def _segmentations(masks: Iterable[np.ndarray | None]) -> list[dict[str, Any] | 
 
 
 def track_dataset(
-    segmenter: VideoSegmenter, dataset: YoutubeVisDataset, results: Path, quiet: bool = False
+    segmenter: VideoSegmenter,
+    dataset: YoutubeVisDataset,
+    results: Path,
+    quiet: bool = False,
+    by_position: bool = False,
 ) -> str | None:
     """Write the YouTube-VIS results file of any model; arguments, resuming, sharing and errors as `segment_dataset`.
 
     Each result is ``{video_id, category_id, score, segmentations}`` with one compressed RLE or null per frame.
     """
-    videos: dict[int, Video] = {video.video_id: video for video in dataset.videos}
-    ids = dataset.categories.ids
+    videos: dict[Id, Video] = {video.video_id: video for video in dataset.videos}
+    classes = _classes(segmenter, dataset.categories, by_position)
+    ids = classes.category_ids
 
-    def predict(key: int) -> list[dict[str, Any]]:
+    def predict(key: Id) -> list[dict[str, Any]]:
         coded: dict[int, list[dict[str, Any] | None]] = {}
         found = []
         for item in segmenter.track(dataset.read_frames(videos[key])):
-            if item.class_index < len(ids):
+            if ids[item.class_index] is not None:
                 # Tracks of one query with different classes share their masks.
                 if id(item.masks) not in coded:
                     coded[id(item.masks)] = _segmentations(item.masks)
@@ -215,7 +226,7 @@ def track_dataset(
         return found
 
     title = f"track videos, T = {segmenter.protocol.key_frame_interval}"
-    return _predict_all(segmenter, "youtube-vis", dataset, results, title, list(videos), predict, quiet)
+    return _predict_all(segmenter, "youtube-vis", dataset, results, title, list(videos), predict, classes, quiet)
 
 
 def predict_images(
@@ -225,9 +236,13 @@ def predict_images(
     results: Path,
     protocol: PredictionProtocol | None = None,
     quiet: bool = False,
+    categories: Categories | None = None,
+    by_position: bool = False,
 ) -> str | None:
     """Write the COCO results file of a reference model; see `segment_dataset`. No protocol: the variant's own."""
-    return segment_dataset(ReferenceSegmenter(model, config, protocol), dataset, results, quiet)
+    return segment_dataset(
+        ReferenceSegmenter(model, config, protocol, categories), dataset, results, quiet, by_position
+    )
 
 
 def predict_videos(
@@ -237,6 +252,8 @@ def predict_videos(
     results: Path,
     protocol: PredictionProtocol | None = None,
     quiet: bool = False,
+    categories: Categories | None = None,
+    by_position: bool = False,
 ) -> str | None:
     """Write the YouTube-VIS results file of a reference model; see `track_dataset`. No protocol: the variant's own."""
-    return track_dataset(ReferenceSegmenter(model, config, protocol), dataset, results, quiet)
+    return track_dataset(ReferenceSegmenter(model, config, protocol, categories), dataset, results, quiet, by_position)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,20 +9,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.datasets.categories import Categories
 from suite.records.schema import Interval
 
 STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """The official order; fractions, -1 where undefined."""
 
 Task = Literal["coco", "youtube-vis"]
-
-
-@dataclass(frozen=True)
-class Category:
-    """A category of the annotations file."""
-
-    id: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -94,17 +86,16 @@ def summarize(curves: Curves) -> dict[str, float]:
     return dict(zip(STATS, values, strict=True))
 
 
-def per_category(curves: Curves, categories: Sequence[Category]) -> dict[str, dict[str, float]]:
+def per_category(curves: Curves, categories: Categories) -> dict[str, dict[str, float]]:
     """Return the twelve numbers of each category by its name; a name used twice gets its id appended.
 
     Args:
         curves: the accumulated curves, categories in ascending order of id.
-        categories: the same categories in the same order.
+        categories: the table of the annotations file.
     """
-    names = [category.name for category in categories]
     return {
-        category.name if names.count(category.name) == 1 else f"{category.name} (id {category.id})": summarize(
+        name if categories.names.count(name) == 1 else f"{name} (id {number})": summarize(
             Curves(curves.precision[:, :, index : index + 1], curves.recall[:, index : index + 1])
         )
-        for index, category in enumerate(categories)
+        for index, (number, name) in enumerate(zip(categories.ids, categories.names, strict=True))
     }

@@ -16,13 +16,15 @@ from reference_model.images import Detection, Thresholds, detect
 from reference_model.mobileinst import MobileInst
 from reference_model.tracking import OnlineTracker, Track
 from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.datasets.categories import Categories
 
 
 class Segmenter(Protocol):
-    """A model with its pre- and postprocessing, under one protocol."""
+    """A model with its pre- and postprocessing, under one protocol; ``categories`` are what its classes stand for."""
 
     name: str
     num_classes: int
+    categories: Categories | None
     protocol: PredictionProtocol
 
     def digest(self) -> str:
@@ -80,12 +82,19 @@ class ReferenceSegmenter:
         model: the network; is put into evaluation mode.
         config: of the model.
         protocol: None takes the variant's own.
+        categories: what its classes stand for; None where its checkpoint does not say.
     """
 
-    def __init__(self, model: MobileInst, config: ModelConfig, protocol: PredictionProtocol | None = None) -> None:
+    def __init__(
+        self,
+        model: MobileInst,
+        config: ModelConfig,
+        protocol: PredictionProtocol | None = None,
+        categories: Categories | None = None,
+    ) -> None:
         self.model, self.config = model.eval(), config
         self.protocol = protocol or PredictionProtocol.of(config)
-        self.name, self.num_classes = config.name, config.num_classes
+        self.name, self.num_classes, self.categories = config.name, config.num_classes, categories
 
     def digest(self) -> str:
         """Return the SHA-256 of configuration and weights."""

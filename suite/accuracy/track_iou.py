@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from suite.accuracy.track_masks import TrackMasks
+from suite.datasets.track_masks import TrackMasks
 
 FRAMES_PER_BLOCK = 2
 """After each block, pairs that cannot reach the lowest threshold any more are given up."""
@@ -33,7 +33,7 @@ class _Side:
         self.areas_px = _padded([track.areas_px for track in tracks], frames, 0)
         self.places = _padded([track.places for track in tracks], frames, -1)
         used = self.places[self.places >= 0]
-        sizes = np.stack([self.codes.heights[used], self.codes.widths[used]], axis=1)
+        sizes = self.codes.sizes[used]
         self.one_size = sizes[0].tolist() if len(sizes) and (sizes == sizes[0]).all() else None
 
     def frame(self, present: Integers, time: int) -> list[dict[str, Any]]:
@@ -41,8 +41,7 @@ class _Side:
         places, counts = self.places[present, time].tolist(), self.codes.counts
         if self.one_size is not None:
             return [{"size": self.one_size, "counts": counts[place]} for place in places]
-        heights, widths = self.codes.heights, self.codes.widths
-        return [{"size": [int(heights[i]), int(widths[i])], "counts": counts[i]} for i in places]
+        return [{"size": self.codes.sizes[place].tolist(), "counts": counts[place]} for place in places]
 
 
 def _differ(painted: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> NDArray[np.bool_]:

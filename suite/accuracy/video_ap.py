@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
-from suite.accuracy.collection import collection_paused
 from suite.accuracy.intervals import bootstrap, with_difference
 from suite.accuracy.mask_engines import matches_of
-from suite.accuracy.score import Category, Curves, Score, per_category, summarize
+from suite.accuracy.score import Curves, Score, per_category, summarize
 from suite.accuracy.track_iou import track_iou
-from suite.accuracy.youtube_vis_files import Track, VideoGroundTruth, read_tracks, read_video_ground_truth
+from suite.datasets.fields import Id
+from suite.datasets.masks import collection_paused
+from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset, read_tracks
 from suite.paths import shown
 
 AREA_RANGES_PX: list[list[float]] = [[0, 1e10], [0, 128**2], [128**2, 256**2], [256**2, 1e10]]
@@ -47,29 +48,36 @@ NOTHING = _Ranked([], [], np.zeros(0), np.zeros(0, np.int64))
 
 
 class VideoEval(COCOeval):  # type: ignore[misc]
-    """COCOeval over tracks: grouping, areas and the intersection over union are its own, the rest is inherited."""
+    """COCOeval over tracks: grouping, areas and the intersection over union are its own, the rest is inherited.
+
+    Args:
+        annotated: the ground truth, each track with the number by which COCOeval names it; 0 counts as unmatched.
+        results: to score.
+        dataset: its videos and categories are scored.
+    """
 
     def __init__(
         self,
-        annotated: Sequence[Track],
-        results: Sequence[Track],
-        video_ids: Sequence[int],
-        categories: Sequence[Category],
+        annotated: Sequence[tuple[int, MaskedTrack]],
+        results: Sequence[MaskedTrack],
+        dataset: YoutubeVisDataset,
     ) -> None:
         super().__init__(None, None, "segm")
-        self.annotated, self.results = annotated, results
-        self.params.imgIds = sorted(video_ids)
-        self.params.catIds = [category.id for category in categories]
+        self.annotated, self.results = annotated, list(enumerate(results, start=1))
+        # Videos by the rank of their ids, so that no id is too large or text for NumPy.
+        self.ranks = {key: rank for rank, key in enumerate(sorted(dataset.places))}
+        self.params.imgIds = list(range(len(self.ranks)))
+        self.params.catIds = list(range(len(dataset.categories)))
         self.params.areaRng = AREA_RANGES_PX
         self._ranked: dict[tuple[int, int], _Ranked] = {}
 
     def _prepare(self) -> None:
         groups: list[dict[tuple[int, int], list[dict[str, Any]]]] = [defaultdict(list), defaultdict(list)]
         for group, tracks in zip(groups, (self.annotated, self.results), strict=True):
-            for track in tracks:
-                group[track.video_id, track.category_id].append(
+            for number, track in tracks:
+                group[self.ranks[track.video_id], track.class_index].append(
                     {
-                        "id": track.id,
+                        "id": number,
                         "score": track.score,
                         "area": track.area,
                         "iscrowd": int(track.crowd),
@@ -135,59 +143,65 @@ class VideoEval(COCOeval):  # type: ignore[misc]
         }
 
 
-def _as_official(ground_truth: VideoGroundTruth) -> list[Track]:
-    """Return the tracks as the official code finds them: by video, each replaced by the last that shares its id."""
-    by_id = {track.id: track for track in ground_truth.tracks}
-    return [by_id[track.id] for track in sorted(ground_truth.tracks, key=lambda track: track.video_id)]
+def _as_official(tracks: Sequence[MaskedTrack]) -> list[tuple[int, MaskedTrack]]:
+    """Return numbered tracks as the official code finds them: by video, each replaced by the last that shares its id.
+
+    COCOeval takes a match with number 0 for none, and so the annotation id 0 stays 0.
+    """
+    by_id = {track.track_id: (0 if track.track_id == 0 else number, track) for number, track in enumerate(tracks, 1)}
+    return [by_id[track.track_id] for track in tracks]
 
 
-def _renumbered(tracks: Sequence[Track]) -> list[Track]:
-    """Return the tracks with ids from 1 on, because COCOeval takes a match with id 0 for none."""
-    return [
-        Track(place, track.video_id, track.category_id, track.masks, track.area, track.crowd)
-        for place, track in enumerate(tracks, start=1)
-    ]
-
-
-def evaluate_tracks(
-    ground_truth: VideoGroundTruth, results: Sequence[Track], official_quirks: bool = False
-) -> VideoEval:
+def evaluate_tracks(dataset: YoutubeVisDataset, results: Sequence[MaskedTrack]) -> VideoEval:
     """Evaluate tracks that were read and checked already; see `score_youtube_vis`."""
-    tracks = _as_official(ground_truth) if official_quirks else _renumbered(ground_truth.tracks)
+    tracks = list(enumerate(dataset.masked_tracks, start=1))
+    if dataset.official_quirks:
+        by_video = {key: rank for rank, key in enumerate(sorted(dataset.places))}
+        tracks = _as_official(sorted(dataset.masked_tracks, key=lambda track: by_video[track.video_id]))
     with contextlib.redirect_stdout(io.StringIO()), collection_paused():
-        evaluator = VideoEval(tracks, results, list(ground_truth.videos), ground_truth.categories)
+        evaluator = VideoEval(tracks, results, dataset)
         evaluator.evaluate()
         evaluator.accumulate()
     return evaluator
 
 
+def read_video_ground_truth(annotations: Path, official_quirks: bool = False) -> YoutubeVisDataset:
+    """Read YouTube-VIS annotations to score against; arguments and errors as `YoutubeVisDataset.load`.
+
+    Raises:
+        InputError: if the file has no annotations.
+    """
+    dataset = YoutubeVisDataset.load(annotations, official_quirks=official_quirks)
+    dataset.require_truth()
+    return dataset
+
+
 def evaluate_youtube_vis(
-    ground_truth: VideoGroundTruth,
-    results: Path,
-    official_quirks: bool = False,
-    video_ids: Collection[int] | None = None,
+    dataset: YoutubeVisDataset, results: Path, video_ids: Collection[Id] | None = None
 ) -> tuple[Score, VideoEval]:
     """Score one results file against ground truth that was read already; see `score_youtube_vis`."""
-    tracks: Sequence[Track] = read_tracks(results, ground_truth, official_quirks)
+    tracks: Sequence[MaskedTrack] = read_tracks(results, dataset)
     read = len(tracks)
     if video_ids is not None:
-        ground_truth = ground_truth.only(video_ids)
-        tracks = [track for track in tracks if track.video_id in video_ids]
-    evaluator = evaluate_tracks(ground_truth, tracks, official_quirks)
+        dataset = dataset.only(video_ids, "scored")
+        tracks = [track for track in tracks if track.video_id in dataset.places]
+    evaluator = evaluate_tracks(dataset, tracks)
     curves = Curves(np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"]))
-    notes = [f"{shown(results)}: scored with the official evaluator's quirks"] if official_quirks else []
-    if not official_quirks and any(track.id == 0 for track in ground_truth.tracks):
+    notes = [f"{shown(results)}: scored with the official evaluator's quirks"] if dataset.official_quirks else []
+    if not dataset.official_quirks and any(track.track_id == 0 for track in dataset.tracks):
         notes.append(ZERO_ID_NOTE)
+    if missing := sum(track.areas is None for track in dataset.tracks):
+        notes.append(f"{missing} tracks have no areas in the annotations; those of their masks were taken")
     if len(tracks) < read:
-        notes.append(f"{read - len(tracks)} results of other videos than the {len(ground_truth.videos)} were left out")
+        notes.append(f"{read - len(tracks)} results of other videos than the {len(dataset.videos)} were left out")
     score = Score(
         task="youtube-vis",
         engine="pycocotools",
         stats=summarize(curves),
-        per_category=per_category(curves, ground_truth.categories),
+        per_category=per_category(curves, dataset.categories),
         counts={
-            "videos": len(ground_truth.videos),
-            "annotations": len(ground_truth.tracks),
+            "videos": len(dataset.videos),
+            "annotations": len(dataset.tracks),
             "results": len(tracks),
         },
         notes=tuple(notes),
@@ -202,7 +216,7 @@ def score_youtube_vis(
     resamples: int = 0,
     seed: int = 0,
     against: Path | None = None,
-    video_ids: Collection[int] | None = None,
+    video_ids: Collection[Id] | None = None,
 ) -> Score:
     """Score a YouTube-VIS results file with the semantics of the official evaluator (youtubevos/cocoapi, 2019).
 
@@ -224,11 +238,11 @@ def score_youtube_vis(
         DataError: if a file is absent.
         InputError: naming file and place of whatever is wrong in any file.
     """
-    ground_truth = read_video_ground_truth(annotations, official_quirks)
-    first, evaluator = evaluate_youtube_vis(ground_truth, results, official_quirks, video_ids)
+    dataset = read_video_ground_truth(annotations, official_quirks)
+    first, evaluator = evaluate_youtube_vis(dataset, results, video_ids)
     matches = [matches_of(evaluator)] if resamples else []
     second = None
     if against is not None:
-        second, evaluator = evaluate_youtube_vis(ground_truth, against, official_quirks, video_ids)
+        second, evaluator = evaluate_youtube_vis(dataset, against, video_ids)
         matches += [matches_of(evaluator)] if resamples else []
     return with_difference(first, second, bootstrap(matches, "videos", resamples, seed) if resamples else None)

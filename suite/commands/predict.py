@@ -37,6 +37,8 @@ COMMON = (
         show_default=True,
         help="Threads of one process. With 1, results do not depend on the number of processes.",
     ),
+    click.option("--classes-by-position", is_flag=True, help="Take class i for the i-th category id, not by name."),
+    click.option("--skip-check", is_flag=True, help="Do not look at all pictures before the first is predicted."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 
@@ -56,6 +58,7 @@ def _open(
 
     from reference_model.weights import CheckpointError, load_checkpoint
     from suite.accuracy.segmenter import ReferenceSegmenter
+    from suite.datasets.categories import Categories
     from suite.errors import InputError
     from suite.export.segmenter import OnnxSegmenter
 
@@ -68,10 +71,10 @@ def _open(
     else:
         assert checkpoint is not None
         try:
-            model, _ = load_checkpoint(checkpoint)
+            model, metadata = load_checkpoint(checkpoint)
         except CheckpointError as error:
             raise InputError(str(error)) from None
-        segmenter = ReferenceSegmenter(model, model.config)
+        segmenter = ReferenceSegmenter(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
     given = {name: value for name, value in changes.items() if value is not None}
     protocol: PredictionProtocol = replace(segmenter.protocol, **given)
     if protocol.long_side_px < protocol.short_side_px:
@@ -102,17 +105,24 @@ def _report(out: Path, dataset: CocoDataset | YoutubeVisDataset, caution: str | 
 
 
 def _run(
-    process: Callable[[Any, Any, Path], str | None],
+    process: Callable[..., str | None],
     dataset: CocoDataset | YoutubeVisDataset,
     out: Path,
     as_json: bool,
     checkpoint: Path | None,
     onnx: Path | None,
     threads: int,
+    classes_by_position: bool,
+    skip_check: bool,
     **changes: Any,
 ) -> None:
-    """Open the model, let ``process`` write its results over the dataset, and tell."""
-    _report(out, dataset, process(_open(checkpoint, onnx, threads, changes), dataset, out), as_json)
+    """Open the model, check all pictures, let ``process`` write its results over the dataset, and report."""
+    from suite.datasets.pictures import require_pictures
+
+    segmenter = _open(checkpoint, onnx, threads, changes)
+    if not skip_check:
+        require_pictures(dataset.picture_files())
+    _report(out, dataset, process(segmenter, dataset, out, by_position=classes_by_position), as_json)
 
 
 @click.group(name="predict", cls=CommandGroup)
@@ -132,7 +142,7 @@ def coco(annotations: Path, images: Path, **options: Any) -> None:
     from suite.accuracy.predict import segment_dataset
     from suite.datasets.coco import CocoDataset
 
-    _run(segment_dataset, CocoDataset.load(annotations, images), **options)
+    _run(segment_dataset, CocoDataset.load(annotations, images, truth=False), **options)
 
 
 @command.command(name="youtube-vis")
@@ -150,7 +160,7 @@ def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **optio
     from suite.datasets.youtube_vis import YoutubeVisDataset
     from suite.files import file_digest
 
-    dataset = YoutubeVisDataset.load(annotations, images)
+    dataset = YoutubeVisDataset.load(annotations, images, truth=False)
     if split_ids is not None:
         dataset = dataset.only(read_local_split(split_ids, annotations).video_ids, file_digest(split_ids))
     _run(track_dataset, dataset, **options)

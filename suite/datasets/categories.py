@@ -1,6 +1,163 @@
-"""The category tables of YouTube-VIS 2019 and 2021, and how COCO's categories map onto them for joint training."""
+"""Categories by id and name: of a file, of a checkpoint, and of the known datasets.
+
+A class of a model is a category's place among the ids in ascending order, never its place in a file's list.
+"""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.datasets.fields import Id, RawCategory, read_ids, refuse_duplicates
+from suite.errors import InputError
+
+METADATA_KEY = "categories"
+"""Where the metadata of a checkpoint or ONNX file carry the categories that its classes stand for."""
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A table of categories in ascending order of id; class index i is the i-th of them.
+
+    Attributes:
+        ids: category ids, all numbers or all text.
+        names: one per id; several categories may share a name.
+    """
+
+    ids: tuple[Id, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def of(cls, entries: Sequence[RawCategory], path: Path) -> Categories:
+        """Return the table of a file's ``categories``; one without a name is called by its id.
+
+        Raises:
+            InputError: if two share an id.
+        """
+        ids = read_ids([entry.id for entry in entries], path, "categories")
+        refuse_duplicates(ids, path, "categories")
+        names = [str(number) if entry.name is None else entry.name for number, entry in zip(ids, entries, strict=True)]
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        return cls(tuple(ids[place] for place in order), tuple(names[place] for place in order))
+
+    def places(self) -> dict[Id, int]:
+        """Return class index by category id."""
+        return {number: index for index, number in enumerate(self.ids)}
+
+    def text(self) -> str:
+        """Return the table as one line of JSON, for a checkpoint's metadata."""
+        return json.dumps({"ids": self.ids, "names": self.names})
+
+    @classmethod
+    def of_checkpoint(cls, metadata: Mapping[str, str], path: Path) -> Categories | None:
+        """Return the table in a checkpoint's metadata, None where they have none.
+
+        Raises:
+            InputError: if what they have is none; the message names the checkpoint.
+        """
+        text = metadata.get(METADATA_KEY)
+        return None if text is None else cls.from_text(text, path)
+
+    @classmethod
+    def from_text(cls, text: str, path: Path) -> Categories:
+        """Return a table that `text` wrote.
+
+        Raises:
+            InputError: if it is none; the message names the checkpoint.
+        """
+        try:
+            content = json.loads(text)
+            ids, names = tuple(content["ids"]), tuple(content["names"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            ids, names = (), ()
+        if not ids or len(ids) != len(names) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"{path}: its metadata hold no table of categories; write the checkpoint again")
+        if {type(number) for number in ids} not in ({int}, {str}):
+            raise InputError(f"{path}: its metadata hold category ids that are none; write the checkpoint again")
+        return cls(ids, names)
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Which category of a dataset each class of a model stands for.
+
+    Attributes:
+        category_ids: one per class of the model, None where the dataset has no such category.
+        caution: what a reader of the AP must know; empty where every category has its class.
+    """
+
+    category_ids: tuple[Id | None, ...]
+    caution: str = ""
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold().replace("_", " ").replace("-", " ")
+
+
+def map_classes(
+    model: Categories | None, classes: int, data: Categories, name: str, by_position: bool = False
+) -> ClassMap:
+    """Map the classes of a model to the categories of a dataset, by name unless both tables are equal.
+
+    Args:
+        model: the categories that the model was trained on; None where its checkpoint does not say.
+        classes: number of the model's classes.
+        data: the dataset's categories.
+        name: the model's, for messages.
+        by_position: take class i for the i-th category by id, whatever they are called.
+
+    Raises:
+        InputError: if no class has a category, a name stands for several, or nothing tells what the classes are.
+    """
+    if model is not None and model == data and len(model) == classes:
+        return ClassMap(data.ids)
+    if by_position or (model is None and classes == len(data)):
+        known = data.ids + (None,) * classes
+        number = (
+            "" if classes == len(data) else f" ({name} has {classes} classes and the dataset {len(data)} categories)"
+        )
+        return ClassMap(known[:classes], f"class i of {name} was taken for the i-th category by id{number}")
+    if model is None or len(model) != classes:
+        raise InputError(
+            f"{name}: has {classes} classes, does not say which, and the dataset has {len(data)} categories; predict "
+            "the dataset that it was trained on, or take classes by position (--classes-by-position)"
+        )
+    by_name: dict[str, list[Id]] = {}
+    for number_, title in zip(data.ids, data.names, strict=True):
+        by_name.setdefault(_plain(title), []).append(number_)
+    found: list[Id | None] = []
+    for title in model.names:
+        same = by_name.get(_plain(title), [])
+        if len(same) > 1:
+            raise InputError(f"{name}: its class {title!r} could be {len(same)} categories of the dataset; rename them")
+        found.append(same[0] if same else None)
+    known_ids = [number for number in found if number is not None]
+    if not known_ids:
+        raise InputError(
+            f"{name}: none of its classes ({_few(model.names)}) is a category of the dataset ({_few(data.names)}), so "
+            "its AP would mean nothing; train on these categories (train RECIPE --annotations FILE --images FOLDER)"
+        )
+    if len(set(known_ids)) < len(known_ids):
+        raise InputError(f"{name}: two of its classes have the name of one category of the dataset; rename them")
+    lost = [title for title, number in zip(model.names, found, strict=True) if number is None]
+    missing = [title for title, number in zip(data.names, data.ids, strict=True) if number not in set(known_ids)]
+    cautions = []
+    if lost:
+        cautions.append(
+            f"{len(lost)} classes of {name} are no categories of the dataset and were left out: {_few(lost)}"
+        )
+    if missing:
+        cautions.append(f"{len(missing)} categories here are unknown to {name}: {_few(missing)}")
+    return ClassMap(tuple(found), "; ".join(cautions))
+
+
+def _few(names: Sequence[str], shown: int = 6) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def _names(*lines: str) -> tuple[str, ...]:

@@ -1,37 +1,85 @@
-"""Reads COCO instance annotations (a JSON file and a folder of images), with every fault named."""
+"""The reader of COCO files: annotations as columns, and results.
+
+Everything that reads COCO files reads them here, so that what one command accepts no other refuses.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from suite.datasets.categories import Categories
 from suite.datasets.fields import (
-    Categories,
-    boolean_flag,
-    integer,
-    member,
-    objects,
-    positive,
-    read_categories,
-    read_object,
+    Flag,
+    Id,
+    Number,
+    RawCategory,
+    RawId,
+    Segmentation,
+    no_ground_truth,
+    places_of,
+    places_text,
+    read_areas,
+    read_flags,
+    read_ids,
+    read_size,
+    refuse_duplicates,
     relative_name,
-    unique,
 )
+from suite.datasets.masks import Codes, compress, is_absent
+from suite.datasets.pictures import located, read_picture
 from suite.errors import DataError, InputError
+from suite.typed import read_typed
+
+FORMAT_REMEDY = "the annotations are not in COCO instances format"
+
+
+class _Image(msgspec.Struct, frozen=True, gc=False):
+    id: RawId
+    height: Number
+    width: Number
+    file_name: str | None = None
+
+
+class _Annotation(msgspec.Struct, frozen=True, gc=False):
+    id: RawId
+    image_id: RawId
+    category_id: RawId
+    segmentation: Segmentation = None
+    area: float | None = None
+    iscrowd: Flag = None
+
+
+class _ImageFile(msgspec.Struct, frozen=True):
+    images: list[_Image]
+    categories: list[RawCategory]
+
+
+class _AnnotationFile(_ImageFile, frozen=True):
+    annotations: list[_Annotation] | None = None
+
+
+class _Result(msgspec.Struct, frozen=True, gc=False):
+    image_id: RawId
+    category_id: RawId
+    score: float
+    segmentation: Segmentation
+    bbox: list[float] | None = None
 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One image: its dataset id, file name relative to the image folder, and size in pixels."""
+    """One image: its id, file name relative to the image folder (None where the file has none), and size in pixels."""
 
-    image_id: int
-    file_name: str
+    image_id: Id
+    file_name: str | None
     height: int
     width: int
 
@@ -43,20 +91,48 @@ class CocoAnnotation:
     Attributes:
         annotation_id: the annotation's id in the file.
         image_id: the image's id in the file.
-        class_index: contiguous class index, 0..number of categories - 1.
-        segmentation: polygons or run-length encoding as in the file; `suite.datasets.masks.to_mask` reads it.
-        area: area in pixels as the file gives it (decides small, medium and large).
-        box: (x, y, width, height) in pixels.
+        class_index: place of its category among the ids in ascending order.
+        segmentation: polygons or run-length code as in the file; `suite.datasets.masks.to_mask` reads it.
+        area: area in square pixels as the file gives it, NaN where it gives none.
         iscrowd: whether it marks a crowd, which is neither trained on nor scored as one object.
+        place: number of its entry in the file's ``annotations``.
     """
 
-    annotation_id: int
-    image_id: int
+    annotation_id: Id
+    image_id: Id
     class_index: int
-    segmentation: Any
+    segmentation: Segmentation
     area: float
-    box: tuple[float, float, float, float]
     iscrowd: bool
+    place: int
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The N annotated objects of a COCO file, column by column, in file order; objects without a mask are left out.
+
+    Attributes:
+        places: (N,) number of each one's entry in the file's ``annotations``.
+        ids: annotation ids.
+        image: (N,) place of each one's image in the file's ``images``.
+        class_index: (N,) class of each.
+        areas: (N,) square pixels as in the file, NaN where it gives none.
+        crowd: (N,) whether it marks a crowd.
+        segmentations: as in the file.
+        without_mask: entries of ``annotations`` that hold no mask.
+    """
+
+    places: NDArray[np.int64]
+    ids: list[Id]
+    image: NDArray[np.int64]
+    class_index: NDArray[np.int64]
+    areas: NDArray[np.float64]
+    crowd: NDArray[np.bool_]
+    segmentations: list[Segmentation]
+    without_mask: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -67,22 +143,26 @@ class CocoDataset:
         path: the annotations file.
         image_folder: where the file names of the images start, or None.
         images: in the file's order.
-        categories: contiguous class index <-> dataset category id <-> name.
+        categories: class index <-> category id <-> name.
+        annotated: whether the file holds annotations and they were read (lists of test images have none).
+        objects: the annotated objects; none where ``annotated`` is False.
     """
 
     path: Path
     image_folder: Path | None
     images: tuple[CocoImage, ...]
     categories: Categories
-    by_image: Mapping[int, tuple[CocoAnnotation, ...]]
+    annotated: bool
+    objects: Objects
 
     @classmethod
-    def load(cls, annotations: Path, images: Path | None = None) -> CocoDataset:
+    def load(cls, annotations: Path, images: Path | None = None, truth: bool = True) -> CocoDataset:
         """Read and check an annotations file; the images themselves are not opened.
 
         Args:
             annotations: a COCO instances JSON; ``annotations`` in it may be absent (test image info).
             images: the folder of the images, if they are going to be read.
+            truth: whether to read the annotated objects; prediction needs images, sizes and categories only.
 
         Raises:
             DataError: if the file or the folder is absent.
@@ -90,29 +170,82 @@ class CocoDataset:
         """
         if images is not None and not images.is_dir():
             raise DataError(f"{images}: no such image folder; check the path")
-        content = read_object(annotations, "COCO annotations file")
-        categories = read_categories(annotations, content)
-        listed = tuple(_image(annotations, place, entry) for place, entry in objects(annotations, content, "images"))
-        unique(annotations, "images", (image.image_id for image in listed))
-        known = {image.image_id for image in listed}
-        grouped: dict[int, list[CocoAnnotation]] = {image_id: [] for image_id in known}
-        entries = list(objects(annotations, content, "annotations", optional=True))
-        unique(annotations, "annotations", (integer(annotations, place, entry, "id") for place, entry in entries))
-        for place, entry in entries:
-            annotation = _annotation(annotations, place, entry, categories, known)
-            grouped[annotation.image_id].append(annotation)
-        by_image = {image_id: tuple(group) for image_id, group in grouped.items()}
-        return cls(annotations, images, listed, categories, by_image)
+        kind: type[_ImageFile] = _AnnotationFile if truth else _ImageFile
+        document = read_typed(annotations, kind, "annotations file", FORMAT_REMEDY)
+        listed = _images(annotations, document.images, named=images is not None)
+        categories = Categories.of(document.categories, annotations)
+        if images is not None and not categories:
+            raise InputError(f"{annotations}: 'categories' is empty; list the categories of the annotations")
+        entries = document.annotations if isinstance(document, _AnnotationFile) else None
+        objects = _objects(annotations, entries or [], listed, categories)
+        return cls(annotations, images, listed, categories, entries is not None, objects)
 
-    def annotations_of(self, image_id: int) -> tuple[CocoAnnotation, ...]:
+    @cached_property
+    def _objects_of(self) -> Groups:
+        return Groups(self.objects.image, len(self.images))
+
+    @cached_property
+    def places(self) -> dict[Id, int]:
+        """Place in ``images`` by image id."""
+        return {image.image_id: place for place, image in enumerate(self.images)}
+
+    def annotations_of(self, image_id: Id) -> tuple[CocoAnnotation, ...]:
         """Return the objects of an image, in the file's order.
 
         Raises:
             InputError: if the file has no such image.
         """
-        if image_id not in self.by_image:
+        if image_id not in self.places:
             raise InputError(f"{self.path}: has no image with id {image_id}; is it another dataset's id?")
-        return self.by_image[image_id]
+        objects = self.objects
+        return tuple(
+            CocoAnnotation(
+                annotation_id=objects.ids[row],
+                image_id=image_id,
+                class_index=int(objects.class_index[row]),
+                segmentation=objects.segmentations[row],
+                area=float(objects.areas[row]),
+                iscrowd=bool(objects.crowd[row]),
+                place=int(objects.places[row]),
+            )
+            for row in self._objects_of.rows(self.places[image_id]).tolist()
+        )
+
+    @cached_property
+    def codes(self) -> Codes:
+        """The masks of all objects, compressed and checked.
+
+        Raises:
+            InputError: naming the entry of a bad mask.
+        """
+        sizes = [(image.height, image.width) for image in self.images]
+        objects = self.objects
+        return compress(
+            objects.segmentations,
+            [sizes[place] for place in objects.image.tolist()],
+            self.path,
+            lambda row: f"annotations[{objects.places[row]}].segmentation",
+        )
+
+    def require_truth(self) -> None:
+        """Refuse a file without annotations, which nothing can be scored against.
+
+        Raises:
+            InputError: if it has none.
+        """
+        if not self.annotated:
+            raise no_ground_truth(self.path)
+
+    def notes(self) -> list[str]:
+        """Return what a reader of numbers from these annotations must know."""
+        places = self.objects.without_mask
+        if not places:
+            return []
+        return [f"{len(places)} objects without a mask were left out: {places_text(places, 'annotations')}"]
+
+    def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
+        """Return the path and the (height, width) in pixels of every image."""
+        return [(self.image_path(image), (image.height, image.width)) for image in self.images]
 
     def image_path(self, image: CocoImage) -> Path:
         """Return where an image's file is.
@@ -120,77 +253,138 @@ class CocoDataset:
         Raises:
             InputError: if the dataset was loaded without an image folder.
         """
-        if self.image_folder is None:
+        if self.image_folder is None or image.file_name is None:
             raise InputError(f"{self.path}: loaded without its image folder; name it (--images)")
-        return self.image_folder / image.file_name
+        return located(self.image_folder, image.file_name)
 
     def read(self, image: CocoImage) -> NDArray[np.uint8]:
-        """Return an image's pixels, (H, W, 3) uint8 RGB.
-
-        Raises:
-            DataError: if the file is absent.
-            InputError: if it is not an image or not of the size the annotations give.
-        """
-        return read_image(self.image_path(image), (image.height, image.width))
+        """Return an image's pixels, (H, W, 3) uint8 RGB; raises as `suite.datasets.pictures.read_picture` does."""
+        return read_picture(self.image_path(image), (image.height, image.width))
 
 
-def _image(path: Path, place: str, entry: dict[str, Any]) -> CocoImage:
-    return CocoImage(
-        image_id=integer(path, place, entry, "id"),
-        file_name=relative_name(path, place, "file_name", member(path, place, entry, "file_name")),
-        height=positive(path, place, entry, "height"),
-        width=positive(path, place, entry, "width"),
-    )
-
-
-def _annotation(
-    path: Path, place: str, entry: dict[str, Any], categories: Categories, known: Iterable[int]
-) -> CocoAnnotation:
-    image_id = integer(path, place, entry, "image_id")
-    if image_id not in known:
-        raise InputError(f"{path}: {place}.image_id {image_id} is not among the file's images; correct or remove it")
-    area, box = member(path, place, entry, "area"), member(path, place, entry, "bbox")
-    numbers = [area, *box] if isinstance(box, list) and len(box) == 4 else [None]
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-        raise InputError(f"{path}: {place} needs a number 'area' and a 'bbox' of four numbers; correct it")
-    segmentation = member(path, place, entry, "segmentation")
-    if not isinstance(segmentation, list | dict):
-        raise InputError(f"{path}: {place}.segmentation must be polygons or run-length encoding; correct it")
-    return CocoAnnotation(
-        annotation_id=integer(path, place, entry, "id"),
-        image_id=image_id,
-        class_index=categories.index_of(path, place, integer(path, place, entry, "category_id")),
-        segmentation=segmentation,
-        area=float(area),
-        box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
-        iscrowd=boolean_flag(path, place, entry, "iscrowd"),
-    )
-
-
-def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Read an image file as RGB.
+class Groups:
+    """Rows of a column grouped by value.
 
     Args:
-        path: any format Pillow reads; grey and palette images become RGB.
-        size: the (height, width) it must have, or None.
+        column: (N,) value of each row, 0 to ``count`` - 1.
+        count: number of values.
+    """
 
-    Returns:
-        (H, W, 3) uint8, a writable array.
+    def __init__(self, column: NDArray[np.int64], count: int) -> None:
+        self._order = np.argsort(column, kind="stable")
+        self._bounds = np.searchsorted(column[self._order], np.arange(count + 1))
+
+    def rows(self, value: int) -> NDArray[np.int64]:
+        """Return the rows with a value, ascending."""
+        return self._order[self._bounds[value] : self._bounds[value + 1]]
+
+
+def _images(path: Path, entries: list[_Image], named: bool) -> tuple[CocoImage, ...]:
+    ids = read_ids([entry.id for entry in entries], path, "images")
+    refuse_duplicates(ids, path, "images")
+    images = []
+    for place, (number, entry) in enumerate(zip(ids, entries, strict=True)):
+        where = f"{path}: images[{place}]"
+        if entry.file_name is not None:
+            relative_name(entry.file_name, f"{where}.file_name")
+        elif named:
+            raise InputError(f"{where}: has no file_name, so its picture cannot be found; add it")
+        images.append(CocoImage(number, entry.file_name, *read_size(entry.height, entry.width, where)))
+    return tuple(images)
+
+
+def _objects(path: Path, entries: list[_Annotation], images: Iterable[CocoImage], categories: Categories) -> Objects:
+    root = "annotations"
+    ids = read_ids([entry.id for entry in entries], path, root)
+    refuse_duplicates(ids, path, root)
+    places = {image.image_id: place for place, image in enumerate(images)}
+    of_image = read_ids([entry.image_id for entry in entries], path, root, "image_id")
+    of_category = read_ids([entry.category_id for entry in entries], path, root, "category_id")
+    image = places_of(of_image, places, path, root, "image_id", "list it under 'images'")
+    known = categories.places()
+    class_index = places_of(of_category, known, path, root, "category_id", "list it under 'categories'")
+    areas = read_areas([entry.area for entry in entries], path, root)
+    crowd = read_flags([entry.iscrowd for entry in entries], path, root)
+    absent = [place for place, entry in enumerate(entries) if is_absent(entry.segmentation)]
+    here = np.delete(np.arange(len(entries)), absent)
+    kept = here.tolist()
+    return Objects(
+        places=here,
+        ids=[ids[place] for place in kept],
+        image=image[here],
+        class_index=class_index[here],
+        areas=areas[here],
+        crowd=crowd[here],
+        segmentations=[entries[place].segmentation for place in kept],
+        without_mask=tuple(absent),
+    )
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The N results of a COCO file, column by column, in file order.
+
+    Attributes:
+        path: the results file.
+        image: (N,) place of each one's image in the dataset's ``images``.
+        class_index: (N,) class of each.
+        scores: (N,) confidences.
+        codes: masks.
+        box_areas: (N,) square pixels of the boxes, where the file carries boxes.
+    """
+
+    path: Path
+    image: NDArray[np.int64]
+    class_index: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    codes: Codes
+    box_areas: NDArray[np.float64] | None
+
+    @property
+    def areas_px(self) -> NDArray[np.float64]:
+        """Areas that decide small, medium and large, as in pycocotools: the boxes' where there are boxes."""
+        return self.codes.areas_px.astype(np.float64) if self.box_areas is None else self.box_areas
+
+
+def _box_areas(path: Path, results: list[_Result]) -> NDArray[np.float64] | None:
+    """Return box areas where the first result carries a box, which is how pycocotools decides for the whole file."""
+    if not results or not results[0].bbox:
+        return None
+    areas = np.empty(len(results))
+    for place, result in enumerate(results):
+        if result.bbox is None or len(result.bbox) != 4:
+            raise InputError(
+                f"{path}: results[{place}].bbox: the first result has a box, so each needs one of 4 numbers; "
+                "complete or remove them all"
+            )
+        areas[place] = result.bbox[2] * result.bbox[3]
+        if not math.isfinite(areas[place]):
+            raise InputError(f"{path}: results[{place}].bbox: its area is not finite; correct it")
+    return areas
+
+
+def read_detections(path: Path, dataset: CocoDataset) -> Detections:
+    """Read a COCO results file (``.json`` or ``.json.gz``) that is for the images of a dataset.
 
     Raises:
         DataError: if the file is absent.
-        InputError: if it cannot be decoded or has another size.
+        InputError: naming the place of bad JSON, a wrong type, an image or category that the annotations do not have,
+            or a mask that is damaged or of another size than its image.
     """
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such image; check the image folder") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}); copy or download it again") from None
-    if size is not None and pixels.shape[:2] != size:
-        raise InputError(
-            f"{path}: is {pixels.shape[1]}x{pixels.shape[0]} pixels but its annotations say {size[1]}x{size[0]}; "
-            "is the folder another dataset's?"
-        )
-    return pixels
+    remedy = "a result needs image_id, category_id, score and segmentation"
+    results = read_typed(path, list[_Result], "results file", remedy, "results")
+    remedy = f"these results are not for {dataset.path.name}"
+    of_image = read_ids([result.image_id for result in results], path, "results", "image_id")
+    of_category = read_ids([result.category_id for result in results], path, "results", "category_id")
+    image = places_of(of_image, dataset.places, path, "results", "image_id", remedy)
+    known = dataset.categories.places()
+    class_index = places_of(of_category, known, path, "results", "category_id", remedy)
+    sizes = [(one.height, one.width) for one in dataset.images]
+    codes = compress(
+        [result.segmentation for result in results],
+        [sizes[place] for place in image.tolist()],
+        path,
+        lambda index: f"results[{index}].segmentation",
+    )
+    scores = np.array([result.score for result in results], np.float64)
+    return Detections(path, image, class_index, scores, codes, _box_areas(path, results))

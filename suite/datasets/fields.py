@@ -1,43 +1,195 @@
-"""Checked access to the fields of the official JSON files: every fault is one line naming file and place."""
+"""Field types and checks that COCO and YouTube-VIS files share; every fault is one line naming file and place.
+
+Other tools write ids and sizes as floats (48.0), flags as booleans, floats or not at all. What has only one meaning is
+read; the rest is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from suite.errors import InputError
 from suite.files import read_json
 
+MAX_SIDE_PX = 2**15
+"""Longest side of a picture in pixels; the product of two still fits the 32-bit run lengths of a mask."""
 
-@dataclass(frozen=True)
-class Categories:
-    """The category table of one file, in the file's order.
+LARGEST_FLOAT_ID = 2**53
+"""From here on floats skip whole numbers, so that a float no longer names one."""
 
-    Attributes:
-        ids: dataset category ids; the position in it is the contiguous class index.
-        names: one name per id.
+Number = int | float
+RawId = int | float | str
+Id = int | str
+"""Of an image, video, category or annotation: a whole number of any size, or text."""
+
+
+class Rle(msgspec.Struct, frozen=True, gc=False):
+    """A run-length code: size is (height, width) in pixels, counts compressed (string) or not (list)."""
+
+    size: tuple[Number, Number] | None = None
+    counts: str | list[Number] | None = None
+
+
+Segmentation = Rle | list[list[float]] | None
+"""A run-length code, polygons of x1, y1, x2, y2, ... in pixels, or null; ``{}`` is an `Rle` without fields."""
+
+Flag = int | float | bool | None
+
+
+class RawCategory(msgspec.Struct, frozen=True):
+    """An entry of a file's ``categories``."""
+
+    id: RawId
+    name: str | None = None
+
+
+def _bad(value: object, where: str, wanted: str) -> InputError:
+    return InputError(f"{where}: {value!r:.60} is not {wanted}; correct it")
+
+
+def whole_number(value: Number, where: str, lowest: int, highest: int) -> int:
+    """Return a whole number within limits, which may be written as a float.
+
+    Raises:
+        InputError: if it is a fraction or out of range.
     """
+    if not lowest <= value <= highest or value != int(value):
+        raise _bad(value, where, f"a whole number from {lowest} to {highest}")
+    return int(value)
 
-    ids: tuple[int, ...]
-    names: tuple[str, ...]
 
-    def __len__(self) -> int:
-        return len(self.ids)
+def read_ids(values: Sequence[RawId], path: Path, root: str, key: str = "id") -> list[Id]:
+    """Return ids as whole numbers or text.
 
-    def index_of(self, path: Path, place: str, category_id: int) -> int:
-        """Return the contiguous class index of a category id.
+    Args:
+        values: as in the file; a float must be whole and below 2**53.
+        path: the file, for messages.
+        root: name of the list the values are from, for messages.
+        key: name of the field, for messages.
 
-        Raises:
-            InputError: naming ``path`` and ``place``, if the table has no such id.
-        """
-        try:
-            return self.ids.index(category_id)
-        except ValueError:
+    Raises:
+        InputError: naming the first value that is no id, or if numbers and text are mixed.
+    """
+    kinds = set(map(type, values))
+    if kinds <= {int} or kinds == {str}:
+        return list(values)  # type: ignore[arg-type]
+    read: list[Id] = []
+    for place, value in enumerate(values):
+        where = f"{path}: {root}[{place}].{key}"
+        if isinstance(value, str):
+            raise _bad(value, where, "a number as the other ids are")
+        if isinstance(value, float) and (not value.is_integer() or abs(value) >= LARGEST_FLOAT_ID):
+            raise _bad(value, where, "an id: a whole number, below 2**53 where it is written as a float")
+        read.append(int(value))
+    return read
+
+
+def refuse_duplicates(ids: Iterable[Id], path: Path, root: str) -> None:
+    """Raise InputError naming the first id of ``root`` that an earlier entry has already."""
+    listed = list(ids)
+    if len(set(listed)) == len(listed):
+        return
+    seen: dict[Id, int] = {}
+    for place, number in enumerate(listed):
+        if number in seen:
             raise InputError(
-                f"{path}: {place}.category_id {category_id} is not among the file's categories; correct or remove it"
-            ) from None
+                f"{path}: {root}[{place}].id: {number} is the id of {root}[{seen[number]}] too; renumber one"
+            )
+        seen[number] = place
+
+
+def places_of(
+    ids: Sequence[Id], known: dict[Id, int], path: Path, root: str, key: str, remedy: str
+) -> NDArray[np.int64]:
+    """Return for each id its place in another list, shape (N,).
+
+    Args:
+        ids: to look up.
+        known: place by id.
+        path: the file of ``ids``, for messages.
+        root: name of the list the ids are from, for messages.
+        key: name of the field, for messages.
+        remedy: what to do about an unknown one.
+
+    Raises:
+        InputError: naming the first unknown id.
+    """
+    found = np.fromiter((known.get(number, -1) for number in ids), np.int64, len(ids))
+    for place in np.flatnonzero(found < 0)[:1].tolist():
+        other = next(iter(known), ids[place])
+        kinds = "; ids are text in one place and numbers in the other" if type(other) is not type(ids[place]) else ""
+        raise InputError(f"{path}: {root}[{place}].{key}: {ids[place]!r:.60} is unknown{kinds}; {remedy}")
+    return found
+
+
+def read_flags(values: Sequence[Flag], path: Path, root: str) -> NDArray[np.bool_]:
+    """Return ``iscrowd`` flags, shape (N,): 0 and 1 as number or boolean; null or absent is 0.
+
+    Raises:
+        InputError: naming the first other value.
+    """
+    for place, value in enumerate(values):
+        if value not in (0, 1, None):
+            raise _bad(value, f"{path}: {root}[{place}].iscrowd", "0 or 1")
+    return np.array([bool(value) for value in values], np.bool_)
+
+
+def read_size(height: Number, width: Number, where: str) -> tuple[int, int]:
+    """Return height and width of a picture in pixels.
+
+    Raises:
+        InputError: if one is no whole number from 1 to `MAX_SIDE_PX`.
+    """
+    return (
+        whole_number(height, f"{where}.height", 1, MAX_SIDE_PX),
+        whole_number(width, f"{where}.width", 1, MAX_SIDE_PX),
+    )
+
+
+def read_areas(values: Sequence[float | None], path: Path, root: str) -> NDArray[np.float64]:
+    """Return areas in square pixels, shape (N,); NaN where the file has none.
+
+    Raises:
+        InputError: naming the first negative one.
+    """
+    areas = np.array([np.nan if value is None else value for value in values], np.float64)
+    for place in np.flatnonzero(areas < 0)[:1].tolist():
+        raise _bad(values[place], f"{path}: {root}[{place}].area", "an area of 0 or more")
+    return areas
+
+
+def relative_name(value: str, where: str) -> str:
+    """Return a file name that stays inside its folder, whether it is written with slashes or backslashes.
+
+    Raises:
+        InputError: if it is empty or absolute, or climbs out with ``..``.
+    """
+    slashed = PurePosixPath(value.replace("\\", "/"))
+    if not value or "\0" in value:
+        raise _bad(value, where, "a file name")
+    if slashed.is_absolute() or PureWindowsPath(value).drive or ".." in slashed.parts:
+        raise InputError(f"{where}: {value!r:.200} leads out of the image folder; give it relative to it")
+    return value
+
+
+def places_text(places: Sequence[int], root: str, shown: int = 5) -> str:
+    """Return the first places as text: ``annotations[2], annotations[7] and 3 more``."""
+    named = ", ".join(f"{root}[{place}]" for place in places[:shown])
+    return named + (f" and {len(places) - shown} more" if len(places) > shown else "")
+
+
+def no_ground_truth(path: Path) -> InputError:
+    """Return the error for an annotations file without annotations, such as the published ones of test splits."""
+    return InputError(
+        f"{path}: no 'annotations', so there is nothing to score against; the ground truth of test splits (and of "
+        "YouTube-VIS valid) is not public, give a split that has it"
+    )
 
 
 def read_object(path: Path, what: str) -> dict[str, Any]:
@@ -49,117 +201,5 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
     """
     content = read_json(path, what)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: a {what} must hold an object, not {_kind(content)}; is it a results file?")
+        raise InputError(f"{path}: a {what} must hold an object with lists; is it a results file?")
     return content
-
-
-def _kind(value: object) -> str:
-    return {list: "a list", dict: "an object", str: "a string", type(None): "null"}.get(type(value), f"{value!r}")
-
-
-def member(path: Path, place: str, entry: dict[str, Any], key: str) -> Any:
-    """Return ``entry[key]``.
-
-    Raises:
-        InputError: if the key is missing.
-    """
-    if key not in entry:
-        raise InputError(f"{path}: {place} has no '{key}'; add it or use the official file")
-    return entry[key]
-
-
-def integer(path: Path, place: str, entry: dict[str, Any], key: str) -> int:
-    """Return ``entry[key]``, which must be an integer."""
-    value = member(path, place, entry, key)
-    if type(value) is not int:
-        raise InputError(f"{path}: {place}.{key} must be an integer, not {value!r:.60}; correct it")
-    return value
-
-
-def positive(path: Path, place: str, entry: dict[str, Any], key: str) -> int:
-    """Return ``entry[key]``, which must be an integer above 0."""
-    value = integer(path, place, entry, key)
-    if value < 1:
-        raise InputError(f"{path}: {place}.{key} must be at least 1, not {value}; correct it")
-    return value
-
-
-def boolean_flag(path: Path, place: str, entry: dict[str, Any], key: str) -> bool:
-    """Return ``entry[key]``, which must be 0 or 1, as a boolean; False where it is absent."""
-    value = entry.get(key, 0)
-    if value not in (0, 1):
-        raise InputError(f"{path}: {place}.{key} must be 0 or 1, not {value!r:.60}; correct it")
-    return bool(value)
-
-
-def relative_name(path: Path, place: str, key: str, value: Any) -> str:
-    """Return a file name that stays inside its folder.
-
-    Raises:
-        InputError: if it is not a string, is absolute or climbs out with ``..``.
-    """
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise InputError(f"{path}: {place}.{key} must be a file name, not {value!r:.60}; correct it")
-    if PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
-        raise InputError(f"{path}: {place}.{key} {value!r} leads out of the image folder; give it relative to it")
-    return value
-
-
-def objects(
-    path: Path, content: dict[str, Any], key: str, optional: bool = False
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (place, object) for each entry of the list ``content[key]``; place reads like ``images[3]``.
-
-    Args:
-        path: the file, for messages.
-        content: the file's content.
-        key: the list's name.
-        optional: whether the list may be absent.
-
-    Raises:
-        InputError: if the list is missing or holds anything but objects.
-    """
-    if optional and content.get(key) is None:
-        return
-    listed = member(path, "the file", content, key)
-    if not isinstance(listed, list):
-        raise InputError(f"{path}: '{key}' must be a list, not {_kind(listed)}; use the official file")
-    for number, entry in enumerate(listed):
-        if not isinstance(entry, dict):
-            raise InputError(f"{path}: {key}[{number}] must be an object, not {_kind(entry)}; correct it")
-        yield f"{key}[{number}]", entry
-
-
-def unique(path: Path, key: str, ids: Iterable[int]) -> None:
-    """Refuse a list in which two entries have the same id.
-
-    Raises:
-        InputError: naming both entries.
-    """
-    seen: dict[int, int] = {}
-    for number, identity in enumerate(ids):
-        if identity in seen:
-            raise InputError(
-                f"{path}: {key}[{number}] and {key}[{seen[identity]}] have the same id {identity}; give each its own"
-            )
-        seen[identity] = number
-
-
-def read_categories(path: Path, content: dict[str, Any]) -> Categories:
-    """Read the category table of a COCO or YouTube-VIS file.
-
-    Raises:
-        InputError: if it is missing or empty, or if two categories share an id or a name.
-    """
-    entries = list(objects(path, content, "categories"))
-    if not entries:
-        raise InputError(f"{path}: 'categories' is empty; use the official file")
-    ids = tuple(integer(path, place, entry, "id") for place, entry in entries)
-    unique(path, "categories", ids)
-    names = []
-    for place, entry in entries:
-        name = member(path, place, entry, "name")
-        if not isinstance(name, str) or not name or name in names:
-            raise InputError(f"{path}: {place}.name must be a name no other category has, not {name!r:.60}; correct it")
-        names.append(name)
-    return Categories(ids, tuple(names))

@@ -1,25 +1,24 @@
 """Health check: do annotations and images belong together, and can everything be read?
 
-It looks at counts, categories, file presence, image sizes and masks, sampled or all of them, and remembers that all is
-well for as long as neither the annotations nor the image folder change.
+It looks at counts, categories, every file's header and size, and masks, sampled or all of them, and remembers that all
+is well for as long as neither the annotations nor the image folder change.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from PIL import Image
-
-from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
-from suite.datasets.coco import CocoDataset, read_image
-from suite.datasets.fields import Categories
+from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, Categories
+from suite.datasets.coco import CocoDataset
+from suite.datasets.fields import Segmentation, places_text
 from suite.datasets.masks import to_mask
 from suite.datasets.memory import keep, recall
+from suite.datasets.pictures import Size, check_pictures, named_list
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError, SuiteError
 from suite.files import file_digest
@@ -29,11 +28,12 @@ Kind = Literal["coco", "youtube-vis"]
 SAMPLED = 64
 MEMORY_NAME = ".health.json"
 _KEPT = 50
+_ALL = 10**9
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: what, whether it is well, and the numbers or the first fault."""
+    """One thing that was looked at: what, whether it is well, and the numbers or the faults."""
 
     what: str
     well: bool
@@ -47,7 +47,7 @@ class Health:
     Attributes:
         annotations: the annotations file.
         digest: its MD5.
-        deep: whether everything was opened or only a sample.
+        deep: whether everything was decoded or only a sample.
         checks: what was looked at, in order.
     """
 
@@ -65,19 +65,17 @@ class Health:
         """Return the report for a person."""
         width = max(len(check.what) for check in self.checks)
         lines = [f"{'ok ' if c.well else 'BAD'}  {c.what.ljust(width)}  {c.detail}" for c in self.checks]
-        looked = "everything opened" if self.deep else f"a sample of at most {SAMPLED} opened, --deep opens all"
+        looked = "everything decoded" if self.deep else f"masks of at most {SAMPLED} pictures decoded, --deep takes all"
         return "\n".join([f"{self.annotations} (md5 {self.digest}; {looked})", *lines])
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """One image or frame with its objects' segmentations, whatever the format."""
+class _Mask:
+    """A segmentation, its place in the file, and the size of its frame."""
 
-    name: str
-    path: Path
-    height: int
-    width: int
-    segmentations: tuple[tuple[str, Any], ...]
+    where: str
+    segmentation: Segmentation
+    size: Size
 
 
 def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False) -> Health:
@@ -87,7 +85,7 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
         kind: the format of the annotations.
         annotations: the annotations file.
         images: the folder its file names start from.
-        deep: open every image and decode every mask, not a sample.
+        deep: decode every image and every mask, not a sample.
 
     Returns:
         What was found; from memory if all was well and file and folder have not changed since.
@@ -128,7 +126,7 @@ def require_health(kind: Kind, annotations: Path, images: Path) -> Health:
         if not check.well:
             raise DataError(
                 f"{annotations}: {check.what}: {check.detail}; repair the dataset, or remove the folder that was "
-                "unpacked and run 'data fetch'"
+                "unpacked and run 'data unpack'"
             )
     return health
 
@@ -154,41 +152,51 @@ def _size_and_time(path: Path) -> str:
 
 
 def _check_coco(dataset: CocoDataset, deep: bool) -> tuple[Check, ...]:
-    objects = sum(len(group) for group in dataset.by_image.values())
-    crowds = sum(annotation.iscrowd for group in dataset.by_image.values() for annotation in group)
-    pictures = [
-        _Picture(
-            image.file_name,
-            dataset.image_path(image),
-            image.height,
-            image.width,
-            tuple((f"annotation {a.annotation_id}", a.segmentation) for a in dataset.annotations_of(image.image_id)),
-        )
-        for image in dataset.images
-    ]
-    counts = Check("counts", bool(pictures), f"{len(pictures)} images, {objects} objects, {crowds} of them crowds")
-    return (counts, _categories(dataset.categories), *_pictures(pictures, deep))
+    objects = dataset.objects
+    numbers = f"{len(dataset.images)} images, {len(objects)} objects, {int(objects.crowd.sum())} of them crowds"
+    bare = objects.without_mask
+    without = Check(
+        "objects without a mask",
+        True,
+        f"{len(bare)}, left out everywhere: {places_text(bare, 'annotations', _ALL)}" if bare else "none",
+    )
+
+    def masks_of(place: int) -> list[_Mask]:
+        image = dataset.images[place]
+        size = image.height, image.width
+        return [
+            _Mask(f"annotations[{item.place}].segmentation", item.segmentation, size)
+            for item in dataset.annotations_of(image.image_id)
+        ]
+
+    counts = Check("counts", bool(dataset.images), numbers)
+    files = dataset.picture_files()
+    return (counts, _categories(dataset.categories), without, *_pictures(files, masks_of, len(dataset.images), deep))
 
 
 def _check_videos(dataset: YoutubeVisDataset, deep: bool) -> tuple[Check, ...]:
-    pictures = []
-    unseen = []
-    for video in dataset.videos:
-        tracks = dataset.tracks_of(video.video_id)
-        unseen += [track.track_id for track in tracks if not any(track.segmentations)]
-        for frame, name in enumerate(video.file_names):
-            seen = [(f"track {t.track_id} frame {frame}", t.segmentations[frame]) for t in tracks]
-            path = dataset.frame_path(video, frame)
-            pictures.append(_Picture(name, path, video.height, video.width, tuple(seen)))
-    tracks_count = sum(len(group) for group in dataset.by_video.values())
-    numbers = f"{len(dataset.videos)} videos, {len(pictures)} frames, {tracks_count} tracks"
-    counts = Check("counts", bool(pictures), numbers if dataset.annotated else f"{numbers} (no annotations)")
+    unseen = [item.place for item in dataset.tracks if not any(item.segmentations)]
+    files = dataset.picture_files()
+    numbers = f"{len(dataset.videos)} videos, {len(files)} frames, {len(dataset.tracks)} tracks"
+    counts = Check("counts", bool(files), numbers if dataset.annotated else f"{numbers} (no annotations)")
     visible = Check(
         "tracks",
         not unseen,
-        f"track {unseen[0]} is seen in no frame" if unseen else "each is seen in at least one frame",
+        f"{len(unseen)} are seen in no frame: {places_text(unseen, 'annotations', _ALL)}"
+        if unseen
+        else "each is seen in at least one frame",
     )
-    return (counts, _categories(dataset.categories), visible, *_pictures(pictures, deep))
+    frames = [(video, frame) for video in dataset.videos for frame in range(video.length)]
+
+    def masks_of(place: int) -> list[_Mask]:
+        video, frame = frames[place]
+        size = video.height, video.width
+        return [
+            _Mask(f"annotations[{item.place}].segmentations[{frame}]", item.segmentations[frame], size)
+            for item in dataset.tracks_of(video.video_id)
+        ]
+
+    return (counts, _categories(dataset.categories), visible, *_pictures(files, masks_of, len(frames), deep))
 
 
 def _categories(categories: Categories) -> Check:
@@ -207,64 +215,39 @@ def _categories(categories: Categories) -> Check:
     return Check("categories", True, f"{len(categories)}: {', '.join(categories.names[:6])}")
 
 
-def _sample(pictures: Sequence[_Picture], deep: bool) -> list[_Picture]:
-    if deep or len(pictures) <= SAMPLED:
-        return list(pictures)
-    return [pictures[k * len(pictures) // SAMPLED] for k in range(SAMPLED)]
-
-
-def _pictures(pictures: Sequence[_Picture], deep: bool) -> tuple[Check, ...]:
-    absent = [picture.name for picture in pictures if not picture.path.is_file()]
-    present = Check(
-        "files", not absent, f"{len(absent)} are missing, first {absent[0]}" if absent else f"all {len(pictures)} there"
+def _pictures(
+    files: Sequence[tuple[Path, Size]], masks_of: Callable[[int], list[_Mask]], count: int, deep: bool
+) -> tuple[Check, ...]:
+    """Check every file, and the masks of all pictures or of a sample."""
+    found = check_pictures(files, deep, "health check: pictures")
+    read = len(files) - len(found.missing) - len(found.bad)
+    some = bool(files)  # a check that looked at nothing is not passed
+    missing = f"{len(found.missing)} are missing: {named_list(found.missing, 'others')}"
+    bad = f"{len(found.bad)} faults: {named_list(found.bad, 'others')}"
+    cautions = f"; caution: {named_list(found.cautions, 'such pictures')}" if found.cautions else ""
+    places = range(count) if deep or count <= SAMPLED else [k * count // SAMPLED for k in range(SAMPLED)]
+    faults, decoded = [], 0
+    with track("health check: masks", len(places)) as step:
+        for place in places:
+            for mask in masks_of(place):
+                try:
+                    decoded += _decode(mask)
+                except SuiteError as error:
+                    faults.append(str(error))
+            step()
+    masks = f"{decoded} read, all well" if decoded else "none to read"
+    return (
+        Check("files", some and not found.missing, missing if found.missing else f"all {len(files)} there"),
+        Check("images", read > 0 and not found.bad, bad if found.bad else f"{read} read, all well{cautions}"),
+        Check("masks", not faults, f"{len(faults)} faults: {named_list(faults, 'others')}" if faults else masks),
     )
-    chosen = [picture for picture in _sample(pictures, deep) if picture.path.is_file()]
-    if not chosen:  # a check that looked at nothing is not passed
-        unseen = "none looked at, since no file is there"
-        return (present, Check("images", False, unseen), Check("masks", False, unseen))
-    with track("health check", 2 * len(chosen)) as step:
-        sizes = _each("images", chosen, _open_deeply if deep else _open, step)
-        masks = _each("masks", chosen, _decode, step)
-    return (present, sizes, masks)
 
 
-def _each(what: str, pictures: Iterable[_Picture], look: Callable[[_Picture], int], step: Callable[[], None]) -> Check:
-    faults, number = [], 0
-    for picture in pictures:
-        try:
-            number += look(picture)
-        except SuiteError as error:
-            faults.append(str(error))
-        step()
-    if faults:
-        return Check(what, False, f"{len(faults)} faults, first {faults[0]}")
-    return Check(what, True, f"{number} read, all well" if number else "none to read")
-
-
-def _open(picture: _Picture) -> int:
-    """Read an image's header only: format and size."""
-    try:
-        with Image.open(picture.path) as image:
-            size = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{picture.path}: cannot be read as an image ({error})") from None
-    if size != (picture.width, picture.height):
-        raise InputError(f"{picture.path}: is {size} pixels, its annotations say {(picture.width, picture.height)}")
+def _decode(item: _Mask) -> int:
+    mask = to_mask(item.segmentation, *item.size, item.where)
+    if mask is None:
+        return 0
+    # Official COCO has polygons too flat to cover a pixel, two of them in train2017.
+    if not mask.any() and not isinstance(item.segmentation, list):
+        raise InputError(f"{item.where}: is an empty mask; encode it again or remove the object")
     return 1
-
-
-def _open_deeply(picture: _Picture) -> int:
-    read_image(picture.path, (picture.height, picture.width))
-    return 1
-
-
-def _decode(picture: _Picture) -> int:
-    number = 0
-    for where, segmentation in picture.segmentations:
-        mask = to_mask(segmentation, picture.height, picture.width, f"{picture.name}: {where}")
-        if mask is not None:
-            # Official COCO has polygons too flat to cover a pixel, two of them in train2017.
-            if not mask.any() and not isinstance(segmentation, list):
-                raise InputError(f"{picture.name}: {where} is an empty mask")
-            number += 1
-    return number

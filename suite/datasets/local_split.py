@@ -11,6 +11,8 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from suite.datasets.official import READY, annotations_pin, check_counts
 from suite.datasets.part import part_of
 from suite.datasets.pins import load_pins
@@ -21,11 +23,20 @@ from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.files import file_digest, read_json, write_json, write_text
 from suite.paths import repository_root, shown
+from suite.typed import read_typed
 
 LISTS = "suite/datasets/local_splits"
 RULE = "iterative stratification by video and category, suite/datasets/stratified.py"
 _AGAIN = "make it with 'python -m suite data split'"
-_KEYS = {"dataset", "split", "rule", "annotations_sha256", "videos", "held_out"}
+
+
+class _List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    dataset: str
+    split: str
+    rule: str
+    annotations_sha256: str
+    videos: int
+    held_out: list[int]
 
 
 @dataclass(frozen=True)
@@ -99,8 +110,8 @@ def _train_annotations(dataset: str) -> Path:
 def categories_by_video(dataset: YoutubeVisDataset) -> dict[int, frozenset[int]]:
     """Return for each video the dataset ids of the categories that are annotated in it."""
     return {
-        video.video_id: frozenset(
-            dataset.categories.ids[track.class_index] for track in dataset.tracks_of(video.video_id)
+        int(video.video_id): frozenset(
+            int(dataset.categories.ids[track.class_index]) for track in dataset.tracks_of(video.video_id)
         )
         for video in dataset.videos
     }
@@ -170,17 +181,11 @@ def read_local_split(path: Path, annotations: Path | None = None) -> LocalSplit:
             f"{shown(path)}: not in the repository yet, because its train annotations need a login; get them as "
             f"'python -m suite data fetch {year}' says, then run 'python -m suite data split {year}'"
         )
-    content = read_json(path, "list of videos")
-    if not isinstance(content, dict) or set(content) != _KEYS:
-        raise InputError(f"{shown(path)}: no list of held-out videos; {_AGAIN}")
-    ids = content["held_out"]
-    if not isinstance(ids, list) or not ids or not all(type(number) is int for number in ids):
-        raise InputError(f"{shown(path)}: held_out must be a list of video ids; {_AGAIN}")
-    if len(set(ids)) != len(ids):
-        raise InputError(f"{shown(path)}: held_out names a video twice; {_AGAIN}")
-    if not all(isinstance(content[key], str) for key in ("dataset", "split", "annotations_sha256")):
-        raise InputError(f"{shown(path)}: dataset, split and annotations_sha256 must be text; {_AGAIN}")
-    split = LocalSplit(path, content["dataset"], content["split"], frozenset(ids), content["annotations_sha256"])
+    listed = read_typed(path, _List, "list of videos", _AGAIN)
+    ids = listed.held_out
+    if not ids or len(set(ids)) != len(ids):
+        raise InputError(f"{shown(path)}: held_out must name at least one video, and none twice; {_AGAIN}")
+    split = LocalSplit(path, listed.dataset, listed.split, frozenset(ids), listed.annotations_sha256)
     if annotations is not None and file_digest(annotations) != split.annotations_sha256:
         raise DataError(
             f"{shown(annotations)}: is not the annotations file that {shown(path)} was made from (sha256 "

@@ -1,18 +1,26 @@
-"""Segmentations in every form the official files use, and boolean masks.
+"""Segmentations in every form that COCO and YouTube-VIS files use, as checked compressed codes or boolean masks.
 
-The forms are a list of polygons ``[[x1, y1, x2, y2, ...], ...]``, a run-length encoding with a list of counts, one with
-a compressed string of counts, and null for a frame in which the object is not seen. pycocotools does the coding.
+The forms are a list of polygons ``[[x1, y1, x2, y2, ...], ...]``, a run-length code with a list of counts, one with a
+compressed string of counts, and null where an object has no mask. pycocotools does the coding; it crashes or never
+comes back on much of what is refused here.
 """
 
 from __future__ import annotations
 
-import math
+import gc
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from suite.datasets.fields import Rle, Segmentation
+from suite.datasets.rle import check_codes
 from suite.errors import InputError
 
 CompressedRle = dict[str, Any]
@@ -21,105 +29,191 @@ CompressedRle = dict[str, Any]
 MAX_COORDINATE_PX = 1e5
 """Polygon corners beyond this overflow the integers of pycocotools, which then crashes or never comes back."""
 
+MAX_RUNS = 2**26
+"""More runs than any frame of `MAX_SIDE_PX` needs in practice; a longer list is refused before it is added up."""
+
+Size = tuple[int, int]
+Place = Callable[[int], str]
+"""Names the place of the i-th segmentation in its file, e.g. ``results[3].segmentation``."""
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking millions of new objects without cycles; several times faster there."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Compressed codes of N masks.
+
+    Attributes:
+        counts: one string per mask.
+        sizes: (N, 2) height and width in pixels.
+        areas_px: (N,) pixels that each covers.
+        has_empty_runs: whether some code has an empty run after its first, which no encoder writes but some tools make.
+    """
+
+    counts: list[str]
+    sizes: NDArray[np.int64]
+    areas_px: NDArray[np.int64]
+    has_empty_runs: bool
+
+    def rles(self) -> list[CompressedRle]:
+        """Return the masks as pycocotools takes them; masks of one size share the list that states it."""
+        shared: dict[Size, list[int]] = {}
+        with collection_paused():
+            return [
+                {"size": shared.setdefault((height, width), [height, width]), "counts": counts}
+                for (height, width), counts in zip(self.sizes.tolist(), self.counts, strict=True)
+            ]
+
 
 def encode_mask(mask: NDArray[np.bool_]) -> CompressedRle:
-    """Return the compressed run-length encoding of an (H, W) boolean mask."""
+    """Return the compressed run-length code of an (H, W) boolean mask."""
     encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     return {"size": [int(mask.shape[0]), int(mask.shape[1])], "counts": encoded["counts"].decode("ascii")}
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_absent(segmentation: Segmentation) -> bool:
+    """Tell whether a segmentation holds no mask at all: null, ``[]``, ``[[]]`` or ``{}``."""
+    if type(segmentation) is Rle:
+        return segmentation.counts is None and segmentation.size is None
+    return not segmentation or not any(segmentation)  # type: ignore[arg-type]
 
 
-def _check_polygons(polygons: list[Any], where: str) -> None:
-    if not polygons:
-        raise InputError(f"{where}: segmentation is an empty list; give at least one polygon or null")
-    for place, polygon in enumerate(polygons):
-        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 or not all(map(_number, polygon)):
-            raise InputError(
-                f"{where}: polygon {place} must be a list of at least 6 finite numbers, x1, y1, x2, y2, ...; correct it"
-            )
-        if any(abs(value) > MAX_COORDINATE_PX for value in polygon):
-            raise InputError(
-                f"{where}: polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it"
-            )
-
-
-def _check_rle(rle: dict[str, Any], height: int, width: int, where: str) -> None:
-    if rle.get("size") not in ([height, width], (height, width)):
-        raise InputError(
-            f"{where}: segmentation size is {rle.get('size')!r} but the frame is [{height}, {width}] (height, width); "
-            "is it for another image?"
+def _from_runs(counts: Sequence[float], size: Size) -> str:
+    pixels = size[0] * size[1]
+    whole = [int(run) for run in counts[: MAX_RUNS + 1] if 0 <= run <= pixels and run == int(run)]
+    if len(whole) != len(counts) or not counts or sum(whole) != pixels:
+        raise ValueError(
+            f"its counts are not non-negative runs that add up to height x width = {pixels}; encode it again"
         )
-    counts = rle.get("counts")
-    if isinstance(counts, list):
-        if not all(type(count) is int and count >= 0 for count in counts) or sum(counts) != height * width:
-            raise InputError(
-                f"{where}: run-length counts must be non-negative integers that add up to height x width = "
-                f"{height * width}; write the mask again"
+    encoded: bytes = coco_mask.frPyObjects({"size": list(size), "counts": whole}, *size)["counts"]
+    return encoded.decode("ascii")
+
+
+def _from_rle(rle: Rle, size: Size) -> str:
+    if rle.counts is None or rle.size is None:
+        raise ValueError("has no 'size' and 'counts'; write the mask as run-length code")
+    if rle.size != size:
+        raise ValueError(
+            f"size {list(rle.size)} differs from the frame's {list(size)} (height, width); whose mask is it?"
+        )
+    return rle.counts if isinstance(rle.counts, str) else _from_runs(rle.counts, size)
+
+
+def _from_polygons(polygons: list[list[float]], size: Size) -> str:
+    if not polygons:
+        raise ValueError("holds no polygon; give one or remove the object")
+    for place, polygon in enumerate(polygons):
+        # pycocotools takes a first polygon of four numbers for a box and fails; later ones it draws as nothing.
+        if len(polygon) % 2 or len(polygon) < (2 if place else 6):
+            raise ValueError(
+                f"polygon {place} has {len(polygon)} numbers; give x1, y1, x2, y2, ... for at least 3 corners"
             )
-    elif not isinstance(counts, str | bytes):
-        raise InputError(f"{where}: segmentation has no 'counts' list or string; write the mask again")
+        if not all(abs(value) <= MAX_COORDINATE_PX for value in polygon):  # NaN is none
+            raise ValueError(f"polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it")
+    merged: bytes = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))["counts"]
+    return merged.decode("ascii")
 
 
-def _check_compressed(counts: bytes, height: int, width: int, where: str) -> None:
-    """Refuse a compressed string whose runs do not fill the frame, which pycocotools would read beyond its buffer."""
-    problem = f"{where}: compressed run-length counts do not describe a {height} x {width} mask; write the mask again"
-    runs: list[int] = []
-    value, shift = 0, 0
-    for character in counts:
-        part = character - 48
-        if not 0 <= part < 64 or shift > 30:
-            raise InputError(problem)
-        value |= (part & 31) << shift
-        shift += 5
-        if not part & 32:
-            if part & 16:
-                value -= 1 << shift
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            if runs[-1] < 0:
-                raise InputError(problem)
-            value, shift = 0, 0
-    if shift or sum(runs) != height * width:
-        raise InputError(problem)
+def _compressed(segmentation: Segmentation, size: Size) -> str:
+    """Return the compressed counts of one segmentation; those of a string are not looked at.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    if isinstance(segmentation, Rle):
+        return _from_rle(segmentation, size)
+    if segmentation is None:
+        raise ValueError("is null; give a mask or remove the object")
+    return _from_polygons(segmentation, size)
+
+
+def _all_compressed(segmentations: Sequence[Segmentation], sizes: Sequence[Size]) -> list[str] | None:
+    """Return the counts where every mask is a compressed code of its frame's size, else None.
+
+    That is the usual case, for up to a million masks at once, so nothing here runs in a loop of Python.
+    """
+    if set(map(type, segmentations)) - {Rle}:
+        return None
+    if not all(map(operator.eq, map(operator.attrgetter("size"), segmentations), sizes)):
+        return None
+    counts = list(map(operator.attrgetter("counts"), segmentations))
+    return None if set(map(type, counts)) - {str} else counts
+
+
+def compress(segmentations: Sequence[Segmentation], sizes: Sequence[Size], path: object, place: Place) -> Codes:
+    """Turn segmentations of any form into checked compressed codes.
+
+    Args:
+        segmentations: one per mask; null is refused here, so leave absent frames out.
+        sizes: (height, width) in pixels of the frame each mask belongs to.
+        path: the file, for messages.
+        place: names the place of the i-th segmentation, for messages.
+
+    Raises:
+        InputError: for an empty or ragged polygon, another size than the frame's, or counts that are not a mask.
+    """
+    counts = _all_compressed(segmentations, sizes)
+    if counts is None:
+        counts = []
+        try:
+            for segmentation, size in zip(segmentations, sizes, strict=True):
+                if type(segmentation) is Rle and segmentation.size == size and type(segmentation.counts) is str:
+                    counts.append(segmentation.counts)
+                else:
+                    counts.append(_compressed(segmentation, size))
+        except (ValueError, OverflowError) as error:
+            raise InputError(f"{path}: {place(len(counts))}: {error}") from None
+    shape = np.asarray(sizes, np.int64).reshape(-1, 2)
+    checked = check_codes(counts, shape[:, 0] * shape[:, 1])
+    if checked.bad_index is not None:
+        raise InputError(f"{path}: {place(checked.bad_index)}: {checked.reason}; encode the mask again")
+    return Codes(counts, shape, checked.areas_px, checked.has_empty_runs)
+
+
+def without_empty_runs(codes: Codes) -> Codes:
+    """Return the codes as an encoder writes them; pycocotools stops comparing early where empty runs meet."""
+    if not codes.has_empty_runs:
+        return codes
+    clean = [coco_mask.encode(coco_mask.decode(rle))["counts"].decode("ascii") for rle in codes.rles()]
+    return Codes(clean, codes.sizes, codes.areas_px, False)
 
 
 def to_rle(segmentation: Any, height: int, width: int, where: str) -> CompressedRle | None:
-    """Return a segmentation as compressed run-length encoding.
+    """Return a segmentation as compressed run-length code.
 
     Args:
-        segmentation: polygons, run-length encoding with a list or a string of counts, or None.
+        segmentation: a `Segmentation`, or the same as plain JSON values.
         height: frame height in pixels.
         width: frame width in pixels.
         where: file and place, for the message.
 
     Returns:
-        The encoding, counts as a string, or None for a null segmentation.
+        The code, or None where there is no mask.
 
     Raises:
         InputError: if the segmentation has another form, another size or counts that do not fill the frame.
     """
-    if segmentation is None:
+    try:
+        read = msgspec.convert(segmentation, Segmentation)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: no segmentation ({error}); give polygons, a run-length code or null") from None
+    if is_absent(read):
         return None
-    if isinstance(segmentation, list):
-        _check_polygons(segmentation, where)
-        encoded = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation, dict):
-        _check_rle(segmentation, height, width, where)
-        if isinstance(segmentation["counts"], list):
-            encoded = coco_mask.frPyObjects(segmentation, height, width)
-        else:
-            counts = segmentation["counts"]
-            raw = counts.encode("latin-1", "replace") if isinstance(counts, str) else counts
-            _check_compressed(raw, height, width, where)
-            encoded = {"size": [height, width], "counts": raw}
-    else:
-        raise InputError(f"{where}: segmentation must be polygons, run-length encoding or null; correct it")
-    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
+    codes = compress([read], [(height, width)], where, lambda index: "segmentation")
+    return codes.rles()[0]
 
 
 def to_mask(segmentation: Any, height: int, width: int, where: str) -> NDArray[np.bool_] | None:
-    """Return a segmentation as an (H, W) boolean mask, or None for null; see `to_rle` for the rest."""
+    """Return a segmentation as an (H, W) boolean mask, None where there is no mask; see `to_rle` for the rest."""
     rle = to_rle(segmentation, height, width, where)
     return None if rle is None else np.asarray(coco_mask.decode(rle), np.bool_)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
+from suite.datasets.fields import Id
+
 Unit = Literal["image", "video"]
 
 
-def part_of(content: Mapping[str, Any], unit: Unit, ids: Collection[int]) -> dict[str, Any]:
+def part_of(content: Mapping[str, Any], unit: Unit, ids: Collection[Id]) -> dict[str, Any]:
     """Return a document of COCO or YouTube-VIS with only these images or videos, everything else as it is.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from suite.datasets.fields import Id
     from suite.datasets.youtube_vis import Track, Video, YoutubeVisDataset
 
 Mask = NDArray[np.bool_]
@@ -80,15 +81,15 @@ TRAITS = {
 def _tracked(track: Track, video: Video, dataset: YoutubeVisDataset) -> Tracked:
     from suite.datasets.masks import to_mask  # The report names traits in an environment without pycocotools.
 
-    where = f"{dataset.path}: track {track.track_id} frame"
+    where = f"{dataset.path}: annotations[{track.place}].segmentations"
     masks = [
-        to_mask(segmentation, video.height, video.width, f"{where} {frame}")
+        to_mask(segmentation, video.height, video.width, f"{where}[{frame}]")
         for frame, segmentation in enumerate(track.segmentations)
     ]
     return track.class_index, [mask if mask is not None and mask.any() else None for mask in masks]
 
 
-def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[int]]:
+def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[Id]]:
     """Return trait -> ids of the videos that have it; a video may have several or none, crowds count for nothing.
 
     Args:
@@ -97,7 +98,7 @@ def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[int]]:
     Raises:
         InputError: naming the track and frame of a bad mask.
     """
-    found: dict[str, set[int]] = {trait: set() for trait in TRAITS}
+    found: dict[str, set[Id]] = {trait: set() for trait in TRAITS}
     for video in dataset.videos:
         tracks = [_tracked(item, video, dataset) for item in dataset.tracks_of(video.video_id) if not item.iscrowd]
         for trait, judge in _JUDGES.items():

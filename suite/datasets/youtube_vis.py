@@ -1,65 +1,149 @@
-"""Reads YouTube-VIS annotations (a JSON file and a folder of frames), with every fault named."""
+"""The reader of YouTube-VIS files: annotations and results.
+
+Everything that reads YouTube-VIS files reads them here, so that what one command accepts no other refuses.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.datasets.coco import read_image
+from suite.datasets.categories import Categories
 from suite.datasets.fields import (
-    Categories,
-    boolean_flag,
-    integer,
-    member,
-    objects,
-    positive,
-    read_categories,
-    read_object,
+    Flag,
+    Id,
+    Number,
+    RawCategory,
+    RawId,
+    Segmentation,
+    no_ground_truth,
+    places_of,
+    read_flags,
+    read_ids,
+    read_size,
+    refuse_duplicates,
     relative_name,
-    unique,
 )
+from suite.datasets.masks import is_absent
+from suite.datasets.pictures import located, read_picture
+from suite.datasets.track_masks import TrackMasks, compress_tracks
 from suite.errors import DataError, InputError
+from suite.typed import read_typed
+
+FORMAT_REMEDY = "the annotations are not in YouTube-VIS format"
+
+
+class _Video(msgspec.Struct, frozen=True):
+    id: RawId
+    height: Number
+    width: Number
+    length: Number | None = None
+    file_names: list[str] | None = None
+
+
+class _Annotation(msgspec.Struct, frozen=True):
+    id: RawId
+    video_id: RawId
+    category_id: RawId
+    segmentations: list[Segmentation]
+    areas: list[float | None] | None = None
+    iscrowd: Flag = None
+
+
+class _VideoFile(msgspec.Struct, frozen=True):
+    categories: list[RawCategory]
+    videos: list[_Video] | None = None
+    images: msgspec.Raw | None = None
+
+
+class _AnnotationFile(_VideoFile, frozen=True):
+    annotations: list[_Annotation] | None = None
+
+
+class _Result(msgspec.Struct, frozen=True):
+    video_id: RawId
+    category_id: RawId
+    score: float
+    segmentations: list[Segmentation]
 
 
 @dataclass(frozen=True)
 class Video:
-    """One video: its dataset id, its frames' file names relative to the frame folder, and the frame size in pixels."""
+    """One video.
 
-    video_id: int
+    Attributes:
+        video_id: its id in the file.
+        file_names: of its frames, relative to the frame folder; empty where the file has none.
+        height: of every frame, in pixels.
+        width: of every frame, in pixels.
+        frames: number of frames; None where the file gives neither file names nor a length.
+    """
+
+    video_id: Id
     file_names: tuple[str, ...]
     height: int
     width: int
+    frames: int | None
 
     @property
     def length(self) -> int:
-        """The number of frames."""
+        """The number of frames with a file name."""
         return len(self.file_names)
 
 
 @dataclass(frozen=True)
 class Track:
-    """One object of one video.
+    """One annotated object of one video.
 
     Attributes:
         track_id: the annotation's id in the file.
         video_id: the video's id in the file.
-        class_index: contiguous class index, 0..number of categories - 1.
+        class_index: place of its category among the ids in ascending order.
         segmentations: one per frame as in the file (see `suite.datasets.masks.to_mask`), None where it is not seen.
-        areas: pixels per frame, None where it is not seen.
+        areas: square pixels per frame as in the file, which nobody compares with the masks; None where it has none.
         iscrowd: whether it marks a crowd.
+        place: number of its entry in the file's ``annotations``.
     """
 
-    track_id: int
-    video_id: int
+    track_id: Id
+    video_id: Id
     class_index: int
-    segmentations: tuple[Any, ...]
-    areas: tuple[float | None, ...]
+    segmentations: tuple[Segmentation, ...]
+    areas: tuple[float | None, ...] | None
     iscrowd: bool
+    place: int
+
+
+@dataclass(frozen=True)
+class MaskedTrack:
+    """One object through one video with its masks, of the ground truth (``score`` 1) or of results.
+
+    Attributes:
+        track_id: the annotation's id, or the number of the result.
+        video_id: the video's id.
+        class_index: its class.
+        masks: frame by frame.
+        area: the official one in square pixels: the mean over frames whose area is neither null nor 0, else 0; from
+            the annotations' ``areas`` where they are given, else from the masks.
+        crowd: whether it marks a crowd.
+        score: confidence.
+        place: number of its entry in its file.
+    """
+
+    track_id: Id
+    video_id: Id
+    class_index: int
+    masks: TrackMasks
+    area: float
+    crowd: bool
+    score: float
+    place: int
 
 
 @dataclass(frozen=True)
@@ -70,9 +154,10 @@ class YoutubeVisDataset:
         path: the annotations file.
         frame_folder: where the file names of the frames start, or None.
         videos: in the file's order.
-        categories: contiguous class index <-> dataset category id <-> name.
-        annotated: whether the file holds annotations (the official valid and test files do not).
-        by_video: the tracks of each video.
+        categories: class index <-> category id <-> name.
+        annotated: whether the file holds annotations and they were read (official valid and test files have none).
+        tracks: the annotated objects in the file's order.
+        official_quirks: whether faults that the official evaluator does not notice were let through.
         part: what identifies a part of the file's videos, None where it is all of them.
     """
 
@@ -81,16 +166,22 @@ class YoutubeVisDataset:
     videos: tuple[Video, ...]
     categories: Categories
     annotated: bool
-    by_video: Mapping[int, tuple[Track, ...]]
+    tracks: tuple[Track, ...]
+    official_quirks: bool = False
     part: str | None = None
 
     @classmethod
-    def load(cls, annotations: Path, frames: Path | None = None) -> YoutubeVisDataset:
+    def load(
+        cls, annotations: Path, frames: Path | None = None, truth: bool = True, official_quirks: bool = False
+    ) -> YoutubeVisDataset:
         """Read and check an annotations file; the frames themselves are not opened.
 
         Args:
             annotations: a YouTube-VIS JSON; ``annotations`` in it may be absent or null.
             frames: the folder of the frames (``JPEGImages``), if they are going to be read.
+            truth: whether to read the annotated objects; prediction needs videos and categories only.
+            official_quirks: let through what the official evaluator does not notice: duplicate ids, tracks of unknown
+                videos or categories, ragged tracks and masks of another size than the video.
 
         Raises:
             DataError: if the file or the folder is absent.
@@ -98,24 +189,65 @@ class YoutubeVisDataset:
         """
         if frames is not None and not frames.is_dir():
             raise DataError(f"{frames}: no such frame folder; check the path")
-        content = read_object(annotations, "YouTube-VIS annotations file")
-        if "videos" not in content and "images" in content:
-            raise InputError(f"{annotations}: lists images, not videos; it is a COCO file, read it as --dataset coco")
-        categories = read_categories(annotations, content)
-        videos = tuple(_video(annotations, place, entry) for place, entry in objects(annotations, content, "videos"))
-        unique(annotations, "videos", (video.video_id for video in videos))
-        known = {video.video_id: video for video in videos}
-        grouped: dict[int, list[Track]] = {video_id: [] for video_id in known}
-        entries = list(objects(annotations, content, "annotations", optional=True))
-        unique(annotations, "annotations", (integer(annotations, place, entry, "id") for place, entry in entries))
-        for place, entry in entries:
-            track = _track(annotations, place, entry, categories, known)
-            grouped[track.video_id].append(track)
-        by_video = {video_id: tuple(tracks) for video_id, tracks in grouped.items()}
-        annotated = content.get("annotations") is not None
-        return cls(annotations, frames, videos, categories, annotated, by_video)
+        kind: type[_VideoFile] = _AnnotationFile if truth else _VideoFile
+        document = read_typed(annotations, kind, "annotations file", FORMAT_REMEDY)
+        if document.videos is None:
+            why = "lists images, it is a COCO file; read it as coco" if document.images else "add them"
+            raise InputError(f"{annotations}: has no 'videos'; {why}")
+        videos = _videos(annotations, document.videos, frames is not None, official_quirks)
+        categories = Categories.of(document.categories, annotations)
+        if frames is not None and not categories:
+            raise InputError(f"{annotations}: 'categories' is empty; list the categories of the annotations")
+        entries = document.annotations if isinstance(document, _AnnotationFile) else None
+        tracks = _tracks(annotations, entries or [], videos, categories, official_quirks)
+        return cls(annotations, frames, videos, categories, entries is not None, tracks, official_quirks)
 
-    def only(self, video_ids: Collection[int], part: str) -> YoutubeVisDataset:
+    @cached_property
+    def by_video(self) -> dict[Id, tuple[Track, ...]]:
+        """The tracks of each video by its id."""
+        grouped: dict[Id, list[Track]] = {video.video_id: [] for video in self.videos}
+        for track in self.tracks:
+            grouped[track.video_id].append(track)
+        return {key: tuple(tracks) for key, tracks in grouped.items()}
+
+    @cached_property
+    def places(self) -> dict[Id, int]:
+        """Place in ``videos`` by video id."""
+        return {video.video_id: place for place, video in enumerate(self.videos)}
+
+    @cached_property
+    def masked_tracks(self) -> tuple[MaskedTrack, ...]:
+        """The tracks with their masks, compressed and checked.
+
+        Raises:
+            InputError: naming the entry and frame of a bad mask.
+        """
+        masks = compress_tracks(
+            [(track.segmentations, self._size(track.video_id)) for track in self.tracks],
+            [track.place for track in self.tracks],
+            self.path,
+            "annotations",
+            self.official_quirks,
+        )
+        return tuple(
+            MaskedTrack(
+                track.track_id,
+                track.video_id,
+                track.class_index,
+                own,
+                mean_area(track.areas if track.areas is not None else own.areas_px.tolist()),
+                track.iscrowd,
+                1.0,
+                track.place,
+            )
+            for track, own in zip(self.tracks, masks, strict=True)
+        )
+
+    def _size(self, video_id: Id) -> tuple[int, int]:
+        video = self.videos[self.places[video_id]]
+        return video.height, video.width
+
+    def only(self, video_ids: Collection[Id], part: str) -> YoutubeVisDataset:
         """Return the dataset with only these videos.
 
         Args:
@@ -125,20 +257,20 @@ class YoutubeVisDataset:
         Raises:
             InputError: if the file lacks one of them.
         """
-        self._require(video_ids)
-        videos = tuple(video for video in self.videos if video.video_id in video_ids)
-        return replace(self, videos=videos, by_video={v.video_id: self.by_video[v.video_id] for v in videos}, part=part)
-
-    def without(self, video_ids: Collection[int], part: str) -> YoutubeVisDataset:
-        """Return the dataset with all other videos; arguments and errors as `only`."""
-        self._require(video_ids)
-        return self.only(set(self.by_video) - set(video_ids), part)
-
-    def _require(self, video_ids: Collection[int]) -> None:
-        if missing := sorted(set(video_ids) - set(self.by_video)):
+        chosen = set(video_ids)
+        if missing := [key for key in chosen if key not in self.places]:
             raise InputError(f"{self.path}: has no video with id {missing[0]}; the list is for another file")
+        videos = tuple(video for video in self.videos if video.video_id in chosen)
+        return replace(
+            self, videos=videos, tracks=tuple(track for track in self.tracks if track.video_id in chosen), part=part
+        )
 
-    def tracks_of(self, video_id: int) -> tuple[Track, ...]:
+    def without(self, video_ids: Collection[Id], part: str) -> YoutubeVisDataset:
+        """Return the dataset with all other videos; arguments and errors as `only`."""
+        self.only(video_ids, part)
+        return self.only(set(self.places) - set(video_ids), part)
+
+    def tracks_of(self, video_id: Id) -> tuple[Track, ...]:
         """Return the objects of a video, in the file's order.
 
         Raises:
@@ -148,6 +280,23 @@ class YoutubeVisDataset:
             raise InputError(f"{self.path}: has no video with id {video_id}; is it another dataset's id?")
         return self.by_video[video_id]
 
+    def require_truth(self) -> None:
+        """Refuse a file without annotations, which nothing can be scored against.
+
+        Raises:
+            InputError: if it has none.
+        """
+        if not self.annotated:
+            raise no_ground_truth(self.path)
+
+    def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
+        """Return the path and the (height, width) in pixels of every frame."""
+        return [
+            (self.frame_path(video, frame), (video.height, video.width))
+            for video in self.videos
+            for frame in range(video.length)
+        ]
+
     def frame_path(self, video: Video, frame: int) -> Path:
         """Return where a frame's file is.
 
@@ -156,11 +305,11 @@ class YoutubeVisDataset:
         """
         if self.frame_folder is None:
             raise InputError(f"{self.path}: loaded without its frame folder; name it (--images)")
-        return self.frame_folder / video.file_names[frame]
+        return located(self.frame_folder, video.file_names[frame])
 
     def read_frame(self, video: Video, frame: int) -> NDArray[np.uint8]:
-        """Return a frame's pixels, (H, W, 3) uint8 RGB; raises as `suite.datasets.coco.read_image` does."""
-        return read_image(self.frame_path(video, frame), (video.height, video.width))
+        """Return a frame's pixels, (H, W, 3) uint8 RGB; raises as `suite.datasets.pictures.read_picture` does."""
+        return read_picture(self.frame_path(video, frame), (video.height, video.width))
 
     def read_frames(self, video: Video) -> Iterator[NDArray[np.uint8]]:
         """Yield a video's frames in order, one in memory at a time."""
@@ -168,50 +317,112 @@ class YoutubeVisDataset:
             yield self.read_frame(video, frame)
 
 
-def _video(path: Path, place: str, entry: dict[str, Any]) -> Video:
-    file_names = member(path, place, entry, "file_names")
-    if not isinstance(file_names, list) or not file_names:
-        raise InputError(f"{path}: {place}.file_names must be a list of at least one file name; correct it")
-    if "length" in entry and positive(path, place, entry, "length") != len(file_names):
+def mean_area(areas: Sequence[float | None]) -> float:
+    """Return the mean of the areas that are neither null nor 0, and 0 where there is none."""
+    present = [area for area in areas if area]
+    return float(np.array(present).mean()) if present else 0.0
+
+
+def _videos(path: Path, entries: list[_Video], named: bool, official_quirks: bool) -> tuple[Video, ...]:
+    ids = read_ids([entry.id for entry in entries], path, "videos")
+    if not official_quirks:
+        refuse_duplicates(ids, path, "videos")
+    videos = []
+    for place, (number, entry) in enumerate(zip(ids, entries, strict=True)):
+        where = f"{path}: videos[{place}]"
+        names = tuple(entry.file_names or ())
+        for frame, name in enumerate(names):
+            relative_name(name, f"{where}.file_names[{frame}]")
+        if named and not names:
+            raise InputError(f"{where}: has no file_names, so its frames cannot be found; add them")
+        # Where a length is given beside the file names, the names count, as for everybody who reads the frames.
+        frames = len(names) if names else None if entry.length is None else int(entry.length)
+        videos.append(Video(number, names, *read_size(entry.height, entry.width, where), frames))
+    return tuple({video.video_id: video for video in videos}.values())
+
+
+def _check_length(found: int, video: Video, where: str, frames_of: dict[Id, int]) -> None:
+    """Refuse a track whose length is not its video's; ``frames_of`` learns the length of videos that do not say it."""
+    frames = video.frames if video.frames is not None else frames_of.setdefault(video.video_id, found)
+    if found != frames:
         raise InputError(
-            f"{path}: {place} has length {entry['length']} but {len(file_names)} file_names; correct one of them"
+            f"{where}.segmentations: {found} entries for the {frames} frames of video {video.video_id}; give one per "
+            "frame, null where the object is absent"
         )
-    return Video(
-        video_id=integer(path, place, entry, "id"),
-        file_names=tuple(relative_name(path, place, f"file_names[{k}]", name) for k, name in enumerate(file_names)),
-        height=positive(path, place, entry, "height"),
-        width=positive(path, place, entry, "width"),
-    )
 
 
-def _per_frame(path: Path, place: str, entry: dict[str, Any], key: str, video: Video) -> list[Any]:
-    values = member(path, place, entry, key)
-    if not isinstance(values, list) or len(values) != video.length:
-        have = f"{len(values)} entries" if isinstance(values, list) else "no list"
-        raise InputError(
-            f"{path}: {place}.{key} has {have} but video {video.video_id} has {video.length} frames; give one per frame"
+def _tracks(
+    path: Path, entries: list[_Annotation], videos: tuple[Video, ...], categories: Categories, official_quirks: bool
+) -> tuple[Track, ...]:
+    root = "annotations"
+    ids = read_ids([entry.id for entry in entries], path, root)
+    of_video = read_ids([entry.video_id for entry in entries], path, root, "video_id")
+    of_category = read_ids([entry.category_id for entry in entries], path, root, "category_id")
+    by_id, known = {video.video_id: video for video in videos}, categories.places()
+    crowd = read_flags([entry.iscrowd for entry in entries], path, root)
+    if not official_quirks:
+        refuse_duplicates(ids, path, root)
+        places = {video.video_id: place for place, video in enumerate(videos)}
+        places_of(of_video, places, path, root, "video_id", "list it under 'videos'")
+        places_of(of_category, known, path, root, "category_id", "list it under 'categories'")
+    tracks, frames_of = [], dict[Id, int]()
+    for place, entry in enumerate(entries):
+        where = f"{path}: {root}[{place}]"
+        if of_video[place] not in by_id or of_category[place] not in known:
+            continue
+        if not official_quirks:
+            _check_length(len(entry.segmentations), by_id[of_video[place]], where, frames_of)
+        if any(area is not None and area < 0 for area in entry.areas or ()):
+            raise InputError(f"{where}.areas: holds an area below 0; correct it")
+        segmentations = tuple(None if is_absent(frame) else frame for frame in entry.segmentations)
+        areas = None if entry.areas is None else tuple(entry.areas)
+        class_index = known[of_category[place]]
+        tracks.append(Track(ids[place], of_video[place], class_index, segmentations, areas, bool(crowd[place]), place))
+    return tuple(tracks)
+
+
+def read_tracks(path: Path, dataset: YoutubeVisDataset) -> tuple[MaskedTrack, ...]:
+    """Read a YouTube-VIS results file (``.json`` or ``.json.gz``) that is for the videos of a dataset.
+
+    Args:
+        path: the file.
+        dataset: the videos it is for. If it was loaded with the official quirks, results of unknown categories are
+            dropped and ragged tracks and masks of other sizes let through, as in the official code; that too refuses
+            results of unknown videos, and fails on an empty list.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the place of bad JSON, a wrong type, an unknown id, a ragged track or a bad mask.
+    """
+    quirks = dataset.official_quirks
+    remedy = "a result needs video_id, category_id, score and segmentations"
+    results = read_typed(path, list[_Result], "results file", remedy, "results")
+    if quirks and not results:
+        raise InputError(f"{path}: the official evaluator cannot score an empty list; leave out --official-quirks")
+    remedy, known = f"these results are not for {dataset.path.name}", dataset.categories.places()
+    of_video = read_ids([result.video_id for result in results], path, "results", "video_id")
+    of_category = read_ids([result.category_id for result in results], path, "results", "category_id")
+    places_of(of_video, dataset.places, path, "results", "video_id", remedy)
+    if not quirks:
+        places_of(of_category, known, path, "results", "category_id", remedy)
+        frames_of: dict[Id, int] = {track.video_id: len(track.segmentations) for track in dataset.tracks}
+        for place, result in enumerate(results):
+            video = dataset.videos[dataset.places[of_video[place]]]
+            _check_length(len(result.segmentations), video, f"{path}: results[{place}]", frames_of)
+    sizes = [(video.height, video.width) for video in dataset.videos]
+    pairs = [(result.segmentations, sizes[dataset.places[key]]) for result, key in zip(results, of_video, strict=True)]
+    masks = compress_tracks(pairs, range(len(results)), path, "results", quirks)
+    return tuple(
+        MaskedTrack(
+            track_id=place + 1,
+            video_id=of_video[place],
+            class_index=known[of_category[place]],
+            masks=own,
+            area=int(own.areas_px.sum()) / max(int(np.count_nonzero(own.areas_px)), 1),
+            crowd=False,
+            score=result.score,
+            place=place,
         )
-    return values
-
-
-def _track(path: Path, place: str, entry: dict[str, Any], categories: Categories, known: Mapping[int, Video]) -> Track:
-    video_id = integer(path, place, entry, "video_id")
-    if video_id not in known:
-        raise InputError(f"{path}: {place}.video_id {video_id} is not among the file's videos; correct or remove it")
-    segmentations = _per_frame(path, place, entry, "segmentations", known[video_id])
-    areas = _per_frame(path, place, entry, "areas", known[video_id])
-    for frame, (segmentation, area) in enumerate(zip(segmentations, areas, strict=True)):
-        if segmentation is not None and not isinstance(segmentation, list | dict):
-            raise InputError(
-                f"{path}: {place}.segmentations[{frame}] must be polygons, run-length encoding or null; correct it"
-            )
-        if area is not None and (not isinstance(area, int | float) or isinstance(area, bool)):
-            raise InputError(f"{path}: {place}.areas[{frame}] must be a number or null, not {area!r:.60}; correct it")
-    return Track(
-        track_id=integer(path, place, entry, "id"),
-        video_id=video_id,
-        class_index=categories.index_of(path, place, integer(path, place, entry, "category_id")),
-        segmentations=tuple(segmentations),
-        areas=tuple(None if area is None else float(area) for area in areas),
-        iscrowd=boolean_flag(path, place, entry, "iscrowd"),
+        for place, (result, own) in enumerate(zip(results, masks, strict=True))
+        if of_category[place] in known
     )

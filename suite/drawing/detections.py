@@ -19,6 +19,7 @@ from suite.errors import InputError
 
 if TYPE_CHECKING:
     from suite.datasets.coco import CocoDataset, CocoImage
+    from suite.datasets.fields import Id
 
 SHOWN_IMAGES = 8
 IMAGES_PER_ROW = 4
@@ -76,7 +77,7 @@ def draw_detections(
         "score": (int, float),
         "segmentation": (dict, list),
     }
-    by_image: dict[int, list[tuple[int, dict[str, Any]]]] = {}
+    by_image: dict[Id, list[tuple[int, dict[str, Any]]]] = {}
     for number, entry in enumerate(read_results(results_path, keys)):
         by_image.setdefault(entry["image_id"], []).append((number, entry))
     images, rule = _chosen_images(dataset, image_ids)

@@ -111,8 +111,8 @@ def measure_export_parity(
     """
     folder.mkdir(parents=True, exist_ok=True)
     ours, theirs, truth = (folder / f"{name}.json" for name in ("reference", "graph", "reference_as_truth"))
-    segment_dataset(reference, dataset, ours, quiet)
-    segment_dataset(graph, dataset, theirs, quiet)
+    for segmenter, results in ((reference, ours), (graph, theirs)):
+        segment_dataset(segmenter, dataset, results, quiet, by_position=True)
     _as_truth(dataset, ours, truth)
     scored = {path: score_coco(annotations, path).stats["AP"] if annotations else -1.0 for path in (ours, theirs)}
     return ExportParity(len(dataset.images), score_coco(truth, theirs).stats["AP"], scored[ours], scored[theirs])

@@ -21,6 +21,7 @@ from reference_model.mobileinst import FrameFeatures, MaskProduct, MobileInst
 from reference_model.tracking import Track
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import ReferenceSegmenter, at_size, thresholds, tracker
+from suite.datasets.categories import Categories
 from suite.errors import DataError, InputError
 from suite.export.mobileinst import WHOLE_OUTPUTS
 from suite.files import file_digest
@@ -62,7 +63,7 @@ class PaddedReference:
 
     def __init__(self, model: MobileInst, config: ModelConfig, fixed_size: tuple[int, int]) -> None:
         self.reference, self.fixed_size = ReferenceSegmenter(model, config), fixed_size
-        self.name, self.num_classes = config.name, config.num_classes
+        self.name, self.num_classes, self.categories = config.name, config.num_classes, self.reference.categories
         self.protocol = self.reference.protocol
 
     def digest(self) -> str:
@@ -150,6 +151,7 @@ class OnnxSegmenter:
             raise InputError(f"{path}: holds the part {properties.get('part')!r}; export the part 'whole'")
         self.protocol = protocol or PredictionProtocol.of(self.config)
         self.name, self.num_classes = self.config.name, self.config.num_classes
+        self.categories = Categories.of_checkpoint(properties, path)
         sides = self._session.get_inputs()[0].shape[2:]
         self.fixed_size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None
         self._tracker_model = _GraphModel(self)

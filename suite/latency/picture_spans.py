@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from reference_model.config import config_from_dict
 from reference_model.images import Geometry, padded_size, postprocess, preprocess
 from reference_model.tracking import associate
-from suite.datasets.coco import read_image
+from suite.datasets.pictures import read_picture
 from suite.errors import InputError
 from suite.latency.inputs import Array, fresh_from, smooth_image, stamped
 from suite.latency.job import Labels, Timed
@@ -55,7 +55,7 @@ class PictureSpans:
         self.graphs, self.labels, self.clip_frames = graphs, labels, clip_frames
         self.config = config_from_dict(config)
         if images:
-            self.pictures: list[NDArray[np.uint8]] = [read_image(Path(path)) for path in images]
+            self.pictures: list[NDArray[np.uint8]] = [read_picture(Path(path)) for path in images]
         else:
             height, width = (
                 round(SYNTHETIC_SCALE * side) for side in (self.config.short_side_px, self.config.long_side_px)

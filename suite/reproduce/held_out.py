@@ -18,6 +18,7 @@ from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
+from suite.datasets.fields import Id
 from suite.datasets.part import part_of
 from suite.datasets.video_traits import videos_by_trait
 from suite.files import read_json, write_json
@@ -60,7 +61,7 @@ def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset
 
 
 @functools.cache
-def _by_trait(split: str, digest: str) -> Mapping[str, frozenset[int]]:
+def _by_trait(split: str, digest: str) -> Mapping[str, frozenset[Id]]:
     """Return the videos of each trait, found once per process and version of the data."""
     del digest
     return videos_by_trait(embedded.videos(split))

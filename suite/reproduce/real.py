@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from reference_model.weights import CheckpointError, load_checkpoint
-from suite.accuracy.coco_files import no_ground_truth
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
 from suite.accuracy.video_ap import score_youtube_vis
+from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
 from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
@@ -92,21 +92,18 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     dataset: CocoDataset | YoutubeVisDataset
     if task == "coco":
         dataset = CocoDataset.load(annotations, data.images)
-        annotated = any(dataset.by_image.values())
     else:
         dataset = YoutubeVisDataset.load(annotations, data.images)
-        annotated = dataset.annotated
         if data.part is not None:
             dataset = dataset.only(data.part.video_ids, data.digest)
-    if not annotated:
-        raise no_ground_truth(annotations)
+    dataset.require_truth()
     require_health(task, annotations, data.images)
     weights = checkpoint or embedded_checkpoint()
     try:
         model, metadata = load_checkpoint(weights)
     except CheckpointError as error:
         raise InputError(str(error)) from None
-    config = model.config
+    config, trained = model.config, Categories.of_checkpoint(metadata, weights)
     key = data.digest[:8] if data.part else file_digest(annotations)[:8]
     folder = runs_dir() / "real" / f"{task}-{key}-{file_digest(weights)[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,13 +118,17 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         protocol = PredictionProtocol.of(config)
         if isinstance(dataset, CocoDataset):
             described = Dataset(data.name, data.split, data.digest, data.pinned, images=len(dataset.images))
-            caution = predict_images(model, config, dataset, results, protocol)
+            caution = predict_images(
+                model, config, dataset, results, protocol, categories=trained, by_position=checkpoint is None
+            )
             score, metrics = score_coco(annotations, results, resamples=RESAMPLES), COCO_METRICS
             caption = draw_detections(dataset, results, picture)
         else:
             described = Dataset(data.name, data.split, data.digest, data.pinned, videos=len(dataset.videos))
             protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
-            caution = predict_videos(model, config, dataset, results, protocol)
+            caution = predict_videos(
+                model, config, dataset, results, protocol, categories=trained, by_position=checkpoint is None
+            )
             ids = data.part.video_ids if data.part else None
             score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
             metrics = YOUTUBE_VIS_METRICS

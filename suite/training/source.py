@@ -39,7 +39,7 @@ class Batch:
     images: Tensor
     targets: list[InstanceTargets]
     valid_size: Tensor | None = None
-    image_ids: tuple[int, ...] = ()
+    image_ids: tuple[int | str, ...] = ()
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device; images keep their memory format."""

@@ -20,6 +20,7 @@ from suite.accuracy.error_analysis.kinds import (
 from suite.accuracy.error_analysis.ladder import Ladder
 from suite.accuracy.error_analysis.tracks import judge_tracks
 from suite.accuracy.score import Score
+from suite.datasets.fields import Id
 
 SIZES = ("small", "medium", "large")
 SIZE_STATISTICS = dict(zip(SIZES, ("APs", "APm", "APl"), strict=True))
@@ -54,7 +55,7 @@ class Part:
 class WorstUnit:
     """An image or video, the AP50 that undoing its errors alone would bring, and its errors."""
 
-    id: int
+    id: Id
     gain: float
     counts: dict[Kind, int]
 
@@ -83,7 +84,7 @@ class Analysis:
     by_size: dict[str, Part]
     worst: tuple[WorstUnit, ...]
     judged: Judged
-    unit_ids: tuple[int, ...]
+    unit_ids: tuple[Id, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints; fractions in full precision, -1 where undefined."""
@@ -141,7 +142,7 @@ def _by_size(judged: Judged, score: Score) -> dict[str, Part]:
     return parts
 
 
-def analyse(judged: Judged, score: Score, unit_ids: Sequence[int], worst: int = WORST) -> Analysis:
+def analyse(judged: Judged, score: Score, unit_ids: Sequence[Id], worst: int = WORST) -> Analysis:
     """Price every error of a results file.
 
     Args:
@@ -184,13 +185,13 @@ def analyse_coco(annotations: Path, results: Path, engine: str = "auto", worst: 
         DataError: if a file is absent.
         InputError: naming file and place of whatever is wrong in either file.
     """
-    from suite.accuracy.coco_files import read_detections, read_ground_truth
-    from suite.accuracy.mask_ap import evaluate_coco
+    from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth
+    from suite.datasets.coco import read_detections
 
-    ground_truth = read_ground_truth(annotations)
-    score = evaluate_coco(ground_truth, results, engine).score
-    judged = judge_images(ground_truth, read_detections(results, ground_truth))
-    return analyse(judged, score, sorted(ground_truth.image_sizes), worst)
+    dataset = read_ground_truth(annotations)
+    detections = read_detections(results, dataset)
+    score = evaluate_coco(dataset, detections, engine).score
+    return analyse(judge_images(dataset, detections), score, sorted(dataset.places), worst)
 
 
 def analyse_youtube_vis(annotations: Path, results: Path, worst: int = WORST) -> Analysis:
@@ -205,10 +206,10 @@ def analyse_youtube_vis(annotations: Path, results: Path, worst: int = WORST) ->
         DataError: if a file is absent.
         InputError: naming file and place of whatever is wrong in either file.
     """
-    from suite.accuracy.video_ap import evaluate_youtube_vis
-    from suite.accuracy.youtube_vis_files import read_tracks, read_video_ground_truth
+    from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth
+    from suite.datasets.youtube_vis import read_tracks
 
-    ground_truth = read_video_ground_truth(annotations)
-    score = evaluate_youtube_vis(ground_truth, results)[0]
-    judged = judge_tracks(ground_truth, read_tracks(results, ground_truth))
-    return analyse(judged, score, sorted(ground_truth.videos), worst)
+    dataset = read_video_ground_truth(annotations)
+    score = evaluate_youtube_vis(dataset, results)[0]
+    judged = judge_tracks(dataset, read_tracks(results, dataset))
+    return analyse(judged, score, sorted(dataset.places), worst)

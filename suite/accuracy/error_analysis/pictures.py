@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from suite.accuracy.error_analysis.analysis import Analysis, WorstUnit
 from suite.accuracy.error_analysis.kinds import MISSED
 from suite.accuracy.error_analysis.ladder import Ladder
-from suite.datasets.coco import CocoDataset
-from suite.datasets.youtube_vis import YoutubeVisDataset
-from suite.drawing.inputs import decoded, evenly_spaced
+from suite.datasets.coco import CocoDataset, read_detections
+from suite.datasets.fields import Id
+from suite.datasets.youtube_vis import YoutubeVisDataset, read_tracks
+from suite.drawing.inputs import evenly_spaced
 from suite.drawing.overlay import CROWD_COLOUR, Mask, Shape, banner, paint, save_png, side_by_side, stacked
 from suite.errors import DataError
-from suite.files import read_json
 
 RIGHT, WRONG, LOST, PLAIN = (0, 158, 115), (213, 94, 0), (204, 121, 167), (86, 180, 233)
 """Green is a hit, vermilion an error, purple an object that was not found, blue one that was."""
@@ -77,7 +76,7 @@ def _drawn(
     what: str,
     folder: Path,
     score_threshold: float,
-    paint_side: Callable[[int, Sequence[_Named], bool], Image.Image],
+    paint_side: Callable[[Id, Sequence[_Named], bool], Image.Image],
     beside: bool,
 ) -> list[Path]:
     """Draw every unit of the analysis' list; ``paint_side`` paints one side of the unit with this id."""
@@ -129,19 +128,17 @@ def draw_worst_images(
         DataError: if an image or a file is absent.
         InputError: if one is damaged.
     """
-    dataset, entries = CocoDataset.load(annotations, _folder(images)), read_json(results, "results file")
-    truths: list[dict[str, Any]] = read_json(annotations, "annotations file")["annotations"]
-    names = dict(zip(dataset.categories.ids, dataset.categories.names, strict=True))
-    by_id = {image.image_id: image for image in dataset.images}
+    dataset = CocoDataset.load(annotations, _folder(images))
+    detections, objects = read_detections(results, dataset), dataset.objects
+    names, sides = dataset.categories.names, (detections.codes.rles(), dataset.codes.rles())
 
-    def side(image_id: int, named: Sequence[_Named], truth: bool) -> Image.Image:
-        image, shapes = by_id[image_id], []
+    def side(image_id: Id, named: Sequence[_Named], truth: bool) -> Image.Image:
+        image, shapes = dataset.images[dataset.places[image_id]], []
         for item in named:
-            entry = truths[item.place] if truth else entries[item.place]
-            where = f"{annotations if truth else results}: [{item.place}]"
-            mask = decoded(entry["segmentation"], image.height, image.width, where)
-            label = _label(item, names[entry["category_id"]], None if truth else entry["score"])
-            shapes.append(Shape(mask, item.colour, label))
+            mask: Mask = np.asarray(coco_mask.decode(sides[truth][item.place]), np.bool_)
+            name = names[(objects if truth else detections).class_index[item.place]]
+            score = None if truth else float(detections.scores[item.place])
+            shapes.append(Shape(mask, item.colour, _label(item, name, score)))
         return paint(dataset.read(image), shapes, IMAGE_WIDTH_PX)
 
     return _drawn(analysis, "image", folder, score_threshold, side, beside=True)
@@ -154,25 +151,19 @@ def draw_worst_videos(
 
     Args and errors are those of `draw_worst_images`, for YouTube-VIS files and folders of frames.
     """
-    dataset, entries = YoutubeVisDataset.load(annotations, _folder(images)), read_json(results, "results file")
-    truths: list[dict[str, Any]] = read_json(annotations, "annotations file")["annotations"]
-    names = dict(zip(dataset.categories.ids, dataset.categories.names, strict=True))
-    by_id = {video.video_id: video for video in dataset.videos}
+    dataset = YoutubeVisDataset.load(annotations, _folder(images))
+    found, names = read_tracks(results, dataset), dataset.categories.names
 
-    def side(video_id: int, named: Sequence[_Named], truth: bool) -> Image.Image:
-        video = by_id[video_id]
+    def side(video_id: Id, named: Sequence[_Named], truth: bool) -> Image.Image:
+        video = dataset.videos[dataset.places[video_id]]
         pictures = []
         for frame in evenly_spaced(video.length, SHOWN_FRAMES):
             shapes = []
             for item in named:
-                entry = truths[item.place] if truth else entries[item.place]
-                where = f"{annotations if truth else results}: [{item.place}].segmentations[{frame}]"
-                code = entry["segmentations"][frame]
-                mask: Mask = decoded(code or None, video.height, video.width, where)
-                label = _label(item, names[entry["category_id"]], None if truth else entry["score"])
-                shapes.append(Shape(mask, item.colour, label))
-            pixels: NDArray[np.uint8] = dataset.read_frame(video, frame)
-            pictures.append(paint(pixels, shapes, FRAME_WIDTH_PX))
+                track = (dataset.masked_tracks if truth else found)[item.place]
+                label = _label(item, names[track.class_index], None if truth else track.score)
+                shapes.append(Shape(track.masks.mask(frame, video.height, video.width), item.colour, label))
+            pictures.append(paint(dataset.read_frame(video, frame), shapes, FRAME_WIDTH_PX))
         return side_by_side(pictures)
 
     return _drawn(analysis, "video", folder, score_threshold, side, beside=False)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.accuracy.error_analysis.images import places_by_unit
 from suite.accuracy.error_analysis.judging import Flags, Floats, Integers, Judged, Localise, Unit, judge
 from suite.accuracy.error_analysis.kinds import (
     BACKGROUND_IOU,
@@ -19,7 +18,8 @@ from suite.accuracy.error_analysis.kinds import (
 )
 from suite.accuracy.track_iou import frame_overlaps, track_iou
 from suite.accuracy.video_ap import AREA_RANGES_PX
-from suite.accuracy.youtube_vis_files import Track, VideoGroundTruth
+from suite.datasets.coco import Groups
+from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset
 
 SWITCHED, MISTIMED, MISDRAWN = (VIDEO_KINDS.index(kind) for kind in (IDENTITY_SWITCH, TEMPORAL_MISS, SPATIAL))
 
@@ -54,7 +54,7 @@ def localisation_kind(shared: Integers, area: Integers, object_areas: Integers, 
     return MISTIMED if _iou(mine, sums, visible) >= FOREGROUND_IOU else MISDRAWN
 
 
-def _localise(results: Sequence[Track], annotated: Sequence[Track], crowd: Flags) -> Localise:
+def _localise(results: Sequence[MaskedTrack], annotated: Sequence[MaskedTrack], crowd: Flags) -> Localise:
     """Return the function that names the localisation errors of one video's tracks."""
 
     def localise(rows: Integers, targets: Integers) -> NDArray[np.int8]:
@@ -73,19 +73,19 @@ def _localise(results: Sequence[Track], annotated: Sequence[Track], crowd: Flags
     return localise
 
 
-def _units(ground_truth: VideoGroundTruth, tracks: Sequence[Track]) -> Iterator[Unit]:
-    videos = np.array(sorted(ground_truth.videos), np.int64)
-    category_ids = np.array([category.id for category in ground_truth.categories], np.int64)
+def _units(dataset: YoutubeVisDataset, tracks: Sequence[MaskedTrack]) -> Iterator[Unit]:
+    ranks = {key: rank for rank, key in enumerate(sorted(dataset.places))}
 
-    def column(items: Sequence[Track], name: str, kind: type = np.float64) -> Floats:
+    def column(items: Sequence[MaskedTrack], name: str, kind: type = np.float64) -> Floats:
         return np.array([getattr(item, name) for item in items], kind)
 
     painted, wanted = (
-        places_by_unit(np.array([track.video_id for track in items], np.int64), videos)
-        for items in (tracks, ground_truth.tracks)
+        Groups(np.array([ranks[track.video_id] for track in items], np.int64), len(ranks))
+        for items in (tracks, dataset.masked_tracks)
     )
-    for index, (found, real) in enumerate(zip(painted, wanted, strict=True)):
-        results, annotated = [tracks[i] for i in found.tolist()], [ground_truth.tracks[i] for i in real.tolist()]
+    for index in range(len(ranks)):
+        found, real = painted.rows(index), wanted.rows(index)
+        results, annotated = [tracks[i] for i in found.tolist()], [dataset.masked_tracks[i] for i in real.tolist()]
         ious, crowd = np.zeros((len(results), len(annotated))), column(annotated, "crowd", np.bool_).astype(np.bool_)
         if ious.size:
             masks = [[track.masks for track in side] for side in (results, annotated)]
@@ -94,10 +94,10 @@ def _units(ground_truth: VideoGroundTruth, tracks: Sequence[Track]) -> Iterator[
             yield Unit(
                 index=index,
                 ious=ious,
-                category=np.searchsorted(category_ids, column(results, "category_id", np.int64)),
+                category=column(results, "class_index", np.int64).astype(np.int64),
                 score=column(results, "score"),
                 area=column(results, "area"),
-                object_category=np.searchsorted(category_ids, column(annotated, "category_id", np.int64)),
+                object_category=column(annotated, "class_index", np.int64).astype(np.int64),
                 object_area=column(annotated, "area"),
                 crowd=crowd,
                 places=found,
@@ -106,10 +106,10 @@ def _units(ground_truth: VideoGroundTruth, tracks: Sequence[Track]) -> Iterator[
             )
 
 
-def judge_tracks(ground_truth: VideoGroundTruth, tracks: Sequence[Track]) -> Judged:
+def judge_tracks(dataset: YoutubeVisDataset, tracks: Sequence[MaskedTrack]) -> Judged:
     """Judge every track over all areas and over small, medium and large objects, one video in memory at a time.
 
     Units are the videos in ascending order of id.
     """
-    units = _units(ground_truth, tracks)
-    return judge(units, len(ground_truth.videos), len(ground_truth.categories), VIDEO_KINDS, AREA_RANGES_PX)
+    units = _units(dataset, tracks)
+    return judge(units, len(dataset.videos), len(dataset.categories), VIDEO_KINDS, AREA_RANGES_PX)

@@ -137,7 +137,7 @@ def _compose(shown: Sequence[Shown], canvas: tuple[int, int]) -> Batch:
         images=place(pictures, canvas),
         targets=[pool.table.targets(view, canvas) for pool, view in shown],
         valid_size=torch.tensor([[view.height, view.width] for _, view in shown]),
-        image_ids=tuple(int(pool.table.ids[view.picture]) for pool, view in shown),
+        image_ids=tuple(pool.table.ids[view.picture] for pool, view in shown),
     )
 
 

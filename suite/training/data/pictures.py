@@ -20,9 +20,8 @@ from torch import Tensor
 
 from reference_model.images import IMAGE_MEAN, IMAGE_STD, padded_size
 from reference_model.targets import MASK_STRIDE, InstanceTargets
-from suite.datasets.coco import read_image
 from suite.datasets.masks import to_rle
-from suite.errors import DataError, InputError
+from suite.datasets.pictures import located, read_picture
 from suite.training.data.views import View
 
 cv2.setNumThreads(1)  # Workers are as many as cores; a pool of threads in each would only take them from each other.
@@ -132,7 +131,7 @@ class PictureTable:
     Attributes:
         folder: where the file names start.
         file_names: one per picture.
-        ids: the dataset's id of each picture, for messages.
+        ids: the dataset's id of each picture, for messages; a number or text.
         sizes: (N, 2) height and width in pixels.
         first_instance: (N + 1,) first instance of each picture.
         labels: (A,) contiguous class index of each instance.
@@ -144,7 +143,7 @@ class PictureTable:
 
     folder: Path
     file_names: tuple[str, ...]
-    ids: NDArray[np.int64]
+    ids: NDArray[np.object_]
     sizes: NDArray[np.int32]
     first_instance: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -170,8 +169,8 @@ class PictureTable:
             DataError: if the file is absent.
             InputError: if it is no image, or not of the size that the annotations give.
         """
-        path = self.folder / self.file_names[view.picture]
-        pixels = _decode(path, (view.picture_height, view.picture_width))
+        path = located(self.folder, self.file_names[view.picture])
+        pixels = read_picture(path, (view.picture_height, view.picture_width))
         part = view.cut(pixels)
         if part.shape[:2] != (view.height, view.width):
             way = cv2.INTER_AREA if view.height < view.rows else cv2.INTER_LINEAR
@@ -201,21 +200,6 @@ class PictureTable:
             torch.from_numpy(self.instance_ids[chosen]),
             None if ignored is None else torch.from_numpy(ignored),
         )
-
-
-def _decode(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return an image file's pixels; what OpenCV does not read as the annotations say is left to `read_image`."""
-    try:
-        encoded = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such image; check the image folder") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(encoded, flags) if encoded.size else None
-    if pixels is None or pixels.shape[:2] != size:
-        return read_image(path, size)
-    return np.asarray(pixels, np.uint8)
 
 
 def common_canvas(views: Sequence[View], divisor: int) -> tuple[int, int]:

@@ -6,13 +6,14 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.datasets.coco import CocoDataset
-from suite.datasets.youtube_vis import Video, YoutubeVisDataset
+from suite.datasets.fields import Id, Segmentation
+from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.training.data.pictures import PictureTable, Segments
 from suite.training.data.views import View, draw_view
 from suite.training.recipe import Recipe
@@ -138,51 +139,64 @@ class VideoPool:
 
 
 @dataclass(frozen=True)
-class _Instance:
-    """One object on one picture, and its place in the file for messages."""
+class _Columns:
+    """The N objects of P pictures, column by column, in any order.
 
-    label: int
-    instance_id: int
-    segmentation: Any
-    where: str
+    Attributes:
+        picture: (N,) number of each one's picture.
+        labels: (N,) class of the model.
+        numbers: (N,) instance numbers, the same in every frame of a video.
+        crowd: (N,) whether it marks a crowd.
+        segmentations: as in the file.
+        where: file and place of each, for messages.
+    """
 
-
-@dataclass(frozen=True)
-class _Picture:
-    file_name: str
-    picture_id: int
-    height: int
-    width: int
-    instances: Sequence[_Instance]
-    crowds: Sequence[_Instance]
-
-
-def _segments(pictures: Sequence[tuple[_Picture, Sequence[_Instance]]]) -> Segments:
-    return Segments.of(
-        (instance.segmentation, picture.height, picture.width, instance.where)
-        for picture, instances in pictures
-        for instance in instances
-    )
+    picture: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    segmentations: Sequence[Segmentation]
+    where: Sequence[str]
 
 
-def _table(folder: Path, pictures: Sequence[_Picture]) -> PictureTable:
-    flat = [instance for picture in pictures for instance in picture.instances]
+def _numbers(ids: Sequence[Id]) -> NDArray[np.int64]:
+    """Return ids as numbers that fit a tensor: the ids themselves where they do, else their places."""
+    if all(isinstance(number, int) and abs(number) < 2**63 for number in ids):
+        return np.array(ids, np.int64)
+    return np.arange(len(ids))
+
+
+def _table(
+    folder: Path, names: Sequence[str], ids: Sequence[Id], sizes: Sequence[tuple[int, int]], columns: _Columns
+) -> PictureTable:
+    """Return the table of pictures; crowds are no instances, their pixels are ignored."""
+    order = np.argsort(columns.picture, kind="stable")
+    instances, crowds = order[~columns.crowd[order]], order[columns.crowd[order]]
+
+    def bounds(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(columns.picture[rows], np.arange(len(names) + 1))
+
+    def segments(rows: NDArray[np.int64]) -> Segments:
+        return Segments.of(
+            (columns.segmentations[row], *sizes[columns.picture[row]], columns.where[row]) for row in rows.tolist()
+        )
+
     return PictureTable(
         folder=folder,
-        file_names=tuple(picture.file_name for picture in pictures),
-        ids=np.array([picture.picture_id for picture in pictures], np.int64),
-        sizes=np.array([(picture.height, picture.width) for picture in pictures], np.int32).reshape(-1, 2),
-        first_instance=np.cumsum([0, *(len(picture.instances) for picture in pictures)]),
-        labels=np.array([instance.label for instance in flat], np.int64),
-        instance_ids=np.array([instance.instance_id for instance in flat], np.int64),
-        segments=_segments([(picture, picture.instances) for picture in pictures]),
-        first_crowd=np.cumsum([0, *(len(picture.crowds) for picture in pictures)]),
-        crowds=_segments([(picture, picture.crowds) for picture in pictures]),
+        file_names=tuple(names),
+        ids=np.array(ids, np.object_),
+        sizes=np.array(sizes, np.int32).reshape(-1, 2),
+        first_instance=bounds(instances),
+        labels=columns.labels[instances],
+        instance_ids=columns.numbers[instances],
+        segments=segments(instances),
+        first_crowd=bounds(crowds),
+        crowds=segments(crowds),
     )
 
 
 def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | None = None) -> StillPool:
-    """Return the pictures of a COCO file; crowds are no instances, their pixels are ignored.
+    """Return the pictures of a COCO file.
 
     Args:
         dataset: the annotations.
@@ -193,31 +207,27 @@ def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | N
     Raises:
         InputError: if a segmentation is malformed, with its place.
     """
-
-    def instances(image_id: int, crowd: bool) -> list[_Instance]:
-        return [
-            _Instance(
-                item.class_index if classes is None else classes[item.class_index],
-                item.annotation_id,
-                item.segmentation,
-                f"{dataset.path}: annotation {item.annotation_id}",
-            )
-            for item in dataset.annotations_of(image_id)
-            if bool(item.iscrowd) == crowd and (classes is None or item.class_index in classes)
-        ]
-
-    pictures = [
-        _Picture(
-            image.file_name,
-            image.image_id,
-            image.height,
-            image.width,
-            instances(image.image_id, crowd=False),
-            instances(image.image_id, crowd=True),
+    objects = dataset.objects
+    known = classes if classes is not None else {index: index for index in range(len(dataset.categories))}
+    rows = np.flatnonzero(np.isin(objects.class_index, list(known)))
+    label_of = np.array([known.get(index, -1) for index in range(len(dataset.categories))], np.int64)
+    columns = _Columns(
+        picture=objects.image[rows],
+        labels=label_of[objects.class_index[rows]],
+        numbers=_numbers(objects.ids)[rows],
+        crowd=objects.crowd[rows],
+        segmentations=[objects.segmentations[row] for row in rows.tolist()],
+        where=[f"{dataset.path}: annotations[{place}]" for place in objects.places[rows].tolist()],
+    )
+    return StillPool.of(
+        _table(
+            folder,
+            [image.file_name or "" for image in dataset.images],
+            [image.image_id for image in dataset.images],
+            [(image.height, image.width) for image in dataset.images],
+            columns,
         )
-        for image in dataset.images
-    ]
-    return StillPool.of(_table(folder, pictures))
+    )
 
 
 def video_pool(dataset: YoutubeVisDataset, folder: Path) -> VideoPool:
@@ -230,29 +240,32 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> VideoPool:
     Raises:
         InputError: if a segmentation is malformed, with its place.
     """
-
-    def instances(video: Video, frame: int, crowd: bool) -> list[_Instance]:
-        return [
-            _Instance(
-                track.class_index,
-                track.track_id,
-                track.segmentations[frame],
-                f"{dataset.path}: track {track.track_id} frame {frame}",
-            )
-            for track in dataset.tracks_of(video.video_id)
-            if bool(track.iscrowd) == crowd and track.segmentations[frame] is not None
-        ]
-
-    pictures = [
-        _Picture(
-            name,
-            video.video_id,
-            video.height,
-            video.width,
-            instances(video, frame, crowd=False),
-            instances(video, frame, crowd=True),
-        )
-        for video in dataset.videos
-        for frame, name in enumerate(video.file_names)
+    first = np.cumsum([0, *(video.length for video in dataset.videos)])
+    numbers = _numbers([track.track_id for track in dataset.tracks])
+    seen = [
+        (int(first[dataset.places[track.video_id]]) + frame, place, frame)
+        for place, track in enumerate(dataset.tracks)
+        for frame, segmentation in enumerate(track.segmentations)
+        if segmentation is not None
     ]
-    return VideoPool(_table(folder, pictures), np.cumsum([0, *(video.length for video in dataset.videos)]))
+    of_track = np.array([place for _, place, _ in seen], np.int64)
+    columns = _Columns(
+        picture=np.array([picture for picture, _, _ in seen], np.int64),
+        labels=np.array([track.class_index for track in dataset.tracks], np.int64)[of_track],
+        numbers=numbers[of_track],
+        crowd=np.array([track.iscrowd for track in dataset.tracks], np.bool_)[of_track],
+        segmentations=[dataset.tracks[place].segmentations[frame] for _, place, frame in seen],
+        where=[
+            f"{dataset.path}: annotations[{dataset.tracks[place].place}].segmentations[{frame}]"
+            for _, place, frame in seen
+        ],
+    )
+    frames = [(video, name) for video in dataset.videos for name in video.file_names]
+    table = _table(
+        folder,
+        [name for _, name in frames],
+        [video.video_id for video, _ in frames],
+        [(video.height, video.width) for video, _ in frames],
+        columns,
+    )
+    return VideoPool(table, first)

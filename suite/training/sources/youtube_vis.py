@@ -53,7 +53,7 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
     classes = {
         index: place[target]
         for index, coco_id in enumerate(coco.categories.ids)
-        if (target := JOINT_MAPS[recipe.dataset].get(coco_id)) in place
+        if isinstance(coco_id, int) and (target := JOINT_MAPS[recipe.dataset].get(coco_id, -1)) in place
     }
     pool = coco_pool(coco, found.images, classes)
     if not pool.size:

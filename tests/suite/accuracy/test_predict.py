@@ -257,7 +257,7 @@ def test_a_graph_of_fixed_size_takes_every_shape(tmp_path: Path, model: MobileIn
 class Painter:
     """Another model: finds one square of a class that the dataset does not have, and one that it has."""
 
-    name, num_classes = "painter", 9
+    name, num_classes, categories = "painter", 9, None
     protocol = PredictionProtocol(64, 64, 64)
 
     def digest(self) -> str:
@@ -274,11 +274,14 @@ class Painter:
 
 
 def test_any_model_can_be_used_and_foreign_classes_are_dropped_with_a_caution(data: Path, tmp_path: Path) -> None:
-    caution = segment_dataset(Painter(), CocoDataset.load(data / "coco.json", data), tmp_path / "a.json", quiet=True)
-    assert "painter has 9 classes and the dataset 6" in (caution or "")
+    images, videos = CocoDataset.load(data / "coco.json", data), YoutubeVisDataset.load(data / "videos.json", data)
+    with pytest.raises(InputError):
+        segment_dataset(Painter(), images, tmp_path / "a.json", quiet=True)
+    caution = segment_dataset(Painter(), images, tmp_path / "a.json", quiet=True, by_position=True)
+    assert "painter" in (caution or "")
     results = json.loads((tmp_path / "a.json").read_bytes())
     assert [result["category_id"] for result in results] == [10] * AMOUNT
-    track_dataset(Painter(), YoutubeVisDataset.load(data / "videos.json", data), tmp_path / "b.json", quiet=True)
+    track_dataset(Painter(), videos, tmp_path / "b.json", quiet=True, by_position=True)
     tracks = json.loads((tmp_path / "b.json").read_bytes())
     assert [[code is None for code in track["segmentations"]] for track in tracks] == [[True, False] * 2] * 4
     made = json.loads(protocol_path(tmp_path / "b.json").read_bytes())

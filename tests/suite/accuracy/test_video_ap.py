@@ -149,17 +149,17 @@ def test_empty_runs_inside_a_code_do_not_hide_the_mask(tmp_path: Path) -> None:
 
 
 QUIRKS: list[tuple[str, Any, Any, float, str]] = [
-    ("ragged result", {}, {"segmentations": [strip(0, 0, 10, 8)]}, 1.0, "results[0].segmentations: 1 entries"),
-    ("unknown category", {}, {"category_id": 7}, 0.0, "results[0].category_id: unknown category 7"),
+    ("ragged result", {}, {"segmentations": [strip(0, 0, 10, 8)]}, 1.0, "results[0].segmentations"),
+    ("unknown category", {}, {"category_id": 7}, 0.0, "results[0].category_id"),
     (
         "other size",
         {},
         {"segmentations": [strip(0, 0, 10, 8), compressed(rectangle(20, 10, 0, 0, 20, 8))]},
         1.0,
-        "results[0].segmentations[1]: size [20, 10] differs",
+        "results[0].segmentations[1]",
     ),
-    ("ragged track", {"segmentations": [strip(0, 0, 10, 8)]}, {}, 1.0, "annotations[0].segmentations: 1 entries"),
-    ("unknown video of a track", {"video_id": 9}, {}, -1.0, "annotations[0].video_id: unknown video 9"),
+    ("ragged track", {"segmentations": [strip(0, 0, 10, 8)]}, {}, 1.0, "annotations[0].segmentations"),
+    ("unknown video of a track", {"video_id": 9}, {}, -1.0, "annotations[0].video_id"),
 ]
 
 
@@ -194,5 +194,5 @@ def test_quirks_keep_failing_where_the_official_code_fails(tmp_path: Path) -> No
     annotations = document([{"segmentations": [strip(0, 0, 10, 8)] * 2}])
     with pytest.raises(InputError, match="cannot score an empty list"):
         stats(tmp_path, annotations, [], quirks=True)
-    with pytest.raises(InputError, match="unknown video 5"):
+    with pytest.raises(InputError, match=r"results\[0\]\.video_id"):
         stats(tmp_path, annotations, [result([None, None], video_id=5)], quirks=True)

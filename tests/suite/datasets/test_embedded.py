@@ -12,9 +12,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from suite.datasets import embedded
-from suite.datasets.coco import CocoDataset, read_image
+from suite.datasets.coco import CocoDataset
 from suite.datasets.digests import directory_digest
 from suite.datasets.masks import to_mask
+from suite.datasets.pictures import read_picture
 from suite.datasets.pins import load_pins
 from suite.datasets.shapes_scene import CATEGORIES, HUE_SPREAD_DEGREES, HUES_DEGREES, ShapesConfig, draw_scene
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -123,14 +124,14 @@ def test_both_formats_hold_the_same_masks(small_shapes, split):
         tracks = videos.tracks_of(video.video_id)
         for frame, name in enumerate(video.file_names):
             in_frame = [
-                (track.class_index, track.segmentations[frame]["counts"], track.areas[frame])
+                (track.class_index, track.segmentations[frame].counts, track.areas[frame])
                 for track in tracks
                 if track.segmentations[frame] is not None
             ]
-            in_image = [(a.class_index, a.segmentation["counts"], a.area) for a in coco.annotations_of(names[name])]
+            in_image = [(a.class_index, a.segmentation.counts, a.area) for a in coco.annotations_of(names[name])]
             assert in_frame == in_image
             count += len(in_frame)
-    assert count == sum(len(group) for group in coco.by_image.values())
+    assert count == len(coco.objects)
     assert len(coco.images) == SMALL.videos(split) * SMALL.frames(split)
 
 
@@ -192,6 +193,6 @@ def test_two_at_once_both_succeed(empty_root, small_shapes, monkeypatch):
 
 
 def test_frames_are_plain_pictures(small_shapes):
-    pixels = read_image(small_shapes / "train" / "0000" / "00000.png", (128, 192))
+    pixels = read_picture(small_shapes / "train" / "0000" / "00000.png", (128, 192))
     assert pixels.shape == (128, 192, 3)
     assert pixels.dtype == np.uint8

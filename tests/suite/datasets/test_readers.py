@@ -6,12 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
-from suite.datasets.coco import CocoDataset, read_image
+from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
@@ -73,86 +71,127 @@ def write(path: Path, content: Any) -> Path:
     return path
 
 
-def test_coco_ids_become_contiguous_in_the_files_order(tmp_path):
-    dataset = CocoDataset.load(write(tmp_path / "a.json", COCO_FILE))
-    assert [image.image_id for image in dataset.images] == [7, 3]
-    assert dataset.categories.ids == (5, 2)
-    assert dataset.categories.names == ("cup", "dog")
-    first, second = dataset.annotations_of(7)
-    assert (first.class_index, second.class_index) == (0, 1)
-    assert (first.iscrowd, second.iscrowd) == (False, True)
-    assert dataset.annotations_of(3) == ()
-    with pytest.raises(InputError, match="no image with id 1"):
-        dataset.annotations_of(1)
-    with pytest.raises(InputError, match="--images"):
-        dataset.read(dataset.images[0])
+def test_coco_classes_follow_the_ids_whatever_the_order_of_the_list(tmp_path):
+    turned = changed(COCO_FILE, "categories", COCO_FILE["categories"][::-1])
+    for place, content in enumerate((COCO_FILE, turned)):
+        dataset = CocoDataset.load(write(tmp_path / f"{place}.json", content))
+        assert [image.image_id for image in dataset.images] == [7, 3]
+        assert dataset.categories.ids == (2, 5)
+        assert dataset.categories.names == ("dog", "cup")
+        first, second = dataset.annotations_of(7)
+        assert (first.class_index, second.class_index) == (1, 0)
+        assert (first.iscrowd, second.iscrowd) == (False, True)
+        assert dataset.annotations_of(3) == ()
+        with pytest.raises(InputError):
+            dataset.annotations_of(1)
+        with pytest.raises(InputError):
+            dataset.read(dataset.images[0])
 
 
 def test_an_image_list_without_annotations_is_a_dataset(tmp_path):
     dataset = CocoDataset.load(write(tmp_path / "a.json", changed(COCO_FILE, "annotations", REMOVE)))
     assert dataset.annotations_of(7) == ()
+    assert not dataset.annotated
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "words"),
+    ("place", "value", "named"),
     [
-        ("images", REMOVE, "the file has no 'images'"),
-        ("images", {}, "'images' must be a list, not an object"),
-        ("images.1", 3, r"images\[1\] must be an object"),
-        ("images.1.id", REMOVE, r"images\[1\] has no 'id'"),
-        ("images.1.id", "3", r"images\[1\]\.id must be an integer, not '3'"),
-        ("images.1.id", True, r"images\[1\]\.id must be an integer"),
-        ("images.1.id", 7, r"images\[1\] and images\[0\] have the same id 7"),
-        ("images.0.height", 0, r"images\[0\]\.height must be at least 1"),
-        ("images.0.file_name", "../../etc/passwd", "leads out of the image folder"),
-        ("images.0.file_name", "/etc/passwd", "leads out of the image folder"),
-        ("images.0.file_name", None, "must be a file name"),
-        ("categories", REMOVE, "no 'categories'"),
-        ("categories", [], "'categories' is empty"),
-        ("categories.1.id", 5, r"categories\[1\] and categories\[0\] have the same id 5"),
-        ("categories.1.name", "cup", r"categories\[1\]\.name"),
-        ("annotations", 3, "'annotations' must be a list"),
-        ("annotations.0.image_id", 8, r"annotations\[0\]\.image_id 8 is not among"),
-        ("annotations.0.category_id", 1, r"annotations\[0\]\.category_id 1 is not among"),
-        ("annotations.1.id", 1, r"annotations\[1\] and annotations\[0\] have the same id 1"),
-        ("annotations.0.bbox", [1, 2, 3], r"annotations\[0\] needs"),
-        ("annotations.0.area", "16", r"annotations\[0\] needs"),
-        ("annotations.0.segmentation", None, r"annotations\[0\]\.segmentation"),
-        ("annotations.1.iscrowd", 2, r"annotations\[1\]\.iscrowd must be 0 or 1"),
+        ("images", REMOVE, "images"),
+        ("images", {}, "images"),
+        ("images.1", 3, "images[1]"),
+        ("images.1.id", REMOVE, "images[1]"),
+        ("images.1.id", "3", "images[1].id"),
+        ("images.1.id", True, "images[1].id"),
+        ("images.1.id", 3.5, "images[1].id"),
+        ("images.1.id", 2.0**53, "images[1].id"),
+        ("images.1.id", 7, "images[1].id"),
+        ("images.0.height", 0, "images[0].height"),
+        ("images.0.height", 40_000, "images[0].height"),
+        ("images.0.height", 8.5, "images[0].height"),
+        ("images.0.file_name", "../../etc/passwd", "images[0].file_name"),
+        ("images.0.file_name", "..\\..\\secret", "images[0].file_name"),
+        ("images.0.file_name", "/etc/passwd", "images[0].file_name"),
+        ("images.0.file_name", "C:\\a.png", "images[0].file_name"),
+        ("images.0.file_name", "", "images[0].file_name"),
+        ("images.0.file_name", 3, "images[0].file_name"),
+        ("categories", REMOVE, "categories"),
+        ("categories.1.id", 5, "categories[1].id"),
+        ("annotations", 3, "annotations"),
+        ("annotations.0.image_id", 8, "annotations[0].image_id"),
+        ("annotations.0.image_id", "7", "annotations[0].image_id"),
+        ("annotations.0.category_id", 1, "annotations[0].category_id"),
+        ("annotations.1.id", 1, "annotations[1].id"),
+        ("annotations.0.area", "16", "annotations[0].area"),
+        ("annotations.0.area", -1, "annotations[0].area"),
+        ("annotations.0.area", 10**400, "annotations[0].area"),
+        ("annotations.1.iscrowd", 2, "annotations[1].iscrowd"),
+        ("annotations.1.iscrowd", "0", "annotations[1].iscrowd"),
     ],
 )
-def test_coco_faults_name_file_and_place(tmp_path, place, value, words):
+def test_coco_faults_name_file_and_place(tmp_path, place, value, named):
     path = write(tmp_path / "instances.json", changed(COCO_FILE, place, value))
-    with pytest.raises(InputError, match=words) as caught:
+    with pytest.raises(InputError) as caught:
         CocoDataset.load(path)
     assert str(caught.value).startswith(f"{path}: ")
+    assert named in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "words"),
+    ("place", "value", "named"),
     [
-        ("videos", REMOVE, "no 'videos'"),
-        ("videos.0.length", 3, r"videos\[0\] has length 3 but 2 file_names"),
-        ("videos.0.file_names", [], "at least one file name"),
-        ("videos.0.file_names", "v/0.png", "must be a list"),
-        ("videos.0.file_names.1", "../x.png", r"file_names\[1\] '../x.png' leads out"),
-        ("videos.0.width", 2.5, r"videos\[0\]\.width must be an integer"),
-        ("annotations.0.video_id", 5, r"annotations\[0\]\.video_id 5 is not among"),
-        ("annotations.0.category_id", 9, "category_id 9"),
-        ("annotations.0.segmentations", [None], r"segmentations has 1 entries but video 4 has 2 frames"),
-        ("annotations.0.segmentations", REMOVE, "no 'segmentations'"),
-        ("annotations.0.segmentations.1", "x", r"annotations\[0\]\.segmentations\[1\]"),
-        ("annotations.0.areas", [1, 2, 3], "areas has 3 entries"),
-        ("annotations.0.areas.1", "2", r"areas\[1\] must be a number or null"),
-        ("annotations.0.id", None, r"annotations\[0\]\.id"),
+        ("videos", REMOVE, "videos"),
+        ("videos.0.file_names", "v/0.png", "videos[0].file_names"),
+        ("videos.0.file_names.1", "../x.png", "videos[0].file_names[1]"),
+        ("videos.0.width", 2.5, "videos[0].width"),
+        ("annotations.0.video_id", 5, "annotations[0].video_id"),
+        ("annotations.0.category_id", 9, "annotations[0].category_id"),
+        ("annotations.0.segmentations", [None], "annotations[0].segmentations"),
+        ("annotations.0.segmentations", REMOVE, "annotations[0]"),
+        ("annotations.0.segmentations.1", "x", "annotations[0].segmentations[1]"),
+        ("annotations.0.areas.1", "2", "annotations[0].areas[1]"),
+        ("annotations.0.id", None, "annotations[0].id"),
     ],
 )
-def test_youtube_vis_faults_name_file_and_place(tmp_path, place, value, words):
+def test_youtube_vis_faults_name_file_and_place(tmp_path, place, value, named):
     path = write(tmp_path / "valid.json", changed(VIDEO_FILE, place, value))
-    with pytest.raises(InputError, match=words) as caught:
+    with pytest.raises(InputError) as caught:
         YoutubeVisDataset.load(path)
     assert str(caught.value).startswith(f"{path}: ")
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [REMOVE, None, [[]], [], {}])
+def test_objects_without_a_mask_are_left_out_and_counted(tmp_path, value):
+    dataset = CocoDataset.load(write(tmp_path / "a.json", changed(COCO_FILE, "annotations.0.segmentation", value)))
+    assert dataset.objects.without_mask == (0,)
+    assert [item.annotation_id for item in dataset.annotations_of(7)] == [2]
+    assert "annotations[0]" in dataset.notes()[0]
+
+
+def test_prediction_reads_images_sizes_and_categories_only(tmp_path):
+    path = write(tmp_path / "a.json", changed(COCO_FILE, "annotations", [{"nonsense": True}, 3]))
+    dataset = CocoDataset.load(path, truth=False)
+    assert (len(dataset.images), len(dataset.objects)) == (2, 0)
+    path = write(tmp_path / "b.json", changed(VIDEO_FILE, "annotations", "nothing"))
+    assert len(YoutubeVisDataset.load(path, truth=False).videos) == 1
+
+
+@pytest.mark.parametrize("place", ["images.0.file_name", "images.1.file_name"])
+def test_a_picture_without_a_file_name_is_named_before_any_work(tmp_path, place):
+    path = write(tmp_path / "a.json", changed(COCO_FILE, place, REMOVE))
+    assert CocoDataset.load(path).images
+    with pytest.raises(InputError) as caught:
+        CocoDataset.load(path, tmp_path)
+    assert f"images[{place[7]}]" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [[None, []], [None, {}], [[], {}]])
+def test_an_absent_frame_may_be_null_or_empty(tmp_path, value):
+    path = write(tmp_path / "a.json", changed(VIDEO_FILE, "annotations.0.segmentations", value))
+    (track,) = YoutubeVisDataset.load(path).tracks
+    assert track.segmentations == (None, None)
 
 
 @pytest.mark.parametrize("annotations", [REMOVE, None])
@@ -161,38 +200,25 @@ def test_the_official_valid_file_has_videos_but_no_annotations(tmp_path, annotat
     dataset = YoutubeVisDataset.load(path)
     assert not dataset.annotated
     assert dataset.tracks_of(4) == ()
-    with pytest.raises(InputError, match="no video with id 9"):
+    with pytest.raises(InputError):
         dataset.tracks_of(9)
 
 
-def test_files_of_another_kind_are_recognised(tmp_path):
-    with pytest.raises(InputError, match="is it a results file"):
-        CocoDataset.load(write(tmp_path / "a.json", []))
-    with pytest.raises(InputError, match="it is a COCO file"):
+def test_files_of_another_kind_are_refused(tmp_path):
+    for kind in (CocoDataset, YoutubeVisDataset):
+        with pytest.raises(InputError):
+            kind.load(write(tmp_path / "a.json", []))
+        with pytest.raises(DataError, match=re.escape(str(tmp_path / "none.json"))):
+            kind.load(tmp_path / "none.json")
+    with pytest.raises(InputError):
         YoutubeVisDataset.load(write(tmp_path / "b.json", COCO_FILE))
-    with pytest.raises(DataError, match=re.escape(str(tmp_path / "none.json"))):
-        CocoDataset.load(tmp_path / "none.json")
-    with pytest.raises(DataError, match="no such image folder"):
+    with pytest.raises(DataError, match="nowhere"):
         CocoDataset.load(write(tmp_path / "c.json", COCO_FILE), tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no such frame folder"):
+    with pytest.raises(DataError, match="nowhere"):
         YoutubeVisDataset.load(write(tmp_path / "d.json", VIDEO_FILE), tmp_path / "nowhere")
     (tmp_path / "e.json").write_text('{"images": [')
     with pytest.raises(InputError, match="line 1 column 13"):
         CocoDataset.load(tmp_path / "e.json")
-
-
-def test_images_are_read_as_rgb_and_checked(tmp_path):
-    grey = np.arange(72, dtype=np.uint8).reshape(8, 9)
-    Image.fromarray(grey).save(tmp_path / "a.png")
-    dataset = CocoDataset.load(write(tmp_path / "a.json", COCO_FILE), tmp_path)
-    assert np.array_equal(dataset.read(dataset.images[0]), np.stack([grey] * 3, 2))
-    with pytest.raises(DataError, match=r"c\.png: no such image"):
-        dataset.read(dataset.images[1])
-    with pytest.raises(InputError, match="is 9x8 pixels but its annotations say 8x9"):
-        read_image(tmp_path / "a.png", (9, 8))
-    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
-    with pytest.raises(InputError, match=r"cut\.png: cannot be read as an image"):
-        read_image(tmp_path / "cut.png")
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

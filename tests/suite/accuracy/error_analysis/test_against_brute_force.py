@@ -7,15 +7,16 @@ import hotcoco
 import numpy as np
 import pytest
 
-from suite.accuracy.coco_files import read_detections, read_ground_truth
 from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube_vis
 from suite.accuracy.error_analysis.images import judge_images
 from suite.accuracy.error_analysis.kinds import BY_NAME, IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS
 from suite.accuracy.error_analysis.ladder import Ladder
 from suite.accuracy.error_analysis.tracks import judge_tracks
+from suite.accuracy.mask_ap import read_ground_truth
 from suite.accuracy.mask_engines import PycocotoolsEvaluation
-from suite.accuracy.video_ap import evaluate_tracks
-from suite.accuracy.youtube_vis_files import read_tracks, read_video_ground_truth
+from suite.accuracy.video_ap import evaluate_tracks, read_video_ground_truth
+from suite.datasets.coco import read_detections
+from suite.datasets.youtube_vis import read_tracks
 from tests.suite.accuracy.cases import random_coco, random_video, written
 from tests.suite.accuracy.error_analysis.brute_force import IMAGE_NAMES, VIDEO_NAMES, BruteForce
 

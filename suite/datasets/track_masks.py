@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from suite.accuracy.segmentations import Codes, compress
-from suite.accuracy.typed_json import MAX_SIDE_PX, Rle, Segmentation
+from suite.datasets.fields import MAX_SIDE_PX, Rle, Segmentation
+from suite.datasets.masks import Codes, compress, is_absent, without_empty_runs
 
 
 @dataclass(frozen=True)
@@ -27,30 +27,38 @@ class TrackMasks:
     places: NDArray[np.int64]
     areas_px: NDArray[np.int64]
 
+    def mask(self, frame: int, height: int, width: int) -> NDArray[np.bool_]:
+        """Return the (height, width) mask of a frame, empty where the object is absent."""
+        place = int(self.places[frame])
+        if place < 0:
+            return np.zeros((height, width), np.bool_)
+        code = {"size": self.codes.sizes[place].tolist(), "counts": self.codes.counts[place]}
+        return np.asarray(coco_mask.decode(code), np.bool_)
+
 
 _counts = operator.attrgetter("counts")
-
-
-def _present(segmentation: Segmentation) -> bool:
-    """Tell whether the object is in a frame; null, ``[]`` and ``{}`` say that it is not."""
-    if type(segmentation) is Rle:
-        return segmentation.counts is not None or segmentation.size is not None
-    return bool(segmentation)
 
 
 def _own_size(segmentation: Segmentation, frame: tuple[int, int]) -> tuple[int, int]:
     """Return the size that a run-length code itself states, if it can be one, else the frame's."""
     own = segmentation.size if isinstance(segmentation, Rle) else None
-    return own if own is not None and all(1 <= side <= MAX_SIDE_PX for side in own) else frame
+    if own is None or not all(1 <= side <= MAX_SIDE_PX and side == int(side) for side in own):
+        return frame
+    return int(own[0]), int(own[1])
 
 
 def compress_tracks(
-    tracks: Sequence[tuple[Sequence[Segmentation], tuple[int, int]]], path: Path, root: str, official_quirks: bool
+    tracks: Sequence[tuple[Sequence[Segmentation], tuple[int, int]]],
+    entries: Sequence[int],
+    path: Path,
+    root: str,
+    official_quirks: bool,
 ) -> list[TrackMasks]:
     """Compress every frame of every track.
 
     Args:
         tracks: for each, one segmentation a frame and the frames' (height, width) in pixels.
+        entries: number of each one's entry in the file, for messages.
         path: the file, for messages.
         root: ``"annotations"`` or ``"results"``, for messages.
         official_quirks: let masks keep another size than the frame's.
@@ -68,7 +76,7 @@ def compress_tracks(
         if set(map(type, frames)) == {Rle} and None not in map(_counts, frames):
             here: Sequence[int] = range(len(frames))
         else:
-            here = [place for place, frame in enumerate(frames) if frame is not None and _present(frame)]
+            here = [place for place, frame in enumerate(frames) if not is_absent(frame)]
         present += range(first, end) if len(here) == len(frames) else [first + place for place in here]
         segmentations += frames if len(here) == len(frames) else [frames[place] for place in here]
         sizes += [size] * len(here)
@@ -78,13 +86,9 @@ def compress_tracks(
     def named(index: int) -> str:
         track = int(np.searchsorted(ends, present[index], side="right"))
         frame = present[index] - int(ends[track]) + len(tracks[track][0])
-        return f"{root}[{track}].segmentations[{frame}]"
+        return f"{root}[{entries[track]}].segmentations[{frame}]"
 
-    codes = compress(segmentations, sizes, path, named)
-    if codes.has_empty_runs:
-        # pycocotools stops comparing early where the empty runs of two masks meet.
-        clean = [coco_mask.encode(coco_mask.decode(rle))["counts"].decode("ascii") for rle in codes.rles()]
-        codes = replace(codes, counts=clean, has_empty_runs=False)
+    codes = without_empty_runs(compress(segmentations, sizes, path, named))
     total = int(ends[-1]) if len(ends) else 0
     places, areas_px = np.full(total, -1), np.zeros(total, np.int64)
     places[present] = np.arange(len(present))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.accuracy import rle
-from suite.accuracy.rle import check_codes
+from suite.datasets import rle
+from suite.datasets.rle import check_codes
 from tests.suite.accuracy.cases import compressed, random_mask
 
 

@@ -1,0 +1,254 @@
+"""The one reader of pictures, for training, prediction, health checks and drawing; and a quick check of many files.
+
+Formats: JPEG (with the MPO of phones), PNG, WebP, BMP and TIFF; nothing else is opened, whatever a file is called. Grey
+and palette pictures become RGB, alpha is dropped, CMYK is converted, 16 bits are scaled to 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from suite.datasets.fields import MAX_SIDE_PX
+from suite.errors import DataError, InputError
+from suite.progress import say, track
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+"""As Pillow calls them; an MPO is opened as JPEG."""
+ORIENTATION = 0x0112
+"""EXIF tag: 1 upright, 2 to 4 mirrored or turned by 180 degrees, 5 to 8 turned by 90 degrees."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a stored picture as its orientation says."""
+
+TAIL_BYTES = 4096
+"""Where the marks that end a JPEG or PNG are looked for; some cameras write more behind them."""
+
+NAMED = 20
+"""Bad files that a message names; the others are counted."""
+
+Size = tuple[int, int]
+
+
+def located(folder: Path, name: str) -> Path:
+    """Return where a file name of an annotations file leads; backslashes are separators where no file has them."""
+    path = folder / name
+    if "\\" in name and not path.exists():
+        slashed = folder / name.replace("\\", "/")
+        return slashed if slashed.exists() else path
+    return path
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open a picture of one of the formats.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it is no picture, or a fault shows while it is decoded.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if max(image.size) > MAX_SIDE_PX:
+                raise InputError(
+                    f"{path}: is {image.width}x{image.height} pixels, above {MAX_SIDE_PX}; make it smaller"
+                )
+            yield image
+    except FileNotFoundError:
+        hint = " (its name holds backslashes; write slashes)" if "\\" in path.name else ""
+        raise DataError(f"{path}: no such image{hint}; check the image folder") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: is no JPEG, PNG, WebP, BMP or TIFF picture; convert or download it again") from None
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        OverflowError,
+        Image.DecompressionBombError,
+    ) as error:
+        raise InputError(f"{path}: cannot be read as an image ({error}); copy or download it again") from None
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # Pillow turns it itself, size and pixels.
+        return 1
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError):  # damaged EXIF data say nothing
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _turned(path: Path, image: Image.Image, size: Size | None) -> bool:
+    """Tell whether a picture is to be shown as its EXIF orientation says.
+
+    Without a size it is, as every viewer does. Otherwise the annotations' size decides: it is the turned picture's or
+    the stored one's; where it is both, the stored one is taken.
+
+    Raises:
+        InputError: if the size is neither.
+    """
+    orientation = _orientation(image)
+    if size is None:
+        return orientation > 1
+    stored = (image.height, image.width)
+    if stored == size:
+        return False
+    if orientation >= 5 and stored[::-1] == size:
+        return True
+    exif = f" (EXIF orientation {orientation})" if orientation > 1 else ""
+    raise InputError(
+        f"{path}: is {image.width}x{image.height} pixels{exif} but its annotations say {size[1]}x{size[0]}; "
+        "is the folder another dataset's?"
+    )
+
+
+def _refuse_depth(path: Path, image: Image.Image) -> None:
+    if image.mode == "F":
+        raise InputError(f"{path}: has floating-point pixels, whose range nobody can tell; save it with 8 or 16 bits")
+
+
+def _rgb(path: Path, image: Image.Image) -> Image.Image:
+    """Return a picture with 8 bits a channel, RGB."""
+    _refuse_depth(path, image)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.size and not 0 <= int(values.min()) <= int(values.max()) < 1 << 16:
+            raise InputError(f"{path}: has pixels beyond 16 bits; save it with 8 or 16 bits")
+        image = Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def read_picture(path: Path, size: Size | None = None) -> NDArray[np.uint8]:
+    """Read a picture as RGB.
+
+    Args:
+        path: the file.
+        size: the (height, width) in pixels that its annotations give, or None.
+
+    Returns:
+        (H, W, 3) uint8, a writable array; turned as EXIF says where ``size`` is that of the turned picture, or None.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it cannot be decoded, has floating-point pixels or another size.
+    """
+    with _opened(path) as image:
+        turned, orientation = _turned(path, image, size), _orientation(image)
+        picture = _rgb(path, image)
+        return np.array(picture.transpose(TURNS[orientation]) if turned else picture)
+
+
+def _is_cut(image: Image.Image, path: Path) -> bool | None:
+    """Tell from its end whether a file was cut; None where only decoding tells."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        tail = stream.read()
+    if image.format in ("JPEG", "MPO"):
+        return False if b"\xff\xd9" in tail else None
+    if image.format == "PNG":
+        return False if b"IEND" in tail else None
+    return None
+
+
+def check_picture(path: Path, size: Size, deep: bool = False) -> str:
+    """Look at a picture's header, size and end; decode it where these do not tell, or if ``deep``.
+
+    Returns:
+        A caution, or an empty string.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it is not what `read_picture` reads.
+    """
+    with _opened(path) as image:
+        turned = _turned(path, image, size)
+        orientation = _orientation(image)
+        _refuse_depth(path, image)
+        if deep or image.mode.startswith("I") or _is_cut(image, path) is None:
+            _rgb(path, image)
+    if orientation == 1 or turned or (orientation >= 5 and size[0] != size[1]):
+        return ""
+    return f"{path}: its EXIF orientation {orientation} is not applied, because its size does not tell whether it was"
+
+
+@dataclass
+class Checked:
+    """What a check of ``count`` files found: messages on missing and on bad ones, and cautions."""
+
+    count: int = 0
+    missing: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+    cautions: list[str] = field(default_factory=list)
+
+    def faults(self) -> list[str]:
+        """Return all messages on missing and bad files."""
+        return self.missing + self.bad
+
+
+def check_pictures(
+    files: Sequence[tuple[Path, Size]], deep: bool = False, title: str = "check pictures", threads: int = 8
+) -> Checked:
+    """Check many pictures in parallel, with a progress bar.
+
+    Args:
+        files: path and the (height, width) in pixels that its annotations give.
+        deep: whether to decode every one.
+        title: of the bar.
+        threads: how many files are opened at once.
+    """
+    found = Checked(len(files))
+
+    def look(item: tuple[Path, Size]) -> tuple[list[str], str] | None:
+        try:
+            caution = check_picture(*item, deep=deep)
+        except DataError as error:
+            return found.missing, str(error)
+        except InputError as error:
+            return found.bad, str(error)
+        return (found.cautions, caution) if caution else None
+
+    with track(title, len(files)) as step, ThreadPoolExecutor(threads) as pool:
+        for outcome in pool.map(look, files):
+            if outcome is not None:
+                outcome[0].append(outcome[1])
+            step()
+    return found
+
+
+def require_pictures(files: Sequence[tuple[Path, Size]]) -> None:
+    """Check many pictures before any work; say cautions.
+
+    Raises:
+        DataError: naming the missing and bad files, if one is missing.
+        InputError: naming the bad files.
+    """
+    found = check_pictures(files)
+    if found.cautions:
+        say(f"caution: {named_list(found.cautions, 'such pictures')}")
+    if faults := found.faults():
+        message = f"{len(faults)} of {found.count} pictures cannot be used: {named_list(faults, 'others')}"
+        raise (DataError if found.missing else InputError)(message)
+
+
+def named_list(messages: Sequence[str], rest: str) -> str:
+    """Return messages as one line: the first `NAMED` of them and the number of the others."""
+    more = len(messages) - NAMED
+    return "; ".join(messages[:NAMED]) + (f"; and {more} {rest}" if more > 0 else "")
