@@ -39,6 +39,11 @@ class ConfigError(ValueError):
     """A configuration that names an unknown variant, field or choice; the message is one line."""
 
 
+MAX_SIDE_PX = 4096
+MAX_SIZE_DIVISOR_PX = 1024
+"""Bounds of an input; a checkpoint from elsewhere must not ask for more memory than a machine has."""
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Every choice that makes one MobileInst.
@@ -137,6 +142,13 @@ class ModelConfig:
             raise _wrong(self.name, "num_heads", self.num_heads, f"a divisor of hidden_dim {self.hidden_dim}")
         if self.hidden_dim % 4:
             raise _wrong(self.name, "hidden_dim", self.hidden_dim, "a multiple of 4, as the sine encoding needs")
+        for field, most in (
+            ("short_side_px", MAX_SIDE_PX),
+            ("long_side_px", MAX_SIDE_PX),
+            ("size_divisor_px", MAX_SIZE_DIVISOR_PX),
+        ):
+            if getattr(self, field) > most:
+                raise _wrong(self.name, field, getattr(self, field), f"at most {most}")
         if self.long_side_px < self.short_side_px:
             raise _wrong(self.name, "long_side_px", self.long_side_px, f"at least short_side_px {self.short_side_px}")
         if not 0 < self.class_prior < 1:

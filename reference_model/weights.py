@@ -7,6 +7,7 @@ Nothing is ever unpickled. The header's metadata has a single key, ``mobileinst`
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ from reference_model.mobileinst import MobileInst
 FORMAT_VERSION = 1
 HEADER_KEY = "mobileinst"
 SHOWN_KEYS = 6
+WRAPPERS = ("module.", "_orig_mod.", "model.")
+"""What DataParallel, torch.compile and trainers put before every name of a state dict."""
+
+SAVE_AGAIN = "write it with reference_model.weights.save_checkpoint after torch.load(FILE, weights_only=True)"
+_log = logging.getLogger(__name__)
 
 
 class CheckpointError(ValueError):
@@ -71,7 +77,9 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[Mo
     if expected is not None:
         refuse_other_variant(path, config, expected)
     # Shapes are compared on a model without storage first: a hostile configuration must not allocate anything.
-    refuse_misfit(path, _skeleton(path, config), tensors)
+    wanted = _skeleton(path, config)
+    tensors = _unwrapped(path, wanted, tensors)
+    refuse_misfit(path, wanted, tensors)
     with torch.random.fork_rng(devices=[]):
         model = MobileInst(config)
     model.load_state_dict(tensors)
@@ -114,7 +122,34 @@ def refuse_misfit(path: Path, wanted: Mapping[str, Tensor], given: Mapping[str, 
             raise CheckpointError(f"{path}: tensor {key} holds values that are not finite; train again")
 
 
+def _unwrapped(path: Path, wanted: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Undo what is common to all tensors and has one meaning: a wrapper's prefix and half precision; log a warning."""
+    for prefix in WRAPPERS:
+        if tensors and not set(tensors) & set(wanted) and all(name.startswith(prefix) for name in tensors):
+            _log.warning("%s: the prefix %r was taken from all %d names of tensors", path, prefix, len(tensors))
+            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    if len(kinds) == 1 and kinds <= {torch.float16, torch.bfloat16}:
+        _log.warning("%s: holds weights in half precision (%s); they were converted to 32 bits", path, *kinds)
+        tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Refuse files that are no safetensors, each by the name of what it is."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(64)
+    except OSError:
+        return
+    if start.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"{path}: is a Git LFS pointer, not the weights; run 'git lfs pull' where it comes from")
+    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04")):
+        raise CheckpointError(f"{path}: is a pickled PyTorch file, not safetensors; {SAVE_AGAIN}")
+
+
 def _read_header(path: Path) -> str:
+    _refuse_other_kinds(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER_KEY)
@@ -126,7 +161,10 @@ def _read_header(path: Path) -> str:
             "write or download it again"
         ) from None
     if header is None:
-        raise CheckpointError(f"{path}: safetensors metadata has no key {HEADER_KEY!r}; not a MobileInst checkpoint")
+        raise CheckpointError(
+            f"{path}: safetensors metadata has no key {HEADER_KEY!r}, so its configuration is unknown; load its "
+            "tensors into a model and write it with reference_model.weights.save_checkpoint"
+        )
     return str(header)
 
 

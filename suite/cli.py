@@ -8,6 +8,7 @@ These modules import click alone; what a command needs beyond it is imported whe
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -104,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 pass, 1 regression, 2 usage, 3 nothing measured, 4 data missing, 75 stopped by the
         system and saved, 130 interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # A name that the terminal's encoding lacks must not end the command.
     try:
         result = entry.main(args=arguments, prog_name=program_name(), standalone_mode=False)
         sys.stdout.flush()

@@ -26,8 +26,8 @@ COMMON = (
     click.option("--annotations", type=FILE, required=True, help="Annotations file; ground truth in it is not read."),
     click.option("--images", type=FILE, required=True, help="Folder that the file names in it start from."),
     click.option("--out", type=FILE, required=True, help="Results file to write, e.g. results.json."),
-    click.option("--short-side", "short_side_px", type=click.IntRange(min=1), help="Replace the short side, px."),
-    click.option("--long-side", "long_side_px", type=click.IntRange(min=1), help="Replace the long side's limit, px."),
+    click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px."),
+    click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side, px."),
     click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), help="Replace 0.005."),
     click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45."),
     click.option(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,9 @@ TAIL_BYTES = 4096
 
 NAMED = 20
 """Bad files that a message names; the others are counted."""
+
+SHOWN_FROM = 1000
+"""From so many files on a check is long enough for a progress bar."""
 
 Size = tuple[int, int]
 
@@ -225,7 +228,8 @@ def check_pictures(
             return found.bad, str(error)
         return (found.cautions, caution) if caution else None
 
-    with track(title, len(files)) as step, ThreadPoolExecutor(threads) as pool:
+    shown = track(title, len(files)) if len(files) >= SHOWN_FROM else nullcontext(lambda note="", advance=1: None)
+    with shown as step, ThreadPoolExecutor(threads) as pool:
         for outcome in pool.map(look, files):
             if outcome is not None:
                 outcome[0].append(outcome[1])

@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import t
 
-from suite.accuracy.coco_files import read_ground_truth
 from suite.accuracy.intervals import bootstrap, reach
-from suite.accuracy.mask_ap import evaluate_coco, score_coco
+from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth, score_coco
 from suite.accuracy.mask_engines import matches_of
 from suite.accuracy.matches import Matches
 from suite.accuracy.resampling import WeightedAp, statistics
-from suite.accuracy.video_ap import evaluate_youtube_vis, score_youtube_vis
-from suite.accuracy.youtube_vis_files import read_video_ground_truth
+from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth, score_youtube_vis
 from suite.cli import main
+from suite.datasets.coco import read_detections
 from suite.errors import InputError
 from tests.suite.accuracy.cases import random_coco, random_video, written
 from tests.suite.accuracy.coverage import WORLDS, measure, population, worse
@@ -54,7 +53,8 @@ def test_weights_give_the_official_ap_of_the_dataset_with_repetitions(tmp_path: 
     if task == "youtube-vis":
         matches = matches_of(evaluate_youtube_vis(read_video_ground_truth(paths[0]), paths[1])[1])
     else:
-        matches = evaluate_coco(read_ground_truth(paths[0]), paths[1], task).behind.matches()
+        dataset = read_ground_truth(paths[0])
+        matches = evaluate_coco(dataset, read_detections(paths[1], dataset), task).behind.matches()
     function = WeightedAp(matches)
     rng = np.random.default_rng(seed)
     amount = len(document[key])
