@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 WIDTH = 100
-MOST_UNBROKEN = 30
+MOST_UNBROKEN = 36
 """Words up to this length are not broken."""
 
 
@@ -28,14 +29,14 @@ class TextColumn:
     number: bool = False
 
 
-def rich_table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str]] = ()) -> Table:
+def rich_table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str | Text]]) -> Table:
     """Return a rich table: headings underlined, no other lines.
 
     Where space is short, text and headings are wrapped between words; numbers never are.
 
     Args:
         columns: headings and alignment.
-        rows: one text a column; markup in them has no effect.
+        rows: one text a column; markup in strings has no effect.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -43,12 +44,12 @@ def rich_table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str]] = ()
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for place, column in enumerate(columns):
-        cells = [row[place] for row in rows]
+        cells = [str(row[place]) for row in rows]
         unbroken = cells if column.number else [word for text in (column.title, *cells) for word in text.split()]
         width = min(max((len(text) for text in unbroken), default=0), MOST_UNBROKEN)
         table.add_column(column.title, justify="right" if column.number else "left", min_width=width, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return table
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
+from suite.command_options import json_option, records_option
+
 
 @click.command(name="compare")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--metric", help="Only this metric, e.g. mask_ap.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table with its footnotes.")
-@click.option("--records", type=click.Path(path_type=Path), help="Folder of record files; default: reports/records.")
+@records_option()
 def command(
     first: str, second: str, metric: str | None, as_json: bool, as_markdown: bool, records: Path | None
 ) -> None:

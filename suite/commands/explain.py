@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from suite.command_options import json_option, records_option
+
 
 @click.command(name="explain")
 @click.argument("cell", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--records", type=click.Path(path_type=Path), help="Folder of record files; default: reports/records.")
+@json_option("text")
+@records_option()
 def command(cell: str | None, as_json: bool, records: Path | None) -> None:
     """Print what is behind a CELL: claim, rule, record, command, commit, data digest, machine.
 

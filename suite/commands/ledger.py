@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from suite.command_options import json_option, records_option
+
 
 def show_ledger(records: Path | None = None, everything: bool = False, as_json: bool = False) -> None:
     """Print the ledger on standard output.
@@ -38,12 +40,8 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
 
 @click.command(name="ledger")
 @click.option("--all", "everything", is_flag=True, help="List every claim instead of counting those not run.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every claim.")
-@click.option(
-    "--records",
-    type=click.Path(path_type=Path),
-    help="Folder of record files; default: reports/records.",
-)
+@json_option("text")
+@records_option()
 def command(everything: bool, as_json: bool, records: Path | None) -> None:
     """Print which published numbers hold, which do not, and what is missing, from the committed records alone.
 

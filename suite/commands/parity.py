@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import seed_option
+from suite.command_options import json_option, seed_option
 
 FILE = click.Path(path_type=Path)
 
@@ -23,7 +23,7 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--fixed", is_flag=True, help="Export at the model's own padded size instead of any height and width.")
 @seed_option("Seed of random weights.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("text")
 def command(
     model: str,
     annotations: Path,

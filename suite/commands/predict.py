@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from suite.command_group import CommandGroup
+from suite.command_options import PATH, json_option, options
 
 if TYPE_CHECKING:
     from suite.accuracy.prediction_protocol import PredictionProtocol
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
     from suite.datasets.youtube_vis import YoutubeVisDataset
     from suite.export.segmenter import OnnxSegmenter
 
-FILE = click.Path(path_type=Path)
-COMMON = (
-    click.option("--checkpoint", type=FILE, help="Weights (.safetensors) of a MobileInst."),
-    click.option("--onnx", type=FILE, help="Instead of a checkpoint, a whole network exported by this suite."),
-    click.option("--annotations", type=FILE, required=True, help="Annotations file; ground truth in it is not read."),
-    click.option("--images", type=FILE, required=True, help="Folder that the file names in it start from."),
-    click.option("--out", type=FILE, required=True, help="Results file to write, e.g. results.json."),
+common = options(
+    click.option("--checkpoint", type=PATH, help="Weights (.safetensors) of a MobileInst."),
+    click.option("--onnx", type=PATH, help="Instead of a checkpoint, a whole network exported by this suite."),
+    click.option("--annotations", type=PATH, required=True, help="Annotations file; ground truth in it is not read."),
+    click.option("--images", type=PATH, required=True, help="Folder that the file names in it start from."),
+    click.option("--out", type=PATH, required=True, help="Results file to write, e.g. results.json."),
     click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px."),
     click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side, px."),
     click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), help="Replace 0.005."),
@@ -39,15 +39,8 @@ COMMON = (
     ),
     click.option("--classes-by-position", is_flag=True, help="Take class i for the i-th category id, not by name."),
     click.option("--skip-check", is_flag=True, help="Do not look at all pictures before the first is predicted."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    json_option("text"),
 )
-
-
-def common(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that images and videos share."""
-    for option in reversed(COMMON):
-        function = option(function)
-    return function
 
 
 def _open(
@@ -137,12 +130,12 @@ def command() -> None:
 @command.command(name="coco")
 @common
 @click.option("--max-detections", type=click.IntRange(min=1), help="Replace 100 detections an image.")
-def coco(annotations: Path, images: Path, **options: Any) -> None:
+def coco(annotations: Path, images: Path, **words: Any) -> None:
     """Instances of images, as a COCO results file."""
     from suite.accuracy.predict import segment_dataset
     from suite.datasets.coco import CocoDataset
 
-    _run(segment_dataset, CocoDataset.load(annotations, images, truth=False), **options)
+    _run(segment_dataset, CocoDataset.load(annotations, images, truth=False), **words)
 
 
 @command.command(name="youtube-vis")
@@ -151,9 +144,9 @@ def coco(annotations: Path, images: Path, **options: Any) -> None:
 @click.option(
     "--association/--no-association", default=None, help="Associate kernels of key frames, or query i = track i."
 )
-@click.option("--split-ids", type=FILE, help="Only the videos of this list, made by 'data split'.")
+@click.option("--split-ids", type=PATH, help="Only the videos of this list, made by 'data split'.")
 @click.option("--max-tracks", type=click.IntRange(min=1), help="Replace 10 (query, class) pairs a video.")
-def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **options: Any) -> None:
+def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **words: Any) -> None:
     """Instances of videos, as a YouTube-VIS results file."""
     from suite.accuracy.predict import track_dataset
     from suite.datasets.local_split import read_local_split
@@ -163,4 +156,4 @@ def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **optio
     dataset = YoutubeVisDataset.load(annotations, images, truth=False)
     if split_ids is not None:
         dataset = dataset.only(read_local_split(split_ids, annotations).video_ids, file_digest(split_ids))
-    _run(track_dataset, dataset, **options)
+    _run(track_dataset, dataset, **words)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from suite.command_options import seed_option
+from suite.command_options import core_option, json_option, seed_option
 
 
 @click.command(name="prior-art")
@@ -22,10 +22,10 @@ from suite.command_options import seed_option
 @click.option(
     "--attempts", type=click.IntRange(min=1), help="Tries where other load spoils a run; default: protocol's."
 )
-@click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+@core_option()
 @seed_option("Seed of random weights and synthetic inputs.")
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the networks.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option()
 def command(
     readings: str, pairs: int | None, attempts: int | None, core: int | None, seed: int, runtime: str, as_json: bool
 ) -> None:

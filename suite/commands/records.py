@@ -6,25 +6,30 @@ from pathlib import Path
 
 import click
 
+from suite.command_options import records_option
+
 
 @click.command(name="records")
-@click.option("--records", "folder", type=click.Path(path_type=Path), help="Folder of record files; reports/records.")
+@records_option()
 @click.option("--metric", help="Only this metric, e.g. mask_ap.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print every column as CSV.")
-def command(folder: Path | None, metric: str | None, as_csv: bool) -> None:
-    """Print every measured number as one long table, a row each, and name the records that were refused."""
+def command(records: Path | None, metric: str | None, as_csv: bool) -> None:
+    """Print every measured number, one a row, and name the records that were refused; --csv prints all columns."""
+    import pandas as pd
+
     from suite.errors import InputError, NothingMeasuredError
     from suite.paths import records_dir
     from suite.progress import say
     from suite.records.long_table import long_table
     from suite.records.schema import METRICS
     from suite.records.store import read_folder
+    from suite.text_table import TextColumn, text_table
 
     if metric is not None and metric not in METRICS:
         raise InputError(f"--metric {metric}: unknown; known: {', '.join(METRICS)}")
-    where = folder or records_dir()
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of records; name the folder that holds the .jsonl files")
+    where = records or records_dir()
+    if records is not None and not records.is_dir():
+        raise InputError(f"{records}: no such folder of records; name the folder that holds the .jsonl files")
     runs, refused = read_folder(where)
     for line in refused:
         say(f"left out: {line}")
@@ -36,6 +41,17 @@ def command(folder: Path | None, metric: str | None, as_csv: bool) -> None:
     if as_csv:
         click.echo(table.to_csv(index=False), nl=False)
         return
-    columns = ["started_utc", "metric", "value", "unit", "model", "dataset", "split"]
-    extra = [name for name in ("protocol.seed", "protocol.key_frame_interval", "protocol.span") if name in table]
-    click.echo(table[columns + extra].to_string(index=False, na_rep=""))
+    shown = {
+        "metric": table["metric"],
+        "value": table["value"].map("{:.6g}".format, na_action="ignore"),
+        "model": table["model"],
+        "dataset": table["dataset"],
+    }
+    if "protocol.seed" in table:
+        shown["seed"] = table["protocol.seed"].map("{:.0f}".format, na_action="ignore")
+    if "protocol.span" in table:
+        shown["span"] = table["protocol.span"]
+    columns = [TextColumn(name, number=name in ("value", "seed")) for name in shown]
+    cells = pd.DataFrame(shown).astype(object)
+    rows = cells.where(cells.notna(), "").astype(str).itertuples(index=False, name=None)
+    click.echo("\n".join(text_table(columns, rows)))

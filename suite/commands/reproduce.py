@@ -7,6 +7,8 @@ from typing import Literal
 
 import click
 
+from suite.command_options import PATH
+
 
 @click.command(name="reproduce")
 @click.option(
@@ -24,14 +26,12 @@ import click
 @click.option("--query-passing/--no-query-passing", default=None, help="Replace the recipe's choice.")
 @click.option("--fresh", is_flag=True, help="Discard the state of an interrupted training.")
 @click.option("--no-latency", is_flag=True, help="Leave the timing out.")
-@click.option("--annotations", type=click.Path(path_type=Path), help="Own annotations (coco, youtube-vis).")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of images or frames (coco, youtube-vis).")
+@click.option("--annotations", type=PATH, help="Own annotations (coco, youtube-vis).")
+@click.option("--images", type=PATH, help="Folder of images or frames (coco, youtube-vis).")
 @click.option("--pin", help="Without own files: dataset of datasets.dvc [default for coco: val2017].")
 @click.option("--allow-unpinned", is_flag=True, help="Use --pin data that are not as pinned; the record says so.")
-@click.option(
-    "--split-ids", type=click.Path(path_type=Path), help="Only the videos of this list, made by 'data split'."
-)
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights [default: the embedded run's].")
+@click.option("--split-ids", type=PATH, help="Only the videos of this list, made by 'data split'.")
+@click.option("--checkpoint", type=PATH, help="Weights [default: the embedded run's].")
 @click.option(
     "--key-frame-interval",
     type=click.IntRange(min=1),

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from suite.command_group import CommandGroup
-from suite.command_options import seed_option
+from suite.command_options import PATH, json_option, options, seed_option
 
 if TYPE_CHECKING:
     from suite.accuracy.score import Score
-
-FILE = click.Path(path_type=Path)
 
 
 def _print(score: Score, as_json: bool) -> None:
@@ -33,49 +30,35 @@ def command() -> None:
     """
 
 
-def common(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that images and videos share."""
-    options = (
-        click.option("--annotations", type=FILE, required=True, help="Annotations file with the ground truth."),
-        click.option("--results", type=FILE, required=True, help="Results file to score."),
-        click.option("--against", type=FILE, help="Another model's results file; print the difference from it too."),
-        click.option(
-            "--interval",
-            is_flag=True,
-            help="Add 95 % intervals by a (paired) bootstrap over images or videos; half a minute for COCO val2017.",
-        ),
-        click.option("--resamples", type=click.IntRange(min=2), default=1000, show_default=True, help="Draws."),
-        seed_option("Base seed of the draws."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+common = options(
+    click.option("--annotations", type=PATH, required=True, help="Annotations file with the ground truth."),
+    click.option("--results", type=PATH, required=True, help="Results file to score."),
+    click.option("--against", type=PATH, help="Another model's results file; print the difference from it too."),
+    click.option(
+        "--interval",
+        is_flag=True,
+        help="Add 95 % intervals by a (paired) bootstrap over images or videos; half a minute for COCO val2017.",
+    ),
+    click.option("--resamples", type=click.IntRange(min=2), default=1000, show_default=True, help="Draws."),
+    seed_option("Base seed of the draws."),
+    json_option(),
+)
 
 
 @command.command(name="coco")
 @common
-@click.option("--engine", default="auto", show_default=True, help="auto, pycocotools or hotcoco; all give one answer.")
-def coco(
-    annotations: Path,
-    results: Path,
-    against: Path | None,
-    interval: bool,
-    resamples: int,
-    seed: int,
-    as_json: bool,
-    engine: str,
-) -> None:
+@click.option("--engine", default="auto", show_default=True, help="auto, pycocotools or hotcoco; all agree.")
+def coco(interval: bool, resamples: int, as_json: bool, **words: Any) -> None:
     """COCO mask AP; pycocotools is the authority."""
     from suite.accuracy.mask_ap import score_coco
 
-    _print(score_coco(annotations, results, engine, resamples if interval else 0, seed, against), as_json)
+    _print(score_coco(resamples=resamples if interval else 0, **words), as_json)
 
 
 @command.command(name="youtube-vis")
 @common
 @click.option(
-    "--split-ids", type=FILE, help="Score only the videos of this list, made by 'data split' (--annotations: train)."
+    "--split-ids", type=PATH, help="Score only the videos of this list, made by 'data split' (--annotations: train)."
 )
 @click.option(
     "--official-quirks",
@@ -83,17 +66,9 @@ def coco(
     help="Also repeat what the official code gets silently wrong (cut ragged tracks, drop unknown categories ...).",
 )
 def youtube_vis(
-    annotations: Path,
-    results: Path,
-    against: Path | None,
-    interval: bool,
-    resamples: int,
-    seed: int,
-    as_json: bool,
-    official_quirks: bool,
-    split_ids: Path | None,
+    annotations: Path, interval: bool, resamples: int, split_ids: Path | None, as_json: bool, **words: Any
 ) -> None:
-    """YouTube-VIS AP over tracks, exactly the official semantics."""
+    """YouTube-VIS AP over tracks, as the official code computes it."""
     from suite.accuracy.video_ap import score_youtube_vis
 
     ids = None
@@ -101,5 +76,4 @@ def youtube_vis(
         from suite.datasets.local_split import read_local_split
 
         ids = read_local_split(split_ids, annotations).video_ids
-    drawn = resamples if interval else 0
-    _print(score_youtube_vis(annotations, results, official_quirks, drawn, seed, against, ids), as_json)
+    _print(score_youtube_vis(annotations, resamples=resamples if interval else 0, video_ids=ids, **words), as_json)

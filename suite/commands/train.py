@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import seed_option
-
-FILE = click.Path(path_type=Path)
+from suite.command_options import PATH, json_option, seed_option
 
 
 @click.command(name="train")
@@ -24,7 +22,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--query-passing/--no-query-passing", default=None, help="Replace the recipe's choice.")
 @click.option("--fresh", is_flag=True, help="Discard the state of an interrupted run instead of resuming it.")
 @click.option("--plan", "only_plan", is_flag=True, help="Measure a few steps, say what all will take, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("text")
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -37,15 +35,15 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--compile", "compiled", is_flag=True, help="Compile backbone and mask decoder with torch.compile.")
 @click.option("--tensorboard/--no-tensorboard", default=False, show_default=True, help="Also write TensorBoard files.")
-@click.option("--backbone", type=FILE, help="Official ImageNet checkpoint of the backbone to start from.")
-@click.option("--initial-weights", type=FILE, help="Checkpoint of this suite to start from (fine-tuning).")
-@click.option("--annotations", type=FILE, help="Training annotations instead of the pinned ones.")
-@click.option("--images", type=FILE, help="Folder that their file names start from.")
-@click.option("--evaluation-annotations", type=FILE, help="Annotations scored during training.")
-@click.option("--evaluation-images", type=FILE, help="Folder of their images or frames.")
-@click.option("--joint-annotations", type=FILE, help="COCO annotations of the images in joint training.")
-@click.option("--joint-images", type=FILE, help="Folder of those images.")
-@click.option("--split-ids", type=FILE, help="Hold the videos of this list out ('data split') and score on them.")
+@click.option("--backbone", type=PATH, help="Official ImageNet checkpoint of the backbone to start from.")
+@click.option("--initial-weights", type=PATH, help="Checkpoint of this suite to start from (fine-tuning).")
+@click.option("--annotations", type=PATH, help="Training annotations instead of the pinned ones.")
+@click.option("--images", type=PATH, help="Folder that their file names start from.")
+@click.option("--evaluation-annotations", type=PATH, help="Annotations scored during training.")
+@click.option("--evaluation-images", type=PATH, help="Folder of their images or frames.")
+@click.option("--joint-annotations", type=PATH, help="COCO annotations of the images in joint training.")
+@click.option("--joint-images", type=PATH, help="Folder of those images.")
+@click.option("--split-ids", type=PATH, help="Hold the videos of this list out ('data split') and score on them.")
 @click.option("--record", "publish", is_flag=True, help="Also put the record among the committed ones.")
 def command(
     recipe: str,

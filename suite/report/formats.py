@@ -6,12 +6,11 @@ import csv
 import io
 import re
 import textwrap
-from collections.abc import Callable
 from html import escape
 
 from suite.report.table import Table, TableCell, split_column
+from suite.text_table import WIDTH, TextColumn, text_table
 
-NOTE_WIDTH = 100
 GAP = "\u2013"
 MARK_CLASSES = {"e": "estimated", "t": "third-party", "†": "uncommitted"}
 LATEX_SPECIAL = {
@@ -218,20 +217,15 @@ def html(table: Table) -> str:
 
 
 def plain(table: Table) -> str:
-    """Return title, aligned columns and numbered footnotes for a terminal; rows are never broken."""
+    """Return title, aligned columns and numbered footnotes for a terminal, in at most 100 columns."""
     footnotes = table.footnotes
-    lines = [table.columns]
+    rows = []
     for row in table.rows:
         numbers = [f" ({footnotes.index(cell.note) + 1})" if cell.note else "" for cell in row]
-        lines.append([_visible(cell.text) + number for cell, number in zip(row, numbers, strict=True)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [_visible(table.title), ""]
-    for line in lines:
-        places: list[Callable[[int], str]] = [
-            cell.rjust if number else cell.ljust for cell, number in zip(line, table.numbers, strict=True)
-        ]
-        text.append("  ".join(place(width) for place, width in zip(places, widths, strict=True)).rstrip())
+        rows.append([_visible(cell.text) + number for cell, number in zip(row, numbers, strict=True)])
+    columns = [TextColumn(name, number) for name, number in zip(table.columns, table.numbers, strict=True)]
+    text = [_visible(table.title), "", *text_table(columns, rows)]
     notes = [f"({number}) {note}" for number, note in enumerate(footnotes, start=1)] + list(table.notes)
     text += [""] if notes else []
-    text += [textwrap.fill(_visible(note), NOTE_WIDTH, subsequent_indent="    ") for note in notes]
+    text += [textwrap.fill(_visible(note), WIDTH, subsequent_indent="    ") for note in notes]
     return "\n".join(text) + "\n"

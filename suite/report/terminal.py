@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
@@ -22,9 +23,8 @@ from suite.report.measured import (
     task_label,
 )
 from suite.report.numbers import cell_text, claim_label, mark_of, ours_text, published_text
+from suite.text_table import WIDTH, TextColumn, rich_table
 
-PLAIN_WIDTH = 100
-"""Columns of the ledger where standard output is not a terminal."""
 VERDICT_STYLES = {
     "reproduced": "bold green",
     "not reproduced": "bold red",
@@ -44,12 +44,8 @@ def _heading(console: Console, text: str) -> None:
 NUMBER_COLUMNS = ("published", "ours", "AP", "AP50", "CPU ms", "wall ms", "claims")
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        number = column in NUMBER_COLUMNS
-        table.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
-    return table
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
+    return rich_table([TextColumn(title, title in NUMBER_COLUMNS) for title in titles], rows)
 
 
 def _print_measured(console: Console, evidence: Evidence) -> None:
@@ -62,21 +58,21 @@ def _print_measured(console: Console, evidence: Evidence) -> None:
     for cell, ap50 in accuracy:
         groups.setdefault(", ".join(filter(None, (cell.where, setting(cell)))), []).append((cell, ap50))
     for name, pairs in groups.items():
-        table = _table(name, "AP", "AP50", "seeds")
+        rows = []
         for cell, ap50 in pairs:
             seeds = ", ".join(str(sample.seed) for sample in cell.samples if sample.seed is not None)
-            table.add_row(task_label(cell), _marked(cell), cell_text(ap50) if ap50 else "", seeds)
-        console.print(table)
+            rows.append((task_label(cell), _marked(cell), cell_text(ap50) if ap50 else "", seeds))
+        console.print(_table((name, "AP", "AP50", "seeds"), rows))
     for line in cautions(evidence):
         console.print(f"! {line}", style="yellow", highlight=False)
     if latencies:
         console.print()
-        table = _table("network on one core", "input", "engine", "CPU ms", "wall ms")
+        rows = []
         for cell in latencies:
             wall = companion(evidence, cell, "latency_wall_ms")
             engine = str(cell.get("runtime"))
-            table.add_row(escape(cell.model), cell.size, engine, _marked(cell), cell_text(wall) if wall else "")
-        console.print(table)
+            rows.append((cell.model, cell.size, engine, _marked(cell), cell_text(wall) if wall else ""))
+        console.print(_table(("network on one core", "input", "engine", "CPU ms", "wall ms"), rows))
 
 
 def _marked(cell: Cell) -> str:
@@ -89,16 +85,11 @@ def _print_compared(console: Console, evidence: Evidence) -> None:
     if not rows:
         return
     _heading(console, "Set beside the paper")
-    table = _table("claim", "published", "ours", "verdict", "")
-    # What does not fit in a narrow window is broken between words, in the sentences and not in the verdicts.
-    table.columns[0].min_width = max(len(word) for row in rows for word in claim_label(row.claim).split())
-    table.columns[3].min_width = max(len(word) for row in rows for word in row.word.split())
+    lines = []
     for row in rows:
-        style = VERDICT_STYLES[row.word]
-        verdict = f"[{style}]{row.word}[/{style}]"
-        name = escape(claim_label(row.claim))
-        table.add_row(name, published_text(row.claim), escape(ours_text(row)), verdict, escape(row.reason))
-    console.print(table)
+        verdict = Text(row.word, style=VERDICT_STYLES[row.word])
+        lines.append((claim_label(row.claim), published_text(row.claim), ours_text(row), verdict, row.reason))
+    console.print(_table(("claim", "published", "ours", "verdict", ""), lines))
     for rule in dict.fromkeys(row.rule for row in rows):
         console.print(f"  {escape(rule)}", style="dim", highlight=False)
 
@@ -108,10 +99,7 @@ def _print_not_run(console: Console, evidence: Evidence) -> None:
     if not groups:
         return
     _heading(console, "Not run, by what it needs (--all lists every claim, --json also the command that decides it)")
-    table = _table("claims", "needs")
-    for reason, rows in groups.items():
-        table.add_row(str(len(rows)), escape(reason))
-    console.print(table)
+    console.print(_table(("claims", "needs"), [(str(len(rows)), reason) for reason, rows in groups.items()]))
 
 
 def _print_findings(console: Console, evidence: Evidence) -> None:
@@ -163,7 +151,7 @@ def print_ledger(evidence: Evidence, everything: bool, console: Console) -> None
 
 
 def plain_ledger(evidence: Evidence, everything: bool = False) -> str:
-    """Return the ledger as plain text of at most `PLAIN_WIDTH` columns, for pipes and files."""
+    """Return the ledger as plain text of at most `WIDTH` columns, for pipes and files."""
     stream = io.StringIO()
-    print_ledger(evidence, everything, Console(file=stream, width=PLAIN_WIDTH, color_system=None))
+    print_ledger(evidence, everything, Console(file=stream, width=WIDTH, color_system=None))
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
