@@ -236,7 +236,7 @@ class Criterion(nn.Module):
 
         Returns:
             Scalars "loss_class", "loss_mask_bce", "loss_dice", "loss_objectness", weighted, and with deep supervision
-            the same behind "auxiliary/" for the first decoder's predictions, matched anew; the loss is their sum.
+            the same behind "auxiliary/" for the first decoder's predictions, matched again; the loss is their sum.
 
         Raises:
             NonFiniteError: if logits are NaN.

@@ -4,7 +4,7 @@
     frame t + delta                           `---> local decoder(X_L of t + delta)  -> kernels . X_mask of t + delta
 
 The passed queries are supervised with the ground truth of frame t + delta. They keep their identity: what a query was
-matched with at t is what it has to find at t + delta. Matching them anew would teach masks, but not who is who.
+matched with at t is what it has to find at t + delta. Matching them again would teach masks, but not identity.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m suite``: the same door as the ``mobileinst-suite`` console script."""
+"""``python -m suite`` runs the same program as the ``mobileinst-suite`` console script."""
 
 import sys
 

@@ -16,7 +16,7 @@ MASKS = 100
 """Instances whose masks are made: the queries of query-based methods, and as many places of dense ones."""
 RESIDUAL_SCALE = 0.3
 DECISIVE = 100.0
-"""Standard deviation of a bias that settles the sign of nearly every mask logit of a query. Where a network thresholds
+"""Standard deviation of a bias that decides the sign of nearly every mask logit of a query. Where a network thresholds
 its own masks (masked attention), random logits near zero would flip with the last digit of an engine's arithmetic, and
 two correct graphs would give different outputs. The work done does not depend on the signs."""
 

@@ -8,7 +8,7 @@ from suite.report.numbers import claim_label, ours_text, published_text
 from suite.report.table import Row, Table, TableCell, make_table
 
 FOLDER = "."
-"""The ledger is the front door: its files lie in ``reports/`` itself, not with the other tables."""
+"""The ledger's files are in ``reports/`` itself, not with the other tables."""
 
 
 def build(evidence: Evidence) -> Table:
