@@ -50,7 +50,7 @@ def test_what_cannot_be_converted_is_named(make_graph: GraphMaker, tmp_path: Pat
     graph = onnx.load(make_graph().path)
     graph.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
     onnx.save(graph, tmp_path / "open.onnx")
-    with pytest.raises(InputError, match=r"open\.onnx: input image has no fixed size"):
+    with pytest.raises(InputError, match=r"open\.onnx.*image"):
         prepare_graph("ncnn_cpu", tmp_path / "open.onnx")
 
 
@@ -58,5 +58,5 @@ def test_damaged_conversions_are_named(make_graph: GraphMaker) -> None:
     artifact = make_graph()
     param, _ = ncnn_cpu.convert(artifact.path)
     param.write_text("not a graph")
-    with pytest.raises(InputError, match="delete it to convert it again"):
+    with pytest.raises(InputError, match=param.name):
         open_session("ncnn_cpu", artifact.path)

@@ -96,7 +96,7 @@ def test_rows_are_compared_up_to_their_masks_in_one_run(tmp_path: Path) -> None:
 
     deformable = rows["mask2former_topformer_base_640_deformable", (640, 864)]
     assert deformable.reason == "not timed here yet"
-    assert rows["sparseinst_resnet50_608", (608, 864)].reason == "pnnx cannot convert this graph"
+    assert rows["sparseinst_resnet50_608", (608, 864)].reason.startswith("pnnx")
     order = [row.entry.name for row in rows.values()]
     assert order.index("mask2former_topformer_base_640") < order.index("mask2former_topformer_base_640_deformable")
 

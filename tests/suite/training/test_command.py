@@ -153,7 +153,6 @@ def test_without_data_the_plan_is_measured_on_generated_images(
     assert main([*words, "--plan"]) == 0
     shown = capsys.readouterr().out
     assert "generated images" in shown
-    assert "reading the data is not in the time" in shown
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(

@@ -179,7 +179,7 @@ def test_parts_of_a_batch_are_the_batch(pairs: bool) -> None:
 def test_a_stage_that_cannot_be_dealt_out_is_refused_before_the_first_iteration(tmp_path: Path) -> None:
     """Four images are four parts, two pairs are not; they would come after half of the run."""
     recipe = small_recipe(accumulation=4, image_stage_fraction=0.5, batch_norm="frozen")
-    with pytest.raises(InputError, match=r"2 pairs .* 4 parts"):
+    with pytest.raises(InputError, match=r"\b2\b.*\b4\b"):
         run(recipe, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -46,7 +46,7 @@ def test_a_state_that_was_ignored_does_not_push_out_the_new_ones(tmp_path: Path)
 
 def test_hours_of_another_run_are_not_thrown_away(tmp_path: Path) -> None:
     StateFiles(tmp_path).save(Progress("another", iteration=9, elapsed_s=8000), trained(0))
-    with pytest.raises(InputError, match=r"took 2\.2 hours; .* --fresh"):
+    with pytest.raises(InputError, match=r"2\.2 hours.*--fresh"):
         run(small_recipe(iterations=2), tmp_path)
     assert (tmp_path / "state-00000009.safetensors").exists()
 
@@ -65,7 +65,7 @@ def test_a_damaged_state_is_named_and_the_one_before_is_taken(
     assert found[0].iteration == 2
     assert "damaged training state" in capsys.readouterr().err
     states.paths()[1].unlink()
-    with pytest.raises(InputError, match=r"state-00000003.safetensors: damaged training state .* afresh"):
+    with pytest.raises(InputError, match=r"state-00000003\.safetensors"):
         states.read()
 
 
