@@ -67,12 +67,12 @@ def _print_measured(console: Console, evidence: Evidence) -> None:
         console.print(f"! {line}", style="yellow", highlight=False)
     if latencies:
         console.print()
-        rows = []
+        networks = []
         for cell in latencies:
             wall = companion(evidence, cell, "latency_wall_ms")
             engine = str(cell.get("runtime"))
-            rows.append((cell.model, cell.size, engine, _marked(cell), cell_text(wall) if wall else ""))
-        console.print(_table(("network on one core", "input", "engine", "CPU ms", "wall ms"), rows))
+            networks.append((cell.model, cell.size, engine, _marked(cell), cell_text(wall) if wall else ""))
+        console.print(_table(("network on one core", "input", "engine", "CPU ms", "wall ms"), networks))
 
 
 def _marked(cell: Cell) -> str:
