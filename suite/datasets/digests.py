@@ -1,23 +1,25 @@
-"""MD5 digests of files and folders as DVC computes them, remembered by file identity so that a second look is free."""
+"""MD5 digests of files and folders as DVC computes them, and notes beside the data that save reading files again."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from suite.datasets.memory import keep, recall
-from suite.errors import DataError
-from suite.files import file_digest
+from suite.errors import DataError, InputError
+from suite.files import file_digest, write_json
+from suite.paths import data_dir
 
 IGNORED_NAMES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """File names that do not count, the same as in ``.dvcignore``."""
 
 MEMORY_NAME = ".digests.json"
-_SETTLED_S = 2.0
+_UNCHANGED_S = 2.0
 """A file changed less than this long ago is not remembered: a later change might leave the same time stamp."""
 
 
@@ -64,22 +66,42 @@ def _identity(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def remembered_md5(path: Path, anew: bool = False) -> str:
+def remembered_md5(path: Path, again: bool = False) -> str:
     """Return the MD5 of a file, read only if its size, time or inode differ from when it was last read.
 
     Args:
         path: the file.
-        anew: read it whether or not it has changed.
+        again: read it whether or not it has changed.
 
     Raises:
         DataError: if it cannot be read.
     """
-    memory, name = recall(MEMORY_NAME), str(path.resolve())
+    memory, name = read_notes(MEMORY_NAME), str(path.resolve())
     entry = memory.get(name)
-    if not anew and isinstance(entry, dict) and entry.get("identity") == _identity(path):
+    if not again and isinstance(entry, dict) and entry.get("identity") == _identity(path):
         return str(entry.get("md5"))
     md5 = file_digest(path, "md5")
-    if time.time() - path.stat().st_mtime >= _SETTLED_S:
+    if time.time() - path.stat().st_mtime >= _UNCHANGED_S:
         known = {other: note for other, note in memory.items() if Path(other).exists()}
-        keep(MEMORY_NAME, known | {name: {"identity": _identity(path), "md5": md5}})
+        write_notes(MEMORY_NAME, known | {name: {"identity": _identity(path), "md5": md5}})
     return md5
+
+
+def read_notes(name: str) -> dict[str, Any]:
+    """Return the notes in a file of the data folder (digests, health); {} if there are none or they cannot be read."""
+    try:
+        content = json.loads((data_dir() / name).read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_notes(name: str, notes: dict[str, Any]) -> None:
+    """Replace the notes in a file of the data folder; on a disk that may not be written there will be none.
+
+    Raises:
+        ValueError: if a note holds a float that JSON cannot express.
+    """
+    # Without notes the files are read again later, nothing worse.
+    with contextlib.suppress(InputError):
+        write_json(data_dir() / name, notes)

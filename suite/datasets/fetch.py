@@ -84,7 +84,7 @@ def check(pins: Sequence[Pin]) -> dict[str, dict[str, Any]]:
     rows = {}
     with track("check", len(pins)) as step:
         for pin in pins:
-            rows[pin.name] = _row(pin, examine(pin, anew=True))
+            rows[pin.name] = _row(pin, examine(pin, again=True))
             step(pin.name)
     wrong = [row["explanation"] for row in rows.values() if row["status"] not in GOOD]
     if wrong:

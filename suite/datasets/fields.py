@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError
-from suite.files import read_json
 
 MAX_SIDE_PX = 2**15
 """Longest side of a picture in pixels; the product of two still fits the 32-bit run lengths of a mask."""
@@ -190,16 +188,3 @@ def no_ground_truth(path: Path) -> InputError:
         f"{path}: no 'annotations', so there is nothing to score against; the ground truth of test splits (and of "
         "YouTube-VIS valid) is not public, give a split that has it"
     )
-
-
-def read_object(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON file that must hold an object.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: if it cannot be parsed or holds something else.
-    """
-    content = read_json(path, what)
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a {what} must hold an object with lists; is it a results file?")
-    return content

@@ -15,9 +15,9 @@ from typing import Literal
 
 from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, Categories
 from suite.datasets.coco import CocoDataset
+from suite.datasets.digests import read_notes, write_notes
 from suite.datasets.fields import Segmentation, places_text
 from suite.datasets.masks import to_mask
-from suite.datasets.memory import keep, recall
 from suite.datasets.pictures import Size, check_pictures, named_list
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError, SuiteError
@@ -98,7 +98,7 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
         raise DataError(f"{images}: no such image folder; check the path")
     digest = file_digest(annotations, "md5")
     key = _key(kind, digest, images, deep)
-    remembered = recall(MEMORY_NAME).get(key)
+    remembered = read_notes(MEMORY_NAME).get(key)
     if remembered is not None:
         checks = tuple(Check(**check) for check in remembered["checks"])
         if all(check.well for check in checks):
@@ -110,8 +110,8 @@ def check_health(kind: Kind, annotations: Path, images: Path, deep: bool = False
     health = Health(str(annotations), digest, deep, checks)
     if not health.well:  # looked at again next time: a repair need not change a file's size or time
         return health
-    kept = dict(list(recall(MEMORY_NAME).items())[-_KEPT:]) | {key: {"checks": [asdict(check) for check in checks]}}
-    keep(MEMORY_NAME, kept)
+    kept = dict(list(read_notes(MEMORY_NAME).items())[-_KEPT:]) | {key: {"checks": [asdict(check) for check in checks]}}
+    write_notes(MEMORY_NAME, kept)
     return health
 
 

@@ -1,6 +1,6 @@
 """The local split of YouTube-VIS train: videos held out here, because nobody can score valid any more.
 
-The list is a pure function of the pinned train annotations (`suite.datasets.stratified`) and belongs to the repository
+The list is a pure function of the pinned train annotations (`suite.datasets.splits`) and belongs to the repository
 as a list of ids, in ``suite/datasets/local_splits/``. It is as long as the official valid.
 """
 
@@ -14,11 +14,9 @@ from pathlib import Path
 import msgspec
 
 from suite.datasets.official import READY, annotations_pin, check_counts
-from suite.datasets.part import part_of
 from suite.datasets.pins import load_pins
-from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID, VALID_VIDEOS
+from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID, VALID_VIDEOS, held_out, part_of
 from suite.datasets.state import examine, read_stamp
-from suite.datasets.stratified import held_out
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.files import file_digest, read_json, write_json, write_text
@@ -26,7 +24,7 @@ from suite.paths import repository_root, shown
 from suite.typed import read_typed
 
 LISTS = "suite/datasets/local_splits"
-RULE = "iterative stratification by video and category, suite/datasets/stratified.py"
+RULE = "iterative stratification by video and category, suite/datasets/splits.py"
 _AGAIN = "make it with 'python -m suite data split'"
 
 

@@ -79,12 +79,12 @@ class State(msgspec.Struct, frozen=True):
     explanation: str = ""
 
 
-def examine(pin: Pin, anew: bool = False) -> State:
+def examine(pin: Pin, again: bool = False) -> State:
     """Compare what is on the disk with a pin.
 
     Args:
         pin: what it should be.
-        anew: whether every byte is read, also of a file whose digest is remembered; folders are always read.
+        again: whether every byte is read, also of a file whose digest is remembered; folders are always read.
 
     Returns:
         What was found; nothing is changed on the disk.
@@ -108,7 +108,7 @@ def examine(pin: Pin, anew: bool = False) -> State:
         if pin.size is not None and size < pin.size:
             text = f"{pin.path}: truncated, has {size} of {pin.size} bytes; remove it, then {pin.how_to_get()}"
             return State("truncated", None, size, text)
-        have = remembered_md5(path, anew)
+        have = remembered_md5(path, again)
     if have == pin.md5:
         return State("verified", have, size)
     if pin.md5 is None:

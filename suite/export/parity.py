@@ -13,7 +13,7 @@ from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import segment_dataset
 from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
 from suite.datasets.coco import CocoDataset
-from suite.datasets.part import part_of
+from suite.datasets.splits import part_of
 from suite.errors import NothingMeasuredError
 from suite.export.exporter import ExportReport
 from suite.export.mobileinst import export_mobileinst

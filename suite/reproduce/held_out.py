@@ -19,7 +19,7 @@ from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
 from suite.datasets.fields import Id
-from suite.datasets.part import part_of
+from suite.datasets.splits import part_of
 from suite.datasets.video_traits import videos_by_trait
 from suite.files import read_json, write_json
 from suite.progress import say

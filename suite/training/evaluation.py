@@ -14,7 +14,7 @@ from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
-from suite.datasets.part import Unit, part_of
+from suite.datasets.splits import Unit, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.distributed import Processes
 from suite.drawing.detections import draw_detections

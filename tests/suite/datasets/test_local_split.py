@@ -21,8 +21,7 @@ from suite.accuracy.video_ap import score_youtube_vis
 from suite.cli import main
 from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 from suite.datasets.local_split import categories_by_video, list_path, read_local_split
-from suite.datasets.part import part_of
-from suite.datasets.stratified import held_out
+from suite.datasets.splits import held_out, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from tests.suite.accuracy.cases import random_video

@@ -133,7 +133,7 @@ def test_digests_are_remembered_until_the_file_changes(empty_root, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("suite.datasets.digests.file_digest", lambda *_: "read")
         assert remembered_md5(path) == old
-        assert remembered_md5(path, anew=True) == "read"
+        assert remembered_md5(path, again=True) == "read"
     path.write_bytes(b"new")
     assert remembered_md5(path) == hashlib.md5(b"new").hexdigest()
     # Too fresh to tell a change within the clock's resolution: not remembered.
