@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from suite.command_group import CommandGroup
-from suite.command_options import core_option, json_option, options, record_option, seed_option, size_option
+from suite.command_options import Option, core_option, json_option, options, record_option, seed_option, size_option
 
-if TYPE_CHECKING:
-    from suite.latency.remote.report import RemoteReport
+EXISTING = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(name="latency", cls=CommandGroup)
@@ -20,17 +19,34 @@ def command() -> None:
     """Time models on one core, one thread, fp32, by a protocol with rules."""
 
 
+def _timing_options(runs: str) -> Option[Any]:
+    """Return the options that timing on this machine and on a device share.
+
+    Args:
+        runs: what a model's weights and inputs are seeded for, for the help of ``--seed``.
+    """
+    return options(
+        size_option(),
+        click.option(
+            "--checkpoint",
+            "checkpoints",
+            multiple=True,
+            type=EXISTING,
+            help="Weights of the named model that the file holds; may be repeated. Others get seeded random weights.",
+        ),
+        click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),
+        click.option(
+            "--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts)."
+        ),
+        seed_option(f"Seed of random weights and {runs}."),
+        record_option(),
+        json_option(),
+    )
+
+
 @command.command(name="host")
 @click.option(
     "--models", required=True, metavar="A,B,...", help="Models to time, interleaved; the first is the anchor."
-)
-@size_option()
-@click.option(
-    "--checkpoint",
-    "checkpoints",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Weights of the named model that the file holds; may be repeated. Other models get seeded random weights.",
 )
 @click.option(
     "--spans",
@@ -44,29 +60,23 @@ def command() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of pictures (consecutive frames for video) for spans outside the network; default: synthetic ones.",
 )
-@click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's.")
 @click.option(
     "--attempts", type=click.IntRange(min=1), help="Tries where other load spoils a run; default: protocol's."
 )
-@click.option("--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts).")
-@core_option()
-@seed_option("Seed of random weights and synthetic inputs.")
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the network.")
-@record_option()
-@json_option()
-def host(seed: int, record: bool, as_json: bool, **words: Any) -> None:
+@core_option()
+@_timing_options("synthetic inputs")
+def host(record: bool, as_json: bool, **words: Any) -> None:
     """Time models on one core of this machine, in interleaved rounds.
 
     Gives median, 90th percentile, wall and CPU milliseconds, validity, and the CPU-time ratio to the first model with
     its bootstrap interval. Exit code 3 if nothing valid was measured.
     """
     from suite.errors import NothingMeasuredError
-    from suite.latency.request import HostRequest, measure_request, write_record
-    from suite.latency.table import report_table
+    from suite.latency.report import report_table
+    from suite.latency.request import host_request, measure_here
 
-    report = measure_request(HostRequest.from_text(seed=seed, **words))
-    if record:
-        write_record(report, seed)
+    report = measure_here(host_request(**words), record)
     click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report_table(report))
     if report.valid_count == 0:
         raise NothingMeasuredError("latency: no candidate was valid; stop other work on the machine and run again")
@@ -88,8 +98,7 @@ def breakdown(
     Times the graph as exported for ONNX Runtime, the graph as torch's exporter leaves it and a large matrix product in
     the same rounds, then profiles the first one node by node.
     """
-    from suite.latency.breakdown import measure_breakdown, write_record
-    from suite.latency.breakdown_table import breakdown_table, to_json
+    from suite.latency.breakdown import breakdown_table, measure_breakdown, to_json, write_record
 
     found = measure_breakdown(model, size, rounds, core, seed)
     if record:
@@ -141,113 +150,58 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
             click.echo(results[-1].line())
     if as_json:
         click.echo(json.dumps(gates.to_json(results, sha, permitted), allow_nan=False))
-    gates.settle(results)
+    gates.end_gate(results)
 
 
-def _remote_options(function: Any) -> Any:
-    """Add the options that a phone and a board share."""
-    existing = click.Path(path_type=Path, dir_okay=False)
-    shared = (
-        size_option(),
-        click.option("--checkpoint", "checkpoints", multiple=True, type=existing, help="Weights; may be repeated."),
-        click.option("--engine", default="ncnn", show_default=True, help="ncnn, ncnn_fp16 or onnxruntime."),
-        click.option("--runner", type=existing, help="The runner; default: where docs/phone.md builds it."),
-        click.option("--library", "libraries", multiple=True, type=existing, help="Library the runner takes along."),
-        click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),
-        click.option("--protocol", default="standard", show_default=True, help="standard or strict (MLPerf's counts)."),
-        click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest it tells."),
-        seed_option("Seed of random weights and inputs."),
-        click.option("--record", is_flag=True, help="Also write a record under reports/records, if all is valid."),
-        json_option(),
-    )
-    return options(*shared)(function)
-
-
-def _finish(report: RemoteReport, kind: str, seed: int, record: bool, as_json: bool, private: str) -> None:
-    """Print a report, record it if asked to, and end with exit code 3 if a candidate is invalid."""
-    from suite.errors import NothingMeasuredError
-    from suite.latency.remote.report import invalid_names, write_remote_record
-
-    click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report.text())
-    if not report.valid:
-        raise NothingMeasuredError(f"latency: {invalid_names(report.results)} invalid; nothing was recorded")
-    if record:
-        write_remote_record(report, kind, seed, private)
-
-
-@command.command(name="phone")
-@click.option("--models", metavar="A,B,...", help="Models to time, anchor first; without it the phone is looked at.")
-@click.option("--device", default="snapdragon_778g", show_default=True, help="Device file the phone has to match.")
+@command.command(name="device")
+@click.option("--models", metavar="A,B,...", help="Models to time, anchor first; without it the device is looked at.")
+@click.option("--device", "name", help="Device file to match; default: snapdragon_778g, with --ssh board.")
 @click.option("--serial", help="Which phone, if several are connected (see adb devices).")
-@_remote_options
-def phone(
+@click.option("--ssh", metavar="USER@HOST", help="A Linux board instead of a phone; keys belong in ~/.ssh/config.")
+@click.option("--folder", default="/tmp", show_default=True, help="Folder on a board whose storage lets programs run.")
+@click.option("--engine", default="ncnn", show_default=True, help="ncnn, ncnn_fp16 or onnxruntime.")
+@click.option("--runner", type=EXISTING, help="The runner; default: where docs/phone.md builds it.")
+@click.option("--library", "libraries", multiple=True, type=EXISTING, help="Library the runner takes along.")
+@click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest it tells.")
+@_timing_options("inputs")
+def device(
     models: str | None,
-    device: str,
+    name: str | None,
     serial: str | None,
+    ssh: str | None,
+    folder: str,
     core: int | None,
-    seed: int,
     record: bool,
     as_json: bool,
     **words: Any,
 ) -> None:
-    """Time models on one core of a phone over adb, or only look at the phone.
+    """Time models on one core of a phone over adb or of a Linux board over ssh, or only look at the device.
 
     Without --models: chip, cores, pinning, frequency cap, temperature, battery, screen and space against the device
     file; nothing is timed or changed. With it: a runner (docs/phone.md) and the models are pushed, timed in blocks, and
-    removed, and every setting is put back. Exit code 2 if no phone can be reached, 3 if something stands against
+    removed, and every setting is put back. Exit code 2 if no device can be reached, 3 if something stands against
     measuring or a rule is broken.
     """
     from suite.errors import InputError, NothingMeasuredError
-    from suite.latency.device import load_device
-    from suite.latency.phone.adb import Adb
-    from suite.latency.phone.inspect import inspect_phone
+    from suite.latency.device import load_remote
+    from suite.latency.report import invalid_names, report_table
+    from suite.latency.request import measure_device
 
-    known = load_device(device)
+    known = load_remote(name or ("board" if ssh else "snapdragon_778g"))
     if models is None:
+        from suite.latency.remote.target import open_target
+
         if record:
-            raise InputError("--record: a look at the phone is not recorded; name --models to time")
-        report = inspect_phone(Adb(serial), known, core)
-        click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report.text())
-        refusals = [finding.what for finding in report.findings if finding.refuses]
-        if refusals:
-            raise NothingMeasuredError(f"phone {report.serial}: not ready ({'; '.join(refusals)})")
+            raise InputError("--record: a look at a device is not recorded; name --models to time")
+        target = open_target(known, serial, ssh, folder, core)
+        click.echo(json.dumps(target.to_json(), allow_nan=False) if as_json else target.text())
+        if not target.ready:
+            refusals = "; ".join(finding.what for finding in target.findings if finding.refuses)
+            raise NothingMeasuredError(f"{target.transport.kind} {target.transport.name}: not ready ({refusals})")
         return
-    from suite.latency.phone.target import phone_target
-    from suite.latency.remote.request import RemoteRequest, measure_request_on
-
-    request = RemoteRequest.from_text(models=models, seed=seed, device=known, **words)
-    target, notes = phone_target(Adb(serial), known, core)
-    _finish(measure_request_on(target, request, notes), "latency-phone", seed, record, as_json, serial or "")
-
-
-@command.command(name="board")
-@click.argument("address", metavar="USER@HOST")
-@click.option("--models", required=True, metavar="A,B,...", help="Models to time; the first is the anchor.")
-@click.option("--device", default="board", show_default=True, help="Device file with the board's guards.")
-@click.option("--folder", default="/tmp", show_default=True, help="Folder there, whose storage lets programs run.")
-@_remote_options
-def board(
-    address: str,
-    models: str,
-    device: str,
-    folder: str,
-    core: int | None,
-    seed: int,
-    record: bool,
-    as_json: bool,
-    **words: Any,
-) -> None:
-    """Time models on one core of a Linux board over ssh, as on a phone.
-
-    Keys, ports and jump hosts belong in ~/.ssh/config; no password is asked for. Exit code 2 if the board cannot be
-    reached, 3 if something stands against measuring or a rule is broken.
-    """
-    from suite.latency.board.ssh import Ssh
-    from suite.latency.board.target import board_target
-    from suite.latency.device import load_device
-    from suite.latency.remote.request import RemoteRequest, measure_request_on
-
-    known = load_device(device)
-    request = RemoteRequest.from_text(models=models, seed=seed, device=known, **words)
-    target, notes = board_target(Ssh(address, folder), known, core)
-    _finish(measure_request_on(target, request, notes), "latency-board", seed, record, as_json, address)
+    report = measure_device(
+        models, device=known, serial=serial, ssh=ssh, folder=folder, core=core, record=record, **words
+    )
+    click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report_table(report))
+    if invalid := invalid_names(report.results):
+        raise NothingMeasuredError(f"latency: {invalid} invalid; nothing was recorded")

@@ -40,7 +40,7 @@ def command(
     from suite.errors import InputError
     from suite.export.runtime import runtime_names
     from suite.latency.device import load_device
-    from suite.latency.table import report_table
+    from suite.latency.report import report_table
     from suite.reproduce.prior_art import alternative_rows, measure_rows, published_rows
 
     if runtime not in runtime_names():

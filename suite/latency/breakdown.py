@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +22,10 @@ from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare import prepare_model
 from suite.latency.roofline import copy_speed, product_candidate, product_macs
 from suite.latency.timer import Candidate, time_candidates
-from suite.latency.validity import cpu_ms
+from suite.latency.timing import Labels
 from suite.progress import say
 from suite.records.difference import RatioInterval, ratio_of_medians
+from suite.records.module_times import by_module
 from suite.records.provenance import start_run
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.records.store import write_run
@@ -34,6 +36,7 @@ STRAIGHTFORWARD = "straightforward"
 SPEEDUP_COVERS = "timing noise of this run on this machine (rounds resampled); not other machines, builds or inputs"
 LAYER_COLUMNS = ["module", "operator", "node", "time_ms"]
 MODULE_COLUMNS = ["module", "macs"]
+LONGEST_LAYERS = 12
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ def _candidate(name: str, session: Session, pool: int) -> Candidate:
     generator = np.random.default_rng(0)
     shape = session.input_shapes()["image"]
     images = [generator.standard_normal(shape, dtype=np.float32) for _ in range(pool)]
-    return Candidate(name, lambda image: session.run({"image": image}), fresh_from(images))
+    labels = Labels(name, "network", "onnxruntime", "fp32", shape[2], shape[3])
+    return Candidate(labels, lambda image: session.run({"image": image}), fresh_from(images))
 
 
 def measure_breakdown(
@@ -144,16 +148,14 @@ def measure_breakdown(
     plain = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME, form=STRAIGHTFORWARD)
     graph = best.exports["whole"].artifact.path
     model = get_entry(name).build(seed)
-    protocol = dataclasses.replace(
-        load_device("host").protocol(), min_samples=2 * rounds, min_duration_s=0.0, max_duration_s=3600.0
-    )
+    protocol = load_device("host").protocol().with_samples(2 * rounds)
     chosen = idlest_core() if core is None else core
     with _on_core(chosen):
         session, other = open_session(RUNTIME, graph), open_session(RUNTIME, plain.exports["whole"].artifact.path)
         pool = protocol.input_pool
         candidates = [_candidate("network", session, pool), _candidate(STRAIGHTFORWARD, other, pool)]
         timings, _ = time_candidates([*candidates, product_candidate()], protocol)
-        times = [cpu_ms(timing) for timing in timings]
+        times = [timing.cpu_ms for timing in timings]
         speed = copy_speed()
         own_ms = float(np.median(times[0]))
         layers: list[LayerTime] = []
@@ -224,3 +226,49 @@ def record_lines(found: Breakdown) -> list[Measurement | Series]:
 def write_record(found: Breakdown, seed: int) -> Path:
     """Write a breakdown as a run of its own under ``reports/records`` and return the file's path."""
     return write_run(start_run("latency-breakdown", seed=seed), record_lines(found))
+
+
+def to_json(found: Breakdown) -> dict[str, Any]:
+    """Return everything as plain values, the modules' sums included."""
+    modules = by_module([(layer.module, layer.time_ms) for layer in found.layers], found.module_macs)
+    return {
+        **dataclasses.asdict(found),
+        "gmacs_per_s": found.gmacs_per_s,
+        "roofline_share": found.roofline_share,
+        "modules": [{**dataclasses.asdict(item), "gmacs_per_s": item.gmacs_per_s} for item in modules],
+    }
+
+
+def breakdown_table(found: Breakdown) -> str:
+    """Return modules by time, the longest layers, and what the core can do."""
+    modules = by_module([(layer.module, layer.time_ms) for layer in found.layers], found.module_macs)
+    total = sum(item.time_ms for item in modules)
+    width = max([len(item.module) for item in modules] or [len("all layers")])
+    lines = [
+        f"{found.model} at {found.height_px}x{found.width_px} px, form {found.form}, core {found.core}",
+        f"{'module':<{width}}  {'ms':>8}  {'share':>6}  {'GMACs':>7}  {'GMAC/s':>7}",
+    ]
+    for item in sorted(modules, key=lambda item: -item.time_ms):
+        share = f"{item.time_ms / total:.1%}"
+        speed = f"{item.gmacs_per_s:.1f}" if item.macs else ""
+        lines.append(f"{item.module:<{width}}  {item.time_ms:>8.3f}  {share:>6}  {item.macs / 1e9:>7.3f}  {speed:>7}")
+    if found.layers:
+        lines += [f"{'all layers':<{width}}  {total:>8.3f}", "", "longest layers"]
+        for layer in sorted(found.layers, key=lambda layer: -layer.time_ms)[:LONGEST_LAYERS]:
+            lines.append(f"{layer.time_ms:>8.3f} ms  {layer.operator:<14}  {layer.node}")
+    else:
+        lines.append("layers were not timed: other work on the machine kept interrupting them")
+    ratio = found.speedup
+    lines += [
+        "",
+        f"network {found.cpu_ms:.1f} ms CPU (median of {2 * found.rounds}); straightforward graph "
+        f"{found.straightforward_cpu_ms:.1f} ms: {ratio.value:.3f} times as long [{ratio.low:.3f}, {ratio.high:.3f}]",
+        f"{found.gmacs_per_s:.1f} of {found.product_gmacs_per_s:.1f} GMAC/s of a large matrix product "
+        f"({found.roofline_share:.0%}), MACs as computed directly; copy {found.copy_gb_per_s:.1f} GB/s",
+        f"{found.done_macs / 1e9:.2f} of {found.macs / 1e9:.2f} GMACs are done "
+        f"({found.roofline_share * found.done_macs / found.macs:.0%} of the product's speed), transforms included",
+    ]
+    if found.layers:
+        runs = found.profiled_runs
+        lines.append(f"layers: shortest wall time of {runs} runs each, so they add up to less than a disturbed run")
+    return "\n".join(lines)

@@ -1,87 +1,80 @@
 """The measured process: pins itself, then imports, loads and times. Started by `suite.latency.host` only.
 
-Reads one JSON request from standard input and writes one JSON answer to standard output; everything else, whoever
-prints it, goes to standard error, where lines starting with ``@`` count finished rounds.
+Gets the core as its argument, pickled makers of candidates and their protocol on standard input, and writes a
+`suite.latency.timing.MeasuredRun` in JSON to standard output; everything else, whoever prints it, goes to standard
+error, where lines starting with ``@`` count finished rounds.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import pickle
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, BinaryIO
 
 from suite.errors import SuiteError
 from suite.latency.pinning import observed_affinities, pin_to, prefer
 
+if TYPE_CHECKING:
+    from suite.latency.timing import MeasuredRun
+
 PROGRESS_MARK = "@"
 
 
-def measure(request: dict[str, Any]) -> dict[str, Any]:
+def measure(core: int, question: BinaryIO) -> MeasuredRun:
     """Pin, load, warm up, time and check.
 
     Args:
-        request: ``core``, ``protocol`` and ``jobs`` (see `suite.latency.host.run_child`).
-
-    Returns:
-        ``elapsed_s``, ``affinities``, ``niceness``, ``threads``, ``peak_memory_kib`` and ``items``: labels,
-        description, problems and raw samples ``[wall_ns, cpu_ns, thread_ns]`` of every candidate.
+        core: the core to pin to.
+        question: pickled makers, each called without arguments for its candidates, and the protocol.
     """
-    pin_to(request["core"])
-    # Imported only now: numpy and the runtimes size their thread pools by the cores they see.
-    import dataclasses
+    pin_to(core)
+    # Imported only now, and by unpickling: numpy and the runtimes size their thread pools by the cores they see.
     import resource
 
-    from suite.latency.job import Job
-    from suite.latency.protocol import protocol_from_mapping
-    from suite.latency.timer import time_candidates
+    import msgspec
 
-    protocol = protocol_from_mapping(request["protocol"], "request")
+    from suite.latency.timer import time_candidates
+    from suite.latency.timing import MeasuredRun
+
+    makers, protocol = pickle.load(question)
     niceness = prefer(protocol.niceness)
-    items = [timed for job in request["jobs"] for timed in Job(**job).make()]
+    candidates = [candidate for make in makers for candidate in make()]
     affinities = observed_affinities()
 
     def after_round(done: int) -> None:
         affinities.update(observed_affinities())
         print(f"{PROGRESS_MARK}{done}", file=sys.stderr, flush=True)
 
-    timings, elapsed_s = time_candidates([timed.candidate for timed in items], protocol, after_round)
-    answers = []
-    for timed, timing in zip(items, timings, strict=True):
-        problems = [dataclasses.asdict(problem) for problem in timed.check()]
-        answers.append(
-            {
-                "labels": dataclasses.asdict(timed.labels),
-                "description": timed.description,
-                "problems": problems,
-                "units": timing.units,
-                "positions": timing.positions,
-                "rounds": [[dataclasses.astuple(sample) for sample in pair] for pair in timing.rounds],
-                "repeat_pairs": timing.repeat_pairs,
-            }
-        )
+    timings, elapsed_s = time_candidates(candidates, protocol, after_round)
+    checked = [
+        msgspec.structs.replace(timing, problems=candidate.check())
+        for timing, candidate in zip(timings, candidates, strict=True)
+    ]
     affinities |= observed_affinities()
-    return {
-        "elapsed_s": elapsed_s,
-        "affinities": sorted(affinities),
-        "niceness": niceness,
-        "threads": sum(1 for _ in Path("/proc/self/task").iterdir()),
-        "peak_memory_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        "items": answers,
-    }
+    return MeasuredRun(
+        timings=checked,
+        elapsed_s=elapsed_s,
+        affinities=sorted(affinities),
+        niceness=niceness,
+        threads=sum(1 for _ in Path("/proc/self/task").iterdir()),
+        peak_memory_kib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    )
 
 
 def main() -> int:
-    """Answer one request; an error the user can mend becomes ``{"error": message}``."""
-    answer_stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    """Answer one question; an error that the user can mend becomes ``{"error": message}``."""
+    answer_stream = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    request = json.load(sys.stdin)
+    answer: MeasuredRun | dict[str, str]
     try:
-        answer = measure(request)
+        answer = measure(int(sys.argv[1]), sys.stdin.buffer)
     except SuiteError as error:
         answer = {"error": str(error)}
-    json.dump(answer, answer_stream, allow_nan=False)
+    import msgspec
+
+    answer_stream.write(msgspec.json.encode(answer))
     answer_stream.close()
     return 0
 

@@ -7,38 +7,39 @@ tolerance. Parameters, MACs, operators and peak tensor memory follow from the gr
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from suite.errors import InputError, NothingMeasuredError, RegressionError
+import msgspec
+
+from suite.errors import NothingMeasuredError, RegressionError
 from suite.export.artifact import GraphArtifact
 from suite.export.graph_counts import GraphCounts, count_graph
 from suite.latency.host import measure_host
 from suite.latency.protocol import Protocol
-from suite.latency.report import HostReport
+from suite.latency.report import LatencyReport
 from suite.latency.timed_model import TimedModel
 from suite.records.difference import RatioInterval, word_of
+from suite.typed import read_typed
 
 GATE_FILE = Path(__file__).with_name("gate.toml")
 GateWord = Literal["pass", "slower", "not measured"]
 
 
-@dataclass(frozen=True)
-class GateRules:
+class GateRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the gate compares and when it fails (`gate.toml`).
 
     Attributes:
-        models: names of `suite/models`.
+        models: names of `suite/models`; a gate that compares nothing cannot pass.
         protocol: a protocol of ``host.toml``.
         tolerance: by how much CPU time may grow, e.g. 0.03.
     """
 
-    models: tuple[str, ...]
+    models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     protocol: str
-    tolerance: float
+    tolerance: Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,10 @@ def load_gate(path: Path = GATE_FILE) -> GateRules:
     """Read the gate's rules.
 
     Raises:
+        DataError: if the file is absent.
         InputError: if the file is not TOML, or a key is unknown, missing or of the wrong type.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: cannot read the gate's rules ({error})") from None
-    known = [field.name for field in dataclasses.fields(GateRules)]
-    for key in {*content, *known}:
-        if key not in content or key not in known:
-            raise InputError(f"{path.name}: key {key!r} is {'missing' if key in known else 'unknown'}; keys: {known}")
-    models, tolerance = content["models"], content["tolerance"]
-    if not isinstance(models, list) or not models or not all(isinstance(name, str) for name in models):
-        raise InputError(f"{path.name}: 'models' must be a list of names; a gate that compares nothing cannot pass")
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
-        raise InputError(f"{path.name}: 'tolerance' must be a number from 0 up to 1, got {tolerance!r}")
-    return GateRules(tuple(models), str(content["protocol"]), float(tolerance))
+    return read_typed(path, GateRules, "gate's rules", "restore it, or see docs/latency.md")
 
 
 def count_differences(baseline: GraphCounts, current: GraphCounts) -> tuple[str, ...]:
@@ -102,17 +91,18 @@ def count_differences(baseline: GraphCounts, current: GraphCounts) -> tuple[str,
     return tuple(lines)
 
 
-def judge_ratio(report: HostReport, tolerance: float) -> tuple[GateWord, RatioInterval, str]:
+def judge_ratio(report: LatencyReport, tolerance: float) -> tuple[GateWord, RatioInterval, str]:
     """Judge a report of two candidates, the baseline first.
 
     Returns:
         The word, the ratio of the second candidate's CPU time to the first's, and the reason if it was not measured.
     """
     baseline, current = report.results
-    for result in (baseline, current):
-        if not result.verdict.valid:
-            return "not measured", current.ratio_cpu, f"{result.labels.title} is {result.verdict.summary()}"
     ratio = current.ratio_cpu
+    assert ratio is not None
+    for result in (baseline, current):
+        if not result.valid:
+            return "not measured", ratio, f"{result.labels.title} is {result.summary}"
     word = word_of(ratio.low - 1, ratio.high - 1, higher_is_better=False, tolerance=tolerance)
     return "slower" if word == "worse" else "pass", ratio, ""
 
@@ -124,7 +114,7 @@ def compare(
     protocol: Protocol,
     tolerance: float,
     core: int | None = None,
-    measure: Callable[..., HostReport] = measure_host,
+    measure: Callable[..., LatencyReport] = measure_host,
 ) -> GateResult:
     """Compare one model's graph with the baseline's.
 
@@ -147,7 +137,7 @@ def compare(
     return GateResult(model, word, ratio, reason, differences)
 
 
-def settle(results: Sequence[GateResult]) -> None:
+def end_gate(results: Sequence[GateResult]) -> None:
     """End a gate.
 
     Raises:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import functools
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.child import PROGRESS_MARK
-from suite.latency.job import Job, Labels
-from suite.latency.machine import MachineDetails, describe_host
+from suite.latency.machine import describe_host
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT, idlest_core
-from suite.latency.protocol import Protocol, protocol_to_mapping
-from suite.latency.report import HostReport, SpanResult
-from suite.latency.results import Observed, judged_results
+from suite.latency.protocol import Protocol
+from suite.latency.report import LatencyReport
+from suite.latency.spans import build_candidates
 from suite.latency.timed_model import TimedModel
-from suite.latency.timer import Sample, Timings
-from suite.latency.validity import ENVIRONMENTAL, Problem, pinning_problem
+from suite.latency.timer import Candidate
+from suite.latency.timing import MeasuredRun
+from suite.latency.validity import ENVIRONMENTAL, judged, pinning_problem
 from suite.progress import say, track
 
+Maker = Callable[[], Sequence[Candidate]]
 LOADING_LIMIT_S = 600
 
 
@@ -35,44 +38,33 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **ONE_THREAD_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def run_child(jobs: Sequence[Job], protocol: Protocol, core: int) -> dict[str, Any]:
+def run_child(makers: Sequence[Maker], protocol: Protocol, core: int) -> MeasuredRun:
     """Run one measurement in a pinned child process.
 
     Args:
-        jobs: makers of the candidates, run in the child.
+        makers: of the candidates, called in the child; picklable.
         protocol: counts and durations.
         core: the core to pin to.
-
-    Returns:
-        The child's answer (see `suite.latency.child.measure`).
 
     Raises:
         InputError: if a file, option or core is bad, as the child found out.
         NothingMeasuredError: if the child crashed or did not end in time.
     """
-    request = {
-        "core": core,
-        "protocol": protocol_to_mapping(protocol),
-        "jobs": [dataclasses.asdict(job) for job in jobs],
-    }
     rounds = (protocol.min_samples + 1) // 2
     errors: list[str] = []
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as questions,
-        tempfile.TemporaryFile("w+", encoding="utf-8") as answers,
-    ):
-        json.dump(request, questions)
-        questions.seek(0)
+    with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as answer:
+        pickle.dump((list(makers), protocol), question)
+        question.seek(0)
         child = subprocess.Popen(
-            [sys.executable, "-m", "suite.latency.child"],
-            stdin=questions,
-            stdout=answers,
+            [sys.executable, "-m", "suite.latency.child", str(core)],
+            stdin=question,
+            stdout=answer,
             stderr=subprocess.PIPE,
             text=True,
+            errors="replace",
             env=_environment(),
         )
-        limit_s = LOADING_LIMIT_S + 3 * protocol.max_duration_s
-        alarm = threading.Timer(limit_s, child.kill)
+        alarm = threading.Timer(LOADING_LIMIT_S + 3 * protocol.max_duration_s, child.kill)
         alarm.start()
         try:
             assert child.stderr is not None
@@ -87,40 +79,23 @@ def run_child(jobs: Sequence[Job], protocol: Protocol, core: int) -> dict[str, A
             alarm.cancel()
             child.kill()
             child.wait()
-        answers.seek(0)
-        text = answers.read()
+        answer.seek(0)
+        content = answer.read()
     if code != 0:
         last = next((line for line in reversed(errors) if line), "no message")
         ended = f"was stopped by signal {-code}" if code < 0 else f"ended with code {code}"
         raise NothingMeasuredError(f"latency: the measured process {ended} ({last}); nothing was recorded")
-    answer: dict[str, Any] = json.loads(text)
-    if "error" in answer:
-        raise InputError(answer["error"])
-    return answer
+    run = msgspec.json.decode(content, type=MeasuredRun)
+    if run.error:
+        raise InputError(run.error)
+    return run
 
 
-def _timings(item: dict[str, Any], title: str) -> Timings:
-    rounds = [(Sample(*first), Sample(*second)) for first, second in item["rounds"]]
-    pairs = [(fresh, repeated) for fresh, repeated in item["repeat_pairs"]]
-    first, second = item["positions"]
-    return Timings(title, item["units"], (first, second), rounds, pairs)
-
-
-def _results(answer: dict[str, Any], protocol: Protocol, core: int) -> list[SpanResult]:
-    pinning = pinning_problem(answer["affinities"], core)
-    observed = []
-    for item in answer["items"]:
-        labels = Labels(**item["labels"])
-        problems = pinning + [Problem(**problem) for problem in item["problems"]]
-        observed.append(Observed(labels, _timings(item, labels.title), problems, item["description"]))
-    return judged_results(observed, answer["elapsed_s"], protocol)
-
-
-def measure_jobs(jobs: Sequence[Job], protocol: Protocol, core: int | None = None) -> HostReport:
+def measure_makers(makers: Sequence[Maker], protocol: Protocol, core: int | None = None) -> LatencyReport:
     """Measure and judge; try again where nothing but the machine's other load spoiled the run.
 
     Args:
-        jobs: makers of the candidates; the first candidate is the anchor.
+        makers: of the candidates; the first candidate is the anchor.
         protocol: how to measure.
         core: the core to pin to; the idlest one (chosen anew for each attempt) if None.
 
@@ -128,32 +103,37 @@ def measure_jobs(jobs: Sequence[Job], protocol: Protocol, core: int | None = Non
         The report of the first attempt that is valid throughout, otherwise of the attempt with most valid candidates.
 
     Raises:
-        InputError: if there is no job, or a file, option or core is bad.
+        InputError: if there is no maker, or a file, option or core is bad.
         NothingMeasuredError: if the child crashed.
     """
-    if not jobs:
+    if not makers:
         raise InputError("latency: no model to measure; name at least one")
-    machine: MachineDetails = describe_host()
-    best: HostReport | None = None
+    machine = describe_host()
+    best: LatencyReport | None = None
     for attempt in range(1, protocol.attempts + 1):
         chosen = idlest_core() if core is None else core
-        answer = run_child(jobs, protocol, chosen)
-        results = _results(answer, protocol, chosen)
-        report = HostReport(
+        run = run_child(makers, protocol, chosen)
+        pinning = pinning_problem(run.affinities, chosen)
+        timings = [msgspec.structs.replace(timing, problems=[*pinning, *timing.problems]) for timing in run.timings]
+        report = LatencyReport(
             protocol=protocol,
-            machine=machine,
             core=chosen,
-            affinities=tuple(answer["affinities"]),
-            niceness=answer["niceness"],
-            threads=answer["threads"],
-            peak_memory_kib=answer["peak_memory_kib"],
-            elapsed_s=answer["elapsed_s"],
+            niceness=run.niceness,
+            peak_memory_kib=run.peak_memory_kib,
+            elapsed_s=run.elapsed_s,
             attempt=attempt,
-            results=tuple(results),
+            results=judged(timings, run.elapsed_s, protocol),
+            machine=machine.machine,
+            device={"device": "host"},
+            conditions={
+                **{name: value for name, value in dataclasses.asdict(machine).items() if name != "machine"},
+                "affinities": run.affinities,
+                "threads_alive": run.threads,
+            },
         )
         if best is None or report.valid_count > best.valid_count:
             best = report
-        broken = {problem.rule for result in results for problem in result.verdict.problems}
+        broken = {rule for result in report.results for rule in result.broken_rules}
         if not broken or broken - ENVIRONMENTAL:
             break
         if attempt < protocol.attempts:
@@ -162,7 +142,7 @@ def measure_jobs(jobs: Sequence[Job], protocol: Protocol, core: int | None = Non
     return best
 
 
-def measure_host(models: Sequence[TimedModel], protocol: Protocol, core: int | None = None) -> HostReport:
+def measure_host(models: Sequence[TimedModel], protocol: Protocol, core: int | None = None) -> LatencyReport:
     """Time models on one core of this machine, interleaved; the first model is the anchor.
 
     Args:
@@ -180,4 +160,4 @@ def measure_host(models: Sequence[TimedModel], protocol: Protocol, core: int | N
     names = [model.name for model in models]
     if len(set(names)) != len(names):
         raise InputError(f"latency: a model is named twice in {', '.join(names)}; name each once")
-    return measure_jobs([model.job(protocol) for model in models], protocol, core)
+    return measure_makers([functools.partial(build_candidates, model, protocol) for model in models], protocol, core)

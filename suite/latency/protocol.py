@@ -6,12 +6,11 @@ timer (`suite.latency.timer`) follows it without knowing any model, and `suite.l
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from suite.errors import InputError
+import msgspec
+
+Positive = Annotated[int, msgspec.Meta(gt=0)]
 
 RULE_NAMES: dict[str, str] = {
     "not_pinned": "a thread of the measured process was allowed on another core, before, during or after the run",
@@ -25,8 +24,7 @@ RULE_NAMES: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of the validity rules.
 
     Attributes:
@@ -52,8 +50,7 @@ class Rules:
     max_output_difference: float
 
 
-@dataclass(frozen=True)
-class Protocol:
+class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a latency run is made.
 
     Attributes:
@@ -74,94 +71,34 @@ class Protocol:
     """
 
     name: str
-    warm_up_groups: int
-    min_samples: int
-    min_duration_s: float
-    max_duration_s: float
-    percentile: int
-    input_pool: int
-    bootstrap_resamples: int
-    interval_level: float
-    niceness: int
-    attempts: int
+    warm_up_groups: Positive
+    min_samples: Positive
+    min_duration_s: Annotated[float, msgspec.Meta(ge=0)]
+    max_duration_s: Annotated[float, msgspec.Meta(gt=0)]
+    percentile: Annotated[int, msgspec.Meta(ge=50, le=100)]
+    input_pool: Positive
+    bootstrap_resamples: Positive
+    interval_level: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    niceness: Annotated[int, msgspec.Meta(ge=-20, le=19)]
+    attempts: Positive
     rules: Rules
 
     def __post_init__(self) -> None:
-        """Refuse values that no run could follow.
+        """Refuse durations that no run could keep.
 
         Raises:
             ValueError: naming the field.
         """
-        positive = ("warm_up_groups", "min_samples", "max_duration_s", "input_pool", "bootstrap_resamples", "attempts")
-        for field in positive:
-            if getattr(self, field) <= 0:
-                raise ValueError(f"{field} must be positive, got {getattr(self, field)}")
-        if not 0 <= self.min_duration_s <= self.max_duration_s:
+        if self.min_duration_s > self.max_duration_s:
             raise ValueError(
                 f"min_duration_s must lie between 0 and max_duration_s ({self.max_duration_s}), "
                 f"got {self.min_duration_s}"
             )
-        if not -20 <= self.niceness <= 19:
-            raise ValueError(f"niceness must lie between -20 and 19, got {self.niceness}")
-        if not 50 <= self.percentile <= 100:
-            raise ValueError(f"percentile must lie between 50 and 100, got {self.percentile}")
-        if not 0 < self.interval_level < 1:
-            raise ValueError(f"interval_level must lie between 0 and 1, got {self.interval_level}")
 
     def with_samples(self, count: int | None) -> Protocol:
         """Return the protocol for so many samples per candidate, whatever they take; itself for None."""
         if count is None:
             return self
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             self, name=f"{self.name}-{count}-pairs", min_samples=count, min_duration_s=0.0, max_duration_s=3600.0
         )
-
-
-def checked_fields(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a table's values once every key is a field of a dataclass, every field is there and of its type.
-
-    Args:
-        kind: the dataclass.
-        values: the table.
-        where: file and table for messages.
-
-    Raises:
-        InputError: naming the key.
-    """
-    known = {field.name: field for field in dataclasses.fields(kind)}
-    for key in values:
-        if key not in known:
-            raise InputError(f"{where}: unknown key {key!r}; known keys: {', '.join(known)}")
-    for key in known:
-        if key not in values:
-            raise InputError(f"{where}: key {key!r} is missing; add it")
-    types = {"int": int, "float": (int, float), "str": str}
-    for key, value in values.items():
-        wanted = types.get(str(known[key].type))
-        if wanted and (not isinstance(value, wanted) or isinstance(value, bool)):  # type: ignore[arg-type]
-            raise InputError(f"{where}: key {key!r} must be {known[key].type}, got {value!r}")
-    return dict(values)
-
-
-def protocol_from_mapping(values: Mapping[str, Any], where: str) -> Protocol:
-    """Build a protocol from a TOML or JSON table.
-
-    Args:
-        values: all fields of `Protocol`, ``rules`` as a table of all fields of `Rules`.
-        where: file and table for messages, e.g. ``"host.toml [protocols.standard]"``.
-
-    Raises:
-        InputError: if a key is unknown or missing, or a value is of the wrong type or out of range.
-    """
-    fields = checked_fields(Protocol, values, where)
-    if not isinstance(fields["rules"], Mapping):
-        raise InputError(f"{where}: key 'rules' must be a table")
-    try:
-        return Protocol(**{**fields, "rules": Rules(**checked_fields(Rules, fields["rules"], f"{where} rules"))})
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
-def protocol_to_mapping(protocol: Protocol) -> dict[str, Any]:
-    """Return the protocol as plain dictionaries, for JSON; `protocol_from_mapping` reads it back."""
-    return dataclasses.asdict(protocol)

@@ -1,63 +1,29 @@
-"""What a measurement gives back: to a person as a table, to a program as JSON, to the records as lines."""
+"""What a measurement gives back: a table for a person, JSON for a program, lines for the records."""
 
 from __future__ import annotations
 
-import dataclasses
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from suite.latency.job import Labels
-from suite.latency.machine import MachineDetails
-from suite.latency.protocol import Protocol, protocol_to_mapping
-from suite.latency.validity import Verdict
-from suite.records.difference import RatioInterval
-from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
+from suite.latency.protocol import Protocol
+from suite.latency.timing import Timing
+from suite.records.provenance import start_run
+from suite.records.schema import Interval, Machine, Measurement, Scalar, Series, Subject
+from suite.records.store import write_run
 
 INTERVAL_COVERS = "timing noise of this run on this machine (rounds resampled); not other machines, builds or inputs"
 SAMPLE_COLUMNS = ["round", "position", "span", "wall_ms", "cpu_ms"]
+STATE_COLUMNS = ["block", "round", "elapsed_s", "slowest_khz", "fastest_khz", "sensor", "temperature_c"]
+HEADERS = ("model", "span", "input", "T", "median wall", "p{percentile} wall", "median CPU", "CPU / anchor")
 
 
 @dataclass(frozen=True)
-class SpanResult:
-    """One candidate's times, per image or per video frame, and whether they count.
-
-    Attributes:
-        labels: what the times are the times of.
-        verdict: VALID, or which rules were broken.
-        samples: number of samples.
-        wall_median_ms: median wall time.
-        wall_tail_ms: wall time at the protocol's percentile.
-        cpu_median_ms: median CPU time.
-        anchor: title of the candidate the ratios compare with.
-        ratio_cpu: CPU time over the anchor's.
-        ratio_wall: wall time over the anchor's.
-        engine: engine, version and settings.
-        positions: places of the two samples within a round.
-        wall_ms: samples, one pair per round.
-        cpu_ms: samples, one pair per round.
-    """
-
-    labels: Labels
-    verdict: Verdict
-    samples: int
-    wall_median_ms: float
-    wall_tail_ms: float
-    cpu_median_ms: float
-    anchor: str
-    ratio_cpu: RatioInterval
-    ratio_wall: RatioInterval
-    engine: dict[str, str]
-    positions: tuple[int, int]
-    wall_ms: tuple[tuple[float, ...], ...]
-    cpu_ms: tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True)
-class LatencyReport(ABC):
-    """One measurement, wherever it was made.
+class LatencyReport:
+    """One measurement.
 
     Attributes:
         protocol: how it was made.
@@ -66,7 +32,12 @@ class LatencyReport(ABC):
         peak_memory_kib: largest resident memory of the measured process, all models together.
         elapsed_s: seconds of timed rounds.
         attempt: which attempt this is, counted from 1.
-        results: one per candidate, the anchor first.
+        results: judged timings, the anchor first.
+        machine: the machine that did the work.
+        device: what a record says of the device, ``device`` first.
+        conditions: what else was seen, for JSON: cores, threads, frequency, caches.
+        state_rows: rows of `STATE_COLUMNS`: frequency and temperature after every round of a phone or board.
+        notes: what has to be said beside the numbers.
     """
 
     protocol: Protocol
@@ -75,15 +46,20 @@ class LatencyReport(ABC):
     peak_memory_kib: int
     elapsed_s: float
     attempt: int
-    results: tuple[SpanResult, ...]
+    results: tuple[Timing, ...]
+    machine: Machine
+    device: dict[str, Scalar]
+    conditions: dict[str, Any] = field(default_factory=dict)
+    state_rows: tuple[list[Scalar], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def valid_count(self) -> int:
         """Number of candidates whose samples may be used."""
-        return sum(result.verdict.valid for result in self.results)
+        return sum(result.valid for result in self.results)
 
-    def result(self, title: str) -> SpanResult:
-        """Return the result of one candidate by its title, e.g. ``"mobileinst_topformer_base_512 network"``.
+    def result(self, title: str) -> Timing:
+        """Return the timing of one candidate by its title, e.g. ``"mobileinst_topformer_base_512 network"``.
 
         Raises:
             KeyError: if there is none.
@@ -93,58 +69,73 @@ class LatencyReport(ABC):
                 return result
         raise KeyError(title)
 
-    @abstractmethod
-    def device_fields(self) -> dict[str, Scalar]:
-        """Return what a record says of the device, ``device`` first."""
-
-    def result_rows(self) -> list[dict[str, Any]]:
-        """Return the results without raw samples as plain values."""
-        rows = []
-        for result in self.results:
-            fields = dataclasses.asdict(result)
-            labels = fields.pop("labels")
-            del fields["wall_ms"], fields["cpu_ms"], fields["positions"]
-            rows.append({**labels, "valid": result.verdict.valid, **fields})
-        return rows
-
-
-@dataclass(frozen=True)
-class HostReport(LatencyReport):
-    """One measurement on this machine.
-
-    Attributes:
-        machine: where.
-        affinities: core lists read back from all threads during the run.
-        threads: threads alive at its end; whether a second one worked is the verdict's matter.
-    """
-
-    machine: MachineDetails
-    affinities: tuple[str, ...]
-    threads: int
-
-    def device_fields(self) -> dict[str, Scalar]:
-        """Return what a record says of the device; the run's first line describes the machine."""
-        return {"device": "host"}
-
     def to_json(self) -> dict[str, Any]:
         """Return everything but the raw samples as plain values."""
         return {
-            "device": "host",
-            "protocol": protocol_to_mapping(self.protocol),
+            **self.device,
+            "protocol": msgspec.to_builtins(self.protocol),
             "machine": msgspec.to_builtins(self.machine),
             "core": self.core,
-            "affinities": list(self.affinities),
             "niceness": self.niceness,
-            "threads_alive": self.threads,
             "peak_memory_kib": self.peak_memory_kib,
             "elapsed_s": self.elapsed_s,
             "attempt": self.attempt,
-            "results": self.result_rows(),
+            **msgspec.to_builtins(self.conditions),
+            "notes": list(self.notes),
+            "results": [result.to_json(self.protocol.percentile) for result in self.results],
         }
 
 
-def _protocol_fields(report: LatencyReport, result: SpanResult) -> dict[str, Scalar]:
+def _result_row(report: LatencyReport, result: Timing) -> tuple[str, ...]:
+    """Return one line of the table; an invalid candidate has no numbers."""
     labels = result.labels
+    interval = "" if labels.key_frame_interval is None else str(labels.key_frame_interval)
+    opening = (labels.model, labels.span, f"{labels.height_px}x{labels.width_px}", interval)
+    if not result.valid:
+        return (*opening, "INVALID", "", "", "")
+    times = (result.wall_median_ms, result.wall_tail_ms(report.protocol.percentile), result.cpu_median_ms)
+    ratio = result.ratio_cpu
+    if result.anchor == labels.title:
+        shown = "anchor"
+    elif ratio is None or not report.result(result.anchor).valid:
+        shown = "anchor invalid"
+    else:
+        shown = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+    return (*opening, *(f"{time:.2f}" for time in times), shown)
+
+
+def report_table(report: LatencyReport) -> str:
+    """Return the results as a table, in milliseconds per image or video frame, and how and where they were made."""
+    rows = [tuple(header.format(percentile=report.protocol.percentile) for header in HEADERS)]
+    rows += [_result_row(report, result) for result in report.results]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADERS))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < 3 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    invalid = [f"{result.labels.title}: {result.summary}" for result in report.results if not result.valid]
+    first, machine = report.results[0], report.machine
+    lines += ["", *invalid]
+    lines.append(
+        f"{first.samples} samples each in {report.elapsed_s:.0f} s, interleaved, "
+        f"core {report.core} of {machine.cores}, one thread, {first.labels.precision}, niceness {report.niceness}; "
+        f"intervals {report.protocol.interval_level:.0%}, bootstrap over rounds"
+    )
+    lines.append(f"{machine.cpu}; {machine.system}; times are this machine's, not another's")
+    random = sorted({result.labels.model for result in report.results if result.labels.weights_sha256 is None})
+    if random:
+        lines.append(f"random weights: {', '.join(random)}; postprocess then keeps every query, the worst case")
+    return "\n".join([*lines, *(f"note: {note}" for note in report.notes)])
+
+
+def _protocol_fields(report: LatencyReport, result: Timing) -> dict[str, Scalar]:
+    """Return how a result was measured, as a record's lines say it."""
+    labels = result.labels
+    assert result.verdict is not None
     fields: dict[str, Scalar] = {
         "span": labels.span,
         "runtime": labels.runtime,
@@ -153,7 +144,7 @@ def _protocol_fields(report: LatencyReport, result: SpanResult) -> dict[str, Sca
         "precision": labels.precision,
         "height_px": labels.height_px,
         "width_px": labels.width_px,
-        **report.device_fields(),
+        **report.device,
         "core": report.core,
         "niceness": report.niceness,
         "weights": "random" if labels.weights_sha256 is None else "checkpoint",
@@ -161,7 +152,7 @@ def _protocol_fields(report: LatencyReport, result: SpanResult) -> dict[str, Sca
         "name": report.protocol.name,
         "percentile": report.protocol.percentile,
         "samples": result.samples,
-        "valid": result.verdict.valid,
+        "valid": result.valid,
         "disturbed_share": round(result.verdict.disturbed_share, 4),
         "attempt": report.attempt,
     }
@@ -170,49 +161,70 @@ def _protocol_fields(report: LatencyReport, result: SpanResult) -> dict[str, Sca
     return fields
 
 
+def _ratio_line(report: LatencyReport, result: Timing, fields: dict[str, Scalar], reason: str | None) -> Measurement:
+    """Return the CPU ratio to the anchor; without a value where the candidate or its anchor is invalid."""
+    subject = Subject(result.labels.model, result.labels.weights_sha256)
+    anchor = report.result(result.anchor)
+    if reason is None and not anchor.valid:
+        reason = f"anchor {result.anchor} is {anchor.summary}"
+    ratio = result.ratio_cpu
+    if reason is not None or ratio is None:
+        return Measurement("latency_ratio_cpu", None, subject, fields, reason=reason)
+    interval = Interval(ratio.low, ratio.high, ratio.level, INTERVAL_COVERS, ratio.resamples)
+    return Measurement("latency_ratio_cpu", ratio.value, subject, fields, interval=interval)
+
+
 def record_lines(report: LatencyReport) -> list[Measurement | Series]:
     """Turn a report into record lines.
 
     A valid candidate gives wall, CPU and tail latency, its CPU ratio to the anchor (also in need of a valid anchor) and
     its raw samples; an invalid one gives the same measurements without values, the broken rules as their reason, and no
-    samples.
+    samples. A phone or board adds frequency and temperature over the run.
     """
     lines: list[Measurement | Series] = []
-    valid = {result.labels.title: result.verdict for result in report.results}
     for result in report.results:
         subject = Subject(result.labels.model, result.labels.weights_sha256)
         fields = _protocol_fields(report, result)
-        reason = None if result.verdict.valid else result.verdict.summary()
-        values = {
-            "latency_wall_ms": result.wall_median_ms,
-            "latency_p90_wall_ms": result.wall_tail_ms,
-            "latency_cpu_ms": result.cpu_median_ms,
-        }
-        if report.protocol.percentile != 90:
-            del values["latency_p90_wall_ms"]
+        reason = None if result.valid else result.summary
+        values = {"latency_wall_ms": result.wall_median_ms}
+        if report.protocol.percentile == 90:
+            values["latency_p90_wall_ms"] = result.wall_tail_ms(90)
+        values["latency_cpu_ms"] = result.cpu_median_ms
         for metric, value in values.items():
-            kept = None if reason else value
-            lines.append(Measurement(metric, kept, subject, fields, reason=reason))
+            lines.append(Measurement(metric, None if reason else value, subject, fields, reason=reason))
         if result.anchor != result.labels.title:
-            anchor = valid[result.anchor]
-            ratio_reason = reason or (None if anchor.valid else f"anchor {result.anchor} is {anchor.summary()}")
-            ratio = result.ratio_cpu
-            interval = Interval(ratio.low, ratio.high, ratio.level, INTERVAL_COVERS, ratio.resamples)
-            lines.append(
-                Measurement(
-                    "latency_ratio_cpu",
-                    None if ratio_reason else ratio.value,
-                    subject,
-                    fields,
-                    interval=None if ratio_reason else interval,
-                    reason=ratio_reason,
-                )
-            )
+            lines.append(_ratio_line(report, result, fields, reason))
         if reason is None:
             rows: list[list[Scalar]] = [
                 [number, position, result.labels.span, round(wall, 6), round(cpu, 6)]
-                for number, (walls, cpus) in enumerate(zip(result.wall_ms, result.cpu_ms, strict=True))
+                for number, (walls, cpus) in enumerate(
+                    zip(result.wall_ms.tolist(), result.cpu_ms.tolist(), strict=True)
+                )
                 for position, wall, cpu in zip(result.positions, walls, cpus, strict=True)
             ]
             lines.append(Series("latency_samples", subject, list(SAMPLE_COLUMNS), rows, fields))
+    if report.state_rows:
+        first = report.results[0].labels
+        subject = Subject(first.model, first.weights_sha256)
+        lines.append(Series("device_state", subject, list(STATE_COLUMNS), list(report.state_rows), report.device))
     return lines
+
+
+def write_report(report: LatencyReport, kind: str, seed: int, command: str | None = None) -> Path:
+    """Write a report as a run of its own under ``reports/records`` and return the file's path.
+
+    Args:
+        report: what was measured; the run's machine is the one that did the work.
+        kind: opens the run's name, e.g. ``"latency-host"``.
+        seed: of weights and inputs.
+        command: as the record shows it; as typed if None.
+    """
+    run = msgspec.structs.replace(start_run(kind, seed, command), machine=report.machine)
+    return write_run(run, record_lines(report))
+
+
+def invalid_names(results: Sequence[Timing]) -> str:
+    """Return the titles of the invalid results with their broken rules, as part of one line."""
+    return "; ".join(
+        f"{result.labels.title} ({', '.join(result.broken_rules)})" for result in results if not result.valid
+    )

@@ -1,79 +1,75 @@
-"""What a user asks to be timed on this machine: parsed, prepared, measured, recorded."""
+"""What a user asks to be timed, on this machine or on a device: parsed, prepared, measured, recorded."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from suite.errors import InputError
 from suite.export.runtime import runtime_names
-from suite.latency.device import load_device
+from suite.latency.device import Phone, RemoteDevice, load_device
 from suite.latency.host import measure_host
 from suite.latency.prepare import prepare_model
 from suite.latency.protocol import Protocol
-from suite.latency.report import HostReport, record_lines
-from suite.records.provenance import start_run
-from suite.records.store import write_run
+from suite.latency.report import LatencyReport, write_report
+from suite.latency.timed_model import TimedModel
+from suite.paths import runs_dir
+from suite.records.provenance import shown_command
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PICTURES = 24
 
 
 @dataclass(frozen=True)
-class HostRequest:
-    """A checked request; see the options of ``latency host``."""
+class LatencyRequest:
+    """A checked request; see the options of ``latency host`` and ``latency device``.
+
+    Attributes:
+        models: names, the anchor first.
+        protocol: how to measure.
+        size: (height_px, width_px) of the networks' input; each model's own if None.
+        checkpoints: weights by model; seeded random ones for the others.
+        spans: what the clock covers; each model's default if empty.
+        key_frame_intervals: T of the video spans.
+        images: pictures for spans outside the network; synthetic ones if empty.
+        core: the core to pin to; None chooses one.
+        seed: of random weights and synthetic inputs.
+        runtime: runs the networks, or proves their files before they are pushed to a device.
+    """
 
     models: tuple[str, ...]
-    size: tuple[int, int] | None
-    checkpoints: dict[str, Path]
-    spans: tuple[str, ...]
-    key_frame_intervals: tuple[int, ...]
-    images: tuple[Path, ...]
     protocol: Protocol
-    core: int | None
-    seed: int
-    runtime: str
+    size: tuple[int, int] | None = None
+    checkpoints: dict[str, Path] = field(default_factory=dict)
+    spans: tuple[str, ...] = ()
+    key_frame_intervals: tuple[int, ...] = (1, 3, 6)
+    images: tuple[Path, ...] = ()
+    core: int | None = None
+    seed: int = 0
+    runtime: str = "onnxruntime_cpu"
 
-    @staticmethod
-    def from_text(
-        models: str,
-        size: tuple[int, int] | None,
-        checkpoints: Sequence[Path],
-        spans: str | None,
-        key_frame_intervals: str,
-        images: Path | None,
-        pairs: int | None,
-        attempts: int | None,
-        protocol: str,
-        core: int | None,
-        seed: int,
-        runtime: str,
-    ) -> HostRequest:
-        """Check the words of a command line.
+    def prepared(self) -> list[TimedModel]:
+        """Export every model as its spans need it.
 
         Raises:
-            InputError: naming the option and what it may be.
+            InputError: if a model, span, size or file is bad.
         """
-        names = words_of(models, "--models")
-        if runtime not in runtime_names():
-            raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
-        chosen = load_device("host").protocol(protocol).with_samples(pairs)
-        if attempts is not None:
-            chosen = dataclasses.replace(chosen, attempts=attempts)
-        return HostRequest(
-            models=names,
-            size=size,
-            checkpoints=checkpoints_of(checkpoints, names),
-            spans=() if spans is None else words_of(spans, "--spans"),
-            key_frame_intervals=_intervals(key_frame_intervals),
-            images=_pictures(images),
-            protocol=chosen,
-            core=core,
-            seed=seed,
-            runtime=runtime,
-        )
+        return [
+            prepare_model(
+                name,
+                checkpoint=self.checkpoints.get(name),
+                size=self.size,
+                spans=self.spans,
+                key_frame_intervals=self.key_frame_intervals,
+                images=self.images,
+                seed=self.seed,
+                runtime=self.runtime,
+            ).timed
+            for name in self.models
+        ]
 
 
 def words_of(text: str, option: str) -> tuple[str, ...]:
@@ -95,7 +91,7 @@ def _intervals(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
-def checkpoints_of(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
     """Return the checkpoints by the model that each holds.
 
     Raises:
@@ -130,29 +126,109 @@ def _pictures(folder: Path | None) -> tuple[Path, ...]:
     return tuple(pictures)
 
 
-def measure_request(request: HostRequest) -> HostReport:
-    """Prepare every model of a request and measure them together.
+def host_request(
+    models: str,
+    size: tuple[int, int] | None,
+    checkpoints: Sequence[Path],
+    spans: str | None,
+    key_frame_intervals: str,
+    images: Path | None,
+    pairs: int | None,
+    attempts: int | None,
+    protocol: str,
+    core: int | None,
+    seed: int,
+    runtime: str,
+) -> LatencyRequest:
+    """Check the words of ``latency host``.
+
+    Raises:
+        InputError: naming the option and what it may be.
+    """
+    names = words_of(models, "--models")
+    if runtime not in runtime_names():
+        raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
+    chosen = load_device("host").protocol(protocol).with_samples(pairs)
+    if attempts is not None:
+        chosen = msgspec.structs.replace(chosen, attempts=attempts)
+    return LatencyRequest(
+        models=names,
+        protocol=chosen,
+        size=size,
+        checkpoints=_checkpoints(checkpoints, names),
+        spans=() if spans is None else words_of(spans, "--spans"),
+        key_frame_intervals=_intervals(key_frame_intervals),
+        images=_pictures(images),
+        core=core,
+        seed=seed,
+        runtime=runtime,
+    )
+
+
+def measure_here(request: LatencyRequest, record: bool) -> LatencyReport:
+    """Prepare every model of a request, measure them together on this machine and record the report if asked to.
 
     Raises:
         InputError: if a model, span, size or file is bad.
         NothingMeasuredError: if the measured process crashed.
     """
-    timed = [
-        prepare_model(
-            name,
-            checkpoint=request.checkpoints.get(name),
-            size=request.size,
-            spans=request.spans,
-            key_frame_intervals=request.key_frame_intervals,
-            images=request.images,
-            seed=request.seed,
-            runtime=request.runtime,
-        ).timed
-        for name in request.models
-    ]
-    return measure_host(timed, request.protocol, request.core)
+    report = measure_host(request.prepared(), request.protocol, request.core)
+    if record:
+        write_report(report, "latency-host", request.seed)
+    return report
 
 
-def write_record(report: HostReport, seed: int) -> Path:
-    """Write a report as a run of its own under ``reports/records`` and return the file's path."""
-    return write_run(start_run("latency-host", seed=seed), record_lines(report))
+def _without(private: str) -> str:
+    """Return the command as it was typed, but for the serial number or address, which no record publishes."""
+    named = (private, f"--serial={private}", f"--ssh={private}") if private else ()
+    words = shown_command().split(" ")
+    return " ".join(word.removesuffix(private) + "DEVICE" if word in named else word for word in words)
+
+
+def measure_device(
+    models: str,
+    size: tuple[int, int] | None,
+    checkpoints: Sequence[Path],
+    pairs: int | None,
+    protocol: str,
+    engine: str,
+    runner: Path | None,
+    libraries: Sequence[Path],
+    core: int | None,
+    seed: int,
+    device: RemoteDevice,
+    serial: str | None,
+    ssh: str | None,
+    folder: str,
+    record: bool,
+) -> LatencyReport:
+    """Check the words of ``latency device``, measure, and record the report if asked to and all of it is valid.
+
+    Raises:
+        InputError: if an option or file is bad, or the device cannot be reached.
+        NothingMeasuredError: if nothing could be measured.
+    """
+    from suite.latency.remote.engines import load_engine
+    from suite.latency.remote.measure import measure_remote
+    from suite.latency.remote.session import Runner
+    from suite.latency.remote.target import open_target
+
+    names, chosen = words_of(models, "--models"), load_engine(engine)
+    built = runs_dir() / "runners" / ("android" if isinstance(device, Phone) else "linux") / f"{chosen.name}_runner"
+    program = Runner(runner or built, tuple(libraries))
+    request = LatencyRequest(
+        models=names,
+        protocol=device.protocol(protocol).with_samples(pairs),
+        size=size,
+        checkpoints=_checkpoints(checkpoints, names),
+        spans=("network",),
+        core=core,
+        seed=seed,
+        runtime=chosen.host_runtime,
+    )
+    target = open_target(device, serial, ssh, folder, core)
+    target.require_fit()
+    report = measure_remote(target, request.prepared(), request.protocol, chosen, program, seed)
+    if record and report.valid_count == len(report.results):
+        write_report(report, "latency-device", seed, _without(ssh or serial or ""))
+    return report

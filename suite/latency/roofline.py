@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from suite.export.runtimes.onnxruntime_cpu import PROVIDER
 from suite.latency.timer import Candidate
+from suite.latency.timing import Labels
 
 PRODUCT_SIDE = 2048
 COPIED_BYTES = 1 << 27
@@ -21,7 +22,7 @@ def product_macs() -> int:
     return PRODUCT_SIDE**3
 
 
-def product_candidate(name: str = "matrix product") -> Candidate:
+def product_candidate() -> Candidate:
     """Return a product of two square fp32 matrices on one thread of ONNX Runtime, as something to be timed."""
     generator = np.random.default_rng(0)
     side = [PRODUCT_SIDE, PRODUCT_SIDE]
@@ -40,7 +41,8 @@ def product_candidate(name: str = "matrix product") -> Candidate:
         base[0, 0] = index
         return base
 
-    return Candidate(name, lambda x: session.run(None, {"x": x}), fresh)
+    labels = Labels("matrix product", "network", "onnxruntime", "fp32", PRODUCT_SIDE, PRODUCT_SIDE)
+    return Candidate(labels, lambda x: session.run(None, {"x": x}), fresh)
 
 
 def copy_speed(repeats: int = 5) -> float:

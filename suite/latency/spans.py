@@ -1,11 +1,11 @@
-"""Candidates of one exported model, one for each span that the clock may cover. Runs inside the child."""
+"""Candidates of one exported model, one for each span that the clock may cover. Runs in the measured process."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,22 @@ from numpy.typing import NDArray
 from suite.errors import InputError
 from suite.export.artifact import GraphArtifact, output_problems
 from suite.export.runtime import Session, open_session
-from suite.latency.inputs import fresh_from, stamped
-from suite.latency.job import Labels, Timed
+from suite.latency.inputs import Array, fresh_from, smooth_image, stamped
+from suite.latency.protocol import Protocol
+from suite.latency.timed_model import SPANS, TimedModel
 from suite.latency.timer import Candidate
-from suite.latency.validity import Problem
+from suite.latency.timing import Labels, Problem
 from suite.models import get_entry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from reference_model.images import Geometry
 
 CLIP_FRAMES = 6
 """Frames of a timed clip: a multiple of every reuse interval, so that per-frame times of all intervals compare."""
+SYNTHETIC_SCALE = 0.75
+"""Synthetic pictures are this much smaller than the network's input, so that preprocessing really resizes them."""
 
 
 def proof_problems(session: Session, artifact: GraphArtifact, limit: float) -> list[Problem]:
@@ -36,20 +44,26 @@ def proof_problems(session: Session, artifact: GraphArtifact, limit: float) -> l
 
 
 class Graphs:
-    """The sessions of one model, loaded once, each with its proof."""
+    """The sessions of one model, loaded once, each checked once.
 
-    def __init__(self, runtime: str, artifacts: Mapping[str, GraphArtifact], limit: float) -> None:
-        self.artifacts = artifacts
+    Args:
+        model: what is timed; only the graphs that its spans need are loaded.
+        limit: largest output difference, see `suite.latency.protocol.Rules`.
+    """
+
+    def __init__(self, model: TimedModel, limit: float) -> None:
+        needed = {part for span in model.spans for part in SPANS[span]}
+        self.artifacts = {part: artifact for part, artifact in model.graphs.items() if part in needed}
         self.limit = limit
         self.checked: dict[str, list[Problem]] = {}
         opened: dict[Path, Session] = {}
-        for item in artifacts.values():
-            if item.path not in opened:
-                opened[item.path] = open_session(runtime, item.path)
-        self.sessions: dict[str, Session] = {part: opened[item.path] for part, item in artifacts.items()}
+        for artifact in self.artifacts.values():
+            if artifact.path not in opened:
+                opened[artifact.path] = open_session(model.runtime, artifact.path)
+        self.sessions: dict[str, Session] = {part: opened[item.path] for part, item in self.artifacts.items()}
 
     def check(self, *parts: str) -> list[Problem]:
-        """Return the precision and output problems of the given parts, looked for once."""
+        """Return the precision and output problems of the given parts."""
         for part in parts:
             if part not in self.checked:
                 self.checked[part] = proof_problems(self.sessions[part], self.artifacts[part], self.limit)
@@ -62,7 +76,7 @@ class Graphs:
 
 
 @functools.cache
-def _network_inputs(size: tuple[int, int], seed: int, count: int) -> tuple[NDArray[np.float32], ...]:
+def network_inputs(size: tuple[int, int], seed: int, count: int) -> tuple[NDArray[np.float32], ...]:
     """Return the base inputs of a size, the same for all graphs that take it; each timed call gets a changed copy."""
     generator = np.random.default_rng(seed)
     images = tuple(generator.standard_normal((1, 3, *size), dtype=np.float32) for _ in range(count))
@@ -71,116 +85,218 @@ def _network_inputs(size: tuple[int, int], seed: int, count: int) -> tuple[NDArr
     return images
 
 
-def _network(graphs: Graphs, part: str, labels: Callable[..., Labels], seed: int, pool: int) -> Timed:
-    session, size = graphs.sessions[part], graphs.size(part)
-    label = labels("network" if part == "whole" else part, size)
-    return Timed(
-        labels=label,
-        candidate=Candidate(
-            label.title, lambda image: session.run({"image": image}), fresh_from(_network_inputs(size, seed, pool))
-        ),
-        check=lambda: graphs.check(part),
-        description=session.description(),
-    )
-
-
-def _selection(model: str, labels: Callable[..., Labels], seed: int, size: tuple[int, int]) -> Timed:
-    entry = get_entry(model)
-    if entry.selection is None:
-        raise InputError(f"{model}: span 'selection' is not defined for it; time postprocess")
-    chosen = entry.selection(*size, seed)
-    label = labels("selection", size, runtime="numpy")
-    return Timed(
-        labels=label,
-        candidate=Candidate(label.title, chosen.run, fresh_from(chosen.score_maps)),
-        description={"runtime": "numpy", "version": np.__version__, "covers": chosen.covers},
-    )
-
-
-def _video_network(graphs: Graphs, labels: Callable[..., Labels], seed: int, pool: int, interval: int) -> Timed:
-    key_frame, frame, size = graphs.sessions["key_frame"], graphs.sessions["frame"], graphs.size("key_frame")
-    images = _network_inputs(size, seed, pool)
-
-    def run(clip: Sequence[NDArray[np.float32]]) -> None:
-        kernels: Any = None
-        for number, image in enumerate(clip):
-            if number % interval == 0:
-                kernels = key_frame.run({"image": image})["kernels"]
-            else:
-                frame.run({"image": image, "kernels": kernels})
-
-    def fresh_clip(index: int) -> list[NDArray[np.generic]]:
-        return [stamped(images[(index + number) % len(images)], index) for number in range(CLIP_FRAMES)]
-
-    label = labels("network", size, interval)
-    return Timed(
-        labels=label,
-        candidate=Candidate(label.title, run, fresh_clip, units=CLIP_FRAMES),
-        check=lambda: graphs.check("key_frame", "frame"),
-        description=key_frame.description(),
-    )
-
-
-def build_candidates(
-    model: str,
-    runtime: str,
-    artifacts: Mapping[str, Mapping[str, str]],
-    spans: Sequence[str],
-    key_frame_intervals: Sequence[int],
-    weights_sha256: str | None,
-    config: Mapping[str, Any] | None,
-    images: Sequence[str],
-    seed: int,
-    pool: int,
-    max_output_difference: float,
-    size: Sequence[int] | None = None,
-) -> list[Timed]:
-    """Make the candidates of one model (a factory for `suite.latency.job.Job`).
+class Spans:
+    """Makes the candidates of one model.
 
     Args:
-        model: the model's name.
-        runtime: a module of ``suite/export/runtimes``.
-        artifacts: fields of `GraphArtifact` by part (``whole``, ``key_frame``, ``frame``).
-        spans: of `suite.latency.timed_model.SPANS`.
-        key_frame_intervals: T of the video spans, divisors of `CLIP_FRAMES`.
-        weights_sha256: digest of the checkpoint; None for random weights.
-        config: the reference model's configuration, for the spans outside the network.
-        images: picture files for the spans outside the network; synthetic pictures if empty.
-        seed: of synthetic inputs.
+        model: what is timed.
+        graphs: its sessions.
         pool: number of different base inputs.
-        max_output_difference: see `suite.latency.protocol.Rules`.
-        size: height and width of the network's input, for ``selection``.
-
-    Returns:
-        The candidates in the order of ``spans``, video spans once per interval.
     """
-    parts = {
-        part: GraphArtifact(Path(item["path"]), item["sha256"], Path(item["reference"]))
-        for part, item in artifacts.items()
-    }
-    graphs = Graphs(runtime, parts, max_output_difference)
 
-    engines = [session.description()["runtime"] for session in graphs.sessions.values()]
-    engine = engines[0] if engines else "none"
+    def __init__(self, model: TimedModel, graphs: Graphs, pool: int) -> None:
+        self.model, self.graphs, self.pool = model, graphs, pool
+        self.engines = {part: session.description() for part, session in graphs.sessions.items()}
 
-    def labels(span: str, size: tuple[int, int], interval: int | None = None, runtime: str = engine) -> Labels:
-        return Labels(model, span, runtime, "fp32", *size, weights_sha256, interval)
+    def labels(self, span: str, size: tuple[int, int], runtime: str, interval: int | None = None) -> Labels:
+        """Return what a candidate's times are the times of."""
+        return Labels(self.model.name, span, runtime, "fp32", *size, self.model.weights_sha256, interval)
 
-    timed: list[Timed] = []
-    for span in spans:
-        if span in ("network", "with_masks"):
-            part = "whole" if span == "network" else span
-            timed.append(_network(graphs, part, labels, seed, pool))
-        elif span == "selection":
-            assert size is not None
-            timed.append(_selection(model, labels, seed, (size[0], size[1])))
-        elif span == "video_network":
-            timed += [_video_network(graphs, labels, seed, pool, interval) for interval in key_frame_intervals]
+    def network(self, span: str) -> Candidate:
+        """Return the image network, to its own outputs (``network``) or on to masks (``with_masks``)."""
+        part = "whole" if span == "network" else span
+        session, size, engine = self.graphs.sessions[part], self.graphs.size(part), self.engines[part]
+        return Candidate(
+            self.labels(span, size, engine["runtime"]),
+            lambda image: session.run({"image": image}),
+            fresh_from(network_inputs(size, self.model.seed, self.pool)),
+            check=lambda: self.graphs.check(part),
+            engine=engine,
+        )
+
+    def selection(self) -> Candidate:
+        """Return the choice of detections from synthetic scores.
+
+        Raises:
+            InputError: if the model has none.
+        """
+        chooser = get_entry(self.model.name).selection
+        if chooser is None:
+            raise InputError(f"{self.model.name}: span 'selection' is not defined for it; time postprocess")
+        assert self.model.size is not None
+        chosen = chooser(*self.model.size, self.model.seed)
+        return Candidate(
+            self.labels("selection", self.model.size, "numpy"),
+            chosen.run,
+            fresh_from(chosen.score_maps),
+            engine={"runtime": "numpy", "version": np.__version__, "covers": chosen.covers},
+        )
+
+    def video_network(self, interval: int) -> Candidate:
+        """Return the networks of a clip: the key frame graph every ``interval`` frames, else the frame graph."""
+        key_frame, frame, size = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"], self._video_size()
+        images = network_inputs(size, self.model.seed, self.pool)
+
+        def run(clip: Sequence[Array]) -> None:
+            kernels: Any = None
+            for number, image in enumerate(clip):
+                if number % interval == 0:
+                    kernels = key_frame.run({"image": image})["kernels"]
+                else:
+                    frame.run({"image": image, "kernels": kernels})
+
+        return self._clip("network", interval, run, images)
+
+    def _video_size(self) -> tuple[int, int]:
+        return self.graphs.size("key_frame")
+
+    def _clip(self, span: str, interval: int, run: Callable[[Any], Any], frames: Sequence[Array]) -> Candidate:
+        """Return a candidate that gets a fresh clip of `CLIP_FRAMES` frames and is timed per frame."""
+        engine = self.engines["key_frame"]
+        return Candidate(
+            self.labels(span, self._video_size(), engine["runtime"], interval),
+            run,
+            lambda index: [stamped(frames[(index + number) % len(frames)], index) for number in range(CLIP_FRAMES)],
+            units=CLIP_FRAMES,
+            check=lambda: self.graphs.check("key_frame", "frame"),
+            engine=engine,
+        )
+
+
+class PictureSpans(Spans):
+    """Spans outside the network: pictures in, detections out, with the very functions that accuracy is scored with.
+
+    Torch is imported here alone, since timing a network does without it.
+    """
+
+    def __init__(self, model: TimedModel, graphs: Graphs, pool: int) -> None:
+        import torch
+
+        from reference_model.config import config_from_dict
+        from suite.datasets.coco import read_image
+
+        super().__init__(model, graphs, pool)
+        assert model.config is not None
+        torch.set_num_threads(1)
+        self.torch = {"runtime": "torch", "version": torch.__version__, "threads": str(torch.get_num_threads())}
+        self.config = config_from_dict(model.config)
+        if model.images:
+            self.pictures: list[NDArray[np.uint8]] = [read_image(path) for path in model.images]
         else:
-            # Imports torch, which timing a network alone does without.
-            from suite.latency.picture_spans import PictureSpans
+            sides = (round(SYNTHETIC_SCALE * side) for side in (self.config.short_side_px, self.config.long_side_px))
+            height, width = sides
+            self.pictures = [smooth_image(height, width, model.seed + number) for number in range(pool)]
 
-            assert config is not None
-            pictures = PictureSpans(graphs, labels, config, images, seed, pool, CLIP_FRAMES)
-            timed += pictures.candidates(span, key_frame_intervals)
-    return timed
+    def _network_input(self, picture: Array, size: tuple[int, int]) -> tuple[Tensor, Geometry]:
+        """Preprocess a picture and pad or crop its border of zeros to a graph's size."""
+        from torch.nn import functional as F
+
+        from reference_model.images import preprocess
+
+        image, geometry = preprocess(picture, self.config)
+        if geometry.resized_height > size[0] or geometry.resized_width > size[1]:
+            raise InputError(
+                f"{self.config.name}: a picture of {picture.shape[0]}x{picture.shape[1]} px becomes "
+                f"{geometry.resized_height}x{geometry.resized_width} px, which the graph of {size[0]}x{size[1]} px "
+                "does not take; time at another --size or on other pictures"
+            )
+        if image.shape[-2:] != size:
+            image = F.pad(image, (0, size[1] - image.shape[3], 0, size[0] - image.shape[2])).contiguous()
+        return image, geometry
+
+    def preprocess(self) -> Candidate:
+        """Return resizing, normalising and padding a picture, labelled with the size that the configuration makes."""
+        from reference_model.images import padded_size, preprocess
+
+        config = self.config
+        size = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
+        return Candidate(
+            self.labels("preprocess", size, "torch"),
+            lambda picture: preprocess(picture, config),
+            fresh_from(self.pictures),
+            engine=self.torch,
+        )
+
+    def postprocess(self) -> Candidate:
+        """Return the way from the network's outputs on the pictures to masks at the pictures' size."""
+        from reference_model.images import postprocess
+
+        session, size = self.graphs.sessions["whole"], self.graphs.size("whole")
+        ready = []
+        for picture in self.pictures:
+            image, geometry = self._network_input(picture, size)
+            outputs = session.run({"image": image.numpy()})
+            ready.append(
+                (outputs["class_logits"][0], outputs["objectness_logits"][0], outputs["mask_logits"][0], geometry)
+            )
+
+        def fresh(index: int) -> tuple[Array, Array, Array, Geometry]:
+            class_logits, objectness_logits, mask_logits, geometry = ready[index % len(ready)]
+            return class_logits, objectness_logits, stamped(mask_logits, index), geometry
+
+        return Candidate(
+            self.labels("postprocess", size, "torch"),
+            lambda value: postprocess(*value),
+            fresh,
+            check=lambda: self.graphs.check("whole"),
+            engine=self.torch,
+        )
+
+    def video(self, interval: int) -> Candidate:
+        """Return a clip end to end: preprocess, networks with kernel reuse and association, postprocess."""
+        import torch
+
+        from reference_model.images import postprocess
+        from reference_model.tracking import associate
+
+        key_frame, frame, size = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"], self._video_size()
+
+        def run(clip: Sequence[Array]) -> None:
+            reused: dict[str, Tensor] = {}
+            for number, picture in enumerate(clip):
+                image, geometry = self._network_input(picture, size)
+                if number % interval == 0:
+                    outputs = key_frame.run({"image": image.numpy()})
+                    names = ("kernels", "class_logits", "objectness_logits")
+                    current = {name: torch.as_tensor(outputs[name][0]) for name in names}
+                    masks = torch.as_tensor(outputs["mask_logits"][0])
+                    if reused:
+                        order = associate(reused["kernels"], current["kernels"])
+                        current = {name: values[order] for name, values in current.items()}
+                        masks = masks[order]
+                    reused = current
+                else:
+                    outputs = frame.run({"image": image.numpy(), "kernels": reused["kernels"][None].numpy()})
+                    masks = torch.as_tensor(outputs["mask_logits"][0])
+                postprocess(reused["class_logits"], reused["objectness_logits"], masks, geometry)
+
+        return self._clip("end_to_end", interval, run, self.pictures)
+
+
+def build_candidates(model: TimedModel, protocol: Protocol) -> list[Candidate]:
+    """Load a model's graphs and make its candidates in the order of its spans, video spans once per reuse interval.
+
+    Args:
+        model: what is timed.
+        protocol: says how many different inputs there are, and how far outputs may be off.
+
+    Raises:
+        InputError: if a graph or picture is bad, or a span is not defined for the model.
+    """
+    graphs = Graphs(model, protocol.rules.max_output_difference)
+    spans = Spans(model, graphs, protocol.input_pool)
+    candidates: list[Candidate] = []
+    for span in model.spans:
+        if span in ("network", "with_masks"):
+            candidates.append(spans.network(span))
+        elif span == "selection":
+            candidates.append(spans.selection())
+        elif span == "video_network":
+            candidates += [spans.video_network(interval) for interval in model.key_frame_intervals]
+        else:
+            pictures = PictureSpans(model, graphs, protocol.input_pool)
+            if span == "video":
+                candidates += [pictures.video(interval) for interval in model.key_frame_intervals]
+            else:
+                candidates.append(pictures.preprocess() if span == "preprocess" else pictures.postprocess())
+    return candidates

@@ -1,4 +1,4 @@
-"""What is to be timed, as the caller says it; turned into a job for the pinned child."""
+"""A model to be timed: its graphs, and what the clock is to cover."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.export.artifact import GraphArtifact
-from suite.latency.job import Job
-from suite.latency.protocol import Protocol
 
 SPANS: dict[str, tuple[str, ...]] = {
     "network": ("whole",),
@@ -79,33 +77,3 @@ class TimedModel:
         for image in self.images:
             if not image.is_file():
                 raise InputError(f"{image}: no such picture; check the path")
-
-    def job(self, protocol: Protocol) -> Job:
-        """Return how the child makes this model's candidates."""
-        needed = {part for span in self.spans for part in SPANS[span]}
-        artifacts = {
-            part: {
-                "path": str(item.path.resolve()),
-                "sha256": item.sha256,
-                "reference": str(item.reference.resolve()),
-            }
-            for part, item in self.graphs.items()
-            if part in needed
-        }
-        return Job(
-            "suite.latency.spans:build_candidates",
-            {
-                "model": self.name,
-                "runtime": self.runtime,
-                "artifacts": artifacts,
-                "spans": list(self.spans),
-                "key_frame_intervals": list(self.key_frame_intervals),
-                "weights_sha256": self.weights_sha256,
-                "config": None if self.config is None else dict(self.config),
-                "images": [str(image.resolve()) for image in self.images],
-                "seed": self.seed,
-                "size": None if self.size is None else list(self.size),
-                "pool": protocol.input_pool,
-                "max_output_difference": protocol.rules.max_output_difference,
-            },
-        )

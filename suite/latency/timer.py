@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from suite.latency.protocol import Protocol
+from suite.latency.timing import Labels, Problem, Sample, Timing
 
 Call = Callable[[Any], Any]
 
@@ -22,45 +23,20 @@ class Candidate:
     """Something to be timed.
 
     Attributes:
-        name: unique in a run.
+        labels: what its times are the times of; the title is unique in a run.
         run: the timed call; it gets one input.
         fresh_input: makes input number ``index`` outside the clock; no two indices may give equal inputs.
         units: units of work in one call (frames of a video clip); reported times are per unit.
+        check: looks for broken rules after the timed rounds: precision, digest, outputs.
+        engine: engine, version and settings.
     """
 
-    name: str
+    labels: Labels
     run: Call
     fresh_input: Callable[[int], Any]
     units: int = 1
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Clock readings of one call, in nanoseconds, for the whole call (not per unit).
-
-    ``wall_ns`` is elapsed time, ``cpu_ns`` CPU time of all threads of the process, ``thread_ns`` of the calling one.
-    """
-
-    wall_ns: int
-    cpu_ns: int
-    thread_ns: int
-
-
-@dataclass
-class Timings:
-    """All samples of one candidate.
-
-    Attributes:
-        rounds: one pair of samples per round, in the order they were taken.
-        positions: places of the two samples in a round, counted from 0.
-        repeat_pairs: CPU nanoseconds of (fresh input, same input again), from the warm-up.
-    """
-
-    name: str
-    units: int
-    positions: tuple[int, int]
-    rounds: list[tuple[Sample, Sample]] = field(default_factory=list)
-    repeat_pairs: list[tuple[int, int]] = field(default_factory=list)
+    check: Callable[[], list[Problem]] = list
+    engine: dict[str, str] = field(default_factory=dict)
 
 
 def time_call(run: Call, value: Any) -> Sample:
@@ -93,7 +69,7 @@ def time_candidates(
     candidates: Sequence[Candidate],
     protocol: Protocol,
     after_round: Callable[[int], None] = lambda done: None,
-) -> tuple[list[Timings], float]:
+) -> tuple[list[Timing], float]:
     """Warm all candidates up and time them in interleaved rounds.
 
     Rounds go on until every candidate has ``min_samples`` samples and ``min_duration_s`` seconds have passed; none
@@ -108,14 +84,14 @@ def time_candidates(
         The timings in the order of the candidates, and the seconds the timed rounds took.
 
     Raises:
-        ValueError: if there is no candidate or two have one name.
+        ValueError: if there is no candidate or two have one title.
     """
-    names = [candidate.name for candidate in candidates]
-    if not names or len(set(names)) != len(names):
-        raise ValueError(f"needs candidates with different names, got {names}")
+    titles = [candidate.labels.title for candidate in candidates]
+    if not titles or len(set(titles)) != len(titles):
+        raise ValueError(f"needs candidates with different titles, got {titles}")
     last = 2 * len(candidates) - 1
     timings = [
-        Timings(candidate.name, candidate.units, positions=(place, last - place))
+        Timing(candidate.labels, (place, last - place), candidate.units, candidate.engine)
         for place, candidate in enumerate(candidates)
     ]
     made = 0

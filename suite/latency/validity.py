@@ -1,4 +1,4 @@
-"""VALID or INVALID, with a named reason: the protocol's rules applied to what was observed.
+"""VALID or INVALID, with a named reason, and the ratio to the anchor: the protocol's rules applied to timings.
 
 The names and what they mean are in `suite.latency.protocol.RULE_NAMES`. Everything here works on observations alone, so
 that host, phone and board runs are judged by the same code.
@@ -7,80 +7,26 @@ that host, phone and board runs are judged by the same code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from suite.latency.protocol import RULE_NAMES, Protocol
-from suite.latency.timer import Timings
+from suite.latency.protocol import Protocol
+from suite.latency.timing import Labels, Problem, Timing, Verdict
+from suite.records.difference import RatioInterval, ratio_of_medians
+from suite.seeds import derive_seed
 
 ENVIRONMENTAL = frozenset({"core_taken_away", "throttled"})
 """Rules that other load on the machine breaks; a run that broke only these is worth another attempt."""
 CLOCK_READ_NS = 5_000
 """CPU time per sample that is not held against a candidate as another thread's: reading the clocks one after the other
 takes a few microseconds."""
+MASK_SPANS = ("network", "with_masks")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One broken rule, with what was seen and what was allowed."""
-
-    rule: str
-    detail: str
-
-    def __post_init__(self) -> None:
-        """Refuse rules that are not in the catalogue."""
-        if self.rule not in RULE_NAMES:
-            raise ValueError(f"unknown rule {self.rule!r}; known: {', '.join(RULE_NAMES)}")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a candidate's samples may be used.
-
-    Attributes:
-        problems: all broken rules; empty = VALID.
-        disturbed_share: share of samples (0 to 1) whose wall time exceeds CPU time by more than the rule allows; also
-            given where the run is valid.
-        other_thread_share: share of CPU time (0 to 1) spent outside the calling thread.
-        anchor_drift: anchor's median CPU time in the last quarter over that in the first.
-    """
-
-    problems: tuple[Problem, ...]
-    disturbed_share: float
-    other_thread_share: float
-    anchor_drift: float
-
-    @property
-    def valid(self) -> bool:
-        """Whether no rule was broken."""
-        return not self.problems
-
-    def summary(self) -> str:
-        """Return ``"VALID"`` or ``"INVALID (rule: detail; ...)"``."""
-        if self.valid:
-            return "VALID"
-        return "INVALID (" + "; ".join(f"{problem.rule}: {problem.detail}" for problem in self.problems) + ")"
-
-
-def _clock(timings: Timings, clock: str) -> NDArray[np.float64]:
-    return np.array([[getattr(sample, clock) for sample in pair] for pair in timings.rounds], dtype=np.float64)
-
-
-def wall_ms(timings: Timings) -> NDArray[np.float64]:
-    """Return wall milliseconds per unit, shape (rounds, 2)."""
-    return _clock(timings, "wall_ns") / 1e6 / timings.units
-
-
-def cpu_ms(timings: Timings) -> NDArray[np.float64]:
-    """Return CPU milliseconds per unit, all threads of the process, shape (rounds, 2)."""
-    return _clock(timings, "cpu_ns") / 1e6 / timings.units
-
-
-def anchor_drift(anchor: Timings) -> float:
+def anchor_drift(anchor: Timing) -> float:
     """Return the anchor's median CPU time in the last quarter of its rounds over that in the first quarter."""
-    times = cpu_ms(anchor)
+    times = anchor.cpu_ms
     quarter = max(len(times) // 4, 1)
     return float(np.median(times[-quarter:]) / max(float(np.median(times[:quarter])), 1e-9))
 
@@ -95,21 +41,18 @@ def pinning_problem(affinities: Sequence[str], core: int) -> list[Problem]:
     return []
 
 
-def judge(
-    timings: Timings, anchor: Timings, elapsed_s: float, protocol: Protocol, observed: Sequence[Problem] = ()
-) -> Verdict:
+def judge(timing: Timing, anchor: Timing, elapsed_s: float, protocol: Protocol) -> Verdict:
     """Apply all rules to one candidate's samples.
 
     Args:
-        timings: the candidate's samples.
+        timing: the candidate's samples, and the problems that only whoever made the run could see.
         anchor: the anchor's samples of the same run (may be the same object).
         elapsed_s: seconds the timed rounds took.
         protocol: counts, durations and thresholds.
-        observed: problems that only the backend could see (pinning, precision, outputs).
     """
     rules = protocol.rules
-    problems = list(observed)
-    wall, cpu, thread = (_clock(timings, name).ravel() for name in ("wall_ns", "cpu_ns", "thread_ns"))
+    problems = list(timing.problems)
+    wall, cpu, thread = (timing.clock_ns(name).ravel() for name in ("wall_ns", "cpu_ns", "thread_ns"))
     cpu_safe = np.maximum(cpu, 1.0)
 
     other_share = float(np.maximum(cpu - thread - CLOCK_READ_NS, 0.0).sum() / cpu_safe.sum())
@@ -154,12 +97,12 @@ def judge(
         problems.append(
             Problem(
                 "throttled",
-                f"anchor {anchor.name} took {drift:.2f} times as long in the last quarter as in the first "
+                f"anchor {anchor.labels.title} took {drift:.2f} times as long in the last quarter as in the first "
                 f"(allowed {rules.max_anchor_drift})",
             )
         )
 
-    pairs = np.array(timings.repeat_pairs, dtype=np.float64).reshape(-1, 2)
+    pairs = np.array(timing.repeat_pairs, dtype=np.float64).reshape(-1, 2)
     if len(pairs):
         repeat_ratio = float(np.median(pairs[:, 1]) / max(float(np.median(pairs[:, 0])), 1.0))
         if repeat_ratio < rules.min_repeat_ratio:
@@ -171,3 +114,52 @@ def judge(
                 )
             )
     return Verdict(tuple(problems), disturbed_share, other_share, drift)
+
+
+def anchor_index(labels: Sequence[Labels], index: int) -> int:
+    """Return whose times a candidate is compared with.
+
+    That is the first candidate of the same span, where a network that makes masks and one extended to make them are the
+    same span; for a video, the same model's shortest reuse interval, so that the ratio is what reuse saves.
+    """
+    own = labels[index]
+    if own.key_frame_interval is not None:
+        same = [
+            place
+            for place, other in enumerate(labels)
+            if (other.model, other.span) == (own.model, own.span) and other.key_frame_interval is not None
+        ]
+        return min(same, key=lambda place: labels[place].key_frame_interval or 0)
+    spans = MASK_SPANS if own.span in MASK_SPANS else (own.span,)
+    same = [place for place, other in enumerate(labels) if other.span in spans and other.key_frame_interval is None]
+    return same[0]
+
+
+def judged(timings: Sequence[Timing], elapsed_s: float, protocol: Protocol) -> tuple[Timing, ...]:
+    """Apply the rules to every candidate and compare it with its anchor.
+
+    Args:
+        timings: of one run; the first is the anchor whose drift is watched.
+        elapsed_s: seconds of timed rounds.
+        protocol: counts, thresholds and how intervals are made.
+    """
+    labels = [timing.labels for timing in timings]
+
+    def ratio(timing: Timing, anchor: Timing, clock: str) -> RatioInterval:
+        times = (timing.cpu_ms, anchor.cpu_ms) if clock == "cpu" else (timing.wall_ms, anchor.wall_ms)
+        seed = derive_seed(0, f"latency/{timing.labels.title}/{anchor.labels.title}/{clock}")
+        return ratio_of_medians(*times, protocol.interval_level, protocol.bootstrap_resamples, seed)
+
+    results = []
+    for index, timing in enumerate(timings):
+        anchor = timings[anchor_index(labels, index)]
+        results.append(
+            msgspec.structs.replace(
+                timing,
+                verdict=judge(timing, timings[0], elapsed_s, protocol),
+                anchor=anchor.labels.title,
+                ratio_cpu=ratio(timing, anchor, "cpu"),
+                ratio_wall=ratio(timing, anchor, "wall"),
+            )
+        )
+    return tuple(results)

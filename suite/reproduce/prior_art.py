@@ -13,7 +13,7 @@ from suite.errors import InputError, NothingMeasuredError
 from suite.latency.host import measure_host
 from suite.latency.prepare import PreparedModel, prepare_apart
 from suite.latency.protocol import Protocol
-from suite.latency.report import HostReport, record_lines
+from suite.latency.report import LatencyReport, record_lines
 from suite.models import ModelEntry, discover
 from suite.paths import records_dir, shown
 from suite.progress import say
@@ -179,7 +179,7 @@ def measure_rows(
     seed: int = 0,
     runtime: str = SURE_RUNTIME,
     folder: Path | None = None,
-) -> tuple[HostReport, Path]:
+) -> tuple[LatencyReport, Path]:
     """Time models together on one core and write one record of everything that was counted, exported and timed.
 
     Args:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import sys
 
 from suite.errors import NOTHING_MEASURED, PASS, REGRESSION
 from suite.latency.device import load_device
 from suite.latency.gate import judge_ratio, load_gate
-from suite.latency.host import measure_jobs
-from suite.latency.job import Job
+from suite.latency.host import measure_makers
 from suite.latency.prepare import prepare_model
+from suite.latency.spans import build_candidates
+from tests.benchmarks.planted import slowed
 
 
 def main() -> int:
@@ -30,19 +32,19 @@ def main() -> int:
     rules = load_gate()
     protocol = load_device("host").protocol(rules.protocol)
     timed = prepare_model(options.model).timed
-    anchor = dataclasses.replace(timed, name=f"{timed.name} baseline").job(protocol)
-    plain = timed.job(protocol)
+    baseline = dataclasses.replace(timed, name=f"{timed.name} baseline")
+    anchor = functools.partial(build_candidates, baseline, protocol)
     counts = {}
     for kind, tries, extra in (
         ("planted", options.planted, options.extra_share),
         ("unchanged", options.unchanged, 0.0),
     ):
-        slowed = Job("tests.benchmarks.planted:slowed", {**plain.arguments, "extra_share": extra})
+        subject = functools.partial(slowed, extra, timed, protocol)
+        if not extra:
+            subject = functools.partial(build_candidates, timed, protocol)
         words = []
         for number in range(tries):
-            word, ratio, reason = judge_ratio(
-                measure_jobs([anchor, slowed if extra else plain], protocol), rules.tolerance
-            )
+            word, ratio, reason = judge_ratio(measure_makers([anchor, subject], protocol), rules.tolerance)
             words.append(word)
             interval = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
             print(f"{kind} {number + 1}: {word} {reason or interval}", flush=True)

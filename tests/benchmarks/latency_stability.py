@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
+
+import msgspec
 
 from suite.errors import NOTHING_MEASURED, PASS, REGRESSION
 from suite.latency.device import load_device
@@ -47,14 +48,14 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=0.05)
     options = parser.parse_args()
     timed = [prepare_model(name).timed for name in (options.anchor, options.model)]
-    protocol = dataclasses.replace(load_device("host").protocol(), min_samples=options.pairs)
+    protocol = msgspec.structs.replace(load_device("host").protocol(), min_samples=options.pairs)
     core, *others = reversed(usable_cores())
     ratios: dict[str, list[float]] = {"cpu": [], "wall": []}
     with load_on(others):
         for number in range(options.repetitions):
             result = measure_host(timed, protocol, core).results[1]
-            if not result.verdict.valid:
-                print(f"{number + 1}: {result.verdict.summary()}")
+            if not result.valid:
+                print(f"{number + 1}: {result.summary}")
                 return NOTHING_MEASURED
             ratios["cpu"].append(result.ratio_cpu.value)
             ratios["wall"].append(result.ratio_wall.value)

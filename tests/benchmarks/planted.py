@@ -6,15 +6,16 @@ import dataclasses
 import time
 from typing import Any
 
-from suite.latency.job import Timed
+from suite.latency.protocol import Protocol
 from suite.latency.spans import build_candidates
+from suite.latency.timed_model import TimedModel
+from suite.latency.timer import Candidate
 
 
-def slowed(extra_share: float, **arguments: Any) -> list[Timed]:
+def slowed(extra_share: float, model: TimedModel, protocol: Protocol) -> list[Candidate]:
     """Make the usual candidates, each call of which takes ``extra_share`` more CPU time."""
     made = []
-    for timed in build_candidates(**arguments):
-        candidate = timed.candidate
+    for candidate in build_candidates(model, protocol):
 
         def run(value: Any, inner: Any = candidate.run) -> None:
             started = time.thread_time_ns()
@@ -23,5 +24,5 @@ def slowed(extra_share: float, **arguments: Any) -> list[Timed]:
             while time.thread_time_ns() < end:
                 pass
 
-        made.append(dataclasses.replace(timed, candidate=dataclasses.replace(candidate, run=run)))
+        made.append(dataclasses.replace(candidate, run=run))
     return made

@@ -7,10 +7,10 @@ arena over that with the session's own, and ends with code 1 if an interval is c
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime
 
@@ -22,7 +22,7 @@ from suite.latency.inputs import fresh_from
 from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare import prepare_apart
 from suite.latency.timer import Candidate, time_candidates
-from suite.latency.validity import cpu_ms
+from suite.latency.timing import Labels
 from suite.records.difference import RatioInterval, ratio_of_medians
 
 
@@ -36,18 +36,28 @@ def with_its_own_arena(graph: Path) -> onnxruntime.InferenceSession:
 
 def compare(graph: Path, rounds: int) -> RatioInterval:
     """Time one graph in two sessions, shared arena over its own."""
-    protocol = dataclasses.replace(
-        load_device("host").protocol(), warm_up_groups=1, min_samples=2 * rounds, min_duration_s=0, max_duration_s=3600
-    )
+    protocol = msgspec.structs.replace(load_device("host").protocol().with_samples(2 * rounds), warm_up_groups=1)
     own, shared = with_its_own_arena(graph), open_session("onnxruntime_cpu", graph)
     shape = shared.input_shapes()["image"]
     images = fresh_from([np.random.default_rng(seed).standard_normal(shape, dtype=np.float32) for seed in range(4)])
+
+    def labels(name: str) -> Labels:
+        return Labels(name, "network", "onnxruntime", "fp32", *shape[2:])
+
     candidates = [
-        Candidate("own", lambda image: own.run(None, {"image": image}), images),
-        Candidate("shared", lambda image: shared.run({"image": image}), images),
+        Candidate(
+            Labels("own", "network", "onnxruntime", "fp32", *shape[2:]),
+            lambda image: own.run(None, {"image": image}),
+            images,
+        ),
+        Candidate(
+            Labels("shared", "network", "onnxruntime", "fp32", *shape[2:]),
+            lambda image: shared.run({"image": image}),
+            images,
+        ),
     ]
     timings, _ = time_candidates(candidates, protocol)
-    own_ms, shared_ms = (cpu_ms(timing) for timing in timings)
+    own_ms, shared_ms = (timing.cpu_ms for timing in timings)
     return ratio_of_medians(shared_ms, own_ms, protocol.interval_level, protocol.bootstrap_resamples, 0)
 
 

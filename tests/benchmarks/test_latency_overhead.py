@@ -14,8 +14,9 @@ import pytest
 from suite.latency.device import load_device
 from suite.latency.protocol import Protocol
 from suite.latency.remote.answer import read_answer
-from suite.latency.remote.plan import PLAN_VERSION, PlanOrder
-from suite.latency.timer import Sample, Timings, round_order, time_call, warm_up_order
+from suite.latency.remote.plan import PLAN_VERSION, Plan, PlannedCandidate
+from suite.latency.timer import time_call
+from suite.latency.timing import Labels, Sample, Timing
 from suite.latency.validity import judge
 from suite.records.difference import ratio_of_medians
 
@@ -28,17 +29,19 @@ def protocol() -> Protocol:
     return load_device("host").protocol("strict")
 
 
-def timings() -> Timings:
+def timings() -> Timing:
     generator = np.random.default_rng(0)
     rounds = []
     for first, second in generator.normal(50e6, 1e6, size=(ROUNDS, 2)).astype(int).tolist():
         rounds.append((Sample(first + 9000, first, first), Sample(second + 9000, second, second)))
-    return Timings("model", 1, (0, 1), rounds, [(50_000_000, 50_000_000)] * 12)
+    labels = Labels("model", "network", "none", "fp32", 1, 1)
+    return Timing(labels, (0, 1), rounds=rounds, repeat_pairs=[(50_000_000, 50_000_000)] * 12)
 
 
-def spoken() -> tuple[str, PlanOrder]:
+def spoken() -> tuple[str, Plan]:
     """What a runner prints for two models in the strict protocol."""
-    order = PlanOrder(PLAN_VERSION, 7, tuple(warm_up_order(2, 4)), round_order(2), ())
+    asked = PlannedCandidate((), (), ())
+    order = Plan((asked, asked), load_device("snapdragon_778g").protocol("strict"), 1, 7, 0)
     reading = {"wall_ns": 50_009_000, "cpu_ns": 50_000_000, "thread_ns": 50_000_000}
     reading |= {"core_before": 7, "core_after": 7, "khz": 2_400_000}
     header: dict[str, Any] = {"kind": "header", "version": PLAN_VERSION, "runner": "ncnn", "library": "1"}

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from suite.errors import NothingMeasuredError
-from suite.latency.remote.plan import PlanOrder
+from suite.latency.remote.plan import PLAN_VERSION, Plan
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -47,11 +47,10 @@ class Spin(_Line, frozen=True, tag="spin"):
     cpu_ns: int
 
 
-class WarmUp(_Line, frozen=True, tag="warm_up"):
-    """One run before the first round."""
+class Reading(_Line, frozen=True):
+    """The clocks, core numbers and frequency around one run of a candidate."""
 
     candidate: int
-    repeat: bool
     wall_ns: int
     cpu_ns: int
     thread_ns: int
@@ -60,17 +59,16 @@ class WarmUp(_Line, frozen=True, tag="warm_up"):
     khz: int | None
 
 
-class SampleLine(_Line, frozen=True, tag="sample"):
+class WarmUp(Reading, frozen=True, tag="warm_up"):
+    """One run before the first round."""
+
+    repeat: bool
+
+
+class SampleLine(Reading, frozen=True, tag="sample"):
     """One timed run."""
 
     round: int
-    candidate: int
-    wall_ns: int
-    cpu_ns: int
-    thread_ns: int
-    core_before: int
-    core_after: int
-    khz: int | None
 
 
 class Round(_Line, frozen=True, tag="round"):
@@ -119,7 +117,7 @@ class Answer:
         header: the runner and its settings.
         spins: before and after.
         warm_up: runs before the first round.
-        samples: timed runs in order.
+        samples: timed runs in plan.
         rounds: one entry per round.
         outputs: on the reference inputs.
         end: the closing line.
@@ -133,13 +131,18 @@ class Answer:
     outputs: tuple[Output, ...]
     end: End
 
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """All runs, warm-up first."""
+        return (*self.warm_up, *self.samples)
 
-def read_answer(text: str, order: PlanOrder, where: str) -> Answer:
+
+def read_answer(text: str, plan: Plan, where: str) -> Answer:
     """Read and check what a runner printed.
 
     Args:
         text: all of it.
-        order: the order of runs that the plan asked for.
+        plan: what the runner was asked to do.
         where: opens messages, e.g. ``"adb"``.
 
     Raises:
@@ -161,7 +164,7 @@ def read_answer(text: str, order: PlanOrder, where: str) -> Answer:
         raise NothingMeasuredError(
             f"{where}: the runner's answer stops after line {len(lines)} without its closing line; run again"
         )
-    if not isinstance(lines[0], Header) or lines[0].version != order.version:
+    if not isinstance(lines[0], Header) or lines[0].version != PLAN_VERSION:
         raise NothingMeasuredError(f"{where}: the runner speaks another version of the plan; build it again")
     answer = Answer(
         header=lines[0],
@@ -172,7 +175,7 @@ def read_answer(text: str, order: PlanOrder, where: str) -> Answer:
         outputs=tuple(line for line in lines if isinstance(line, Output)),
         end=lines[-1],
     )
-    problem = _deviation(answer, lines, order)
+    problem = _deviation(answer, lines, plan)
     if problem:
         raise NothingMeasuredError(f"{where}: the runner did not follow its plan ({problem}); use this suite's own")
     return answer
@@ -185,35 +188,34 @@ def _two_spins(lines: Sequence[_Line], where: str) -> tuple[Spin, Spin]:
     return spins[0], spins[1]
 
 
-def _kinds(order: PlanOrder, rounds: int) -> list[type[_Line]]:
+def _kinds(plan: Plan, rounds: int) -> list[type[_Line]]:
     """Return the kinds of an answer's lines in the order that they have to come in."""
-    one_round: list[type[_Line]] = [*[SampleLine] * len(order.round), Round]
-    opening: list[type[_Line]] = [Header, Spin, *[WarmUp] * len(order.warm_up)]
-    return [*opening, *one_round * rounds, Spin, *[Output] * len(order.outputs), End]
+    one_round: list[type[_Line]] = [*[SampleLine] * len(plan.round), Round]
+    opening: list[type[_Line]] = [Header, Spin, *[WarmUp] * len(plan.warm_up)]
+    return [*opening, *one_round * rounds, Spin, *[Output] * len(plan.outputs), End]
 
 
-def _deviation(answer: Answer, lines: Sequence[_Line], order: PlanOrder) -> str | None:
+def _deviation(answer: Answer, lines: Sequence[_Line], plan: Plan) -> str | None:
     """Return the first way in which an answer is not what its plan asked for."""
     end, rounds = answer.end, len(answer.rounds)
     if end.lines != len(lines) or end.samples != len(answer.samples) or end.rounds != rounds:
         return f"it counts {end.samples} samples in {end.lines} lines, here are {len(answer.samples)} in {len(lines)}"
     if rounds == 0:
         return "it made no round"
-    if answer.header.core != order.core:
-        return f"asked for core {order.core}, it took core {answer.header.core}"
-    if [(line.candidate, line.repeat) for line in answer.warm_up] != list(order.warm_up):
+    if answer.header.core != plan.core:
+        return f"asked for core {plan.core}, it took core {answer.header.core}"
+    if [(line.candidate, line.repeat) for line in answer.warm_up] != plan.warm_up:
         return "its warm-up runs are others"
-    wanted = [(number, candidate) for number in range(rounds) for candidate in order.round]
+    wanted = [(number, candidate) for number in range(rounds) for candidate in plan.round]
     if [(line.round, line.candidate) for line in answer.samples] != wanted:
         return "its samples are not in the order of the rounds"
     if [line.round for line in answer.rounds] != list(range(rounds)):
         return "its rounds are not counted through"
-    if [(line.candidate, line.name) for line in answer.outputs] != list(order.outputs):
+    if [(line.candidate, line.name) for line in answer.outputs] != plan.outputs:
         return "its outputs are others"
-    if [type(line) for line in lines] != _kinds(order, rounds):
+    if [type(line) for line in lines] != _kinds(plan, rounds):
         return "its lines are not in the order of the plan"
-    readings: list[WarmUp | SampleLine] = [*answer.warm_up, *answer.samples]
-    clocks = [min(line.wall_ns, line.cpu_ns, line.thread_ns) for line in readings]
+    clocks = [min(line.wall_ns, line.cpu_ns, line.thread_ns) for line in answer.readings]
     if min(*clocks, *(min(spin.cpu_ns, spin.steps) for spin in answer.spins)) <= 0:
         return "a clock stood still or ran backwards"
     return None

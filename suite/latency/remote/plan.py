@@ -11,8 +11,8 @@ It is plain text, one directive a line:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from suite.latency.protocol import Protocol
 from suite.latency.timer import round_order, warm_up_order
@@ -37,7 +37,7 @@ class PlannedCandidate:
         files: the graph's files, as the engine takes them.
         inputs: in the engine's names.
         outputs: (engine's name, file to write) of every output.
-        inspection_file: where the engine writes what it made of the graph; None if it need not.
+        inspection_file: where the engine writes what it made of the graph; None if it writes none.
         precision: ``fp32`` or ``fp16``.
     """
 
@@ -49,83 +49,68 @@ class PlannedCandidate:
 
 
 @dataclass(frozen=True)
-class PlanOrder:
-    """What a runner's answer has to show, in order.
+class Plan:
+    """What a runner is asked to do in one block.
 
     Attributes:
-        version: of the plan.
-        core: the core.
-        warm_up: (candidate, whether its input is repeated) of every warm-up run.
-        round: candidates of one round.
-        outputs: (candidate, engine's name) of every output.
-    """
-
-    version: int
-    core: int
-    warm_up: tuple[tuple[int, bool], ...]
-    round: tuple[int, ...]
-    outputs: tuple[tuple[int, str], ...]
-
-
-def plan_order(candidates: Sequence[PlannedCandidate], protocol: Protocol, core: int) -> PlanOrder:
-    """Return the order of runs and outputs that a plan for these candidates asks for."""
-    return PlanOrder(
-        version=PLAN_VERSION,
-        core=core,
-        warm_up=tuple(warm_up_order(len(candidates), protocol.warm_up_groups)),
-        round=round_order(len(candidates)),
-        outputs=tuple((number, name) for number, item in enumerate(candidates) for name, _ in item.outputs),
-    )
-
-
-def rounds_per_block(protocol: Protocol, blocks: int) -> int:
-    """Return the rounds of one block: each round gives every candidate two samples."""
-    return math.ceil(protocol.min_samples / 2 / blocks)
-
-
-def plan_text(
-    candidates: Sequence[PlannedCandidate],
-    protocol: Protocol,
-    blocks: int,
-    core: int,
-    seed: int,
-    sensors: Mapping[str, str],
-) -> str:
-    """Return the plan of one block.
-
-    Args:
         candidates: the anchor first.
         protocol: counts and durations of the whole measurement.
         blocks: number of equal blocks it is made in.
         core: the core to pin to.
         seed: of the fresh inputs; another one for each block.
         sensors: files of temperatures by sensor, read after every round.
-
-    Raises:
-        ValueError: if a name holds white space.
     """
-    lines = [f"plan {PLAN_VERSION}", f"core {core}", f"niceness {protocol.niceness}", f"seed {seed}"]
-    lines += [f"pool {protocol.input_pool}", f"min_rounds {rounds_per_block(protocol, blocks)}"]
-    # Rounded up, so that the blocks together last as long as the whole has to.
-    lines += [f"min_duration_s {math.ceil(protocol.min_duration_s / blocks * 1000) / 1000:.3f}"]
-    lines += [f"max_duration_s {protocol.max_duration_s / blocks:.3f}"]
-    words: list[str] = []
-    for candidate in candidates:
-        lines += [" ".join(["candidate", *candidate.files]), f"precision {candidate.precision}"]
-        words += candidate.files
-        for item in candidate.inputs:
-            lines.append(f"input {item.name} {item.reference_file} {' '.join(map(str, item.shape))}")
-            words += [item.name, item.reference_file]
-        for name, file in candidate.outputs:
-            lines.append(f"output {name} {file}")
-            words += [name, file]
-        if candidate.inspection_file is not None:
-            lines.append(f"inspection {candidate.inspection_file}")
-    lines += [f"sensor {name} {file}" for name, file in sensors.items()]
-    for word in (*words, *sensors, *sensors.values()):
-        if not word or word.split() != [word]:
-            raise ValueError(f"a plan's names hold no white space, got {word!r}")
-    order = plan_order(candidates, protocol, core)
-    lines += [f"warm_up {number} {'repeat' if repeat else 'fresh'}" for number, repeat in order.warm_up]
-    lines.append(" ".join(["round", *map(str, order.round)]))
-    return "\n".join([*lines, "end", ""])
+
+    candidates: tuple[PlannedCandidate, ...]
+    protocol: Protocol
+    blocks: int
+    core: int
+    seed: int
+    sensors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def warm_up(self) -> list[tuple[int, bool]]:
+        """(candidate, whether its input is repeated) of every warm-up run, in order."""
+        return warm_up_order(len(self.candidates), self.protocol.warm_up_groups)
+
+    @property
+    def round(self) -> tuple[int, ...]:
+        """Candidates of one round, in order."""
+        return round_order(len(self.candidates))
+
+    @property
+    def outputs(self) -> list[tuple[int, str]]:
+        """(candidate, engine's name) of every output, in order."""
+        return [(number, name) for number, item in enumerate(self.candidates) for name, _ in item.outputs]
+
+    def text(self) -> str:
+        """Return the plan as the runner reads it.
+
+        Raises:
+            ValueError: if a name holds white space.
+        """
+        protocol, blocks = self.protocol, self.blocks
+        lines = [f"plan {PLAN_VERSION}", f"core {self.core}", f"niceness {protocol.niceness}", f"seed {self.seed}"]
+        # A round gives every candidate two samples; rounded up, so that the blocks together make the whole.
+        lines += [f"pool {protocol.input_pool}", f"min_rounds {math.ceil(protocol.min_samples / 2 / blocks)}"]
+        lines += [f"min_duration_s {math.ceil(protocol.min_duration_s / blocks * 1000) / 1000:.3f}"]
+        lines += [f"max_duration_s {protocol.max_duration_s / blocks:.3f}"]
+        words: list[str] = []
+        for candidate in self.candidates:
+            lines += [" ".join(["candidate", *candidate.files]), f"precision {candidate.precision}"]
+            words += candidate.files
+            for item in candidate.inputs:
+                lines.append(f"input {item.name} {item.reference_file} {' '.join(map(str, item.shape))}")
+                words += [item.name, item.reference_file]
+            for name, file in candidate.outputs:
+                lines.append(f"output {name} {file}")
+                words += [name, file]
+            if candidate.inspection_file is not None:
+                lines.append(f"inspection {candidate.inspection_file}")
+        lines += [f"sensor {name} {file}" for name, file in self.sensors.items()]
+        for word in (*words, *self.sensors, *self.sensors.values()):
+            if not word or word.split() != [word]:
+                raise ValueError(f"a plan's names hold no white space, got {word!r}")
+        lines += [f"warm_up {number} {'repeat' if repeat else 'fresh'}" for number, repeat in self.warm_up]
+        lines.append(" ".join(["round", *map(str, self.round)]))
+        return "\n".join([*lines, "end", ""])

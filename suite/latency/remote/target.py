@@ -1,72 +1,167 @@
-"""A device that passed its inspection, and what a measurement may ask of it without knowing whether it is a phone."""
+"""A phone or board as a target of a measurement: identified, inspected, watched between the blocks."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import re
+import secrets
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.latency.device import Blocks, Device
-from suite.latency.remote.findings import Finding
-from suite.latency.remote.identity import Answered
+from suite.latency.device import Phone, RemoteDevice
+from suite.latency.remote.adb import Adb
+from suite.latency.remote.checks import Finding, fastest_core, pinning_findings, state_findings
+from suite.latency.remote.folder import WorkFolder, device_digest
+from suite.latency.remote.ssh import Ssh
+from suite.latency.remote.state import DeviceState, read_state
 from suite.latency.remote.transport import Transport
-from suite.latency.validity import Problem
+from suite.latency.timing import Problem
 from suite.progress import say
-from suite.records.schema import Machine
+from suite.records.provenance import RECORDED_ISA_FLAGS
+from suite.records.schema import Machine, Scalar
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+STAND_IN = "stand-in"
+# Keep the screen on, on power and on battery: a sleeping phone runs slower, without an error.
+AWAKE_SETTINGS = (("global", "stay_on_while_plugged_in", 15), ("system", "screen_off_timeout", 2147483647))
 
 
-class Target(ABC):
-    """One device, ready to be measured on one core.
+def device_answers(device: Transport) -> bool:
+    """Return whether another computer than this one is at the other end.
+
+    A record that names a device claims that the device did the work. So a question is asked that no recording can
+    answer (the digest of a number drawn just now), and the kernel's identity of this boot is compared with this
+    computer's: whatever runs here, a container or a loopback connection, shows the same one.
+
+    Raises:
+        NothingMeasuredError: if the device was lost meanwhile.
+    """
+    question = secrets.token_hex(16)
+    right = hashlib.sha256(f"{question}\n".encode()).hexdigest()
+    if device.shell(f"echo {question} | sha256sum").output.split()[:1] != [right]:
+        return False
+    told = device.shell(f"cat {BOOT_ID}").output.strip()
+    own = Path(BOOT_ID).read_text(encoding="ascii").strip() if Path(BOOT_ID).is_file() else ""
+    return bool(re.fullmatch(r"[0-9a-f-]{36}", told)) and told != own
+
+
+def _machine(device: Transport, file: RemoteDevice, state: DeviceState) -> Machine:
+    """Describe a device for a record, without its host name or serial number."""
+    architecture = device.shell("uname -m").output.strip()
+    if isinstance(file, Phone):
+        cpu = f"{', '.join(sorted(state.soc))} ({state.product})"
+        system = f"Android {state.android}"
+        return Machine(file.name, cpu, architecture, file.cores.count, None, system, [])
+    text = device.shell("cat /proc/cpuinfo /proc/meminfo").output
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    model = device.shell("tr -d '\\000' < /proc/device-tree/model").output.strip()
+    parts = sorted(set(re.findall(r"^CPU part\s*: (\S+)", text, flags=re.MULTILINE)))
+    named = fields.get("model name") or (f"CPU parts {', '.join(parts)}" if parts else "processor not named")
+    kibibytes = re.match(r"(\d+)", fields.get("MemTotal", ""))
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    return Machine(
+        name=file.name,
+        cpu=f"{model}, {named}" if model else named,
+        architecture=architecture,
+        cores=len(state.online) if state.online else 1,
+        memory_gib=round(int(kibibytes[1]) / 2**20, 1) if kibibytes else None,
+        system=device.shell("uname -s -r").output.strip(),
+        isa_flags=[flag for flag in RECORDED_ISA_FLAGS if flag in flags],
+    )
+
+
+class Target:
+    """One device, looked at, to be measured on one core.
+
+    Args:
+        transport: how it is reached.
+        device: the device file that it has to match.
+        core: the core to be measured on; the fastest if None.
 
     Attributes:
-        transport: how it is reached.
-        device: its device file.
-        core: the core to measure on.
-        machine: the device as a record describes it.
-        machine_name: what ``uname -m`` says there.
-        answered: who is at the other end.
-        sensors: file of the temperature by sensor, read by the runner after every round.
-        built_khz: highest frequency of the core as built; None if it does not tell.
+        state: what the device told.
+        findings: what stands against measuring, and what has to be said beside a number; refusals first.
+
+    Raises:
+        InputError: if no single fastest core is known.
+        NothingMeasuredError: if the device was lost meanwhile.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        device: Device,
-        core: int,
-        machine: Machine,
-        answered: Answered,
-        sensors: Mapping[str, str],
-        built_khz: int | None,
-    ) -> None:
-        self.transport, self.device, self.core = transport, device, core
-        self.machine, self.answered = machine, answered
-        self.sensors, self.built_khz = sensors, built_khz
-        self.machine_name = transport.shell("uname -m").output.strip()
+    def __init__(self, transport: Transport, device: RemoteDevice, core: int | None = None) -> None:
+        self.transport, self.device = transport, device
+        self.state = read_state(transport)
+        self.core = fastest_core(self.state) if core is None else core
+        found = state_findings(self.state, device, self.core) + pinning_findings(transport, self.core)
+        self.findings = sorted(found, key=lambda finding: not finding.refuses)
 
     @property
-    def blocks(self) -> Blocks:
-        """How a run is cut.
+    def ready(self) -> bool:
+        """Whether it may be measured now."""
+        return not any(finding.refuses for finding in self.findings)
+
+    @property
+    def built_khz(self) -> int | None:
+        """Highest frequency of the core as built; None if it does not tell."""
+        return self.state.max_khz.get(self.core)
+
+    @property
+    def sensors(self) -> dict[str, str]:
+        """File of the temperature by sensor, for the runner to read after every round."""
+        files = self.state.zone_files
+        if isinstance(self.device, Phone):
+            names = self.device.cores.sensors.get(str(self.core), [])
+            return {name: files[name] for name in names if name in files}
+        return {re.sub(r"\s+", "_", name): file for name, file in files.items()}
+
+    def require_fit(self) -> list[str]:
+        """Return what has to be said beside the numbers; a device that is only too warm is waited for later.
 
         Raises:
-            InputError: if the device file does not say.
+            NothingMeasuredError: if something stands against measuring that waiting does not mend.
         """
-        if self.device.blocks is None:
-            raise InputError(f"{self.device.name}.toml: [blocks] is missing; add it")
-        return self.device.blocks
+        lasting = [finding for finding in self.findings if finding.refuses and not finding.passes]
+        if lasting:
+            told = "; ".join(f"{finding.what}: {finding.remedy}" for finding in lasting)
+            raise NothingMeasuredError(f"{self.transport.kind} {self.transport.name}: not ready ({told})")
+        return [finding.what for finding in self.findings if not finding.refuses]
 
-    @abstractmethod
+    def describe(self) -> tuple[Machine, dict[str, Scalar]]:
+        """Return the machine, and what a record says of the device: its name only if a device answered.
+
+        Raises:
+            NothingMeasuredError: if the device was lost.
+        """
+        real = device_answers(self.transport)
+        asked = "getprop ro.build.fingerprint" if isinstance(self.device, Phone) else "uname -r -v -m"
+        machine = _machine(self.transport, self.device, self.state)
+        return machine, {
+            "device": self.device.name if real else STAND_IN,
+            "real_device": real,
+            "device_digest": device_digest(self.transport),
+            "device_build": self.transport.shell(asked).output.strip(),
+            "device_cpu": machine.cpu,
+        }
+
+    def keep_awake(self, folder: WorkFolder) -> None:
+        """Keep a phone's screen on; the folder puts it back.
+
+        Raises:
+            NothingMeasuredError: if the device was lost.
+        """
+        if isinstance(self.device, Phone):
+            for table, name, value in AWAKE_SETTINGS:
+                folder.set(table, name, value)
+
     def look(self) -> list[Finding]:
-        """Look again, and return what stands against measuring now."""
-
-    @abstractmethod
-    def prepare(self, folder: str) -> None:
-        """Change on the device what a run needs, each change noted in the folder's ``restore.sh`` before it is made."""
-
-    @abstractmethod
-    def slowed_down(self) -> list[Problem]:
-        """Return whether the device says, right after a run, that it slowed itself down."""
+        """Ask the device for its state again and apply the guards."""
+        return state_findings(read_state(self.transport), self.device, self.core)
 
     def wait_until_ready(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Wait while all that stands against measuring passes by itself.
@@ -77,13 +172,10 @@ class Target(ABC):
         Raises:
             NothingMeasuredError: if something stands against it that waiting does not mend, or it took too long.
         """
-        waited_s = 0.0
-        while True:
-            refusals = [finding for finding in self.look() if finding.refuses]
-            if not refusals:
-                return
+        waited_s, blocks = 0.0, self.device.blocks
+        while refusals := [finding for finding in self.look() if finding.refuses]:
             lasting = [finding for finding in refusals if not finding.passes]
-            if lasting or waited_s >= self.blocks.max_cool_down_s:
+            if lasting or waited_s >= blocks.max_cool_down_s:
                 worst = (lasting or refusals)[0]
                 after = f" after {waited_s:.0f} s of waiting" if waited_s else ""
                 raise NothingMeasuredError(
@@ -91,5 +183,59 @@ class Target(ABC):
                 )
             if waited_s == 0:
                 say(f"{self.transport.kind}: {refusals[0].what}; waiting")
-            sleep(self.blocks.check_every_s)
-            waited_s += self.blocks.check_every_s
+            sleep(blocks.check_every_s)
+            waited_s += blocks.check_every_s
+
+    def slowed_down(self) -> list[Problem]:
+        """Return Android's own word on throttling; a board has none, its frequency and calibration loop are judged."""
+        if not isinstance(self.device, Phone):
+            return []
+        status, limit = read_state(self.transport).thermal_status, self.device.guards.max_thermal_status
+        if status is not None and status > limit:
+            return [Problem("throttled", f"Android reports thermal status {status} after the run (allowed {limit})")]
+        return []
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the device told and what follows as plain values, sets sorted."""
+        values = {
+            name: sorted(value) if isinstance(value, frozenset) else value
+            for name, value in dataclasses.asdict(self.state).items()
+        }
+        findings = [dataclasses.asdict(finding) for finding in self.findings]
+        return {"core": self.core, "ready": self.ready, "state": values, "findings": findings}
+
+    def text(self) -> str:
+        """Return a few lines for a person."""
+        state = self.state
+        speed = "" if self.built_khz is None else f" of {self.built_khz / 1e6:.2f} GHz"
+        named = f"{state.product or 'unnamed'}, {', '.join(sorted(state.soc)) or 'chip not told'}"
+        lines = [
+            f"{self.transport.name}: {named}" if isinstance(self.device, Phone) else self.transport.name,
+            f"core {self.core}{speed}: {'ready' if self.ready else 'not ready'}",
+        ]
+        return "\n".join([*lines, *(finding.line() for finding in self.findings)])
+
+
+def open_target(
+    device: RemoteDevice, serial: str | None, address: str | None, folder: str, core: int | None = None
+) -> Target:
+    """Reach a device and look at it.
+
+    Args:
+        device: the device file that it has to match.
+        serial: which phone; None takes the only one.
+        address: ``user@host`` of a board.
+        folder: where work folders are made on a board.
+        core: the core to be measured on; the fastest if None.
+
+    Raises:
+        InputError: if the device cannot be reached, or the address does not go with the device file.
+        NothingMeasuredError: if the device was lost meanwhile.
+    """
+    if isinstance(device, Phone):
+        if address is not None:
+            raise InputError(f"--ssh {address}: {device.name}.toml is a phone's; name a board's file with --device")
+        return Target(Adb(serial), device, core)
+    if address is None:
+        raise InputError(f"--device {device.name}: is reached over ssh; name it with --ssh USER@HOST")
+    return Target(Ssh(address, folder), device, core)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from suite.latency.job import Labels
 
 from suite.errors import InputError
 from suite.latency.inputs import fresh_from
-from suite.latency.job import Labels, Timed
 from suite.latency.timer import Candidate
 
 BYTES = 600_000
@@ -26,17 +26,17 @@ def digest(array: np.ndarray[Any, Any], times: int = 2) -> bytes:
     return result
 
 
-def subject(name: str, run: Callable[[Any], Any]) -> list[Timed]:
+def subject(name: str, run: Callable[[Any], Any]) -> list[Candidate]:
     pool = [np.random.default_rng(seed).integers(0, 255, BYTES).astype(np.uint8) for seed in range(4)]
     labels = Labels(model=name, span="network", runtime="none", precision="fp32", height_px=1, width_px=1)
-    return [Timed(labels, Candidate(labels.title, run, fresh_from(pool)))]
+    return [Candidate(labels, run, fresh_from(pool))]
 
 
-def honest(name: str, times: int = 2) -> list[Timed]:
+def honest(name: str, times: int = 2) -> list[Candidate]:
     return subject(name, lambda array: digest(array, times))
 
 
-def two_threads(name: str) -> list[Timed]:
+def two_threads(name: str) -> list[Candidate]:
     def run(array: Any) -> None:
         helper = threading.Thread(target=digest, args=(array,))
         helper.start()
@@ -46,7 +46,7 @@ def two_threads(name: str) -> list[Timed]:
     return subject(name, run)
 
 
-def loses_its_core(name: str) -> list[Timed]:
+def loses_its_core(name: str) -> list[Candidate]:
     """As a runtime does that sets the affinity of its threads itself."""
 
     def run(array: Any) -> None:
@@ -56,7 +56,7 @@ def loses_its_core(name: str) -> list[Timed]:
     return subject(name, run)
 
 
-def remembers(name: str) -> list[Timed]:
+def remembers(name: str) -> list[Candidate]:
     answers: dict[bytes, bytes] = {}
 
     def run(array: Any) -> bytes:
@@ -68,7 +68,7 @@ def remembers(name: str) -> list[Timed]:
     return subject(name, run)
 
 
-def slows_down(name: str) -> list[Timed]:
+def slows_down(name: str) -> list[Candidate]:
     """As a core does that gets hot: after a while the same call costs more."""
     calls = 0
 
@@ -80,20 +80,20 @@ def slows_down(name: str) -> list[Timed]:
     return subject(name, run)
 
 
-def crashes(name: str) -> list[Timed]:
+def crashes(name: str) -> list[Candidate]:
     raise RuntimeError("the engine fell over")
 
 
-def dies(name: str) -> list[Timed]:
+def dies(name: str) -> list[Candidate]:
     os.kill(os.getpid(), 9)
     return []
 
 
-def refuses(name: str) -> list[Timed]:
+def refuses(name: str) -> list[Candidate]:
     raise InputError(f"{name}: cannot be loaded; export it again")
 
 
-def chatters(name: str) -> list[Timed]:
+def chatters(name: str) -> list[Candidate]:
     """Prints on standard output, as some engines do when they load a graph."""
     print("engine says hello")
     return honest(name)

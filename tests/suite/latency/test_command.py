@@ -19,24 +19,24 @@ TINY = "mobileinst_topformer_tiny_shapes"
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "named"),
     [
         (["--models", "no_such_model"], "no_such_model"),
         (["--models", f"{TINY},{TINY}"], "--models"),
         (["--models", ","], "--models"),
         (["--models", TINY, "--size", "640"], "'640'"),
         (["--models", TINY, "--size", "8x8"], "'8x8'"),
-        (["--models", TINY, "--spans", "lunch"], "unknown span 'lunch'"),
-        (["--models", TINY, "--key-frame-intervals", "x"], "--key-frame-intervals 'x'"),
-        (["--models", TINY, "--protocol", "hasty"], "no protocol 'hasty'"),
-        (["--models", TINY, "--runtime", "abacus"], "--runtime abacus"),
+        (["--models", TINY, "--spans", "lunch"], "lunch"),
+        (["--models", TINY, "--key-frame-intervals", "x"], "--key-frame-intervals"),
+        (["--models", TINY, "--protocol", "hasty"], "hasty"),
+        (["--models", TINY, "--runtime", "abacus"], "abacus"),
         (["--models", TINY, "--checkpoint", "absent.safetensors"], "absent.safetensors"),
-        (["--models", TINY, "--images", "absent"], "--images absent: no such folder"),
+        (["--models", TINY, "--images", "absent"], "absent"),
         (["--models", TINY, "--pairs", "0"], "--pairs"),
     ],
 )
 def test_bad_input_gives_one_line_and_leaves_nothing(
-    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -44,13 +44,13 @@ def test_bad_input_gives_one_line_and_leaves_nothing(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert message in err
+    assert named in err
     assert not any(tmp_path.iterdir())
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["latency", "host", "--models", TINY, "--images", str(tmp_path)]) == USAGE
-    assert "holds no .png" in capsys.readouterr().err
+    assert str(tmp_path) in capsys.readouterr().err
 
 
 def test_every_span_of_a_real_model_is_timed_and_recorded(
@@ -88,18 +88,8 @@ def test_every_span_of_a_real_model_is_timed_and_recorded(
     direct, winograd = 16 * 24 * 9 * 128 * 128, 24 * (36 * 128 * 128 + (36 * 36 + 16 * 36) * 128)
     assert counted.macs == pytest.approx(in_torch.macs + 2 * (winograd - direct), rel=0.01)
     assert counted.parameters == pytest.approx(in_torch.parameters + 2 * (36 - 9) * 128 * 128, rel=0.02)
-    words = [
-        "--models",
-        TINY,
-        "--spans",
-        "network,video_network",
-        "--key-frame-intervals",
-        "6",
-        "--pairs",
-        "2",
-        "--attempts",
-        "1",
-    ]
+    words = ["--models", TINY, "--spans", "network,video_network", "--key-frame-intervals", "6"]
+    words += ["--size", "128X192", "--pairs", "2", "--attempts", "1"]
     assert main(["latency", "host", *words, "--runtime", "ncnn_cpu", "--json"]) in (PASS, NOTHING_MEASURED)
     ncnn = json.loads(capsys.readouterr().out)
     # Outputs are compared with torch's, as those of ONNX Runtime were above: the engines agree to 1e-3.

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
-import dataclasses
 import gc
 import threading
 import time
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from suite.latency.inputs import fresh_from, smooth_image, stamped
 from suite.latency.protocol import Protocol
-from suite.latency.timer import Candidate, time_call, time_candidates
+from suite.latency.timer import Call, Candidate, time_call, time_candidates
+from suite.latency.timing import Labels
+
+
+def named(name: str, run: Call) -> Candidate:
+    return Candidate(Labels(name, "network", "none", "fp32", 1, 1), run, lambda index: index)
 
 
 def counted(names: str, protocol: Protocol) -> tuple[list[str], list[Any], Any]:
@@ -23,13 +28,13 @@ def counted(names: str, protocol: Protocol) -> tuple[list[str], list[Any], Any]:
             calls.append(name)
             inputs.append(value)
 
-        return Candidate(name, run, lambda index: index)
+        return named(name, run)
 
     return calls, inputs, time_candidates([candidate(name) for name in names], protocol)
 
 
 def test_rounds_go_there_and_back_so_that_drift_falls_on_all_alike(quick: Protocol) -> None:
-    protocol = dataclasses.replace(quick, min_samples=5, min_duration_s=0.0)
+    protocol = msgspec.structs.replace(quick, min_samples=5, min_duration_s=0.0)
     calls, _, (timings, _) = counted("ABC", protocol)
     warm_up = 3 * 3 * protocol.warm_up_groups
     assert "".join(calls[warm_up:]) == 3 * "ABCCBA"  # three rounds are the first to give five samples each
@@ -38,7 +43,7 @@ def test_rounds_go_there_and_back_so_that_drift_falls_on_all_alike(quick: Protoc
 
 
 def test_every_timed_input_is_fresh_and_each_warm_up_group_repeats_one(quick: Protocol) -> None:
-    protocol = dataclasses.replace(quick, min_samples=20, min_duration_s=0.0)
+    protocol = msgspec.structs.replace(quick, min_samples=20, min_duration_s=0.0)
     _, inputs, (timings, _) = counted("AB", protocol)
     warm_up = 3 * 2 * protocol.warm_up_groups
     for group in range(0, warm_up, 3):
@@ -51,15 +56,15 @@ def test_every_timed_input_is_fresh_and_each_warm_up_group_repeats_one(quick: Pr
 
 
 def test_no_round_starts_after_the_longest_duration(quick: Protocol) -> None:
-    protocol = dataclasses.replace(quick, min_samples=1000, min_duration_s=0.0, max_duration_s=0.05)
-    timings, elapsed_s = time_candidates([Candidate("A", lambda _: time.sleep(0.02), lambda index: index)], protocol)
+    protocol = msgspec.structs.replace(quick, min_samples=1000, min_duration_s=0.0, max_duration_s=0.05)
+    timings, elapsed_s = time_candidates([named("A", lambda _: time.sleep(0.02))], protocol)
     assert 1 <= len(timings[0].rounds) <= 3
     assert elapsed_s >= 0.05
 
 
 def test_rounds_go_on_until_the_shortest_duration(quick: Protocol) -> None:
-    protocol = dataclasses.replace(quick, min_samples=2, min_duration_s=0.2)
-    timings, elapsed_s = time_candidates([Candidate("A", lambda _: time.sleep(0.005), lambda index: index)], protocol)
+    protocol = msgspec.structs.replace(quick, min_samples=2, min_duration_s=0.2)
+    timings, elapsed_s = time_candidates([named("A", lambda _: time.sleep(0.005))], protocol)
     assert elapsed_s >= 0.2
     assert len(timings[0].rounds) > 1
 
@@ -90,13 +95,13 @@ def test_cpu_time_counts_all_threads_and_thread_time_only_the_callers() -> None:
 def test_the_collector_rests_during_rounds_and_is_restored_even_after_an_error(quick: Protocol) -> None:
     seen = []
     time_candidates(
-        [Candidate("A", lambda _: seen.append(gc.isenabled()), lambda index: index)],
-        dataclasses.replace(quick, min_samples=2, min_duration_s=0.0),
+        [named("A", lambda _: seen.append(gc.isenabled()))],
+        msgspec.structs.replace(quick, min_samples=2, min_duration_s=0.0),
     )
     assert not any(seen)
     assert gc.isenabled()
     with pytest.raises(ZeroDivisionError):
-        time_candidates([Candidate("A", lambda value: 1 / 0, lambda index: index)], quick)
+        time_candidates([named("A", lambda value: 1 / 0)], quick)
     assert gc.isenabled()
 
 

@@ -1,43 +1,50 @@
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
 from suite.export.artifact import GraphArtifact
-from suite.latency.device import Device, load_device
+from suite.latency.device import Board, Phone, load_device
 from suite.latency.protocol import Protocol
-from suite.latency.remote.engine import RUNNER_SOURCES, Engine, GraphOnDevice
-from suite.latency.remote.runner import Runner
+from suite.latency.remote.engines import RUNNER_SOURCES, Engine, GraphOnDevice
+from suite.latency.remote.session import Runner
 from suite.latency.timed_model import TimedModel
 
 HERE = Path(__file__).parent
+TRANSCRIPTS = HERE / "transcripts"
+Answer = dict[str, Any]
+CLIENT = {"devices": "10_devices_one", "features": "13_features", "push": "30_push_ok"}
 
 
 def patient(protocol: Protocol, samples: int = 8) -> Protocol:
     """A short protocol whose verdicts do not depend on what else this computer does."""
-    lenient = dataclasses.replace(
+    lenient = msgspec.structs.replace(
         protocol.rules, max_wall_over_cpu=1e6, max_disturbed_share=1.0, max_anchor_drift=1e6, min_repeat_ratio=0.2
     )
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         protocol, warm_up_groups=3, min_samples=samples, min_duration_s=0.01, max_duration_s=30.0, rules=lenient
     )
 
 
-def quick_blocks(device: Device, count: int = 1) -> Device:
-    assert device.blocks is not None
-    blocks = dataclasses.replace(
+Remote = TypeVar("Remote", Board, Phone)
+
+
+def quick_blocks(device: Remote, count: int = 1) -> Remote:
+    """The device file with short waits, and blocks whose calibration loop may take as long as it likes."""
+    blocks = msgspec.structs.replace(
         device.blocks, count=count, max_calibration_ratio=1e6, max_cool_down_s=0.05, check_every_s=0.02
     )
-    return dataclasses.replace(device, blocks=blocks)
+    return msgspec.structs.replace(device, blocks=blocks)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +117,15 @@ class FakeSsh:
 
     @property
     def commands(self) -> str:
-        return (self.folder / "log").read_text(encoding="utf-8")
+        log = self.folder / "log"
+        return log.read_text(encoding="utf-8") if log.exists() else ""
+
+
+@pytest.fixture(autouse=True)
+def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Notes and records of every test lie in a repository of its own."""
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "repository"))
+    return tmp_path / "repository"
 
 
 @pytest.fixture
@@ -125,5 +140,167 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
 
 
 @pytest.fixture
-def board_device() -> Device:
-    return quick_blocks(load_device("board"))
+def board_device() -> Board:
+    device = load_device("board")
+    assert isinstance(device, Board)
+    return quick_blocks(device)
+
+
+@pytest.fixture
+def phone_device() -> Phone:
+    device = load_device("snapdragon_778g")
+    assert isinstance(device, Phone)
+    return quick_blocks(device)
+
+
+def transcript(path: Path) -> Answer:
+    """Reads a transcript: return code, standard output, standard error."""
+    head, _, rest = path.read_text(encoding="utf-8").partition("# stdout:\n")
+    stdout, _, stderr = rest.partition("# stderr:\n")
+    return {"rc": int(head.rpartition("# rc: ")[2]), "stdout": stdout, "stderr": stderr}
+
+
+def said(text: str, rc: int = 0, stderr: str = "") -> Answer:
+    return {"rc": rc, "stdout": text, "stderr": stderr}
+
+
+def told(name: str, rc: int = 0) -> Answer:
+    """What a phone says to one command, from the device transcripts."""
+    text = (TRANSCRIPTS / "device" / f"{name}.txt").read_text(encoding="utf-8")
+    return said(text if text.endswith("\n") else text + "\n", rc)
+
+
+@pytest.fixture(params=["adb-29", "adb-36"])
+def both_clients(request: pytest.FixtureRequest) -> str:
+    """Asked for by tests of what the client says; what the phone says does not depend on it."""
+    return str(request.param)
+
+
+@pytest.fixture
+def client(request: pytest.FixtureRequest) -> Callable[[str], Answer]:
+    """Transcripts of one version of the client, by name: each in turn with `both_clients`, otherwise the newer."""
+    version = request.getfixturevalue("both_clients") if "both_clients" in request.fixturenames else "adb-36"
+    return lambda name: transcript(TRANSCRIPTS / version / f"{name}.txt")
+
+
+class FakePhone:
+    """A healthy phone unless told otherwise; `calls` is every call of adb so far."""
+
+    def __init__(self, folder: Path, client: Callable[[str], Answer]) -> None:
+        self.folder, self.client = folder, client
+        battery = (
+            told("battery_low")["stdout"]
+            .replace("level: 14", "level: 80")
+            .replace("USB powered: true", "USB powered: false")
+        )
+        self.shell: dict[str, Answer] = {
+            "taskset ": told("status_pinned_cpu7"),
+            "getprop": told("getprop_sm7325_a52s"),
+            "/online": told("cpu_lists_ok"),
+            "cpufreq": told("cpufreq_sm7325"),
+            "/proc/self/status": said("Cpus_allowed:\tff\nCpus_allowed_list:\t0-7\n"),
+            "thermal_zone": told("thermal_zones_cool"),
+            "thermalservice": told("thermalservice_status0"),
+            "battery": said(battery),
+            "power": told("power_awake"),
+            "df -k": told("df_data_ok"),
+            "rm -rf": said(""),
+        }
+        self.said = {name: client(file) for name, file in CLIENT.items()}
+        self.marks: dict[str, str | None] = {"merges": None, "hands": None, "lost_at": None}
+        self.write()
+
+    def write(self) -> None:
+        shutil.rmtree(self.folder / "shell", ignore_errors=True)
+        (self.folder / "shell").mkdir()
+        for name, answer in self.said.items():
+            self._put(self.folder / name, answer)
+        for number, (words, answer) in enumerate(self.shell.items()):
+            (self.folder / "shell" / f"{number:02}.words").write_text(words + "\n", encoding="utf-8")
+            self._put(self.folder / "shell" / f"{number:02}", answer)
+        for mark, text in self.marks.items():
+            if text is None:
+                (self.folder / mark).unlink(missing_ok=True)
+            else:
+                (self.folder / mark).write_text(text + "\n", encoding="utf-8")
+
+    def _put(self, stem: Path, answer: Answer) -> None:
+        for suffix, key in ((".out", "stdout"), (".err", "stderr"), (".rc", "rc")):
+            text = f"{answer[key]}\n" if key == "rc" else answer[key]
+            stem.with_name(stem.name + suffix).write_text(text, encoding="utf-8")
+
+    def tells(self, **answers: Answer) -> None:
+        """Replaces what the client says by the name of its command; see fake_adb.sh."""
+        self.said |= answers
+        self.write()
+
+    def marked(self, **marks: str | None) -> None:
+        """Sets or clears a property of the phone; see fake_adb.sh."""
+        self.marks |= marks
+        self.write()
+
+    def answers(self, words: str, answer: Answer) -> None:
+        """Replaces, or adds in front, the phone's answer to commands with these words."""
+        self.shell = {**self.shell, words: answer} if words in self.shell else {words: answer, **self.shell}
+        self.write()
+
+    @property
+    def calls(self) -> list[list[str]]:
+        log = self.folder / "log"
+        text = log.read_text(encoding="utf-8") if log.exists() else ""
+        return [call.split("\x1f")[:-1] for call in text.split("\x1e")[:-1]]
+
+
+@pytest.fixture
+def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Callable[[str], Answer]) -> FakePhone:
+    """Puts a fake ``adb`` first on the path."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    program = programs / "adb"
+    shutil.copyfile(HERE / "fake_adb.sh", program)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    folder = tmp_path / "adb"
+    folder.mkdir()
+    monkeypatch.setenv("FAKE_ADB", str(folder))
+    return FakePhone(folder, client)
+
+
+SETTINGS = """#!/bin/sh
+f={folder}/$2-$3
+case $1 in
+  get) if [ -f $f ]; then cat $f; else echo null; fi;;
+  put) echo $4 > $f;;
+  delete) rm -f $f;;
+esac
+"""
+
+
+class Hands:
+    """A fake phone that also runs what it is told, in a folder of this computer."""
+
+    def __init__(self, phone: FakePhone, folder: Path) -> None:
+        self.phone, self.root, self.settings = phone, folder / "phone", folder / "settings"
+        for made in (self.root, self.settings):
+            made.mkdir()
+        (self.settings / "system-screen_off_timeout").write_text("30000\n")
+        program = folder / "bin" / "settings"
+        program.write_text(SETTINGS.format(folder=self.settings))
+        program.chmod(0o755)
+        # Pinning, folders and processes are real; what the phone says of itself is not.
+        for words in ("taskset ", "/proc/self/status", "rm -rf"):
+            del phone.shell[words]
+        phone.marked(hands="")
+
+    def stored(self) -> dict[str, str]:
+        return {path.name: path.read_text().strip() for path in self.settings.iterdir()}
+
+    def leftovers(self) -> list[Path]:
+        return list(self.root.iterdir())
+
+
+@pytest.fixture
+def hands(phone: FakePhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hands:
+    fake = Hands(phone, tmp_path)
+    monkeypatch.setattr("suite.latency.remote.adb.Adb.base_folder", str(fake.root))
+    return fake

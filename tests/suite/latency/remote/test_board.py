@@ -1,90 +1,92 @@
-"""``latency board`` and what it shares with the phone, against an ssh that runs everything on this computer."""
+"""``latency device --ssh``, and what phones and boards share: folders of our own, bounded answers, judged runs."""
 
 from __future__ import annotations
 
-import dataclasses
+import getpass
+import os
 import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from suite.cli import main
-from suite.errors import USAGE, InputError, NothingMeasuredError
-from suite.latency.board.ssh import Ssh
-from suite.latency.board.target import BoardTarget, board_target, read_board
-from suite.latency.device import Device
-from suite.latency.phone.state import parse_state
-from suite.latency.remote.engine import Engine
+from suite.errors import NOTHING_MEASURED, USAGE, InputError, NothingMeasuredError
+from suite.latency.device import Board
+from suite.latency.remote import target as targets
+from suite.latency.remote.engines import Engine
+from suite.latency.remote.folder import PREFIX, work_folder
 from suite.latency.remote.measure import measure_remote
-from suite.latency.remote.report import RemoteReport, write_remote_record
-from suite.latency.remote.runner import Runner
+from suite.latency.remote.session import Runner
+from suite.latency.remote.ssh import Ssh
+from suite.latency.remote.state import parse_state, read_state
+from suite.latency.remote.target import Target
+from suite.latency.remote.transport import ANSWER_LIMIT_BYTES, run_client
+from suite.latency.report import LatencyReport, write_report
 from suite.latency.timed_model import TimedModel
 from suite.records.schema import Measurement, Series
 from suite.records.store import read_folder
 from tests.suite.latency.remote.conftest import FakeSsh, patient, quick_blocks
 
 Make = Callable[..., TimedModel]
+MODEL = "mobileinst_topformer_tiny_shapes"
 
 
 @pytest.fixture
 def measure(
-    board: FakeSsh, board_device: Device, engine: Engine, runner: Runner, usable_core: int
-) -> Iterator[Callable[..., RemoteReport]]:
+    board: FakeSsh, board_device: Board, engine: Engine, runner: Runner, usable_core: int
+) -> Iterator[Callable[..., LatencyReport]]:
     """Measures models on the board; afterwards nothing may be left there."""
 
-    def run(*models: TimedModel, blocks: int = 1, **changes: Any) -> RemoteReport:
+    def run(*models: TimedModel, blocks: int = 1, **changes: Any) -> LatencyReport:
         device = quick_blocks(board_device, blocks)
-        target, notes = board_target(Ssh("user@board", str(board.base)), device, usable_core)
+        target = Target(Ssh("user@board", str(board.base)), device, usable_core)
         protocol = changes.pop("protocol", patient(board_device.protocol()))
-        return measure_remote(target, models, protocol, changes.pop("engine", engine), runner, notes=notes, **changes)
+        return measure_remote(target, models, protocol, changes.pop("engine", engine), runner, **changes)
 
     yield run
     assert list(board.base.iterdir()) == []
 
 
-def broken(report: RemoteReport) -> set[str]:
-    return {problem.rule for result in report.results for problem in result.verdict.problems}
+def broken(report: LatencyReport) -> set[str]:
+    return {rule for result in report.results for rule in result.broken_rules}
 
 
 def test_two_models_are_timed_interleaved_in_blocks_and_judged(
-    measure: Callable[..., RemoteReport], make_model: Make, usable_core: int
+    measure: Callable[..., LatencyReport], make_model: Make
 ) -> None:
     report = measure(make_model("model_a"), make_model("model_b", channels=24), blocks=2)
     assert broken(report) == set()
     first, second = report.results
     assert first.samples == second.samples >= 8
     assert (first.positions, second.positions) == ((0, 3), (1, 2))  # A B B A
+    assert second.ratio_cpu is not None
     assert second.ratio_cpu.value > 1.5  # three times the work
     assert first.anchor == second.anchor == "model_a network"
-    assert {reading for answer in report.answers for line in answer.rounds for reading in line.affinities} == {
-        str(usable_core)
-    }
-    assert len(report.answers) == 2
-    assert report.results[0].engine["runtime"] == "convolution"
+    assert report.device["blocks"] == 2
+    assert first.engine["runtime"] == "convolution"
 
 
-def test_what_runs_on_this_computer_is_never_called_a_board(
-    measure: Callable[..., RemoteReport], make_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_runs_on_this_computer_is_recorded_as_a_stand_in(
+    measure: Callable[..., LatencyReport], make_model: Make, own_runs: Path
 ) -> None:
-    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "repository"))
     report = measure(make_model())
-    assert report.answered.by == "this computer"
-    assert "no real device: this computer answered" in report.text()
-    monkeypatch.setattr("sys.argv", ["suite", "latency", "board", "user@board", "--record"])
-    write_remote_record(report, "latency-board", 0, "user@board")
-    (run,), refused = read_folder(tmp_path / "repository" / "reports" / "records")
+    write_report(report, "latency-device", 0)
+    (run,), refused = read_folder(own_runs / "reports" / "records")
     assert refused == []
     lines: list[Measurement | Series] = [*run.measurements, *run.series]
     for line in lines:
-        assert line.protocol["device"] == "stand-in"
-        assert line.protocol["answered_by"] == "this computer"
-        assert line.protocol["real_device"] is False
+        assert (line.protocol["device"], line.protocol["real_device"]) == ("stand-in", False)
     assert {line.name for line in run.series} == {"latency_samples", "device_state"}
-    assert run.run.command == "python -m suite latency board DEVICE --record"
     assert "user@board" not in run.path.read_text(encoding="utf-8")
-    own = platform.uname()  # its first word, the host name, is nobody's business
+    own = platform.uname()  # its host name is left out
     assert run.series[0].protocol["device_build"] == " ".join((own.release, own.version, own.machine))
 
 
@@ -97,139 +99,103 @@ def test_what_runs_on_this_computer_is_never_called_a_board(
         ("halved", "precision_not_fp32"),
     ],
 )
-def test_each_rule_broken_on_the_device_is_named_and_nothing_is_recorded(
-    measure: Callable[..., RemoteReport],
-    make_model: Make,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    behaviour: str,
-    rule: str,
+def test_each_rule_broken_on_the_device_is_named(
+    measure: Callable[..., LatencyReport], make_model: Make, behaviour: str, rule: str
 ) -> None:
-    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "repository"))
     report = measure(make_model(behaviour=behaviour, channels=48))
     assert rule in broken(report)
-    with pytest.raises(NothingMeasuredError, match=f"model_a network .*{rule}.* invalid, so nothing was recorded"):
-        write_remote_record(report, "latency-board", seed=0)
-    assert not (tmp_path / "repository").exists()
+    assert report.valid_count == 0
 
 
 def test_outputs_of_the_device_are_compared_with_the_scored_model(
-    measure: Callable[..., RemoteReport], make_model: Make
+    measure: Callable[..., LatencyReport], make_model: Make
 ) -> None:
     assert broken(measure(make_model(spoiled=0.01))) == {"outputs_differ"}
 
 
 def test_too_short_a_run_is_invalid(
-    measure: Callable[..., RemoteReport], make_model: Make, board_device: Device
+    measure: Callable[..., LatencyReport], make_model: Make, board_device: Board
 ) -> None:
-    protocol = dataclasses.replace(patient(board_device.protocol(), samples=100_000), max_duration_s=0.02)
+    protocol = msgspec.structs.replace(patient(board_device.protocol(), samples=100_000), max_duration_s=0.02)
     assert broken(measure(make_model(), protocol=protocol)) == {"too_few_samples"}
 
 
 def test_a_graph_that_is_not_the_exported_one_is_never_pushed(
-    measure: Callable[..., RemoteReport], make_model: Make, board: FakeSsh
+    measure: Callable[..., LatencyReport], make_model: Make, board: FakeSsh
 ) -> None:
+    import dataclasses
+
     model = make_model()
     changed = dataclasses.replace(model.graphs["whole"], sha256="0" * 64)
-    with pytest.raises(NothingMeasuredError, match=r"INVALID before it was pushed \(outputs_differ"):
+    with pytest.raises(NothingMeasuredError, match="outputs_differ"):
         measure(dataclasses.replace(model, graphs={"whole": changed}))
-    assert "mktemp -d" not in board.commands
+    assert "mkdir" not in board.commands
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "message"),
-    [
-        ("dies", "killed .signal 9., most likely for want of memory"),
-        ("refuses", "the runner gave up .convolution: this graph is not for me."),
-        ("hangs", "did not end in 1 s"),
-    ],
-)
-def test_a_runner_that_fails_is_one_line_with_its_cause(
-    measure: Callable[..., RemoteReport],
+@pytest.mark.parametrize("behaviour", ["dies", "refuses", "hangs"])
+def test_a_runner_that_fails_is_one_line_and_leaves_nothing(
+    measure: Callable[..., LatencyReport],
     make_model: Make,
     monkeypatch: pytest.MonkeyPatch,
     behaviour: str,
-    message: str,
-    board_device: Device,
+    board_device: Board,
 ) -> None:
     monkeypatch.setattr("suite.latency.remote.session.LOADING_LIMIT_S", 1 if behaviour == "hangs" else 60)
-    protocol = dataclasses.replace(patient(board_device.protocol()), max_duration_s=0.02)
-    with pytest.raises(NothingMeasuredError, match=message) as caught:
+    protocol = msgspec.structs.replace(patient(board_device.protocol()), max_duration_s=0.02)
+    with pytest.raises(NothingMeasuredError) as caught:
         measure(make_model(behaviour=behaviour), protocol=protocol)
     assert "\n" not in str(caught.value)
 
 
-SAID = {
-    "unknown host": ("ssh: Could not resolve hostname board: Name or service not known\n", "no host of that name"),
-    "refused": ("ssh: connect to host board port 22: Connection refused\n", "ssh server is not running"),
-    "silent": ("ssh: connect to host board port 22: Connection timed out\n", "does not answer"),
-    "no network": ("ssh: connect to host 10.0.0.5 port 22: Network is unreachable\n", "check this computer's network"),
-    "unknown key": ("Host key verification failed.\n", "check the key"),
-    "no key": ("user@board: Permission denied (publickey,password).\n", "ssh-copy-id"),
-}
-
-
-@pytest.mark.parametrize(("text", "message"), SAID.values(), ids=SAID.keys())
-def test_a_board_that_cannot_be_reached_is_one_line(
-    board: FakeSsh, compiled: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
-) -> None:
-    board.says(text)
-    words = ["user@board", "--models", "mobileinst_topformer_tiny_shapes", "--runner", str(compiled)]
-    assert main(["latency", "board", *words]) == USAGE
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert message in err
-
-
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["-oProxyCommand=x", "--models", "a"], "No such option"),
-        (["user@bo ard", "--models", "mobileinst_topformer_tiny_shapes"], "give user@host"),
-        (
-            ["user@board", "--models", "a", "--engine", "abacus"],
-            "abacus: no such engine; known engines: ncnn, ncnn_fp16",
-        ),
-        (["user@board", "--models", "a", "--runner", "absent"], "absent"),
-        (["user@board", "--models", "a", "--device", "host"], "no such file; build the runners"),
-    ],
+    "text", ["ssh: Could not resolve hostname board: Name or service not known", "Host key verification failed."]
 )
-def test_bad_words_are_one_line(
-    board: FakeSsh,
-    compiled: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    words: list[str],
-    message: str,
+def test_a_board_that_cannot_be_reached_is_one_line_with_what_ssh_said(
+    board: FakeSsh, compiled: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
-    if "bo ard" in words[0]:
-        words = [*words, "--runner", str(compiled)]
-    assert main(["latency", "board", *words]) == USAGE
-    assert message in capsys.readouterr().err
+    board.says(text + "\n")
+    assert main(["latency", "device", "--ssh", "user@board", "--models", MODEL, "--runner", str(compiled)]) == USAGE
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert text in err
 
 
-def test_a_folder_that_is_not_there_is_named(board: FakeSsh) -> None:
-    with pytest.raises(InputError, match=r"the board has no folder .*/absent to work in; name another with --folder"):
-        Ssh("user@board", str(board.base / "absent"))
-
-
-def test_a_board_without_timeout_is_not_told_that_its_folder_is_absent(board: FakeSsh) -> None:
-    program = board.folder / "timeout"  # as a shell says it that has none
-    program.write_text("#!/bin/sh\necho 'sh: timeout: not found' >&2\nexit 127\n")
-    program.chmod(0o755)
-    with pytest.raises(InputError, match=r"the board lacks timeout -s KILL \(sh: timeout: not found\); install"):
+def test_a_board_without_a_needed_program_is_told_which(board: FakeSsh, monkeypatch: pytest.MonkeyPatch) -> None:
+    (board.folder / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
+    (board.folder / "cat").symlink_to(shutil.which("cat") or "/bin/cat")
+    monkeypatch.setenv("PATH", str(board.folder))
+    with pytest.raises(InputError, match="timeout, taskset"):
         Ssh("user@board", str(board.base))
 
 
-def test_a_connection_lost_in_mid_command_is_told_from_a_command_that_failed(board: FakeSsh) -> None:
+def test_a_folder_that_is_not_there_is_named(board: FakeSsh) -> None:
+    with pytest.raises(InputError, match="absent"):
+        Ssh("user@board", str(board.base / "absent"))
+
+
+def test_a_lost_connection_is_told_from_a_command_that_failed(board: FakeSsh) -> None:
     connected = Ssh("user@board", str(board.base))
     assert connected.shell("exit 37").code == 37
+    assert connected.shell("sleep 30", timeout_s=1).code in (124, 137)  # the device ends it
     board.says("")
-    with pytest.raises(NothingMeasuredError, match="the board was lost in mid-command"):
+    with pytest.raises(NothingMeasuredError):
         connected.shell("true")
+
+
+def test_an_answer_is_read_up_to_a_limit_and_a_client_that_hangs_is_given_up(board: FakeSsh) -> None:
+    connected = Ssh("user@board", str(board.base))
+    assert len(connected.shell("head -c 3000000 /dev/zero").output) == 3_000_000
+    with pytest.raises(NothingMeasuredError, match=f"{ANSWER_LIMIT_BYTES >> 20} MiB"):
+        connected.shell("cat /dev/zero")
+    assert run_client(["sleep", "30"], timeout_s=0.2) is None
+
+
+def test_a_file_larger_than_is_read_is_refused(board: FakeSsh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suite.latency.remote.transport.FILE_LIMIT_BYTES", 1000)
+    (board.base / "large").write_bytes(bytes(1001))
+    with pytest.raises(NothingMeasuredError):
+        Ssh("user@board", str(board.base)).pull(f"{board.base}/large", tmp_path / "large")
+    assert not (tmp_path / "large").exists()
 
 
 def test_a_copy_counts_once_its_digest_there_is_ours(board: FakeSsh, tmp_path: Path) -> None:
@@ -238,36 +204,183 @@ def test_a_copy_counts_once_its_digest_there_is_ours(board: FakeSsh, tmp_path: P
     connected.push(blob, f"{board.base}/blob.bin")
     connected.pull(f"{board.base}/blob.bin", tmp_path / "back.bin")
     assert (tmp_path / "back.bin").read_bytes() == blob.read_bytes()
-    with pytest.raises(InputError, match=r"has no file absent\.bin"):
+    with pytest.raises(InputError, match=r"absent\.bin"):
         connected.pull(f"{board.base}/absent.bin", tmp_path / "absent.bin")
     assert not (tmp_path / "absent.bin").exists()
 
 
-def test_a_board_is_not_told_what_only_a_phone_can_do(board: FakeSsh, board_device: Device) -> None:
-    with pytest.raises(
-        NothingMeasuredError, match=r"nothing can be pinned to core 63: .* name another --core"
-    ) as caught:
-        board_target(Ssh("user@board", str(board.base)), board_device, 63)
-    assert not any(words in str(caught.value) for words in ("the phone", "another phone", "adb", "cores 4 to 6"))
+def test_nothing_that_somebody_else_left_on_a_shared_board_is_run_or_removed(board: FakeSsh, tmp_path: Path) -> None:
+    proof = tmp_path / "executed"
+    for name in ("mobileinst-suite.abcdef", f"{PREFIX}{'0' * 32}"):
+        foreign = board.base / name
+        foreign.mkdir()
+        (foreign / "restore.sh").write_text(f"touch {proof}\n")
+        (foreign / "runner.pid").write_text(f"{os.getpid()}\n")
+    with work_folder(Ssh("user@board", str(board.base))) as folder:
+        made = Path(folder.path)
+        assert made.stat().st_mode & 0o777 == 0o700
+        assert made.stat().st_uid == os.getuid()
+    assert not made.exists()
+    assert not proof.exists()
+    assert len(list(board.base.iterdir())) == 2
+
+
+def test_a_folder_exchanged_for_a_link_is_not_followed(board: FakeSsh, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    with work_folder(Ssh("user@board", str(board.base))) as folder:
+        Path(folder.path).rmdir()
+        Path(folder.path).symlink_to(elsewhere)
+    assert (elsewhere / "precious").exists()
+
+
+def test_a_base_folder_in_which_others_may_exchange_ours_is_refused(
+    board: FakeSsh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can give a folder to somebody else")
+    os.chown(board.base, 65534, 65534)
+    board.base.chmod(0o777)
+    with pytest.raises(InputError, match="--folder"), work_folder(Ssh("user@board", str(board.base))):
+        pass
+    board.base.chmod(0o1777)
+    with work_folder(Ssh("user@board", str(board.base))):
+        pass
+
+
+def test_two_measurements_do_not_meet_on_one_board(board: FakeSsh) -> None:
+    connected = Ssh("user@board", str(board.base))
+    with work_folder(connected):
+        with pytest.raises(InputError), work_folder(connected):
+            pass
+        assert len(list(board.base.iterdir())) == 1
+    assert list(board.base.iterdir()) == []
+
+
+def test_a_core_that_does_not_exist_is_not_fit(board: FakeSsh, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--ssh", "user@board", "--folder", str(board.base), "--core", "63"]
+    assert main(["latency", "device", *words]) == NOTHING_MEASURED
+    assert "core 63" in capsys.readouterr().err
 
 
 def test_no_zone_hides_another_of_its_type() -> None:
     zone = "/sys/class/thermal/thermal_zone"
-    told = ((f"{zone}{number}", degrees) for number, degrees in enumerate((95000, 27800)))
-    zones = "".join(f"{folder}/type:acpitz\n{folder}/temp:{degrees}\n" for folder, degrees in told)
+    read = ((f"{zone}{number}", degrees) for number, degrees in enumerate((95000, 27800)))
+    zones = "".join(f"{folder}/type:acpitz\n{folder}/temp:{degrees}\n" for folder, degrees in read)
     state = parse_state({"zones": zones})
     assert state.zones_c == {"acpitz": 95.0, "acpitz#2": 27.8}
     assert state.zone_files == {"acpitz": f"{zone}0/temp", "acpitz#2": f"{zone}1/temp"}
 
 
 def test_a_board_that_is_too_hot_is_waited_for_and_then_given_up(
-    board: FakeSsh, board_device: Device, usable_core: int, monkeypatch: pytest.MonkeyPatch
+    board: FakeSsh, board_device: Board, usable_core: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import dataclasses
+
     connected = Ssh("user@board", str(board.base))
-    hot = dataclasses.replace(read_board(connected), zones_c={"cpu-thermal": 91.0})
-    monkeypatch.setattr("suite.latency.board.target.read_board", lambda board: hot)
-    target = BoardTarget(connected, board_device, usable_core, hot)
+    hot = dataclasses.replace(read_state(connected), zones_c={"cpu-thermal": 91.0})
+    monkeypatch.setattr(targets, "read_state", lambda device: hot)
+    target = Target(connected, board_device, usable_core)
+    assert not target.ready
+    target.require_fit()  # it only has to cool
     waits: list[float] = []
-    with pytest.raises(NothingMeasuredError, match=r"sensor cpu-thermal reads 91 C \(limit 70\) after"):
+    with pytest.raises(NothingMeasuredError, match="cpu-thermal"):
         target.wait_until_ready(waits.append)
     assert sum(waits) >= 0.05
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from tests.suite.latency.remote.conftest import describe, patient, quick_blocks
+from suite.export.artifact import GraphArtifact
+from suite.latency.device import load_device
+from suite.latency.remote.engines import Engine
+from suite.latency.remote.measure import measure_remote
+from suite.latency.remote.session import Runner
+from suite.latency.remote.ssh import Ssh
+from suite.latency.remote.target import Target
+from suite.latency.timed_model import TimedModel
+base, program, graph, core = sys.argv[1:]
+device = quick_blocks(load_device("board"))
+artifact = GraphArtifact(Path(graph), "", Path(graph).with_suffix(".npz"))
+engine = Engine("convolution", "onnxruntime_cpu", {}, describe)
+model = TimedModel("model_a", {"whole": artifact})
+target = Target(Ssh("user@board", base), device, int(core))
+measure_remote(target, [model], patient(device.protocol()), engine, Runner(Path(program)), prove=lambda *_: None)
+"""
+
+
+def test_a_terminated_measurement_ends_its_runner_and_removes_its_folder(
+    board: FakeSsh, compiled: Path, make_model: Make, usable_core: int
+) -> None:
+    model = make_model(behaviour="hangs")
+    words = [str(board.base), str(compiled), str(model.graphs["whole"].path), str(usable_core)]
+    with subprocess.Popen([sys.executable, "-c", ENDLESS, *words], stderr=subprocess.DEVNULL) as measuring:
+        try:
+            deadline = time.monotonic() + 60
+            while "./runner plan.txt" not in board.commands and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(0.3)
+            measuring.send_signal(signal.SIGTERM)
+            assert measuring.wait(60) == 128 + signal.SIGTERM
+        finally:
+            measuring.kill()
+    assert list(board.base.iterdir()) == []
+    assert not any(str(board.base) in _working_folder(entry) for entry in Path("/proc").glob("[0-9]*"))
+
+
+def _working_folder(process: Path) -> str:
+    try:
+        return str((process / "cwd").readlink())
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real ssh server on the loopback address; yields its name in the client's configuration."""
+    program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    client, keygen = shutil.which("ssh"), shutil.which("ssh-keygen")
+    if program is None or client is None or keygen is None:
+        pytest.skip("no ssh server here (Debian: apt install openssh-server)")
+    folder = tmp_path / "sshd"
+    folder.mkdir(mode=0o700)
+    for name in ("host", "user"):
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    shutil.copyfile(folder / "user.pub", folder / "authorized")
+    Path("/run/sshd").mkdir(exist_ok=True)  # where the server separates its privileges
+    port = "42022"
+    (folder / "sshd_config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+        f"StrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile {folder}/pid\n"
+    )
+    (folder / "config").write_text(
+        f"Host loopback\n HostName 127.0.0.1\n Port {port}\n User {getpass.getuser()}\n IdentityFile {folder}/user\n"
+        f" UserKnownHostsFile {folder}/known\n StrictHostKeyChecking accept-new\n"
+    )
+    wrapper = tmp_path / "bin"
+    wrapper.mkdir()
+    (wrapper / "ssh").write_text(f'#!/bin/sh\nexec {client} -F {folder}/config "$@"\n')
+    (wrapper / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(wrapper), prepend=":")
+    with subprocess.Popen([program, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        if b"listening" not in running.stderr.readline():
+            running.kill()
+            pytest.skip("the ssh server does not start here")
+        yield "loopback"
+        running.kill()
+
+
+def test_a_run_over_a_real_ssh_connection_is_valid_and_leaves_nothing(
+    server: str, board_device: Board, engine: Engine, runner: Runner, make_model: Make, tmp_path: Path, usable_core: int
+) -> None:
+    base = tmp_path / "board"
+    base.mkdir()
+    target = Target(Ssh(server, str(base)), quick_blocks(board_device, 2), usable_core)
+    report = measure_remote(target, [make_model()], patient(board_device.protocol()), engine, runner)
+    assert broken(report) == set()
+    assert report.device["device"] == "stand-in"  # the same kernel as ours
+    assert list(base.iterdir()) == []

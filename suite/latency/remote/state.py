@@ -1,8 +1,9 @@
-"""What a phone tells of itself, parsed; everything may be missing, because vendors deny what they like."""
+"""What a phone or board tells of itself, parsed; everything may be missing, because vendors deny what they like."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,19 +19,20 @@ COMMANDS: dict[str, str] = {
     "thermal": "dumpsys thermalservice",
     "battery": "dumpsys battery",
     "power": "dumpsys power",
-    "disk": "df -k /data",
 }
+BOARD_COMMANDS = ("cores", "frequencies", "status", "zones")
+"""What a Linux board answers in the same words as a phone does; the rest is Android's."""
 
 
 @dataclass(frozen=True)
-class PhoneState:
-    """One look at a phone; None = it did not tell.
+class DeviceState:
+    """One look at a phone or board; None = it did not tell.
 
     Attributes:
         soc: every name of the chip it gives: model, name and numbers.
         product: maker and model for sale.
         android: Android's release.
-        booted: whether it has finished starting.
+        booted: whether Android has finished starting; True where it is not said.
         online: cores that are switched on.
         allowed: cores that its shell may use.
         max_khz: highest frequency by core, as built.
@@ -45,7 +47,7 @@ class PhoneState:
         battery_faked: whether somebody told Android to report other values.
         charging: whether it is on external power.
         awake: whether the screen is on.
-        free_mib: free space of /data.
+        free_mib: free space where work folders are made.
     """
 
     soc: frozenset[str]
@@ -159,7 +161,7 @@ def _awake(text: str) -> bool | None:
     return False if re.search(r"mWakefulness=|Display Power: state=", text) else None
 
 
-def parse_state(answers: Mapping[str, str]) -> PhoneState:
+def parse_state(answers: Mapping[str, str]) -> DeviceState:
     """Build a state from the outputs of `COMMANDS`, by their names."""
     named = properties(answers.get("properties", ""))
     chip = ("ro.soc.model", "ro.vendor.qti.soc_model", "ro.vendor.qti.soc_name", "ro.vendor.qti.soc_id")
@@ -171,13 +173,13 @@ def parse_state(answers: Mapping[str, str]) -> PhoneState:
     thermal = re.search(r"^Thermal Status: (\d+)", service, flags=re.MULTILINE)
     if "HAL Ready: false" in service:
         thermal = None
-    disk = re.search(r"^\S+\s+\d+\s+\d+\s+(\d+)\s+\d+%\s+/data", answers.get("disk", ""), flags=re.MULTILINE)
+    disk = re.search(r"^\S+\s+\d+\s+\d+\s+(\d+)\s+\d+%\s+/", answers.get("disk", ""), flags=re.MULTILINE)
     powered = [charge.get(f"{source} powered") for source in ("AC", "USB", "Wireless")]
-    return PhoneState(
+    return DeviceState(
         soc=frozenset(value for key in chip if (value := named.get(key, "").strip())),
         product=" ".join(filter(None, (named.get("ro.product.manufacturer"), named.get("ro.product.model")))),
         android=named.get("ro.build.version.release", ""),
-        booted=named.get("sys.boot_completed") == "1",
+        booted=named.get("sys.boot_completed", "1") == "1",
         online=core_list(online) if online else None,
         allowed=allowed_cores(answers.get("status", "")),
         max_khz=frequencies(files, "cpuinfo_max_freq"),
@@ -195,10 +197,15 @@ def parse_state(answers: Mapping[str, str]) -> PhoneState:
     )
 
 
-def read_state(phone: Transport) -> PhoneState:
-    """Ask a phone for everything; what it denies stays unknown.
+def read_state(device: Transport) -> DeviceState:
+    """Ask a phone or board for everything; what it denies stays unknown.
 
     Raises:
-        NothingMeasuredError: if the phone was lost meanwhile.
+        NothingMeasuredError: if the device was lost meanwhile.
     """
-    return parse_state({name: phone.shell(command).output for name, command in COMMANDS.items()})
+    disk = {"disk": device.shell(f"df -k {shlex.quote(device.base_folder)}").output}
+    if device.kind == "adb":
+        return parse_state(disk | {name: device.shell(command).output for name, command in COMMANDS.items()})
+    # One connection for all: every line says itself which file it is from.
+    told = device.shell("; ".join(COMMANDS[name] for name in BOARD_COMMANDS)).output
+    return parse_state(disk | dict.fromkeys(BOARD_COMMANDS, told))

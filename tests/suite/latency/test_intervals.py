@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.latency.statistics import nearest_rank
+from suite.latency.timing import nearest_rank
 from suite.records.difference import ratio_of_medians
 
 positive = st.floats(0.1, 1e4, allow_nan=False)

@@ -1,1 +1,0 @@
-"""A Linux board over ssh."""

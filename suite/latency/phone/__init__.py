@@ -1,1 +1,0 @@
-"""Phones over adb."""

@@ -1,0 +1,418 @@
+"""``latency device`` on a phone, against transcripts of real adb clients, both versions, every state of a phone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suite.cli import main
+from suite.errors import NOTHING_MEASURED, PASS, USAGE, InputError, NothingMeasuredError, SuiteError
+from suite.files import file_digest
+from suite.latency.device import Phone
+from suite.latency.remote.adb import Adb
+from suite.latency.remote.engines import Engine
+from suite.latency.remote.folder import PREFIX, work_folder
+from suite.latency.remote.measure import measure_remote
+from suite.latency.remote.session import Runner, Session
+from suite.latency.remote.state import battery, core_list, hal_temperatures
+from suite.latency.remote.target import Target, device_answers
+from suite.latency.report import LatencyReport
+from suite.latency.timed_model import TimedModel
+from tests.suite.latency.remote.conftest import Answer, FakePhone, Hands, patient, quick_blocks, said, told, transcript
+
+Client = Callable[[str], Answer]
+Make = Callable[..., TimedModel]
+MODEL = "mobileinst_topformer_tiny_shapes"
+BLOB = "/data/local/tmp/blob.bin"
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = main(["latency", "device", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def refusals(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Look at a phone that is not ready; returns what is refused."""
+    code, out, err = run(capsys, "--json")
+    assert code == NOTHING_MEASURED
+    assert err.count("\n") == 1
+    report = json.loads(out)
+    assert report["ready"] is False
+    return [finding["what"] for finding in report["findings"] if finding["refuses"] and finding["remedy"]]
+
+
+@pytest.mark.usefixtures("both_clients")
+def test_a_healthy_phone_is_ready_and_only_looked_at(phone: FakePhone, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "--json")
+    assert (code, err) == (PASS, "")
+    report = json.loads(out)
+    assert report["ready"] is True
+    assert report["core"] == 7  # the only one with the highest cpuinfo_max_freq
+    assert report["state"]["soc"] == ["475", "SM7325", "yupik"]
+    assert report["state"]["zones_c"]["cpu-1-6"] > 0
+    assert report["state"]["thermal_status"] == 0
+    assert report["findings"] == []
+    commands = " ".join(word for call in phone.calls for word in call)
+    for changing in ("push", "setprop", "settings", "stop", "echo 1 >", "rm ", "mkdir"):
+        assert changing not in commands
+    assert "taskset 80 " in commands  # bare hexadecimal: toybox takes no 0x
+    assert "SM-A528B" in run(capsys)[1]
+
+
+STATES = {
+    "cpu7 switched off": ("/online", "cpu_lists_cpu7_offline", "core 7"),
+    "frequency capped": ("cpufreq", "cpufreq_sm7325_capped", "1324 of 2400 MHz"),
+    "in the background": ("/proc/self/status", "status_background_cpuset", "0, 1, 2"),
+    "affinity overridden": ("taskset ", "status_affinity_overridden", "0, 1, 2, 3, 4, 5, 6"),
+    "hot sensors": ("thermal_zone", "thermal_zones_hot", "cpu-1-6"),
+    "skin too warm": ("thermalservice", "thermalservice_status2_skin", "status 2"),
+    "cpu throttled": ("thermalservice", "thermalservice_status3_cpu", "status 3"),
+    "frozen cache, hot HAL": ("thermalservice", "thermalservice_stale_cached", "CPU7"),
+    "battery low": ("battery", "battery_low", "14 %"),
+    "battery hot": ("battery", "battery_hot", "42.1 C"),
+    "battery faked": ("battery", "battery_updates_stopped", "battery values"),
+    "asleep": ("power", "power_asleep", "screen"),
+    "dozing": ("power", "power_dozing", "screen"),
+    "disk full": ("df -k", "df_data_full", "12 MiB"),
+    "old Android": ("getprop", "getprop_soc_model_absent_android11", "chip"),
+}
+
+
+@pytest.mark.parametrize(("words", "name", "named"), STATES.values(), ids=STATES.keys())
+def test_every_state_that_spoils_a_run_is_refused(
+    phone: FakePhone, capsys: pytest.CaptureFixture[str], words: str, name: str, named: str
+) -> None:
+    phone.answers(words, told(name))
+    assert any(named in what for what in refusals(capsys))
+
+
+def test_another_chip_is_refused_although_its_platform_is_the_same(
+    phone: FakePhone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = told("getprop_sm7325_a52s")["stdout"].replace("SM7325", "SM8350").replace("yupik", "lahaina")
+    phone.answers("getprop", said(other))
+    assert any("SM8350, lahaina" in what for what in refusals(capsys))
+
+
+def test_denied_sensors_are_a_note_while_the_thermal_service_answers(
+    phone: FakePhone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phone.answers("thermal_zone", told("thermal_zones_denied", rc=1))
+    assert run(capsys)[0] == PASS  # the thermal service still reads the core
+    phone.answers("thermalservice", told("thermalservice_hal_not_ready"))
+    assert any("temperature" in what for what in refusals(capsys))
+
+
+def test_a_charging_phone_may_be_measured_with_a_note(phone: FakePhone, capsys: pytest.CaptureFixture[str]) -> None:
+    phone.answers("battery", said(told("battery_low")["stdout"].replace("level: 14", "level: 90")))
+    code, out, _ = run(capsys, "--json")
+    assert code == PASS
+    assert [finding["refuses"] for finding in json.loads(out)["findings"]] == [False]
+
+
+def test_two_fastest_cores_need_a_choice(phone: FakePhone, capsys: pytest.CaptureFixture[str]) -> None:
+    phone.answers("cpufreq", said(told("cpufreq_sm7325")["stdout"].replace("2208000", "2400000")))
+    code, _, err = run(capsys)
+    assert code == USAGE
+    assert "4, 5, 6, 7" in err
+    phone.answers("taskset ", said("Cpus_allowed:\t10\nCpus_allowed_list:\t4\n"))
+    assert run(capsys, "--core", "4")[0] == PASS
+    phone.answers("cpufreq", said(""))
+    code, _, err = run(capsys)
+    assert code == USAGE
+    assert "--core" in err
+
+
+@pytest.mark.parametrize("separates", [True, False], ids=["shell_v2", "merged"])
+def test_a_core_that_nothing_can_be_pinned_to_is_refused(
+    phone: FakePhone, capsys: pytest.CaptureFixture[str], shared_data: Path, separates: bool
+) -> None:
+    phone.marked(merges=None if separates else "")
+    phone.answers("taskset ", transcript(shared_data / "adb_transcripts" / "errors" / "taskset_einval.txt"))
+    assert any("core 7" in what and "Invalid argument" in what for what in refusals(capsys))
+
+
+@pytest.mark.usefixtures("both_clients")
+@pytest.mark.parametrize(
+    ("devices", "words", "named"),
+    [
+        ("01_devices_none", [], ""),
+        ("10_devices_one", ["--serial", "R58NOSUCH"], "R58NOSUCH"),
+        ("41_devices_two_one_unauth", [], "SERIAL2"),
+        ("41_devices_two_one_unauth", ["--serial", "SERIAL2"], "unauthorized"),
+        ("60_devices_after_unplug", ["--serial", "SERIAL"], "offline"),
+    ],
+)
+@pytest.mark.parametrize("timed", [False, True], ids=["looked at", "timed"])
+def test_the_wrong_number_or_kind_of_phones_is_one_line(
+    phone: FakePhone,
+    client: Client,
+    capsys: pytest.CaptureFixture[str],
+    own_runs: Path,
+    devices: str,
+    words: list[str],
+    named: str,
+    timed: bool,
+) -> None:
+    phone.tells(devices=client(devices))
+    code, out, err = run(capsys, *words, *(["--models", MODEL, "--runner", __file__, "--record"] if timed else []))
+    assert (code, out) == (USAGE, "")
+    assert err.count("\n") == 1
+    assert named in err
+    assert not own_runs.exists()
+
+
+def test_what_the_client_says_of_its_server_is_no_phone(phone: FakePhone, client: Client) -> None:
+    complaint = "adb server version (41) doesn't match this client (39); killing...\n* daemon started successfully\n"
+    listing = client("10_devices_one")
+    for answer in ({**listing, "stderr": complaint}, {**listing, "stdout": complaint + listing["stdout"]}):
+        phone.tells(devices=answer)
+        assert Adb().name == "SERIAL"
+    phone.tells(devices={**client("01_devices_none"), "stderr": complaint})
+    with pytest.raises(InputError):
+        Adb()
+
+
+def test_a_usb_device_without_permission_is_one_line(
+    phone: FakePhone, capsys: pytest.CaptureFixture[str], shared_data: Path
+) -> None:
+    phone.tells(devices=transcript(shared_data / "adb_transcripts" / "errors" / "usb_no_permissions.txt"))
+    code, _, err = run(capsys)
+    assert code == USAGE
+    assert "no permissions" in err
+
+
+@pytest.mark.usefixtures("both_clients")
+@pytest.mark.parametrize("name", ["24_shell_drop", "42_shell_unauth", "61_shell_after_unplug", "05_shell_badserial"])
+def test_a_phone_that_goes_away_is_never_taken_for_one_that_answers(
+    phone: FakePhone, client: Client, name: str
+) -> None:
+    connected = Adb()
+    phone.tells(client=client(name))
+    with pytest.raises(NothingMeasuredError) as caught:
+        connected.shell("true")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("both_clients")
+@pytest.mark.parametrize("name", ["34_push_nospc", "35_push_rofs", "36_push_perm", "38_push_drop"])
+def test_a_copy_that_fails_is_named_whatever_the_client_counts(
+    phone: FakePhone, client: Client, tmp_path: Path, name: str
+) -> None:
+    phone.tells(push=client(name))
+    (tmp_path / "blob.bin").write_bytes(b"blob")
+    with pytest.raises(InputError, match=r"blob\.bin"):
+        Adb().push(tmp_path / "blob.bin", BLOB)
+
+
+@pytest.mark.usefixtures("both_clients")
+def test_a_copy_counts_once_its_digest_on_the_phone_is_ours(phone: FakePhone, tmp_path: Path) -> None:
+    blob = tmp_path / "blob.bin"
+    blob.write_bytes(b"blob")
+    phone.answers("sha256sum", said(f"{file_digest(blob)}  {BLOB}\n"))
+    Adb().push(blob, BLOB)
+    phone.answers("sha256sum", said(f"{'0' * 64}  {BLOB}\n"))
+    with pytest.raises(InputError, match=r"blob\.bin"):
+        Adb().push(blob, BLOB)
+
+
+def test_commands_reach_the_phone_whole_and_with_their_own_limit(phone: FakePhone) -> None:
+    Adb().shell("grep . '/proc/self/status' | head -n 1", timeout_s=7)
+    command = phone.calls[-1][-1]
+    assert command.startswith("( timeout -s KILL 7 sh -c ")
+    assert command.endswith(' ); echo "@@RC=$?@@"')
+
+
+def test_bad_words_are_one_line(
+    phone: FakePhone, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for words, named in (
+        (["--device", "toaster"], "toaster"),
+        (["--device", "host"], "latency host"),
+        (["--record"], "--models"),
+        (["--models", MODEL], "docs/phone.md"),  # no runner was built
+        (["--models", MODEL, "--engine", "abacus"], "onnxruntime"),
+        (["--ssh", "user@board", "--device", "snapdragon_778g"], "--ssh"),
+        (["--device", "board"], "--ssh"),
+        (["--ssh", "user@bo ard"], "bo ard"),
+        (["--size", "640"], "--size"),
+    ):
+        code, out, err = run(capsys, *words)
+        assert (code, out) == (USAGE, ""), words
+        assert named in err
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = run(capsys)
+    assert code == USAGE
+    assert "adb" in err
+
+
+def test_only_the_first_block_of_the_battery_and_the_live_block_of_the_thermal_service_count() -> None:
+    assert battery(told("battery_with_eventlog")["stdout"])["level"] == "75"
+    assert hal_temperatures(told("thermalservice_stale_cached")["stdout"])["CPU0"] == 63.7
+    assert hal_temperatures(told("thermalservice_hal_not_ready")["stdout"]) == {}
+    assert core_list("0-2,7\n") == {0, 1, 2, 7}
+    assert core_list("") == frozenset()
+
+
+def test_only_a_phone_that_answers_is_named_in_a_record(phone: FakePhone, hands: Hands, phone_device: Phone) -> None:
+    assert not device_answers(Adb())  # the kernel of this computer
+    phone.answers("boot_id", said("01234567-89ab-cdef-0123-456789abcdef\n"))
+    assert Target(Adb(), phone_device, 0).describe()[1]["device"] == "snapdragon_778g"
+    phone.answers("sha256sum", said(f"{'0' * 64}  -\n"))  # a recording cannot know the question
+    fields = Target(Adb(), phone_device, 0).describe()[1]
+    assert (fields["device"], fields["real_device"]) == ("stand-in", False)
+
+
+@pytest.fixture
+def measure(
+    hands: Hands, phone_device: Phone, engine: Engine, compiled: Path, usable_core: int
+) -> Callable[..., LatencyReport]:
+    def measured(*models: TimedModel, runner: Path = compiled, blocks: int = 1) -> LatencyReport:
+        device = quick_blocks(phone_device, blocks)
+        target = Target(Adb(), device, usable_core)
+        return measure_remote(target, models, patient(device.protocol()), engine, Runner(runner))
+
+    return measured
+
+
+def untouched(hands: Hands) -> bool:
+    return hands.leftovers() == [] and hands.stored() == {"system-screen_off_timeout": "30000"}
+
+
+@pytest.mark.usefixtures("both_clients")
+def test_a_run_leaves_the_phone_as_it_was_and_does_not_call_this_computer_a_phone(
+    measure: Callable[..., LatencyReport], hands: Hands, make_model: Make
+) -> None:
+    report = measure(make_model("model_a"), make_model("model_b", channels=24), blocks=2)
+    assert [result.broken_rules for result in report.results] == [(), ()]
+    ratio = report.results[1].ratio_cpu
+    assert ratio is not None
+    assert ratio.value > 1.5
+    assert report.device["device"] == "stand-in"
+    assert "snapdragon_778g" not in str(report.device)
+    assert untouched(hands)
+    asked = [call[-1] for call in hands.phone.calls if "settings put" in call[-1]]
+    assert any("settings put global stay_on_while_plugged_in 15" in command for command in asked)
+
+
+SPOILED: dict[str, tuple[str, Answer]] = {
+    "too warm for good": ("thermalservice", told("thermalservice_status2_skin")),
+    "screen went off": ("power", told("power_asleep")),
+    "capped": (
+        "cpufreq",
+        said(
+            "/sys/devices/system/cpu/cpu{core}/cpufreq/cpuinfo_max_freq:2400000\n"
+            "/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_max_freq:1324800\n"
+        ),
+    ),
+    "battery ran low": ("battery", told("battery_low")),
+}
+
+
+@pytest.mark.parametrize(("words", "answer"), SPOILED.values(), ids=SPOILED.keys())
+def test_a_phone_that_changes_between_two_blocks_voids_the_run(
+    measure: Callable[..., LatencyReport],
+    hands: Hands,
+    make_model: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    usable_core: int,
+    words: str,
+    answer: Answer,
+) -> None:
+    whole = Session.run_block
+
+    def and_then(session: Session, *arguments: Any) -> Any:
+        done = whole(session, *arguments)
+        hands.phone.answers(words, said(answer["stdout"].replace("{core}", str(usable_core))))
+        return done
+
+    monkeypatch.setattr(Session, "run_block", and_then)
+    with pytest.raises(NothingMeasuredError):
+        measure(make_model(), blocks=2)
+    assert untouched(hands)
+
+
+def test_a_phone_that_says_it_throttled_makes_the_run_invalid(
+    measure: Callable[..., LatencyReport], hands: Hands, make_model: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Target.slowed_down
+
+    def warm(target: Target) -> Any:
+        hands.phone.answers("thermalservice", told("thermalservice_status3_cpu"))
+        return asked(target)
+
+    monkeypatch.setattr(Target, "slowed_down", warm)
+    report = measure(make_model())
+    assert report.results[0].broken_rules == ("throttled",)
+    assert report.valid_count == 0
+
+
+@pytest.mark.usefixtures("both_clients")
+@pytest.mark.parametrize("place", ["plan.txt > answer.jsonl", "./runner  > answer.jsonl", "input-0-0.f32"])
+def test_a_pulled_cable_voids_the_run_and_the_next_one_cleans_up(
+    measure: Callable[..., LatencyReport], hands: Hands, make_model: Make, client: Client, place: str
+) -> None:
+    copying = place.endswith("f32")
+    hands.phone.tells(lost=client("38_push_drop" if copying else "24_shell_drop"), gone=client("61_shell_after_unplug"))
+    hands.phone.marked(lost_at=place)
+    with pytest.raises(SuiteError) as caught:
+        measure(make_model())
+    assert "\n" not in str(caught.value)
+    assert len(hands.leftovers()) == 1
+    hands.phone.marked(lost_at=None)
+    (hands.phone.folder / "unplugged").unlink()
+    with work_folder(Adb()) as folder:
+        assert PREFIX in folder.path
+        assert hands.stored() == {"system-screen_off_timeout": "30000"}  # put back by the next run
+        assert [path.name for path in hands.leftovers()] == [Path(folder.path).name]
+    assert untouched(hands)
+
+
+@pytest.mark.usefixtures("both_clients")
+@pytest.mark.parametrize("name", ["34_push_nospc", "35_push_rofs"])
+def test_a_copy_that_fails_ends_the_run_and_leaves_nothing(
+    measure: Callable[..., LatencyReport], hands: Hands, make_model: Make, client: Client, name: str
+) -> None:
+    hands.phone.tells(push=client(name))
+    with pytest.raises(InputError):
+        measure(make_model())
+    assert untouched(hands)
+
+
+@pytest.mark.parametrize("name", ["link_missing_lib", "link_missing_symbol", "glibc_binary", "not_executable"])
+def test_a_runner_that_the_phone_cannot_start_is_one_line_with_what_it_said(
+    measure: Callable[..., LatencyReport], hands: Hands, make_model: Make, shared_data: Path, name: str
+) -> None:
+    answer = transcript(shared_data / "adb_transcripts" / "errors" / f"{name}.txt")
+    hands.phone.answers("./runner ", answer)
+    with pytest.raises(NothingMeasuredError) as caught:
+        measure(make_model())
+    assert (answer["stderr"] or answer["stdout"]).splitlines()[0].strip()[:40] in str(caught.value)
+    assert untouched(hands)
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\necho hello\n", "#!/bin/sh\nkill -KILL $$\n", "hello\n"])
+def test_a_program_that_is_no_runner_is_one_line(
+    measure: Callable[..., LatencyReport], hands: Hands, make_model: Make, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "script_runner").write_text(text)
+    with pytest.raises(NothingMeasuredError):
+        measure(make_model(), runner=tmp_path / "script_runner")
+    assert untouched(hands)
+
+
+def test_an_interruption_cleans_up(
+    measure: Callable[..., LatencyReport], hands: Hands, make_model: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "run_block", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure(make_model())
+    assert untouched(hands)
