@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from suite.latency.job import Labels
 
 from suite.errors import InputError
 from suite.latency.inputs import fresh_from
 from suite.latency.timer import Candidate
+from suite.latency.timing import Labels
 
 BYTES = 600_000
 
