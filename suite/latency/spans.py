@@ -178,7 +178,7 @@ class PictureSpans(Spans):
         super().__init__(model, graphs, pool)
         assert model.config is not None
         torch.set_num_threads(1)
-        self.torch = {"runtime": "torch", "version": torch.__version__, "threads": str(torch.get_num_threads())}
+        self.torch = {"runtime": "torch", "version": str(torch.__version__), "threads": str(torch.get_num_threads())}
         self.config = config_from_dict(model.config)
         if model.images:
             self.pictures: list[NDArray[np.uint8]] = [read_image(path) for path in model.images]

@@ -107,7 +107,7 @@ def test_the_collector_rests_during_rounds_and_is_restored_even_after_an_error(q
 
 @pytest.mark.parametrize("names", ["", "AA"])
 def test_candidates_need_different_names(names: str, quick: Protocol) -> None:
-    with pytest.raises(ValueError, match="different names"):
+    with pytest.raises(ValueError, match="titles"):
         counted(names, quick)
 
 
