@@ -173,7 +173,7 @@ class PictureSpans(Spans):
         import torch
 
         from reference_model.config import config_from_dict
-        from suite.datasets.coco import read_image
+        from suite.datasets.pictures import read_picture
 
         super().__init__(model, graphs, pool)
         assert model.config is not None
@@ -181,7 +181,7 @@ class PictureSpans(Spans):
         self.torch = {"runtime": "torch", "version": str(torch.__version__), "threads": str(torch.get_num_threads())}
         self.config = config_from_dict(model.config)
         if model.images:
-            self.pictures: list[NDArray[np.uint8]] = [read_image(path) for path in model.images]
+            self.pictures: list[NDArray[np.uint8]] = [read_picture(path) for path in model.images]
         else:
             sides = (round(SYNTHETIC_SCALE * side) for side in (self.config.short_side_px, self.config.long_side_px))
             height, width = sides
