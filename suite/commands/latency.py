@@ -106,6 +106,26 @@ def breakdown(
     click.echo(json.dumps(to_json(found), allow_nan=False) if as_json else breakdown_table(found))
 
 
+@command.command(name="estimate")
+@click.option("--models", required=True, metavar="A,B,...", help="Networks whose instructions were counted.")
+@click.option("--precision", default="fp16,fp32", show_default=True, metavar="P,...", help="fp16, fp32 or both.")
+@click.option("--core", default="cortex_a78", show_default=True, help="A file of suite/latency/estimate/cores.")
+@json_option()
+def estimate(models: str, precision: str, core: str, as_json: bool) -> None:
+    """Estimate milliseconds of an Arm core from counted instructions, without the device.
+
+    Cycles that llvm-mca models for the counted blocks, over the core's clock; nothing is fitted. The interval comes
+    from published one-thread times of other networks. Exit code 3 if a network was not counted.
+    """
+    from suite.latency.estimate.calibration import estimate_table, estimates
+    from suite.latency.estimate.core import load_core
+    from suite.latency.request import words_of
+
+    found, errors = estimates(words_of(models, "--models"), words_of(precision, "--precision"), load_core(core))
+    values = {"origin": "estimated", "results": [item.to_json() for item in found]}
+    click.echo(json.dumps(values, allow_nan=False) if as_json else estimate_table(found, errors))
+
+
 @command.command(name="count-readings", hidden=True)
 def count_readings() -> None:
     """Count the MACs of every reading of the published rows again and rewrite their CSV files (developers)."""

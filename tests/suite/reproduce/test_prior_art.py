@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from suite.claims.loader import load_claims
@@ -50,7 +50,9 @@ def test_a_run_records_counts_graphs_times_and_what_could_not_be_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prior_art, "records_dir", lambda: tmp_path)
-    protocol = dataclasses.replace(load_device("host").protocol("rows"), min_samples=4, min_duration_s=0.0, attempts=1)
+    protocol = msgspec.structs.replace(
+        load_device("host").protocol("rows"), min_samples=4, min_duration_s=0.0, attempts=1
+    )
     anchor = Row(get_entry(TINY), (128, 192), ("network",))
     rival = Row(get_entry("yolact_topformer_base_550"), (102, 102), ("network", "with_masks", "selection"))
     broken = Row(get_entry("sparseinst_topformer_base_608"), (128, 192), ("video",))

@@ -1,0 +1,248 @@
+"""From counted cycles to milliseconds with an interval, compared with published times; nothing is fitted.
+
+``counts.csv`` holds, for one inference of a network on one thread, the instructions that an emulated aarch64 program
+ran (qemu-user with a plugin that counts translated blocks) and the cycles that LLVM's ``llvm-mca`` models for the
+hottest blocks, scaled to all of them. ``published.csv`` holds one-thread milliseconds that others published, with
+sources. Milliseconds are cycles over the clock. How far that is off follows from the networks in both files.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from suite.claims.csv_rows import Digits, Whole, read_rows
+from suite.errors import NothingMeasuredError
+from suite.latency.estimate.core import Core
+from suite.records.difference import student_quantile
+
+FOLDER = Path(__file__).parent
+LEVEL = 0.9
+"""Coverage of an estimate's interval, for one network unlike those compared."""
+
+
+class CountRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of ``counts.csv``: shares are of the instructions, in the counted blocks and in loops among them."""
+
+    network: str
+    engine: str
+    precision: str
+    mca_model: str
+    instructions: Whole
+    cycles: Whole
+    covered_share: Digits
+    blocks: Whole
+    loop_share: Digits
+    height_px: Whole = ""
+    width_px: Whole = ""
+
+
+class PublishedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of ``published.csv``: one thread of a board's core at a clock."""
+
+    network: str
+    engine: str
+    precision: str
+    core: str
+    board: str
+    clock_ghz: Digits
+    latency_ms: Digits
+    source: str
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far modelled cycles are off published ones.
+
+    Attributes:
+        ratios: published over modelled cycles by network; published ones are the median over the boards.
+        spread: largest over smallest published cycles of the boards, by network.
+    """
+
+    ratios: dict[str, float]
+    spread: dict[str, float]
+
+    def quantile(self, percent: float) -> float:
+        """Return a percentile of the relative error of modelled cycles, e.g. 50 for its median."""
+        return float(np.percentile([abs(1 / ratio - 1) for ratio in self.ratios.values()], percent))
+
+    def left_out(self, percent: float) -> float:
+        """Return a percentile of the error of each network if one factor were fitted on all the others."""
+        logs = {name: math.log(ratio) for name, ratio in self.ratios.items()}
+        total, count = sum(logs.values()), len(logs)
+        return float(
+            np.percentile([abs(math.expm1((total - own) / (count - 1) - own)) for own in logs.values()], percent)
+        )
+
+    @property
+    def factor(self) -> float:
+        """The factor that would fit best: geometric mean of the ratios. Estimates do not use it."""
+        return statistics.geometric_mean(self.ratios.values())
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval of an estimate's logarithm, at `LEVEL`, centred at the estimate since nothing is fitted."""
+        squares = [math.log(ratio) ** 2 for ratio in self.ratios.values()]
+        return student_quantile(len(squares), LEVEL) * math.sqrt(statistics.fmean(squares))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Milliseconds of one network on one core, estimated.
+
+    Attributes:
+        row: what was counted.
+        core: the core.
+        latency_ms: cycles over the clock.
+        low_ms: lower end of the interval, at `LEVEL`.
+        high_ms: upper end.
+    """
+
+    row: CountRow
+    core: Core
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values, numbers as numbers."""
+        row = self.row
+        return {
+            "model": row.network,
+            "height_px": int(row.height_px) if row.height_px else None,
+            "width_px": int(row.width_px) if row.width_px else None,
+            "engine": row.engine,
+            "precision": row.precision,
+            "threads": 1,
+            "origin": "estimated",
+            "core": self.core.title,
+            "clock_ghz": self.core.clock_ghz,
+            "mca_model": row.mca_model,
+            "instructions": int(row.instructions),
+            "cycles": int(row.cycles),
+            "latency_ms": self.latency_ms,
+            "interval_ms": [self.low_ms, self.high_ms],
+            "interval_level": LEVEL,
+        }
+
+
+def load_counts(path: Path = FOLDER / "counts.csv") -> list[CountRow]:
+    """Return the counted networks.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the line and column of a fault.
+    """
+    return [row for _, row in read_rows(path, CountRow)]
+
+
+def load_published(path: Path = FOLDER / "published.csv") -> list[PublishedRow]:
+    """Return the published times.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: naming the line and column of a fault.
+    """
+    return [row for _, row in read_rows(path, PublishedRow)]
+
+
+def compare(core: Core, counts: Sequence[CountRow], published: Sequence[PublishedRow]) -> Errors:
+    """Compare modelled with published cycles, over the networks that all of the core's boards have.
+
+    Args:
+        core: names the boards.
+        counts: modelled cycles.
+        published: times; those of another engine or precision than was counted do not compare.
+
+    Raises:
+        NothingMeasuredError: if fewer than two networks compare.
+    """
+    modelled = {
+        (row.network, row.engine, row.precision): float(row.cycles) for row in counts if row.mca_model == core.mca_model
+    }
+    cycles: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for row in published:
+        key = (row.network, row.engine, row.precision)
+        if row.board in core.boards and key in modelled:
+            cycles[key].append(float(row.latency_ms) * float(row.clock_ghz) * 1e6)
+    complete = {key: values for key, values in cycles.items() if len(values) == len(core.boards)}
+    if len(complete) < 2:
+        raise NothingMeasuredError(f"{core.title}: fewer than two networks have counts and times of all its boards")
+    return Errors(
+        ratios={key[0]: statistics.median(values) / modelled[key] for key, values in complete.items()},
+        spread={key[0]: max(values) / min(values) for key, values in complete.items()},
+    )
+
+
+def estimate(row: CountRow, core: Core, errors: Errors) -> Estimate:
+    """Convert a network's cycles to milliseconds of a core.
+
+    Args:
+        row: the network's count.
+        core: the core.
+        errors: of `compare`, for this core.
+
+    Raises:
+        NothingMeasuredError: if the cycles were modelled for another core.
+    """
+    if row.mca_model != core.mca_model:
+        raise NothingMeasuredError(
+            f"{row.network}: was counted for {row.mca_model}, {core.title} needs {core.mca_model}"
+        )
+    latency_ms, half = int(row.cycles) / core.clock_ghz / 1e6, errors.half_width
+    return Estimate(row, core, latency_ms, latency_ms * math.exp(-half), latency_ms * math.exp(half))
+
+
+def estimates(models: Sequence[str], precisions: Sequence[str], core: Core) -> tuple[list[Estimate], Errors]:
+    """Return the estimates of models in the order asked for, and how far such estimates are off.
+
+    Args:
+        models: networks of ``counts.csv``.
+        precisions: ``fp16``, ``fp32``.
+        core: the core.
+
+    Raises:
+        NothingMeasuredError: if a model was not counted in a precision; the message lists those that were.
+    """
+    counts = load_counts()
+    errors = compare(core, counts, load_published())
+    known = {(row.network, row.precision): row for row in counts}
+    found = []
+    for model in models:
+        for precision in precisions:
+            if (model, precision) not in known:
+                counted = sorted(f"{name} {kind}" for name, kind in known if known[name, kind].height_px)
+                raise NothingMeasuredError(f"{model} {precision}: not counted; counted are {', '.join(counted)}")
+            found.append(estimate(known[model, precision], core, errors))
+    return found, errors
+
+
+def estimate_table(found: Sequence[Estimate], errors: Errors) -> str:
+    """Return estimates as a table, with what is known of their error."""
+    core = found[0].core
+    width = max(len(item.row.network) for item in found)
+    lines = [f"{'model':<{width}}  input    precision  Minstructions  Mcycles      ms  {LEVEL:.0%} interval"]
+    for item in found:
+        row = item.row
+        size = f"{row.height_px}x{row.width_px}"
+        lines.append(
+            f"{row.network:<{width}}  {size:<7}  {row.precision:<9}  {int(row.instructions) / 1e6:>13.1f}  "
+            f"{int(row.cycles) / 1e6:>7.1f}  {item.latency_ms:>6.1f}  [{item.low_ms:.1f}, {item.high_ms:.1f}]"
+        )
+    lines += [
+        "",
+        f"estimated for {core.title}, {found[0].row.engine}, one thread; nothing was measured and nothing fitted",
+        f"against published times of {len(errors.ratios)} networks on {', '.join(core.boards)}: cycles are off by "
+        f"{errors.quantile(50):.0%} (median), {errors.quantile(90):.0%} (90 %), {errors.quantile(100):.0%} (most); "
+        f"with one factor fitted on the others {errors.left_out(50):.0%}, {errors.left_out(90):.0%}, "
+        f"{errors.left_out(100):.0%}",
+    ]
+    return "\n".join(lines)

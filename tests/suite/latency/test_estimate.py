@@ -1,0 +1,136 @@
+"""Estimates of an Arm core: the published error comes out of the committed tables, without an emulator."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import scipy.stats
+
+from suite.cli import main
+from suite.errors import NOTHING_MEASURED, PASS, USAGE, InputError, NothingMeasuredError
+from suite.latency.estimate.calibration import (
+    CountRow,
+    PublishedRow,
+    compare,
+    estimate,
+    load_counts,
+    load_published,
+)
+from suite.latency.estimate.core import CORE_FOLDER, Core, core_names, load_core
+
+TINY_CORE = Core("a core", 2.0, "model", ("X", "Y"), ("nowhere",))
+
+
+def counted(network: str, cycles: int, model: str = "model") -> CountRow:
+    return CountRow(network, "ncnn", "fp16", model, "1000", str(cycles), "0.995", "10", "0.5")
+
+
+def timed(network: str, board: str, clock_ghz: float, latency_ms: float, precision: str = "fp16") -> PublishedRow:
+    return PublishedRow(network, "ncnn", precision, "core", board, str(clock_ghz), str(latency_ms), "nowhere")
+
+
+def test_cycles_meet_published_times_of_18_networks_within_7_10_and_14_percent() -> None:
+    errors = compare(load_core("cortex_a78"), load_counts(), load_published())
+    assert len(errors.ratios) == 18
+    assert [round(100 * errors.quantile(percent)) for percent in (50, 90, 100)] == [7, 10, 14]
+    assert [round(100 * errors.left_out(percent)) for percent in (50, 90, 100)] == [7, 13, 17]
+    assert errors.factor == pytest.approx(1.017, abs=0.001)
+    assert np.median(list(errors.spread.values())) == pytest.approx(1.11, abs=0.005)  # the boards agree
+
+
+def test_counted_topformer_in_fp32_is_close_to_its_authors_plot() -> None:
+    """Snapdragon 865 at 2.84 GHz, read off the plot to 5 %; fp16 would be off by a factor of two."""
+    cycles = {(row.network, row.precision): float(row.cycles) for row in load_counts()}
+    ratios = {
+        row.network: float(row.latency_ms) * float(row.clock_ghz) * 1e6 / cycles[row.network, "fp32"]
+        for row in load_published()
+        if row.board == "Snapdragon 865"
+    }
+    expected = {"topformer_base_512": 1.10, "topformer_small_512": 1.15, "topformer_tiny_512": 1.08}
+    assert ratios == pytest.approx(expected, abs=0.01)
+
+
+def test_errors_and_interval_are_those_on_paper() -> None:
+    counts = [counted("a", 1_000_000), counted("b", 4_000_000), counted("c", 1), counted("a", 9, "other")]
+    published = [
+        timed("a", "X", 2.0, 0.5),  # a million cycles
+        timed("a", "Y", 1.0, 1.2),  # 1.2 million; the median of both is 1.1
+        timed("b", "X", 2.0, 1.8),
+        timed("b", "Y", 2.0, 1.8),
+        timed("c", "X", 1.0, 1.0),  # not on board Y
+        timed("a", "Z", 1.0, 99.0),  # no board of this core
+        timed("a", "X", 1.0, 99.0, "fp32"),
+    ]
+    errors = compare(TINY_CORE, counts, published)
+    assert errors.ratios == pytest.approx({"a": 1.1, "b": 0.9})
+    assert errors.spread == pytest.approx({"a": 1.2, "b": 1.0})
+    assert errors.quantile(100) == pytest.approx(1 / 0.9 - 1)
+    assert errors.left_out(100) == pytest.approx(1.1 / 0.9 - 1)
+    half = scipy.stats.t.ppf(0.95, 2) * math.sqrt((math.log(1.1) ** 2 + math.log(0.9) ** 2) / 2)
+    found = estimate(counted("d", 3_000_000), TINY_CORE, errors)
+    assert found.latency_ms == 1.5
+    assert (found.low_ms, found.high_ms) == pytest.approx((1.5 * math.exp(-half), 1.5 * math.exp(half)))
+    with pytest.raises(NothingMeasuredError):
+        estimate(counted("d", 1, "other"), TINY_CORE, errors)
+    with pytest.raises(NothingMeasuredError):
+        compare(TINY_CORE, counts, published[:2])
+
+
+@pytest.mark.parametrize("name", core_names())
+def test_every_core_names_boards_that_were_published_and_a_model_that_was_counted(name: str) -> None:
+    core = load_core(name)
+    assert set(core.boards) <= {row.board for row in load_published()}
+    assert core.mca_model in {row.mca_model for row in load_counts()}
+    assert all(row.source for row in load_published())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("clock_ghz", "clock_mhz"), ("2.4\n", "0.0\n"), ("boards = [", "boards = [] #")]
+)
+def test_a_wrong_core_file_is_named(tmp_path: Path, old: str, new: str) -> None:
+    text = (CORE_FOLDER / "cortex_a78.toml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "mine.toml").write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine\.toml"):
+        load_core("mine", tmp_path)
+
+
+def test_a_table_with_a_wrong_cell_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    columns = [field.name for field in msgspec.structs.fields(CountRow)]
+    path.write_text(",".join(columns) + "\n" + ",".join(["x"] * len(columns)) + "\n")
+    with pytest.raises(InputError, match=r"counts\.csv line 2"):
+        load_counts(path)
+
+
+def test_the_command_gives_the_same_numbers_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["latency", "estimate", "--models", "mobileinst_topformer_base_640", "--json"]) == PASS
+    half, single = json.loads(capsys.readouterr().out)["results"]
+    assert (half["precision"], half["instructions"], half["origin"]) == ("fp16", 1_498_375_479, "estimated")
+    assert half["latency_ms"] == pytest.approx(295.2, abs=0.05)
+    assert single["latency_ms"] == pytest.approx(486.1, abs=0.05)
+    assert half["interval_ms"] == pytest.approx([258.7, 336.8], abs=0.05)
+    assert main(["latency", "estimate", "--models", "mobileinst_topformer_base_640"]) == PASS
+    assert "295.2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (["--models", "mobileinst_topformer_base_512"], NOTHING_MEASURED, "mobileinst_topformer_base_640 fp16"),
+        (["--models", "solov2_lite_resnet18_448", "--precision", "fp32"], NOTHING_MEASURED, "fp32"),
+        (["--models", "mobileinst_topformer_base_640", "--core", "abacus"], USAGE, "cortex_a78"),
+    ],
+)
+def test_what_was_not_counted_is_one_line_that_lists_what_was(
+    words: list[str], code: int, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["latency", "estimate", *words]) == code
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert named in err
