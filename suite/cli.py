@@ -19,7 +19,7 @@ import click
 
 import suite.commands
 from suite import __version__
-from suite.command_group import CommandGroup
+from suite.command_options import CommandGroup
 from suite.errors import INTERRUPTED, PASS, USAGE, SuiteError
 
 CONSOLE_SCRIPT = "mobileinst-suite"

@@ -1,7 +1,8 @@
-"""Options that several commands share, so that the same word always means and accepts the same."""
+"""What command modules share: the look of a group's help, and options that mean the same in every command."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,22 @@ Option = Callable[[Decorated], Decorated]
 
 PATH = click.Path(path_type=Path)
 SIDES_PX = range(32, 4097)
+
+
+class CommandGroup(click.Group):
+    """A click group that lists each command with the whole first paragraph of its help, wrapped instead of cut off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; hidden ones are left out."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                paragraph = inspect.cleandoc(command.help or "").split("\n\n")[0]
+                rows.append((name, " ".join(paragraph.split())))
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
 
 class InputSize(click.ParamType[tuple[int, int]]):

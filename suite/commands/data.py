@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from suite.command_group import CommandGroup
+from suite.command_options import CommandGroup
 
 GROUPS = click.argument("groups", nargs=-1, metavar="[GROUP]...")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")

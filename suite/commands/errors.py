@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.command_group import CommandGroup
-from suite.command_options import PATH, json_option, options
+from suite.command_options import PATH, CommandGroup, json_option, options
 
 if TYPE_CHECKING:
     from suite.accuracy.error_analysis.analysis import Analysis

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from suite.command_group import CommandGroup
+from suite.command_options import CommandGroup
 
 FOLDER = click.Path(path_type=Path)
 

@@ -8,8 +8,16 @@ from typing import Any
 
 import click
 
-from suite.command_group import CommandGroup
-from suite.command_options import Option, core_option, json_option, options, record_option, seed_option, size_option
+from suite.command_options import (
+    CommandGroup,
+    Option,
+    core_option,
+    json_option,
+    options,
+    record_option,
+    seed_option,
+    size_option,
+)
 
 EXISTING = click.Path(path_type=Path, dir_okay=False)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.command_group import CommandGroup
-from suite.command_options import PATH, json_option, options, seed_option
+from suite.command_options import PATH, CommandGroup, json_option, options, seed_option
 
 if TYPE_CHECKING:
     from suite.accuracy.score import Score

@@ -30,6 +30,7 @@ from suite.records.provenance import start_run
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.records.store import write_run
 from suite.seeds import derive_seed
+from suite.text_table import TextColumn, text_table
 
 RUNTIME = "onnxruntime_cpu"
 STRAIGHTFORWARD = "straightforward"
@@ -243,19 +244,23 @@ def breakdown_table(found: Breakdown) -> str:
     """Return modules by time, the longest layers, and what the core can do."""
     modules = by_module([(layer.module, layer.time_ms) for layer in found.layers], found.module_macs)
     total = sum(item.time_ms for item in modules)
-    width = max([len(item.module) for item in modules] or [len("all layers")])
-    lines = [
-        f"{found.model} at {found.height_px}x{found.width_px} px, form {found.form}, core {found.core}",
-        f"{'module':<{width}}  {'ms':>8}  {'share':>6}  {'GMACs':>7}  {'GMAC/s':>7}",
+    rows = [
+        (
+            item.module,
+            f"{item.time_ms:.3f}",
+            f"{item.time_ms / total:.1%}",
+            f"{item.macs / 1e9:.3f}",
+            f"{item.gmacs_per_s:.1f}" if item.macs else "",
+        )
+        for item in sorted(modules, key=lambda item: -item.time_ms)
     ]
-    for item in sorted(modules, key=lambda item: -item.time_ms):
-        share = f"{item.time_ms / total:.1%}"
-        speed = f"{item.gmacs_per_s:.1f}" if item.macs else ""
-        lines.append(f"{item.module:<{width}}  {item.time_ms:>8.3f}  {share:>6}  {item.macs / 1e9:>7.3f}  {speed:>7}")
+    numbers = [TextColumn(title, number=True) for title in ("ms", "share", "GMACs", "GMAC/s")]
+    lines = [f"{found.model} at {found.height_px}x{found.width_px} px, form {found.form}, core {found.core}"]
     if found.layers:
-        lines += [f"{'all layers':<{width}}  {total:>8.3f}", "", "longest layers"]
-        for layer in sorted(found.layers, key=lambda layer: -layer.time_ms)[:LONGEST_LAYERS]:
-            lines.append(f"{layer.time_ms:>8.3f} ms  {layer.operator:<14}  {layer.node}")
+        lines += text_table([TextColumn("module"), *numbers], [*rows, ("all layers", f"{total:.3f}", "", "", "")])
+        longest = sorted(found.layers, key=lambda layer: -layer.time_ms)[:LONGEST_LAYERS]
+        layers = [(f"{layer.time_ms:.3f}", layer.operator, layer.node) for layer in longest]
+        lines += ["", *text_table([TextColumn("ms", number=True), TextColumn("operator"), TextColumn("layer")], layers)]
     else:
         lines.append("layers were not timed: other work on the machine kept interrupting them")
     ratio = found.speedup

@@ -14,6 +14,7 @@ from suite.latency.timing import Timing
 from suite.records.provenance import start_run
 from suite.records.schema import Interval, Machine, Measurement, Scalar, Series, Subject
 from suite.records.store import write_run
+from suite.text_table import TextColumn, text_table
 
 INTERVAL_COVERS = "timing noise of this run on this machine (rounds resampled); not other machines, builds or inputs"
 SAMPLE_COLUMNS = ["round", "position", "span", "wall_ms", "cpu_ms"]
@@ -106,17 +107,9 @@ def _result_row(report: LatencyReport, result: Timing) -> tuple[str, ...]:
 
 def report_table(report: LatencyReport) -> str:
     """Return the results as a table, in milliseconds per image or video frame, and how and where they were made."""
-    rows = [tuple(header.format(percentile=report.protocol.percentile) for header in HEADERS)]
-    rows += [_result_row(report, result) for result in report.results]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADERS))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < 3 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    titles = [header.format(percentile=report.protocol.percentile) for header in HEADERS]
+    columns = [TextColumn(title, number=place >= 3) for place, title in enumerate(titles)]
+    lines = text_table(columns, [_result_row(report, result) for result in report.results])
     invalid = [f"{result.labels.title}: {result.summary}" for result in report.results if not result.valid]
     first, machine = report.results[0], report.machine
     lines += ["", *invalid]
