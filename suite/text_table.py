@@ -1,4 +1,4 @@
-"""Tables for a terminal or a pipe: one look for all commands, never wider than 100 columns."""
+"""Tables for a terminal or a pipe: one look for all commands, at most 100 columns wide."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WIDTH = 100
-MOST_UNBROKEN = 36
-"""Words up to this length are not broken."""
+GAP = 2
+"""Spaces between two columns."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +29,49 @@ class TextColumn:
     number: bool = False
 
 
-def rich_table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str | Text]]) -> Table:
+def _widths(columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the width of each column: as wide as its content where there is space, else numbers and words unbroken."""
+    wanted, least = [], []
+    for place, column in enumerate(columns):
+        cells = [row[place] for row in rows]
+        pieces = cells if column.number else [word for text in (column.title, *cells) for word in text.split()]
+        least.append(max((len(piece) for piece in pieces), default=1))
+        wanted.append(max(len(text) for text in (column.title, *cells)))
+    space = width - GAP * (len(columns) - 1)
+    text = [place for place, column in enumerate(columns) if not column.number]
+    widths = [min(pair) for pair in zip(wanted, least, strict=True)]
+    while text and sum(widths) > space:
+        longest = max(text, key=lambda place: widths[place])
+        if widths[longest] == 1:
+            break
+        widths[longest] -= 1
+    while sum(widths) < min(space, sum(wanted)):
+        narrowest = min(
+            (place for place in range(len(columns)) if widths[place] < wanted[place]), key=lambda place: widths[place]
+        )
+        widths[narrowest] += 1
+    return widths
+
+
+def rich_table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str | Text]], width: int = WIDTH) -> Table:
     """Return a rich table: headings underlined, no other lines.
 
-    Where space is short, text and headings are wrapped between words; numbers never are.
+    Where space is short, text and headings are wrapped between words; if that is not enough, long words are broken.
+    Numbers never are.
 
     Args:
         columns: headings and alignment.
         rows: one text a column; markup in strings has no effect.
+        width: most characters in a line.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for place, column in enumerate(columns):
-        cells = [str(row[place]) for row in rows]
-        unbroken = cells if column.number else [word for text in (column.title, *cells) for word in text.split()]
-        width = min(max((len(text) for text in unbroken), default=0), MOST_UNBROKEN)
-        table.add_column(column.title, justify="right" if column.number else "left", min_width=width, overflow="fold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
+    widths = _widths(columns, [[str(cell) for cell in row] for row in rows], width)
+    for column, wide in zip(columns, widths, strict=True):
+        table.add_column(column.title, justify="right" if column.number else "left", width=wide, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return table
@@ -58,5 +82,5 @@ def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]], wid
     from rich.console import Console
 
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(rich_table(columns, list(rows)))
+    Console(file=stream, width=width, color_system=None).print(rich_table(columns, list(rows), width))
     return [line.rstrip() for line in stream.getvalue().splitlines()]

@@ -19,7 +19,7 @@ from suite.text_table import TextColumn, text_table
 INTERVAL_COVERS = "timing noise of this run on this machine (rounds resampled); not other machines, builds or inputs"
 SAMPLE_COLUMNS = ["round", "position", "span", "wall_ms", "cpu_ms"]
 STATE_COLUMNS = ["block", "round", "elapsed_s", "slowest_khz", "fastest_khz", "sensor", "temperature_c"]
-HEADERS = ("model", "span", "input", "T", "median wall", "p{percentile} wall", "median CPU", "CPU / anchor")
+HEADERS = ("model", "span", "input", "T", "wall ms", "p{percentile} ms", "CPU ms", "CPU / anchor")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _result_row(report: LatencyReport, result: Timing) -> tuple[str, ...]:
     interval = "" if labels.key_frame_interval is None else str(labels.key_frame_interval)
     opening = (labels.model, labels.span, f"{labels.height_px}x{labels.width_px}", interval)
     if not result.valid:
-        return (*opening, "INVALID", "", "", "")
+        return (*opening, "", "", "", "INVALID")
     times = (result.wall_median_ms, result.wall_tail_ms(report.protocol.percentile), result.cpu_median_ms)
     ratio = result.ratio_cpu
     if result.anchor == labels.title:
@@ -102,11 +102,11 @@ def _result_row(report: LatencyReport, result: Timing) -> tuple[str, ...]:
         shown = "anchor invalid"
     else:
         shown = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
-    return (*opening, *(f"{time:.2f}" for time in times), shown)
+    return (*opening, *(f"{time:.4g}" for time in times), shown)
 
 
 def report_table(report: LatencyReport) -> str:
-    """Return the results as a table, in milliseconds per image or video frame, and how and where they were made."""
+    """Return the results as a table (medians in ms per image or video frame), and how and where they were made."""
     titles = [header.format(percentile=report.protocol.percentile) for header in HEADERS]
     columns = [TextColumn(title, number=place >= 3) for place, title in enumerate(titles)]
     lines = text_table(columns, [_result_row(report, result) for result in report.results])

@@ -44,8 +44,9 @@ def _heading(console: Console, text: str) -> None:
 NUMBER_COLUMNS = ("published", "ours", "AP", "AP50", "CPU ms", "wall ms", "claims")
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
-    return rich_table([TextColumn(title, title in NUMBER_COLUMNS) for title in titles], rows)
+def _print_table(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    columns = [TextColumn(title, title in NUMBER_COLUMNS) for title in titles]
+    console.print(rich_table(columns, rows, console.width))
 
 
 def _print_measured(console: Console, evidence: Evidence) -> None:
@@ -62,7 +63,7 @@ def _print_measured(console: Console, evidence: Evidence) -> None:
         for cell, ap50 in pairs:
             seeds = ", ".join(str(sample.seed) for sample in cell.samples if sample.seed is not None)
             rows.append((task_label(cell), _marked(cell), cell_text(ap50) if ap50 else "", seeds))
-        console.print(_table((name, "AP", "AP50", "seeds"), rows))
+        _print_table(console, (name, "AP", "AP50", "seeds"), rows)
     for line in cautions(evidence):
         console.print(f"! {line}", style="yellow", highlight=False)
     if latencies:
@@ -72,7 +73,7 @@ def _print_measured(console: Console, evidence: Evidence) -> None:
             wall = companion(evidence, cell, "latency_wall_ms")
             engine = str(cell.get("runtime"))
             networks.append((cell.model, cell.size, engine, _marked(cell), cell_text(wall) if wall else ""))
-        console.print(_table(("network on one core", "input", "engine", "CPU ms", "wall ms"), networks))
+        _print_table(console, ("network on one core", "input", "engine", "CPU ms", "wall ms"), networks)
 
 
 def _marked(cell: Cell) -> str:
@@ -89,7 +90,7 @@ def _print_compared(console: Console, evidence: Evidence) -> None:
     for row in rows:
         verdict = Text(row.word, style=VERDICT_STYLES[row.word])
         lines.append((claim_label(row.claim), published_text(row.claim), ours_text(row), verdict, row.reason))
-    console.print(_table(("claim", "published", "ours", "verdict", ""), lines))
+    _print_table(console, ("claim", "published", "ours", "verdict", ""), lines)
     for rule in dict.fromkeys(row.rule for row in rows):
         console.print(f"  {escape(rule)}", style="dim", highlight=False)
 
@@ -99,7 +100,7 @@ def _print_not_run(console: Console, evidence: Evidence) -> None:
     if not groups:
         return
     _heading(console, "Not run, by what it needs (--all lists every claim, --json also the command that decides it)")
-    console.print(_table(("claims", "needs"), [(str(len(rows)), reason) for reason, rows in groups.items()]))
+    _print_table(console, ("claims", "needs"), [(str(len(rows)), reason) for reason, rows in groups.items()])
 
 
 def _print_findings(console: Console, evidence: Evidence) -> None:
