@@ -34,7 +34,6 @@ EXTRAS = {
     "onnxruntime": "mobile",
     "onnxscript": "mobile",
     "pnnx": "mobile",
-    "requests": "data",
     "safetensors": "predict",
     "tensorboard": "train",
     "torch": "predict",
