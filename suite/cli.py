@@ -26,7 +26,7 @@ CONSOLE_SCRIPT = "mobileinst-suite"
 
 # Importable packages that only an extra of pyproject.toml installs, and the smallest such extra.
 EXTRAS = {
-    "cv2": "train",
+    "cv2": "predict",
     "dvc": "data",
     "ncnn": "mobile",
     "onnx": "mobile",

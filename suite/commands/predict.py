@@ -117,13 +117,102 @@ def _run(
     _report(out, dataset, process(segmenter, dataset, out, by_position=classes_by_position), as_json)
 
 
-@click.group(name="predict", cls=CommandGroup)
-def command() -> None:
-    """Run a model over a dataset and write the official results file.
+class SourcesFirst(CommandGroup):
+    """A group that hands its words to its hidden command ``sources`` unless the first is another command's name."""
 
-    A killed run continues where it stopped when the command is repeated. Under torchrun the images are shared out over
-    processes and machines, and the file is the same: torchrun --nproc-per-node 2 -m suite predict coco ...
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``sources`` before words that begin with no command's name."""
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["sources", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write both ways to call it."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS] SOURCE...")
+        formatter.write_usage(ctx.command_path, "coco|youtube-vis [OPTIONS]")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of ``sources``, then the commands."""
+        sources = self.commands["sources"]
+        click.Command.format_options(sources, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+@click.group(name="predict", cls=SourcesFirst)
+def command() -> None:
+    """Find objects in pictures, videos or a camera's frames; or run a model over a dataset.
+
+    A SOURCE is a picture, a video, a folder of them, a pattern in quotes ('shots/*.jpg') or a camera's number. Without
+    --save and --json, one line a source says what was found. A picture or frame that cannot be read is named and
+    skipped; exit code 3 if nothing could be read.
+
+    The commands below write official results files of datasets. A killed run continues where it stopped when the
+    command is repeated. Under torchrun the images are shared out over processes and machines, and the file is the
+    same: torchrun --nproc-per-node 2 -m suite predict coco ...
     """
+
+
+@command.command(name="sources", hidden=True)
+@click.argument("words", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--checkpoint", type=FILE, help="Weights (.safetensors) of a MobileInst, e.g. of a run of 'train'.")
+@click.option("--save", "folder", type=FILE, help="Folder for drawn PNGs and mp4s and for instances.json.")
+@click.option("--json", "as_json", is_flag=True, help="Print all instances as one JSON object, masks as COCO's RLE.")
+@click.option("--frames", is_flag=True, help="The pictures of a folder or pattern are the frames of one clip.")
+@click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True)
+@click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45.")
+@click.option("--short-side", "short_side_px", type=click.IntRange(min=1), help="Replace the short side, px.")
+@click.option("--long-side", "long_side_px", type=click.IntRange(min=1), help="Replace the long side's limit, px.")
+@click.option(
+    "--key-frame-interval",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Kernel-reuse length T of clips.",
+)
+@click.option("--association/--no-association", default=True, help="Associate kernels of key frames (clips).")
+@click.option("--max-frames", type=click.IntRange(min=1), help="End every clip or camera after so many frames.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU; default: torch's own choice.")
+def sources(
+    words: tuple[str, ...],
+    checkpoint: Path | None,
+    folder: Path | None,
+    as_json: bool,
+    frames: bool,
+    max_frames: int | None,
+    device: str,
+    threads: int | None,
+    **changes: Any,
+) -> None:
+    """Find objects in pictures, videos or a camera's frames."""
+    import torch
+
+    from reference_model.weights import CheckpointError, load_checkpoint
+    from suite.accuracy.prediction_protocol import PredictionProtocol
+    from suite.accuracy.segment_sources import SourceSegmenter, class_names, summary
+    from suite.accuracy.sources import find_sources
+    from suite.errors import InputError
+
+    if checkpoint is None:
+        raise InputError(
+            "no weights come with the suite: give --checkpoint FILE; 'nox -s reproduce' trains one in runs/"
+        )
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no CUDA device here; leave the option out")
+    chosen = find_sources(words, frames)
+    try:
+        model, metadata = load_checkpoint(checkpoint)
+    except CheckpointError as error:
+        raise InputError(str(error)) from None
+    if threads is not None:
+        torch.set_num_threads(threads)
+    given = {name: value for name, value in changes.items() if value is not None}
+    protocol = replace(PredictionProtocol.of(model.config), **given)
+    if protocol.long_side_px < protocol.short_side_px:
+        raise click.UsageError(f"the long side's limit {protocol.long_side_px} is below the short side; give both")
+    segmenter = SourceSegmenter(model.to(device), class_names(model, metadata), protocol, folder, max_frames)
+    found = segmenter.run(chosen)
+    click.echo(json.dumps(found) if as_json else "\n".join(summary(found)))
 
 
 @command.command(name="coco")

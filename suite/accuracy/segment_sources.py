@@ -1,0 +1,290 @@
+"""A model over anybody's pictures and videos: instances of pictures, tracks of clips, drawn and as JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from reference_model.images import detect
+from reference_model.mobileinst import MobileInst, NonFiniteError
+from reference_model.tracking import TrackingError
+from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.segmenter import at_size, thresholds, tracker
+from suite.accuracy.sources import Frame, Reader, Source, VideoWriter, writing_video
+from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+from suite.datasets.masks import encode_mask
+from suite.datasets.shapes_scene import CATEGORIES
+from suite.drawing.overlay import COLOURS, Mask, Shape, paint, save_png
+from suite.errors import InputError, NothingMeasuredError, SuiteError
+from suite.files import write_json
+from suite.paths import shown
+from suite.progress import Step, say, track
+
+NAMES_BY_DATASET = {
+    "shapes": tuple(CATEGORIES),
+    "youtube-vis-2019": YOUTUBE_VIS_2019,
+    "youtube-vis-2021": YOUTUBE_VIS_2021,
+}
+SAY_EVERY_S = 5.0
+DRAWN_PX = (480, 1280)
+"""Least and largest width of a drawn picture: labels have one size, and no smaller one can be read."""
+RESULTS_NAME = "instances.json"
+
+
+def class_names(model: MobileInst, metadata: Mapping[str, str]) -> list[str]:
+    """Return the names of a checkpoint's classes in the order of its outputs.
+
+    They are the checkpoint's own ``categories``, a JSON list of objects with ``name``; without it those of the dataset
+    it was trained on, where that is known; otherwise ``"class 0"`` and so on.
+
+    Args:
+        model: the network.
+        metadata: of its checkpoint.
+    """
+    count = model.config.num_classes
+    try:
+        names = [str(category["name"]) for category in json.loads(metadata.get("categories", "[]"))]
+    except (ValueError, TypeError, KeyError):
+        names = []
+    if len(names) != count:
+        names = list(NAMES_BY_DATASET.get(" ".join(metadata.get("dataset", "").split()[:1]), ()))
+    return names if len(names) == count else [f"class {index}" for index in range(count)]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One instance of a picture or of a frame.
+
+    Attributes:
+        class_index: in the model's order.
+        score: 0 to 1.
+        mask: (H, W) bool.
+        track: number of the object in its clip, from 1 in order of appearance; None in a picture.
+    """
+
+    class_index: int
+    score: float
+    mask: Mask
+    track: int | None = None
+
+
+class SourceSegmenter:
+    """Finds the instances of sources and writes what it found.
+
+    Args:
+        model: the network.
+        names: of its classes.
+        protocol: input size, thresholds, and for clips the key-frame interval and association; an instance is found
+            where its score is at least the protocol's score threshold.
+        folder: where drawn pictures, clips and ``instances.json`` go; None draws nothing.
+        max_frames: of a clip or camera; None for all.
+    """
+
+    def __init__(
+        self,
+        model: MobileInst,
+        names: list[str],
+        protocol: PredictionProtocol,
+        folder: Path | None = None,
+        max_frames: int | None = None,
+    ) -> None:
+        self.model, self.names, self.protocol = model.eval(), names, protocol
+        self.folder, self.max_frames = folder, max_frames
+        self.config = at_size(model.config, protocol)
+        self.skipped: list[dict[str, str]] = []
+        self._taken: set[str] = set()
+
+    def run(self, sources: list[Source]) -> dict[str, Any]:
+        """Predict over sources: all pictures first, then clip by clip.
+
+        Returns:
+            ``sources``, one object each with its instances, and ``skipped``, what could not be read and why.
+
+        Raises:
+            NothingMeasuredError: if nothing could be read.
+            InputError: if the model's weights give no numbers.
+            DataError: if a result cannot be written.
+        """
+        found: list[dict[str, Any]] = []
+        pictures = [source for source in sources if not source.clip]
+        try:
+            if pictures:
+                with track("pictures", len(pictures)) as step:
+                    found += [made for source in pictures if (made := self._picture(source, step))]
+            for source in sources:
+                if source.clip and (made := self._clip(source)):
+                    found.append(made)
+        except NonFiniteError as error:
+            raise InputError(f"{self.config.name}: {error}; use another checkpoint") from None
+        if not found:
+            raise NothingMeasuredError(f"none of {len(sources)} sources could be read; see the lines above")
+        result = {"model": self.config.name, "sources": found, "skipped": self.skipped}
+        if self.folder is not None:
+            write_json(self.folder / RESULTS_NAME, result)
+        return result
+
+    def _skip(self, source: Source, error: SuiteError) -> None:
+        self.skipped.append({"source": source.name, "reason": str(error)})
+        say(f"skipped: {error}")
+
+    def _picture(self, source: Source, step: Step) -> dict[str, Any] | None:
+        with Reader(source) as reader:
+            frame = next(reader.frames())
+        if isinstance(frame, SuiteError):
+            self._skip(source, frame)
+            step()
+            return None
+        detections = detect(self.model, frame, self.config, thresholds(self.protocol))
+        instances = [
+            Found(item.class_index, item.score, item.mask)
+            for item in detections
+            if item.score >= self.protocol.score_threshold
+        ]
+        made = {"source": source.name, **self._described(frame, instances)}
+        if self.folder is not None:
+            path = self._path(source, ".png")
+            save_png(self._painted(frame, instances), path)
+            made["drawn"] = str(path)
+        step(f"{len(instances)} instances")
+        return made
+
+    def _clip(self, source: Source) -> dict[str, Any] | None:
+        path = None if self.folder is None else self._path(source, ".mp4")
+        try:
+            reader = Reader(source)
+        except SuiteError as error:
+            self._skip(source, error)
+            return None
+        with reader, nullcontext() if path is None else writing_video(path, reader.frames_per_s) as writer:
+            frames = list(self._frames(reader, writer))
+        if not frames:
+            return None
+        made = {
+            "source": source.name,
+            "frames_per_s": reader.frames_per_s,
+            "key_frame_interval": self.protocol.key_frame_interval,
+            "association": self.protocol.association,
+            "frames": frames,
+        }
+        return made if path is None else made | {"drawn": str(path)}
+
+    def _frames(self, reader: Reader, writer: VideoWriter | None) -> Iterator[dict[str, Any]]:
+        """Track a clip frame by frame; Ctrl-C ends a camera as its last frame would."""
+        online, numbers = tracker(self.model, self.config, self.protocol), dict[int, int]()
+        total = min(filter(None, (reader.total, self.max_frames)), default=None)
+        camera = reader.source.camera is not None
+        if camera:
+            say(f"{reader.source.name}: Ctrl-C ends it")
+        with _counting(Path(reader.source.name).name, total) as counted:
+            try:
+                for index, frame in enumerate(reader.frames()):
+                    if index == self.max_frames:
+                        break
+                    try:
+                        if isinstance(frame, SuiteError):
+                            raise frame
+                        seen = online.push(frame)
+                    except SuiteError as error:
+                        self._skip(reader.source, error)
+                        continue
+                    except TrackingError as error:
+                        self._skip(reader.source, InputError(f"{reader.source.name}, frame {index}: {error}"))
+                        continue
+                    instances = []
+                    for item in seen.instances:
+                        if item.score >= self.protocol.score_threshold:
+                            number = numbers.setdefault(item.track_index, len(numbers) + 1)
+                            instances.append(Found(item.class_index, item.score, item.mask, number))
+                    if writer is not None:
+                        writer.add(np.asarray(self._painted(frame, instances)))
+                    yield {"frame": index, "key_frame": seen.is_key_frame, **self._described(frame, instances)}
+                    counted()
+            except KeyboardInterrupt:
+                if not camera:
+                    raise
+
+    def _described(self, frame: Frame, instances: list[Found]) -> dict[str, Any]:
+        described = []
+        for item in instances:
+            rows, columns = np.flatnonzero(item.mask.any(1)), np.flatnonzero(item.mask.any(0))
+            left, top = int(columns[0]), int(rows[0])
+            described.append(
+                {
+                    "class": self.names[item.class_index],
+                    "class_index": item.class_index,
+                    "score": round(item.score, 5),
+                    **({} if item.track is None else {"track": item.track}),
+                    "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+                    "segmentation": encode_mask(item.mask),
+                }
+            )
+        return {"height": frame.shape[0], "width": frame.shape[1], "instances": described}
+
+    def _painted(self, frame: Frame, instances: list[Found]) -> Image.Image:
+        """Draw instances, the best one on top, at a width of `DRAWN_PX`; a track has one colour through the clip."""
+        shapes = []
+        for place, item in enumerate(instances):
+            number = place if item.track is None else item.track - 1
+            label = f"{self.names[item.class_index]} {item.score:.2f}"
+            label = label if item.track is None else f"{item.track} {label}"
+            shapes.append(Shape(item.mask, COLOURS[number % len(COLOURS)], label))
+        width = frame.shape[1]
+        return paint(frame, shapes[::-1], min(max(width, DRAWN_PX[0]), DRAWN_PX[1]))
+
+    def _path(self, source: Source, suffix: str) -> Path:
+        """Return where a source is drawn; sources of one name get numbers."""
+        assert self.folder is not None
+        name, number = f"{source.stem}{suffix}", 1
+        while name in self._taken:
+            number += 1
+            name = f"{source.stem}-{number}{suffix}"
+        self._taken.add(name)
+        return self.folder / name
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """Return one line a source of `SourceSegmenter.run`'s result: what was found, and where it is drawn."""
+    lines = []
+    for source in result["sources"]:
+        frames = source.get("frames", [source])
+        objects = {
+            (item.get("track", place), item["class"])
+            for frame in frames
+            for place, item in enumerate(frame["instances"])
+        }
+        counts = Counter(name for _, name in sorted(objects))
+        words = ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+        length = f" in {len(frames)} frames" if "frames" in source else ""
+        drawn = f"; drawn in {shown(Path(source['drawn']))}" if "drawn" in source else ""
+        lines.append(f"{source['source']}: {words}{length}{drawn}")
+    return lines
+
+
+@contextmanager
+def _counting(title: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Show the progress of a clip with its frames per second; without a known end, a line every `SAY_EVERY_S` s."""
+    started = said = time.monotonic()
+    done = 0
+    with track(title, total) if total else nullcontext() as step:
+
+        def count() -> None:
+            nonlocal done, said
+            done += 1
+            now = time.monotonic()
+            rate = f"{done / max(now - started, 1e-9):.1f} frames/s"
+            if step is not None:
+                step(rate)
+            elif now - said >= SAY_EVERY_S:
+                said = now
+                say(f"{title}: {done} frames, {rate}")
+
+        yield count

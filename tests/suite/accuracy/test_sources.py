@@ -1,0 +1,248 @@
+"""Pictures and videos of anybody: what words name, frames of generated clips, and the command over them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from reference_model.images import Thresholds, detect
+from reference_model.tracking import OnlineTracker
+from reference_model.weights import load_checkpoint, save_checkpoint
+from suite.accuracy.segment_sources import class_names
+from suite.accuracy.sources import Reader, find_sources, writing_video
+from suite.cli import main
+from suite.errors import DataError, InputError, SuiteError
+from suite.models import get_entry
+from suite.models.parts.synthetic import draw_weights
+
+torch.set_num_threads(1)
+
+THRESHOLD = 0.2
+Frames = list[NDArray[np.uint8]]
+
+
+def picture(number: int, height: int = 96, width: int = 130) -> NDArray[np.uint8]:
+    """Return a smooth picture with a bright square that moves with the number."""
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.stack([rows * 2, columns, (rows + columns) // 2], axis=-1).clip(0, 255).astype(np.uint8)
+    pixels[20:60, 10 + 6 * number : 50 + 6 * number] = (240, 80, 40)
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model: Any = get_entry("mobileinst_topformer_tiny_shapes").build(3)
+    torch.manual_seed(3)
+    draw_weights(model)  # some confident queries
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_checkpoint(path, model, model.config, {"dataset": "shapes"})
+    return path
+
+
+@pytest.fixture
+def predict(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any, str]]:
+    """Run the command and return exit code, the JSON object on standard out, and standard error."""
+
+    def run(*words: object) -> tuple[int, Any, str]:
+        given = [str(word) for word in words]
+        options = ["--checkpoint", str(checkpoint), "--score-threshold", str(THRESHOLD), "--json"]
+        code = main(["predict", *given, *options])
+        captured = capsys.readouterr()
+        return code, json.loads(captured.out) if captured.out else None, captured.err
+
+    return run
+
+
+def write_clip(path: Path, frames: Frames, codec: str = "MJPG") -> None:
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 12.0, (width, height))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+
+
+def read_clip(path: Path) -> Frames:
+    (source,) = find_sources([str(path)])
+    with Reader(source) as reader:
+        return [frame for frame in reader.frames() if not isinstance(frame, SuiteError)]
+
+
+def decoded(item: dict[str, Any]) -> NDArray[np.bool_]:
+    return np.asarray(coco_mask.decode(item["segmentation"]), bool)
+
+
+def test_words_name_files_folders_patterns_and_cameras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b10.PNG", "b9.jpg", "clip.mp4", "notes.txt"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    inside = [source.name for source in find_sources(["."])]
+    assert inside == ["b9.jpg", "b10.PNG", "clip.mp4"]
+    assert [source.name for source in find_sources(["b*.*"])] == inside[:2]
+    assert [source.name for source in find_sources([str(tmp_path / "c*")])] == [str(tmp_path / "clip.mp4")]
+    assert [source.camera for source in find_sources(["0", "2"])] == [0, 2]
+    (clip, video) = find_sources(["."], frames_of_clips=True)
+    assert [path.name for path in clip.pictures] == inside[:2]
+    assert clip.clip
+    assert video.video is not None
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        find_sources(["notes.txt"])
+    for absent in ("missing.jpg", "*.gif"):
+        with pytest.raises(DataError) as error:
+            find_sources([absent])
+        assert absent in str(error.value)
+
+
+def test_a_written_clip_has_its_frames_and_an_interrupted_one_leaves_nothing(tmp_path: Path) -> None:
+    frames = [picture(number) for number in range(7)]
+    path = tmp_path / "clips" / "clip.mp4"
+    with writing_video(path, 12.0) as writer:
+        for frame in frames:
+            writer.add(frame)
+    read = read_clip(path)
+    assert len(read) == len(frames)
+    for frame, expected in zip(read, frames, strict=True):
+        assert frame.shape == expected.shape
+        assert np.abs(frame.astype(int) - expected).mean() < 6  # a lossy codec
+
+    def interrupted() -> None:
+        with writing_video(path.with_name("other.mp4"), 12.0) as writer:
+            writer.add(frames[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [item.name for item in path.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_pictures_have_the_detections_of_the_model(predict: Any, checkpoint: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        Image.fromarray(picture(number)).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "0.png").read_bytes()[:90])
+    code, found, errors = predict(tmp_path, "--save", tmp_path / "drawn")
+    assert code == 0
+    assert [skipped["source"] for skipped in found["skipped"]] == [str(tmp_path / "broken.png")]
+    assert "broken.png" in errors
+    model, _ = load_checkpoint(checkpoint)
+    assert len(found["sources"]) == 2
+    for number, source in enumerate(found["sources"]):
+        expected = detect(model, picture(number), model.config, Thresholds(score=THRESHOLD))
+        expected = [item for item in expected if item.score >= THRESHOLD]
+        assert 0 < len(expected) == len(source["instances"])
+        for item, other in zip(source["instances"], expected, strict=True):
+            assert item["score"] == pytest.approx(other.score, abs=1e-5)
+            assert np.array_equal(decoded(item), other.mask)
+            assert item["bbox"] == coco_mask.toBbox(item["segmentation"]).tolist()
+            assert item["class"] == class_names(model, {"dataset": "shapes"})[other.class_index]
+        with Image.open(source["drawn"]) as drawn:
+            assert (drawn.width, drawn.height) == (480, round(96 * 480 / 130))
+            plain = Image.fromarray(picture(number)).resize(drawn.size, Image.Resampling.BICUBIC)
+            assert np.abs(np.asarray(drawn).astype(int) - np.asarray(plain)).mean() > 1
+    written = json.loads((tmp_path / "drawn" / "instances.json").read_text())
+    assert written == found
+
+
+@pytest.mark.parametrize(("interval", "association"), [(1, True), (3, False)])
+def test_a_clip_has_the_tracks_of_the_model_and_its_mp4_all_frames(
+    predict: Any, checkpoint: Path, tmp_path: Path, interval: int, association: bool
+) -> None:
+    write_clip(tmp_path / "clip.avi", [picture(number) for number in range(6)])
+    frames = read_clip(tmp_path / "clip.avi")
+    options = ["--key-frame-interval", interval, "--association" if association else "--no-association"]
+    code, found, errors = predict(tmp_path / "clip.avi", "--save", tmp_path / "drawn", *options)
+    assert code == 0
+    assert "frames/s" in errors
+    (source,) = found["sources"]
+    assert source["frames_per_s"] == pytest.approx(12)
+    model, _ = load_checkpoint(checkpoint)
+    thresholds = Thresholds(score=THRESHOLD)
+    tracker = OnlineTracker(model, model.config, interval, association, thresholds=thresholds)
+    numbers: dict[int, int] = {}
+    assert len(source["frames"]) == len(frames)
+    for frame, seen in zip(source["frames"], map(tracker.push, frames), strict=True):
+        expected = [item for item in seen.instances if item.score >= THRESHOLD]
+        assert frame["key_frame"] == seen.is_key_frame == (seen.frame_index % interval == 0)
+        assert 0 < len(expected) == len(frame["instances"])
+        for item, other in zip(frame["instances"], expected, strict=True):
+            assert item["track"] == numbers.setdefault(other.track_index, len(numbers) + 1)
+            assert np.array_equal(decoded(item), other.mask)
+    drawn = read_clip(Path(source["drawn"]))
+    assert len(drawn) == len(frames)
+    assert drawn[0].shape[1] == 480
+
+
+def test_frames_of_a_folder_are_a_clip_and_one_of_another_size_is_named(predict: Any, tmp_path: Path) -> None:
+    for number in range(4):
+        Image.fromarray(picture(number, width=100 if number == 2 else 130)).save(tmp_path / f"{number}.png")
+    code, found, errors = predict(tmp_path, "--frames", "--max-frames", 3)
+    assert code == 0
+    assert [frame["frame"] for frame in found["sources"][0]["frames"]] == [0, 1]
+    assert len(found["skipped"]) == 1
+    assert "frame 2" in errors
+
+
+def test_a_clip_that_was_cut_short_gives_what_it_has_and_says_so(predict: Any, tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    write_clip(path, [picture(number % 8) for number in range(40)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    code, found, errors = predict(path)
+    assert code == 0
+    assert 5 < len(found["sources"][0]["frames"]) < 35
+    assert [skipped["source"] for skipped in found["skipped"]] == [str(path)]
+    assert str(path) in errors
+
+
+def test_what_cannot_be_read_at_all_ends_with_its_exit_code(
+    predict: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    (tmp_path / "notes.txt").touch()
+    code, found, errors = predict(tmp_path / "clip.mp4", "--save", tmp_path / "drawn")
+    assert (code, found) == (3, None)
+    assert "clip.mp4" in errors
+    assert not (tmp_path / "drawn").exists()
+    assert predict(tmp_path / "notes.txt")[0] == 2
+    assert predict(tmp_path / "missing.png")[0] == 4
+    Image.fromarray(picture(0)).save(tmp_path / "0.png")
+    for options in ([], ["--checkpoint", str(tmp_path / "absent.safetensors")]):
+        assert main(["predict", str(tmp_path / "0.png"), *options]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_help_and_summary_say_what_a_user_needs(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("SOURCE", "--save", "--key-frame-interval", "coco", "youtube-vis"))
+    Image.fromarray(picture(0)).save(tmp_path / "0.png")
+    assert main(["predict", "--checkpoint", str(checkpoint), str(tmp_path / "0.png")]) == 0
+    assert str(tmp_path / "0.png") in capsys.readouterr().out
+
+
+def test_names_of_classes_come_from_the_checkpoint(checkpoint: Path) -> None:
+    model, metadata = load_checkpoint(checkpoint)
+    own = [f"kind {index}" for index in range(6)]
+    categories = json.dumps([{"id": 9 - index, "name": name} for index, name in enumerate(own)])
+    assert class_names(model, {"categories": categories, **metadata}) == own
+    assert class_names(model, metadata)[0] == "disc"
+    assert class_names(model, {"dataset": "anything"})[5] == "class 5"
+
+
+def test_photographs_and_a_clip_of_the_shared_data(predict: Any, tmp_path: Path, shared_data: Path) -> None:
+    frames = shared_data / "ytvis_mini/valid/JPEGImages/libby"
+    photographs = sorted((shared_data / "coco_mini/val2017").glob("*.jpg"))[:2]
+    code, found, _ = predict(*photographs, frames, "--frames", "--max-frames", 4, "--save", tmp_path)
+    assert code == 0
+    assert [len(source.get("frames", [])) for source in found["sources"]] == [0, 0, 4]
+    assert len(read_clip(tmp_path / "libby.mp4")) == 4
