@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,7 @@ from reference_model.tracking import TrackingError
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import at_size, thresholds, tracker
 from suite.accuracy.sources import Frame, Reader, Source, VideoWriter, writing_video
-from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, Categories
 from suite.datasets.masks import encode_mask
 from suite.datasets.shapes_scene import CATEGORIES
 from suite.drawing.overlay import COLOURS, Mask, Shape, paint, save_png
@@ -40,24 +39,25 @@ DRAWN_PX = (480, 1280)
 RESULTS_NAME = "instances.json"
 
 
-def class_names(model: MobileInst, metadata: Mapping[str, str]) -> list[str]:
-    """Return the names of a checkpoint's classes in the order of its outputs.
-
-    They are the checkpoint's own ``categories``, a JSON list of objects with ``name``; without it those of the dataset
-    it was trained on, where that is known; otherwise ``"class 0"`` and so on.
+def categories_of(model: MobileInst, metadata: Mapping[str, str], path: Path) -> Categories:
+    """Return what a checkpoint's classes stand for: as it says itself, else as its dataset has them, else by number.
 
     Args:
         model: the network.
         metadata: of its checkpoint.
+        path: the checkpoint, for messages.
+
+    Raises:
+        InputError: if the checkpoint's own table cannot be read.
     """
     count = model.config.num_classes
-    try:
-        names = [str(category["name"]) for category in json.loads(metadata.get("categories", "[]"))]
-    except (ValueError, TypeError, KeyError):
-        names = []
-    if len(names) != count:
-        names = list(NAMES_BY_DATASET.get(" ".join(metadata.get("dataset", "").split()[:1]), ()))
-    return names if len(names) == count else [f"class {index}" for index in range(count)]
+    categories = Categories.of_checkpoint(metadata, path)
+    if categories is None:
+        names = NAMES_BY_DATASET.get(" ".join(metadata.get("dataset", "").split()[:1]), ())
+        categories = Categories(tuple(range(1, len(names) + 1)), names)
+    if len(categories) == count:
+        return categories
+    return Categories(tuple(range(1, count + 1)), tuple(f"class {number}" for number in range(1, count + 1)))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class SourceSegmenter:
 
     Args:
         model: the network.
-        names: of its classes.
+        categories: what its classes stand for.
         protocol: input size, thresholds, and for clips the key-frame interval and association; an instance is found
             where its score is at least the protocol's score threshold.
         folder: where drawn pictures, clips and ``instances.json`` go; None draws nothing.
@@ -92,12 +92,12 @@ class SourceSegmenter:
     def __init__(
         self,
         model: MobileInst,
-        names: list[str],
+        categories: Categories,
         protocol: PredictionProtocol,
         folder: Path | None = None,
         max_frames: int | None = None,
     ) -> None:
-        self.model, self.names, self.protocol = model.eval(), names, protocol
+        self.model, self.categories, self.protocol = model.eval(), categories, protocol
         self.folder, self.max_frames = folder, max_frames
         self.config = at_size(model.config, protocol)
         self.skipped: list[dict[str, str]] = []
@@ -219,8 +219,8 @@ class SourceSegmenter:
             left, top = int(columns[0]), int(rows[0])
             described.append(
                 {
-                    "class": self.names[item.class_index],
-                    "class_index": item.class_index,
+                    "category_id": self.categories.ids[item.class_index],
+                    "category": self.categories.names[item.class_index],
                     "score": round(item.score, 5),
                     **({} if item.track is None else {"track": item.track}),
                     "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
@@ -234,7 +234,7 @@ class SourceSegmenter:
         shapes = []
         for place, item in enumerate(instances):
             number = place if item.track is None else item.track - 1
-            label = f"{self.names[item.class_index]} {item.score:.2f}"
+            label = f"{self.categories.names[item.class_index]} {item.score:.2f}"
             label = label if item.track is None else f"{item.track} {label}"
             shapes.append(Shape(item.mask, COLOURS[number % len(COLOURS)], label))
         width = frame.shape[1]
@@ -257,7 +257,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     for source in result["sources"]:
         frames = source.get("frames", [source])
         objects = {
-            (item.get("track", place), item["class"])
+            (item.get("track", place), item["category"])
             for frame in frames
             for place, item in enumerate(frame["instances"])
         }

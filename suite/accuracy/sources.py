@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.datasets.coco import read_image
+from suite.datasets.pictures import read_picture
 from suite.errors import DataError, InputError, SuiteError
 from suite.files import disk_faults
 
 if TYPE_CHECKING:
     import cv2
 
-PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
 DEFAULT_FRAMES_PER_S = 10.0
 """Of a clip whose frames are picture files, and of a camera or file that does not say its own."""
@@ -163,7 +163,7 @@ class Reader:
         """Yield (H, W, 3) uint8 RGB frames, or instead of one that cannot be read, the reason."""
         for path in self.source.pictures:
             try:
-                yield read_image(path)
+                yield read_picture(path)
             except SuiteError as error:
                 yield error
         if self._capture is None:

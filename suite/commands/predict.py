@@ -1,4 +1,4 @@
-"""``predict``: a model over a dataset, into the official results file."""
+"""``predict``: a model over anybody's pictures and videos, or over a dataset into the official results file."""
 
 from __future__ import annotations
 
@@ -154,14 +154,14 @@ def command() -> None:
 
 @command.command(name="sources", hidden=True)
 @click.argument("words", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--checkpoint", type=FILE, help="Weights (.safetensors) of a MobileInst, e.g. of a run of 'train'.")
-@click.option("--save", "folder", type=FILE, help="Folder for drawn PNGs and mp4s and for instances.json.")
+@click.option("--checkpoint", type=PATH, help="Weights (.safetensors) of a MobileInst, e.g. of a run of 'train'.")
+@click.option("--save", "folder", type=PATH, help="Folder for drawn PNGs and mp4s and for instances.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print all instances as one JSON object, masks as COCO's RLE.")
 @click.option("--frames", is_flag=True, help="The pictures of a folder or pattern are the frames of one clip.")
 @click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True)
 @click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45.")
-@click.option("--short-side", "short_side_px", type=click.IntRange(min=1), help="Replace the short side, px.")
-@click.option("--long-side", "long_side_px", type=click.IntRange(min=1), help="Replace the long side's limit, px.")
+@click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px.")
+@click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side's limit, px.")
 @click.option(
     "--key-frame-interval",
     type=click.IntRange(min=1),
@@ -189,7 +189,7 @@ def sources(
 
     from reference_model.weights import CheckpointError, load_checkpoint
     from suite.accuracy.prediction_protocol import PredictionProtocol
-    from suite.accuracy.segment_sources import SourceSegmenter, class_names, summary
+    from suite.accuracy.segment_sources import SourceSegmenter, categories_of, summary
     from suite.accuracy.sources import find_sources
     from suite.errors import InputError
 
@@ -210,8 +210,8 @@ def sources(
     protocol = replace(PredictionProtocol.of(model.config), **given)
     if protocol.long_side_px < protocol.short_side_px:
         raise click.UsageError(f"the long side's limit {protocol.long_side_px} is below the short side; give both")
-    segmenter = SourceSegmenter(model.to(device), class_names(model, metadata), protocol, folder, max_frames)
-    found = segmenter.run(chosen)
+    categories = categories_of(model, metadata, checkpoint)
+    found = SourceSegmenter(model.to(device), categories, protocol, folder, max_frames).run(chosen)
     click.echo(json.dumps(found) if as_json else "\n".join(summary(found)))
 
 

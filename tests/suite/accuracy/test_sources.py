@@ -18,9 +18,11 @@ from pycocotools import mask as coco_mask
 from reference_model.images import Thresholds, detect
 from reference_model.tracking import OnlineTracker
 from reference_model.weights import load_checkpoint, save_checkpoint
-from suite.accuracy.segment_sources import class_names
+from suite.accuracy.segment_sources import categories_of
 from suite.accuracy.sources import Reader, find_sources, writing_video
 from suite.cli import main
+from suite.datasets.categories import Categories
+from suite.datasets.shapes_scene import CATEGORIES
 from suite.errors import DataError, InputError, SuiteError
 from suite.models import get_entry
 from suite.models.parts.synthetic import draw_weights
@@ -143,7 +145,7 @@ def test_pictures_have_the_detections_of_the_model(predict: Any, checkpoint: Pat
             assert item["score"] == pytest.approx(other.score, abs=1e-5)
             assert np.array_equal(decoded(item), other.mask)
             assert item["bbox"] == coco_mask.toBbox(item["segmentation"]).tolist()
-            assert item["class"] == class_names(model, {"dataset": "shapes"})[other.class_index]
+            assert (item["category_id"], item["category"]) == (other.class_index + 1, CATEGORIES[other.class_index])
         with Image.open(source["drawn"]) as drawn:
             assert (drawn.width, drawn.height) == (480, round(96 * 480 / 130))
             plain = Image.fromarray(picture(number)).resize(drawn.size, Image.Resampling.BICUBIC)
@@ -232,11 +234,10 @@ def test_help_and_summary_say_what_a_user_needs(
 
 def test_names_of_classes_come_from_the_checkpoint(checkpoint: Path) -> None:
     model, metadata = load_checkpoint(checkpoint)
-    own = [f"kind {index}" for index in range(6)]
-    categories = json.dumps([{"id": 9 - index, "name": name} for index, name in enumerate(own)])
-    assert class_names(model, {"categories": categories, **metadata}) == own
-    assert class_names(model, metadata)[0] == "disc"
-    assert class_names(model, {"dataset": "anything"})[5] == "class 5"
+    own = Categories(tuple(range(3, 9)), tuple(f"kind {index}" for index in range(6)))
+    assert categories_of(model, {"categories": own.text(), **metadata}, checkpoint) == own
+    assert categories_of(model, metadata, checkpoint).names == CATEGORIES
+    assert len(set(categories_of(model, {"dataset": "anything"}, checkpoint).names)) == 6
 
 
 def test_photographs_and_a_clip_of_the_shared_data(predict: Any, tmp_path: Path, shared_data: Path) -> None:
