@@ -132,7 +132,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def refuse_constant(name: str) -> Any:
-    """Reject ``NaN`` and ``Infinity``, which Python's JSON reader would otherwise let through."""
+    """Refuse ``NaN`` and ``Infinity``, which Python's JSON reader would otherwise accept.
+
+    Raises:
+        ValueError: always.
+    """
     raise ValueError(f"{name} is not a JSON number")
 
 

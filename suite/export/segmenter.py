@@ -180,7 +180,11 @@ class OnnxSegmenter:
         return postprocess(*logits, geometry, thresholds(self.protocol))
 
     def track(self, frames: Iterable[NDArray[np.uint8]]) -> list[Track]:
-        """Return the tracks of one video."""
+        """Return the tracks of one video.
+
+        Raises:
+            ValueError: if there is no frame.
+        """
         stream = iter(frames)
         first = next(stream, None)
         if first is None:

@@ -34,7 +34,11 @@ def training_input(paths: DataPaths) -> RealInput:
 
 
 def evaluation_input(paths: DataPaths) -> RealInput | None:
-    """Return what is scored during training: the user's files, or val2017 where it is here; else None."""
+    """Return what is scored during training: the user's files, or val2017 where it is here; else None.
+
+    Raises:
+        InputError: if only annotations or only images are named.
+    """
     if paths.evaluation_annotations is not None and paths.evaluation_images is not None:
         return named_input("coco", paths.evaluation_annotations, paths.evaluation_images)
     if paths.evaluation_annotations is not None or paths.evaluation_images is not None:
