@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from reference_model.config import ConfigError, ModelConfig, config_differences, config_from_dict, config_to_dict
@@ -55,7 +55,7 @@ def save_checkpoint(
     header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "metadata": metadata}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    path.write_bytes(save(tensors, {HEADER_KEY: json.dumps(header, sort_keys=True)}))
 
 
 def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MobileInst, dict[str, str]]:

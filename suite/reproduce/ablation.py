@@ -18,18 +18,15 @@ from suite.datasets import embedded
 from suite.datasets.pins import load_pins
 from suite.distributed import available_cores
 from suite.errors import INTERRUPTED, InputError, SuiteError
-from suite.locks import claimed
-from suite.paths import records_dir, shown
+from suite.paths import records_dir
 from suite.progress import say
-from suite.records.provenance import start_run
 from suite.records.schema import Scalar, Series
-from suite.records.store import RunFile, read_folder, writing
+from suite.records.store import RunFile, read_folder, write_run
 from suite.report.ablation import CELLS, EXPERIMENT, AblationCell
-from suite.reproduce.held_out import score_images, score_videos, shapes_dataset
-from suite.reproduce.video_settings import VIDEO_SETTINGS
+from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines
+from suite.reproduce.stages import Stages
 from suite.training.recipe import Recipe, load_recipe
-from suite.training.run import run_folder, train_on_shapes
-from suite.training.state import stop_requests
+from suite.training.run import forget, run_folder, run_lock, train_on_shapes
 
 RECIPE = "shapes_ablation"
 CODE_SERIES = "reference_model_code"
@@ -223,29 +220,20 @@ def make_plan(all_jobs: Sequence[Job], code: str) -> Plan:
 
 
 def run_job(job: Job, code: str) -> None:
-    """Train one cell with one seed, score it and write its record.
-
-    Ctrl-C during training keeps a state that the next call resumes; during scoring the record is finished first.
+    """Train one cell with one seed, score it and write its record; after a kill the next call continues.
 
     Raises:
-        KeyboardInterrupt: after a stop request, with nothing lost.
+        KeyboardInterrupt: after Ctrl-C, with nothing lost.
         SuiteError: for bad data or a failed training.
     """
-    dataset = shapes_dataset()
-    run = start_run("ablation", seed=job.seed)
+    stages = Stages(f"ablation-{job.recipe.digest()[:8]}-seed-{job.seed}", job.recipe.digest(), embedded.ensure(), code)
+    run = stages.run("run", "ablation", job.seed)
     trained = train_on_shapes(job.recipe, job.seed)
     finished = replace(trained, protocol=trained.protocol | {"experiment": EXPERIMENT})
-    folder = run_folder(job.recipe, job.seed)
-    with stop_requests() as stop_requested, writing(run, records_dir()) as record:
-        for line in finished.record_lines(shapes_dataset("train")):
-            record.add(line)
-        record.add(Series(CODE_SERIES, finished.subject, ["sha256"], [[code]], finished.protocol))
-        score_images(finished, folder, record, dataset)
-        score_videos(finished, folder, record, dataset)
-    say(f"record {shown(records_dir() / run.run_id)}.jsonl")
-    if stop_requested():
-        say("stopped; the same command continues with the next cell")
-        raise KeyboardInterrupt
+    code_line = Series(CODE_SERIES, finished.subject, ["sha256"], [[code]], finished.protocol)
+    write_run(run, [*held_out_lines(finished, stages, job.title), code_line])
+    stages.clear()
+    forget(finished.checkpoint.parent)
 
 
 def run_ablation(all_jobs: Sequence[Job]) -> None:
@@ -257,9 +245,9 @@ def run_ablation(all_jobs: Sequence[Job]) -> None:
     """
     code = reference_model_digest()
     for number, job in enumerate(all_jobs, start=1):
-        with claimed(run_folder(job.recipe, job.seed)) as free:
-            if not free:
-                say(f"[{number}/{len(all_jobs)}] {job.title}: another process trains it")
+        with run_lock(run_folder(job.recipe, job.seed)) as holder:
+            if holder:
+                say(f"[{number}/{len(all_jobs)}] {job.title}: {holder} trains it")
                 continue
             plan = make_plan([job], code)
             if plan.done:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,13 +22,15 @@ from suite.datasets import embedded
 from suite.datasets.fields import Id
 from suite.datasets.splits import part_of
 from suite.datasets.video_traits import videos_by_trait
-from suite.files import read_json, write_json
+from suite.files import file_digest, read_json, write_json
 from suite.progress import say
-from suite.records.schema import Dataset, Measurement, Scalar, Subject
-from suite.records.store import RunWriter
-from suite.report.ablation import TRAIT_METRICS
-from suite.reproduce.video_settings import VIDEO_SETTINGS
+from suite.records.schema import Dataset, Measurement, Scalar, Series, Subject
+from suite.report.ablation import KEY_FRAME_INTERVALS, TRAIT_METRICS
+from suite.reproduce.stages import Line, Stages
 from suite.training.model_card import FinishedRun
+
+VIDEO_SETTINGS = tuple((interval, association) for association in (True, False) for interval in KEY_FRAME_INTERVALS)
+"""(kernel-reuse length T, association), in the order they are scored."""
 
 
 def shapes_dataset(split: str = "val") -> Dataset:
@@ -42,22 +45,29 @@ def shapes_dataset(split: str = "val") -> Dataset:
     )
 
 
-def score_images(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
-    """Predict and score every held-out frame; return the COCO results file."""
+def images_results(folder: Path) -> Path:
+    """Return the results file of the held-out frames in a run's folder."""
+    return folder / "coco_results.json"
+
+
+def videos_results(folder: Path, interval: int, association: bool) -> Path:
+    """Return the results file of the held-out videos in one setting in a run's folder."""
+    return folder / f"youtube_vis_results_T{interval}{'' if association else '_no_association'}.json"
+
+
+def score_images(finished: FinishedRun, dataset: Dataset) -> list[Measurement | Series]:
+    """Predict and score every held-out frame; return the record lines."""
     protocol = PredictionProtocol.of(finished.result.config)
-    results = folder / "coco_results.json"
+    results, truth = images_results(finished.checkpoint.parent), embedded.annotations_path("instances", "val")
     predict_images(finished.result.model, finished.result.config, embedded.images("val"), results, protocol)
-    score = score_coco(embedded.annotations_path("instances", "val"), results, resamples=RESAMPLES)
+    score = score_coco(truth, results, resamples=RESAMPLES)
     fields = {**finished.protocol, **protocol.scalars("coco")}
-    for line in score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields, score.intervals):
-        record.add(line)
-    for draws in draw_series(score, COCO_METRICS, finished.subject, dataset, fields):
-        record.add(draws)
-    analysis = analyse_coco(embedded.annotations_path("instances", "val"), results, worst=0)
-    for line in error_lines(analysis, finished.subject, dataset, fields):
-        record.add(line)
     say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
-    return results
+    return [
+        *score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields, score.intervals),
+        *draw_series(score, COCO_METRICS, finished.subject, dataset, fields),
+        *error_lines(analyse_coco(truth, results, worst=0), finished.subject, dataset, fields),
+    ]
 
 
 @functools.cache
@@ -96,27 +106,41 @@ def hard_video_lines(
     return lines
 
 
-def score_videos(finished: FinishedRun, folder: Path, record: RunWriter, dataset: Dataset) -> Path:
-    """Track and score every held-out video in each setting; return the results file of the first (T = 1)."""
-    annotations = embedded.annotations_path("youtube_vis", "val")
-    paths = []
+def score_videos(
+    finished: FinishedRun, dataset: Dataset, interval: int, association: bool
+) -> list[Measurement | Series]:
+    """Track and score every held-out video in one setting of `VIDEO_SETTINGS`; return the record lines."""
+    truth = embedded.annotations_path("youtube_vis", "val")
+    protocol = dataclasses.replace(
+        PredictionProtocol.of(finished.result.config), key_frame_interval=interval, association=association
+    )
+    results = videos_results(finished.checkpoint.parent, interval, association)
+    predict_videos(finished.result.model, finished.result.config, embedded.videos("val"), results, protocol)
+    score = score_youtube_vis(truth, results, resamples=RESAMPLES)
+    fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
+    setting = f"T = {interval}" + ("" if association else " without association")
+    say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")
+    return [
+        *score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields, score.intervals),
+        *draw_series(score, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields),
+        *error_lines(analyse_youtube_vis(truth, results, worst=0), finished.subject, dataset, fields),
+        *hard_video_lines(results, finished.subject, dataset, fields),
+    ]
+
+
+def held_out_lines(finished: FinishedRun, stages: Stages, name: str) -> list[Line]:
+    """Return the record lines of everything that is scored on one trained model, each setting a stage of its own.
+
+    Args:
+        finished: the trained model.
+        stages: of the job.
+        name: of the training in it, e.g. ``"seed 0"``.
+    """
+    dataset = shapes_dataset()
+    name = f"{name} {file_digest(finished.checkpoint)[:8]}"
+    found: list[Line] = [*finished.record_lines(shapes_dataset("train"))]
+    found += stages.lines(f"{name} images", lambda: score_images(finished, dataset))
     for interval, association in VIDEO_SETTINGS:
-        protocol = dataclasses.replace(
-            PredictionProtocol.of(finished.result.config), key_frame_interval=interval, association=association
-        )
-        results = folder / f"youtube_vis_results_T{interval}{'' if association else '_no_association'}.json"
-        predict_videos(finished.result.model, finished.result.config, embedded.videos("val"), results, protocol)
-        score = score_youtube_vis(annotations, results, resamples=RESAMPLES)
-        fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
-        for line in score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields, score.intervals):
-            record.add(line)
-        for draws in draw_series(score, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields):
-            record.add(draws)
-        for line in error_lines(analyse_youtube_vis(annotations, results, worst=0), finished.subject, dataset, fields):
-            record.add(line)
-        for line in hard_video_lines(results, finished.subject, dataset, fields):
-            record.add(line)
-        setting = f"T = {interval}" + ("" if association else " without association")
-        say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")
-        paths.append(results)
-    return paths[0]
+        setting = f"{name} videos T={interval}{'' if association else ' without association'}"
+        found += stages.lines(setting, partial(score_videos, finished, dataset, interval, association))
+    return found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from contextlib import ExitStack
 
 from suite.datasets import embedded
 from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_animation, draw_track_strip
 from suite.drawing.tracks import show_video
-from suite.errors import SuiteError
+from suite.errors import InputError, SuiteError
 from suite.export.parity import measure_export_parity, open_both, parity_measurements
 from suite.files import file_digest
 from suite.latency.device import load_device
@@ -20,48 +20,47 @@ from suite.latency.report import record_lines
 from suite.models import ModelEntry, discover
 from suite.paths import records_dir, reports_dir, shown
 from suite.progress import say
-from suite.records.provenance import start_run
-from suite.records.schema import Artifact, Measurement, Scalar, Series, Subject
-from suite.records.store import RunWriter, write_run, writing
+from suite.records.schema import Artifact, Measurement, Scalar, Subject
+from suite.records.store import write_run
 from suite.report.ablation import KEY_FRAME_INTERVALS
-from suite.reproduce.held_out import score_images, score_videos, shapes_dataset
+from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines, images_results, shapes_dataset, videos_results
+from suite.reproduce.stages import Line, Stages
 from suite.training.model_card import FinishedRun
 from suite.training.recipe import Recipe
-from suite.training.run import run_folder, train_on_shapes
+from suite.training.run import code_digest, forget, run_folder, run_lock, train_on_shapes
 
 SHOWN_SCORE = 0.4
 """Predictions above it are drawn: low-scored duplicates would cover the picture."""
 PAPER_SIZE_MODELS = ("mobileinst_topformer_base_640", "mobileinst_topformer_base_512")
 
 
-def draw_pictures(finished: FinishedRun, coco_results: Path, video_results: Path, record: RunWriter) -> None:
-    """Draw predicted masks and one tracked video, still and moving, and note the files in the record."""
-    folder = reports_dir() / "pictures"
+def draw_pictures(finished: FinishedRun) -> list[Artifact]:
+    """Draw predicted masks and one tracked video, still and moving; return the files as record lines."""
+    folder, run = reports_dir() / "pictures", finished.checkpoint.parent
     masks, strip, moving = (folder / f"shapes_{name}.png" for name in ("masks", "tracks", "tracks_animated"))
-    video = show_video(embedded.videos("val"), video_results, score_threshold=SHOWN_SCORE)
+    results = videos_results(run, *VIDEO_SETTINGS[0])
+    video = show_video(embedded.videos("val"), results, score_threshold=SHOWN_SCORE)
     captions = {
-        masks: draw_detections(embedded.images("val"), coco_results, masks, score_threshold=SHOWN_SCORE),
+        masks: draw_detections(embedded.images("val"), images_results(run), masks, score_threshold=SHOWN_SCORE),
         strip: draw_track_strip(video, strip),
         moving: draw_track_animation(video, moving),
     }
-    for path, caption in captions.items():
-        record.add(Artifact(path.stem, shown(path), file_digest(path), finished.subject, caption))
+    return [
+        Artifact(path.stem, shown(path), file_digest(path), finished.subject, caption)
+        for path, caption in captions.items()
+    ]
 
 
-def reproduce_accuracy(recipe: Recipe, seed: int, fresh: bool, draw: bool) -> FinishedRun:
+def reproduce_accuracy(recipe: Recipe, seed: int, stages: Stages, draw: bool) -> FinishedRun:
     """Train one seed and record everything that is scored on it."""
-    dataset = shapes_dataset()
-    run = start_run("shapes", seed=seed)
-    with writing(run, records_dir()) as record:
-        finished = train_on_shapes(recipe, seed, fresh)
-        for line in finished.record_lines(shapes_dataset("train")):
-            record.add(line)
-        folder = run_folder(recipe, seed)
-        coco_results = score_images(finished, folder, record, dataset)
-        video_results = score_videos(finished, folder, record, dataset)
+    name = f"seed {seed}"
+    run = stages.run(name, "shapes", seed)
+    finished = train_on_shapes(recipe, seed)
+    if not (records_dir() / f"{run.run_id}.jsonl").exists():
+        lines = held_out_lines(finished, stages, name)
         if draw:
-            draw_pictures(finished, coco_results, video_results, record)
-    say(f"record {shown(records_dir() / run.run_id)}.jsonl")
+            lines += stages.lines(f"{name} pictures", lambda: draw_pictures(finished))
+        write_run(run, lines)
     return finished
 
 
@@ -96,7 +95,7 @@ def parity_lines(prepared: PreparedModel) -> list[Measurement]:
     ]
 
 
-def reproduce_latency(trained: FinishedRun, seed: int) -> None:
+def latency_lines(trained: FinishedRun, seed: int) -> list[Line]:
     """Time the trained model (all spans, T = 1, 3, 6) beside the paper-size variants with random weights."""
     pictures = [embedded.images("val").image_path(image) for image in embedded.images("val").images[:8]]
     say("exporting to ONNX, each graph checked against torch")
@@ -113,9 +112,8 @@ def reproduce_latency(trained: FinishedRun, seed: int) -> None:
             seed=seed,
         )
     )
-    run = start_run("latency-host", seed=seed)
     report = measure_host([item.timed for item in prepared], load_device("host").protocol("standard"))
-    lines: list[Measurement | Series] = [
+    lines: list[Line] = [
         *size_lines((entry, entry.input_shapes[0]) for entry in discover().values() if not entry.reading)
     ]
     for item in prepared:
@@ -127,26 +125,41 @@ def reproduce_latency(trained: FinishedRun, seed: int) -> None:
     folder = trained.checkpoint.parent / "export_parity"
     parity = measure_export_parity(*open_both(trained.result.model, graph), frames, truth, folder)
     lines += parity_measurements(parity, trained.subject, trained.protocol, dataset)
-    write_run(run, lines)
+    return lines
 
 
 def reproduce_shapes(recipe: Recipe, seeds: Sequence[int], fresh: bool = False, latency: bool = True) -> None:
-    """Run the main job.
+    """Run the main job. After a kill the same call repeats no finished training, score, picture or timing.
 
     Args:
         recipe: what to train.
         seeds: one training each; pictures and timed weights come from the first.
-        fresh: discard interrupted states.
+        fresh: discard what an interrupted job of these options has done.
         latency: whether to time; a latency that is not valid on this machine is recorded as such and stops nothing.
 
     Raises:
         SuiteError: for bad data or a failed training.
     """
     started = time.monotonic()
-    finished = [reproduce_accuracy(recipe, seed, fresh, draw=index == 0) for index, seed in enumerate(seeds)]
-    if latency:
-        try:
-            reproduce_latency(finished[0], seeds[0])
-        except SuiteError as error:
-            say(f"latency was not measured: {error}")
+    options = [recipe.digest(), str(seeds), str(latency), embedded.ensure(), code_digest(".")]
+    stages = Stages("shapes-" + recipe.digest()[:8], *options)
+    with ExitStack() as held:
+        for seed in seeds:
+            if holder := held.enter_context(run_lock(run_folder(recipe, seed))):
+                raise InputError(f"{shown(run_folder(recipe, seed))}: {holder} works in this folder; wait for it")
+            if fresh:
+                forget(run_folder(recipe, seed))
+        if fresh:
+            stages.clear()
+        finished = [reproduce_accuracy(recipe, seed, stages, draw=index == 0) for index, seed in enumerate(seeds)]
+        if latency:
+            run = stages.run("latency", "latency-host", seeds[0])
+            try:
+                if not (records_dir() / f"{run.run_id}.jsonl").exists():
+                    write_run(run, stages.lines("timing", lambda: latency_lines(finished[0], seeds[0])))
+            except SuiteError as error:
+                say(f"latency was not measured: {error}")
+        stages.clear()
+        for seed in seeds:
+            forget(run_folder(recipe, seed))
     say(f"measured in {time.monotonic() - started:.0f} s")

@@ -20,12 +20,10 @@ from suite.distributed import Processes
 from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_strip
 from suite.drawing.tracks import show_video
-from suite.files import atomic_path, read_json, write_json
+from suite.files import atomic_path, disk_faults, read_json, write_json
 from suite.training.recipe import Recipe
 from suite.training.source import Evaluation
-from suite.training.state import Progress, write_errors
-
-REMEDY = "the last state is intact; make room, then run the same command"
+from suite.training.state import Progress
 
 
 def _subset(annotations: Path, subset: Path, count: int, unit: Unit, among: Collection[int] | None = None) -> Path:
@@ -147,7 +145,7 @@ class Scoring:
         if self.processes.first:
             if self.draws(done) or (self.pictures_every and done in self.at):
                 picture = self.folder / "pictures" / f"iteration-{done:08d}.png"
-                with write_errors(str(picture), REMEDY):
+                with disk_faults(str(picture)):
                     self.evaluation.draw(picture)
             score = self.evaluation.score() if done in self.at else None
         score = self.processes.share(score)
@@ -155,7 +153,7 @@ class Scoring:
             progress.best = score
             if self.processes.first and len(self.at) > 1:
                 path = self.folder / "best.safetensors"
-                with write_errors(str(path), REMEDY), atomic_path(path) as temporary:
+                with atomic_path(path) as temporary:
                     save_checkpoint(temporary, self.model, self.model.config, {"iteration": str(done)})
         self.model.train(training)
         return score

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from suite.files import write_text
+from suite.files import disk_faults, write_text
 from suite.progress import say
-from suite.training.state import write_errors
 
 LOG_ROWS = 5000
 """About so many rows has the CSV of a whole run: enough to zoom in, small enough to open anywhere."""
@@ -50,8 +49,7 @@ class TrainingLog:
         writer = csv.DictWriter(text, self.columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept)
-        with write_errors(str(self.path), "make room, then run the same command"):
-            write_text(self.path, text.getvalue())
+        write_text(self.path, text.getvalue())
         self._board = _event_writer(folder / "tensorboard", done) if tensorboard else None
 
     def add(self, iteration: int, values: Mapping[str, float | None], ends_row: bool = False) -> None:
@@ -69,10 +67,7 @@ class TrainingLog:
             return
         means = {name: sum(found) / len(found) for name, found in self._sums.items()}
         self._sums = {}
-        with (
-            write_errors(str(self.path), "the last state is intact; make room, then run the same command"),
-            self.path.open("a", newline="", encoding="utf-8") as stream,
-        ):
+        with disk_faults(str(self.path)), self.path.open("a", newline="", encoding="utf-8") as stream:
             row = {"iteration": iteration, **{name: f"{value:.6g}" for name, value in means.items()}}
             csv.DictWriter(stream, self.columns, extrasaction="ignore", lineterminator="\n").writerow(row)
         if self._board is not None:

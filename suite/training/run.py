@@ -3,35 +3,106 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 import torch
 
-from reference_model.weights import save_checkpoint
+import reference_model
+import suite
+from reference_model.weights import load_checkpoint, save_checkpoint
 from suite.datasets.splits import LOCAL_TRAIN
 from suite.distributed import start_processes
 from suite.errors import InputError
-from suite.files import atomic_path, file_digest, write_text
-from suite.paths import records_dir, repository_root, runs_dir, shown
+from suite.files import atomic_path, disk_faults, file_digest, write_bytes, write_text
+from suite.locks import claimed
+from suite.paths import records_dir, runs_dir, shown
+from suite.progress import say
 from suite.records.provenance import git_state, start_run
 from suite.records.schema import Artifact, Dataset, Run, Scalar, Subject
 from suite.records.store import writing
 from suite.training.initial import How
-from suite.training.loop import run_identity, train
+from suite.training.loop import TrainResult, run_identity, train
 from suite.training.model_card import FinishedRun, model_card
 from suite.training.recipe import Recipe
 from suite.training.source import DataPaths, open_source
-from suite.training.state import StateFiles, write_errors
+from suite.training.state import StateFiles
 
 CARD = "MODEL_CARD.md"
 
 
-def code_digest() -> str:
-    """Return the digest of the code that training runs through, so that a resumed run is never a mixture."""
-    root = repository_root()
-    sources = sorted([*root.glob("reference_model/**/*.py"), *root.glob("suite/training/**/*.py")])
+WEIGHTS, FINISHED = "model.safetensors", "finished.json"
+_held: set[Path] = set()
+"""Run folders that this process holds."""
+
+
+class Finished(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stays of a finished training beside its weights until it is recorded, so that it is not repeated.
+
+    Attributes:
+        identity: see `run_identity`.
+        weights_sha256: of the checkpoint.
+        curve: see `TrainResult`.
+        train_time_s: see `TrainResult`.
+        metric: see `TrainResult`.
+    """
+
+    identity: str
+    weights_sha256: str
+    curve: list[list[float | int | None]]
+    train_time_s: float
+    metric: str
+
+
+def code_digest(*packages: str) -> str:
+    """Return the digest of the code that training runs through, so that a resumed run is never a mixture.
+
+    Args:
+        packages: folders of the suite that count beside the reference model, ``"."`` for all; none: ``training``.
+    """
+    top = Path(suite.__file__).parent
+    folders = [Path(reference_model.__file__).parent, *(top / name for name in packages or ("training",))]
+    sources = sorted(path for folder in folders for path in folder.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[str]:
+    """Hold a run's folder, so that no other process trains in it; a process that holds it already goes on.
+
+    Args:
+        folder: see `run_folder`; it is made.
+
+    Yields:
+        ``""`` where the folder is held, otherwise who holds it: process, machine and command.
+
+    Raises:
+        DataError: if the folder cannot be written.
+    """
+    if folder in _held:
+        yield ""
+        return
+    note = folder / ".holder"
+    with disk_faults(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+    with claimed(folder) as free:
+        if not free:
+            try:
+                yield note.read_text(encoding="utf-8")
+            except FileNotFoundError:  # it is just being written, or just removed
+                yield "another process"
+            return
+        _held.add(folder)
+        write_text(note, f"process {os.getpid()} on {platform.node()}")
+        try:
+            yield ""
+        finally:
+            _held.discard(folder)
+            note.unlink(missing_ok=True)
 
 
 def _trained_on(recipe: Recipe, dataset: Dataset) -> str:
@@ -56,6 +127,47 @@ def run_folder(recipe: Recipe, seed: int, dataset_digest: str = "", initial: str
     return runs_dir() / group / f"{name}-seed-{seed}"
 
 
+def _save(
+    folder: Path, identity: str, recipe: Recipe, seed: int, dataset: Dataset, initial: str, result: TrainResult
+) -> None:
+    """Write the checkpoint, and that it is the finished one."""
+    sha, dirty = git_state()
+    metadata = {
+        "dataset": _trained_on(recipe, dataset),
+        "dataset_digest": dataset.digest,
+        "seed": str(seed),
+        "recipe": msgspec.json.encode(recipe).decode(),
+        "git_sha": str(sha),
+        "git_dirty": str(dirty),
+    }
+    if initial:
+        metadata["initial_weights_sha256"] = initial
+    checkpoint = folder / WEIGHTS
+    with atomic_path(checkpoint) as temporary:
+        save_checkpoint(temporary, result.model, result.config, metadata)
+    finished = Finished(identity, file_digest(checkpoint), result.curve, result.train_time_s, result.metric)
+    write_bytes(folder / FINISHED, msgspec.json.encode(finished))
+
+
+def _finished_result(folder: Path, identity: str) -> TrainResult | None:
+    """Return the result of a training of this identity that is finished and not recorded; None where there is none."""
+    checkpoint = folder / WEIGHTS
+    try:
+        finished = msgspec.json.decode((folder / FINISHED).read_bytes(), type=Finished)
+        if finished.identity != identity or finished.weights_sha256 != file_digest(checkpoint):
+            return None
+    except (OSError, msgspec.MsgspecError):
+        return None
+    model, _ = load_checkpoint(checkpoint)
+    return TrainResult(model.eval(), model.config, finished.curve, finished.train_time_s, finished.metric)
+
+
+def forget(folder: Path) -> None:
+    """Remove what continues a run: its states, and that its training is finished."""
+    StateFiles(folder).remove()
+    (folder / FINISHED).unlink(missing_ok=True)
+
+
 def train_recipe(
     recipe: Recipe,
     seed: int,
@@ -65,7 +177,8 @@ def train_recipe(
 ) -> FinishedRun:
     """Train a recipe on its dataset and save the checkpoint; under torchrun, every process calls this.
 
-    The last states stay until the caller has written what becomes of the run: a failure there must cost no training.
+    States and finished weights stay until the caller has recorded the run and calls `forget`: a failure there costs no
+    training.
 
     Args:
         recipe: what to train, on what, and how.
@@ -75,7 +188,8 @@ def train_recipe(
         paths: the user's data instead of the pinned ones.
 
     Raises:
-        InputError: if no source reads the recipe's dataset, a file is damaged, or training breaks down.
+        InputError: if no source reads the recipe's dataset, a file is damaged, training breaks down, or another process
+            trains in the same folder.
         DataError: if data are absent or not as pinned.
         KeyboardInterrupt: on Ctrl-C, the state saved.
         StoppedError: on SIGTERM or SIGUSR1, the state saved.
@@ -86,32 +200,25 @@ def train_recipe(
     source = open_source(recipe, seed, paths)
     digest = source.dataset.digest
     folder = run_folder(recipe, seed, digest, initial)
-    with write_errors(str(folder), "make room, or check its permissions"):
-        folder.mkdir(parents=True, exist_ok=True)
-        evaluation = source.evaluation(folder)
-    states = StateFiles(folder, recipe.keep_checkpoints)
-    if fresh and processes.first:
-        states.remove()
-    processes.share(None)
     identity = run_identity(recipe, seed, digest, code_digest(), initial)
-    result = train(recipe, source, seed, identity, folder, evaluation, how)
-    checkpoint = folder / "model.safetensors"
-    sha, dirty = git_state()
-    metadata = {
-        "dataset": _trained_on(recipe, source.dataset),
-        "dataset_digest": digest,
-        "seed": str(seed),
-        "recipe": msgspec.json.encode(recipe).decode(),
-        "git_sha": str(sha),
-        "git_dirty": str(dirty),
-    }
-    if initial:
-        metadata["initial_weights_sha256"] = initial
-    if processes.first:
-        remedy = "the last state is intact; make room, then the same command continues"
-        with write_errors(str(checkpoint), remedy), atomic_path(checkpoint) as temporary:
-            save_checkpoint(temporary, result.model, result.config, metadata)
-    processes.share(None)
+    with ExitStack() as held:
+        holder = processes.share(held.enter_context(run_lock(folder)) if processes.first else "")
+        if holder:
+            raise InputError(f"{shown(folder)}: {holder} trains in this folder; wait for it or stop it first")
+        if fresh and processes.first:
+            forget(folder)
+        processes.share(None)
+        result = processes.share(_finished_result(folder, identity) if processes.first else None)
+        if result is None:
+            with disk_faults(str(folder)):
+                evaluation = source.evaluation(folder)
+            result = train(recipe, source, seed, identity, folder, evaluation, how)
+            if processes.first:
+                _save(folder, identity, recipe, seed, source.dataset, initial, result)
+        elif processes.first:
+            say(f"{shown(folder)}: trained already, not recorded yet")
+        processes.share(None)
+    checkpoint = folder / WEIGHTS
     protocol: dict[str, Scalar] = {
         "seed": seed,
         "iterations": recipe.iterations,
@@ -137,20 +244,18 @@ def train_recipe(
 
 
 def train_on_shapes(recipe: Recipe, seed: int, fresh: bool = False) -> FinishedRun:
-    """Train a recipe of the embedded dataset; as `train_recipe`, but no state stays.
+    """Train a recipe of the embedded dataset; as `train_recipe`.
 
     Raises:
         InputError: also if the recipe is for another dataset.
     """
     if recipe.dataset != "shapes":
         raise InputError(f"recipe dataset {recipe.dataset!r}: only 'shapes' is trained by this command")
-    finished = train_recipe(recipe, seed, fresh)
-    StateFiles(finished.checkpoint.parent).remove()
-    return finished
+    return train_recipe(recipe, seed, fresh)
 
 
 def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, publish: bool = False) -> Path:
-    """Write the record and the model card into the run's folder, then remove its states.
+    """Write the record and the model card into the run's folder, then remove what continues it.
 
     Args:
         finished: the trained run.
@@ -163,22 +268,19 @@ def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, pu
         The record's path.
 
     Raises:
-        InputError: if a file cannot be written; the states are intact.
+        DataError: if a file cannot be written; weights and states are intact.
     """
     folder, subject = finished.checkpoint.parent, finished.subject
     card = folder / CARD
     folders = [folder, *([records_dir()] if publish else [])]
-    with write_errors(
-        f"{shown(folder)}: card and record", "weights and states are intact; make room, then run the same command"
-    ):
-        write_text(card, model_card(finished, recipe, run, how.initial))
-        for place in folders:
-            with writing(run, place) as record:
-                for line in finished.record_lines(finished.dataset):
-                    record.add(line)
-                for path, caption in ((finished.checkpoint, "weights"), (card, "model card")):
-                    record.add(Artifact(path.stem.lower(), shown(path), file_digest(path), subject, caption))
-    StateFiles(folder).remove()
+    write_text(card, model_card(finished, recipe, run, how.initial))
+    for place in folders:
+        with writing(run, place) as record:
+            for line in finished.record_lines(finished.dataset):
+                record.add(line)
+            for path, caption in ((finished.checkpoint, "weights"), (card, "model card")):
+                record.add(Artifact(path.stem.lower(), shown(path), file_digest(path), subject, caption))
+    forget(folder)
     return folders[-1] / f"{run.run_id}.jsonl"
 
 

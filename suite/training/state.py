@@ -16,14 +16,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from suite.distributed import Processes
 from suite.errors import InputError
 from suite.files import atomic_path
-from suite.paths import shown
 from suite.progress import say
 
 FORMAT = "mobileinst-suite training state 3"
@@ -89,23 +88,6 @@ class Trained:
     average: nn.Module | None = None
 
 
-@contextmanager
-def write_errors(what: str, remedy: str) -> Iterator[None]:
-    """Turn a full disk, or any other failure to write, into one line.
-
-    Args:
-        what: what is being written, by its path.
-        remedy: what is intact and what to do.
-
-    Raises:
-        InputError: in place of the system's error.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{what}: cannot be written ({getattr(error, 'strerror', None) or error}); {remedy}") from None
-
-
 class StateFiles:
     """The newest states of one run, ``state-ITERATION.safetensors`` in its folder.
 
@@ -128,11 +110,9 @@ class StateFiles:
         the newest ones.
 
         Raises:
-            InputError: if the file cannot be written, e.g. on a full disk; the states before it are intact.
+            DataError: if the file cannot be written, e.g. on a full disk; the states before it are intact.
         """
         path = self.folder / f"state-{progress.iteration:08d}.safetensors"
-        before = self.paths()
-        kept = f"{before[0].name} is intact" if before else "nothing was saved before"
         tensors = {f"model/{name}": tensor for name, tensor in trained.model.state_dict().items()}
         for index, moments in trained.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in moments.items()}
@@ -140,17 +120,10 @@ class StateFiles:
             tensors |= {f"average/{name}": tensor for name, tensor in trained.average.state_dict().items()}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {"format": FORMAT, "progress": json.dumps(vars(progress))}
-        with (
-            write_errors(shown(path), f"{kept}; make room, then the same command continues there"),
-            atomic_path(path) as temporary,
-        ):
-            save_file(tensors, temporary, metadata=metadata)
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            stream.write(save(tensors, metadata))
             # On the disk before it takes its name, or a power cut could leave an empty file.
-            handle = os.open(temporary, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            os.fsync(stream.fileno())
         found = self.paths()
         place = found.index(path)
         for other in (*found[:place], *found[place + self.keep :]):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -7,12 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from suite.cli import main
 from suite.records.store import read_folder
-from suite.reproduce.video_settings import VIDEO_SETTINGS
+from suite.reproduce.held_out import VIDEO_SETTINGS
+from suite.reproduce.shapes import reproduce_shapes
+from suite.training.recipe import load_recipe
+from suite.training.run import run_folder
 
 SHORT = ["reproduce", "--no-latency", "--iterations", "2"]
 
@@ -48,7 +54,7 @@ def test_the_main_job_runs_end_to_end_and_repeats_to_the_last_digit(
         assert (small_root / "reports" / name).stat().st_size > 100, name
     for name in ("shapes_masks.png", "shapes_tracks.png", "shapes_tracks_animated.png"):
         assert (small_root / "reports" / "pictures" / name).read_bytes().startswith(b"\x89PNG")
-    assert main(SHORT) == 0
+    reproduce_shapes(load_recipe("shapes", iterations=2), [0], latency=False)
     first, second = accuracy(small_root)
     assert first == second
     assert {"video_ap T=1 True", "video_ap T=3 True", "video_ap T=6 True", "video_ap T=1 False"} <= set(first)
@@ -58,6 +64,86 @@ def test_the_main_job_runs_end_to_end_and_repeats_to_the_last_digit(
     assert (len(drawn.rows), drawn.columns, drawn.protocol["seed"]) == (1000, ["mask_ap"], 0)
     assert runs[0].run.seed == 0
     assert all(item.dataset is not None and item.dataset.pinned for item in runs[0].measurements)
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing is saved on the way out."""
+
+
+def test_a_killed_job_repeats_nothing_that_was_finished(small_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while training, predicting, scoring, drawing and writing, one after the other; then finished."""
+    recipe, seeds = load_recipe("shapes", iterations=1, evaluations=0), (0, 1)
+    monkeypatch.setattr("suite.reproduce.held_out.VIDEO_SETTINGS", VIDEO_SETTINGS[:2])
+    calls: list[str] = []
+
+    def watch(place: str, dies_at: int) -> None:
+        """Count the calls of a function; the one of this number is a kill."""
+        module, _, name = place.rpartition(".")
+        real = getattr(importlib.import_module(module), name)
+
+        def called(*given: Any, **options: Any) -> Any:
+            calls.append(name)
+            if calls.count(name) == dies_at:
+                raise KilledError
+            return real(*given, **options)
+
+        monkeypatch.setattr(place, called)
+
+    watch("suite.training.run.train", dies_at=1)
+    watch("suite.reproduce.held_out.predict_videos", dies_at=2)
+    watch("suite.reproduce.held_out.score_coco", dies_at=1)
+    watch("suite.reproduce.shapes.draw_track_strip", dies_at=1)
+    watch("suite.reproduce.shapes.write_run", dies_at=2)
+    for _ in range(5):
+        with pytest.raises(KilledError):
+            reproduce_shapes(recipe, seeds, latency=False)
+    reproduce_shapes(recipe, seeds, latency=False)
+    # Two trainings, each scored on images and in two settings of videos; what was killed was done once more.
+    expected = {"train": 3, "predict_videos": 5, "score_coco": 3, "draw_track_strip": 2, "write_run": 3}
+    assert {name: calls.count(name) for name in expected} == expected
+    runs, refused = read_folder(small_root / "reports" / "records")
+    assert ([run.run.seed for run in runs], refused) == ([0, 1], [])
+    assert not list((small_root / "runs" / "stages").iterdir())
+    assert not list((small_root / "runs").rglob("state-*"))
+
+
+def test_a_folder_that_another_process_trains_in_is_left_to_it(
+    small_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder(load_recipe("shapes", iterations=2), 0)
+    program = (
+        "import pathlib, sys\nfrom suite.training.run import run_lock\n"
+        "with run_lock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program, str(folder)], text=True, **pipes) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        for words in (["train", "shapes", "--iterations", "2"], SHORT):
+            assert main(words) == 2
+            assert f"process {other.pid} " in capsys.readouterr().err
+        other.communicate()
+    assert not list(folder.glob("state-*"))
+
+
+@pytest.mark.slow
+def test_ten_kills_at_any_moment_leave_the_records_of_an_uninterrupted_job(small_root: Path) -> None:
+    command = [sys.executable, "-m", "suite", *SHORT, "--seed", "0", "--seed", "1"]
+    moments = np.random.default_rng(0).uniform(2, 20, 10)
+    for moment in moments:
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            child.wait(timeout=moment)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    before = len(accuracy(small_root))
+    assert main(command[3:]) == 0
+    assert main(command[3:]) == 0
+    scores = accuracy(small_root)
+    assert len(scores) >= max(before, 4)
+    assert len({json.dumps(found, sort_keys=True) for found in scores[::2]}) == 1
+    assert len({json.dumps(found, sort_keys=True) for found in scores[1::2]}) == 1
 
 
 def test_a_dataset_that_is_not_the_pinned_one_stops_the_job(
