@@ -81,7 +81,7 @@ def run_lock(folder: Path) -> Iterator[str]:
         ``""`` where the folder is held, otherwise who holds it: process, machine and command.
 
     Raises:
-        DataError: if the folder cannot be written.
+        InputError: if the folder cannot be written.
     """
     if folder in _held:
         yield ""
@@ -268,7 +268,7 @@ def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, pu
         The record's path.
 
     Raises:
-        DataError: if a file cannot be written; weights and states are intact.
+        InputError: if a file cannot be written; weights and states are intact.
     """
     folder, subject = finished.checkpoint.parent, finished.subject
     card = folder / CARD

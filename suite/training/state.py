@@ -110,7 +110,7 @@ class StateFiles:
         the newest ones.
 
         Raises:
-            DataError: if the file cannot be written, e.g. on a full disk; the states before it are intact.
+            InputError: if the file cannot be written, e.g. on a full disk; the states before it are intact.
         """
         path = self.folder / f"state-{progress.iteration:08d}.safetensors"
         tensors = {f"model/{name}": tensor for name, tensor in trained.model.state_dict().items()}

@@ -15,7 +15,7 @@ import torch
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.distributed import Processes
-from suite.errors import DataError, InputError, StoppedError
+from suite.errors import InputError, StoppedError
 from suite.training.initial import How
 from suite.training.loop import LOSS_TERMS, learning_rate_factor
 from suite.training.sources.shapes import draw_batch
@@ -142,7 +142,7 @@ class FullDisk(FixedEvaluation):
 
 def test_a_full_disk_ends_the_run_with_the_name_of_the_file(tmp_path: Path) -> None:
     recipe = small_recipe(iterations=1, evaluations=1, query_passing=False, picture_every=1)
-    with pytest.raises(DataError, match=r"iteration-00000001\.png"):
+    with pytest.raises(InputError, match=r"iteration-00000001\.png"):
         run(recipe, tmp_path, evaluation=FullDisk())
 
 

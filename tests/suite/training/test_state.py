@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from suite.errors import DataError, InputError
+from suite.errors import InputError
 from suite.training.state import Progress, StateFiles, Trained, restore
 from tests.suite.training.tiny import run, small_recipe, weights_of
 
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_the_state_before_it_intact(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # Python ignores SIGXFSZ: a write beyond it is an error
     try:
-        with pytest.raises(DataError, match=r"state-00000002\.safetensors"):
+        with pytest.raises(InputError, match=r"state-00000002\.safetensors"):
             StateFiles(tmp_path).save(Progress("id", 2), large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
