@@ -7,11 +7,14 @@ These modules import click alone; what a command needs beyond it is imported whe
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
 import pkgutil
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,9 +23,13 @@ import click
 import suite.commands
 from suite import __version__
 from suite.command_options import CommandGroup
-from suite.errors import INTERRUPTED, PASS, USAGE, SuiteError
+from suite.errors import INTERRUPTED, PASS, UNEXPECTED, USAGE, InputError, SuiteError
+from suite.files import DiskError
 
 CONSOLE_SCRIPT = "mobileinst-suite"
+
+REFUSALS = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
+"""What a disk or a permission refuses; nothing is wrong with the suite then."""
 
 # Importable packages that only an extra of pyproject.toml installs, and the smallest such extra.
 EXTRAS = {
@@ -94,6 +101,38 @@ def usage_line(error: click.UsageError) -> str:
     return f"{message}; see '{where} --help'"
 
 
+def prepare_streams() -> None:
+    """Make standard output and error usable: characters that the terminal lacks are replaced, closed errors are lost.
+
+    Raises:
+        InputError: if standard output is closed.
+    """
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if sys.stdout is None:
+        raise InputError("standard output is closed; send it to a file or to /dev/null")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def silence_output() -> None:
+    """Send what is still to be written to standard output nowhere, so that the interpreter's exit does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def unexpected_line(error: BaseException) -> str:
+    """Keep the traceback of a defect in a file, and return the line that says what happened and where it is."""
+    what = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(": ")
+    text = "".join(traceback.format_exception(error))
+    try:
+        handle, name = tempfile.mkstemp(prefix="mobileinst-suite-", suffix=".traceback.txt")
+        with os.fdopen(handle, "w", errors="replace") as stream:
+            stream.write(text)
+    except OSError:
+        return f"unexpected {what}; its traceback cannot be kept, the disk of {tempfile.gettempdir()} is full"
+    return f"unexpected {what}; this is a defect of the suite, its traceback is in {name}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -101,37 +140,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; ``sys.argv[1:]`` if None.
 
     Returns:
-        The exit code: 0 pass, 1 regression, 2 usage, 3 nothing measured, 4 data missing, 75 stopped by the
-        system and saved, 130 interrupted.
+        The exit code: 0 pass, 1 regression, 2 usage, 3 nothing measured, 4 data missing, 70 an error nobody expected,
+        75 stopped by the system and saved, 130 interrupted.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # A name that the terminal's encoding lacks must not end the command.
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = entry.main(args=arguments, prog_name=program_name(), standalone_mode=False)
+        prepare_streams()
+        # Not `entry.main`, which ends the process with exit code 1 where the reader of our output has gone.
+        with entry.make_context(program_name(), list(words)) as context:
+            result = entry.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except SuiteError as error:
-        click.echo(f"error: {error}", err=True)
-        return error.exit_code
+        return failed(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return USAGE
     except click.UsageError as error:
-        click.echo(f"error: {usage_line(error)}", err=True)
-        return USAGE
+        return failed(usage_line(error), USAGE)
     except click.ClickException as error:
-        click.echo(f"error: {' '.join(error.format_message().split())}", err=True)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        remedy = missing_extra(error, next(iter(sys.argv[1:] if arguments is None else arguments), ""))
-        if remedy is None:
-            raise
-        click.echo(f"error: {remedy}", err=True)
-        return USAGE
+        return failed(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output (a pager, `head`) has gone; /dev/null takes what the interpreter flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output (a pager, `head`) has gone
+        silence_output()
         return PASS
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            return failed(unexpected_line(error), UNEXPECTED)
+        if error.filename is None:
+            silence_output()
+        return failed(str(DiskError(error.filename or "standard output", error)), USAGE)
+    except ModuleNotFoundError as error:
+        remedy = missing_extra(error, next(iter(words), ""))
+        return failed(remedy, USAGE) if remedy else failed(unexpected_line(error), UNEXPECTED)
+    except Exception as error:
+        return failed(unexpected_line(error), UNEXPECTED)
     return result if isinstance(result, int) else PASS
+
+
+def failed(message: str, exit_code: int) -> int:
+    """Print an error as one line and return its exit code."""
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return exit_code

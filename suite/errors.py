@@ -1,8 +1,8 @@
 """The errors a user can cause, and the exit codes they end in.
 
 Every message is one line that names the file, the place in it and the remedy. The command line prints it after
-``error:`` and exits with the class's code; anything that is not a `SuiteError` is a defect of the suite and keeps its
-traceback.
+``error:`` and exits with the class's code. Anything that is not a `SuiteError` is a defect of the suite: it ends in 70,
+and its traceback is kept in a file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ REGRESSION = 1
 USAGE = 2
 NOTHING_MEASURED = 3
 DATA_MISSING = 4
+UNEXPECTED = 70
 REQUEUE = 75
 INTERRUPTED = 130
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import zlib
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ from suite.errors import DataError, InputError
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _swept: set[Path] = set()
 """Folders in which this process has already removed what killed ones left."""
+
+MEGABYTE = 1_000_000
+SPARE_BYTES = 64 * MEGABYTE
+"""What is left free on a disk."""
 
 UNPACKED_BYTES = 64 << 20
 UNPACKED_RATIO = 100
@@ -56,6 +61,29 @@ def disk_faults(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskError(what, error) from None
+
+
+def check_space(what: str, folder: Path, wanted: int) -> int:
+    """Refuse to begin what the disk has no room for.
+
+    Args:
+        what: what is going to be written, for the message.
+        folder: where.
+        wanted: its bytes.
+
+    Returns:
+        The bytes that may be written there at most.
+
+    Raises:
+        DataError: if ``wanted`` and some to spare are not free.
+    """
+    free = shutil.disk_usage(folder).free
+    if wanted + SPARE_BYTES > free:
+        raise DataError(
+            f"{what}: needs {wanted // MEGABYTE} MB but the disk has {free // MEGABYTE} MB free; free some "
+            "space or choose a larger disk"
+        )
+    return free - SPARE_BYTES
 
 
 @contextmanager

@@ -30,14 +30,16 @@ def command() -> None:
     "--check", "checking", is_flag=True, help="Read every byte again, ask DVC too; exit code 4 if it is wrong."
 )
 @AS_JSON
-def status(groups: tuple[str, ...], checking: bool, as_json: bool) -> None:
+def status(groups: tuple[str, ...], checking: bool, as_json: bool) -> int:
     """Show what is on this disk, of all groups if none is named."""
-    from suite.datasets.fetch import check, overview, overview_table
+    from suite.datasets.fetch import overview, overview_table
     from suite.datasets.pins import select_pins
+    from suite.datasets.state import GOOD
+    from suite.errors import DATA_MISSING, PASS
 
-    pins = select_pins(groups or ("all",))
-    rows = check(pins) if checking else overview(pins)
+    rows = overview(select_pins(groups or ("all",)), again=checking)
     click.echo(json.dumps(rows) if as_json else overview_table(rows))
+    return DATA_MISSING if checking and any(row["status"] not in GOOD for row in rows.values()) else PASS
 
 
 @command.command(name="fetch")
@@ -68,8 +70,8 @@ def fetch(groups: tuple[str, ...], mirror: str | None, unpacking: bool, as_json:
 def add(group: str, source: Path | None, unpacking: bool, as_json: bool) -> None:
     """Use files that you have: link what GROUP needs from SOURCE, never copy it, then verify and unpack it.
 
-    SOURCE is a file, or a folder with the archives or an unpacked COCO; without it, the files at their places are
-    taken. A file nobody has published a digest of is pinned in datasets.dvc, if its counts are the official ones.
+    SOURCE is a file, or a folder with the archives; without it, the files at their places are taken. A file nobody
+    has published a digest of is pinned in datasets.dvc, if its counts are the official ones.
     """
     from suite.datasets.add import add
     from suite.datasets.fetch import fetch, overview, overview_table

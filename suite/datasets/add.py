@@ -7,22 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from suite.datasets.digests import directory_digest, remembered_md5
-from suite.datasets.official import check_counts, count_file, count_folder
+from suite.datasets.official import check_counts, count_file
 from suite.datasets.pins import PINS_NAME, Pin, pins_path
-from suite.datasets.state import GOOD, Stamp, State, examine, read_stamp, stamp_path, write_stamp
+from suite.datasets.state import GOOD, State, examine
 from suite.errors import DataError, InputError
 from suite.files import disk_faults, file_digest, write_text
 from suite.locks import exclusive
-from suite.paths import repository_root, shown
 from suite.progress import say
 
 
 def add(pins: Sequence[Pin], source: Path | None) -> None:
-    """Link files or unpacked folders to their places, and pin those without a digest.
+    """Link files to their places, and pin those without a digest.
 
     Args:
         pins: what is wanted.
-        source: a file, or a folder that holds the files or what they unpack to; None for files at their places.
+        source: a file, or a folder that holds the files; None for files at their places.
 
     Raises:
         DataError: if nothing of it is there, or what is there is not the pinned or official file; it is left as it is.
@@ -40,7 +39,7 @@ def add(pins: Sequence[Pin], source: Path | None) -> None:
 
 
 def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
-    """Return whether a pin's file or folder is at its place, after linking it from ``source`` where it is not."""
+    """Return whether a pin's file is at its place, after linking it from ``source`` where it is not."""
     state = examine(pin)
     if state.status in GOOD or (source is None and _may_be_pinned(pin, state)):
         return True
@@ -49,8 +48,7 @@ def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
     found = _find_file(pin, source, sole)
     if found is not None:
         _link_file(pin, found)
-        return True
-    return _link_unpacked(pin, source)
+    return found is not None
 
 
 def _may_be_pinned(pin: Pin, state: State) -> bool:
@@ -85,33 +83,6 @@ def _link_file(pin: Pin, found: Path) -> None:
         except OSError:  # another file system, or one without hard links
             target.symlink_to(found.resolve())
     say(f"{pin.path}: linked to {found}")
-
-
-def _link_unpacked(pin: Pin, source: Path) -> bool:
-    """Link the folder an archive unpacks to, after its counts were compared with the official ones."""
-    if pin.unpack is None or pin.layout is None:
-        return False
-    top = PurePosixPath(pin.layout).parts[0]
-    folder = source / top
-    counts = count_folder(pin.name, folder) if folder.is_dir() else {}
-    if not counts:
-        return False
-    check_counts(pin.name, counts, str(folder))
-    digest, _, files = directory_digest(folder)
-    place = repository_root() / pin.unpack / top
-    with disk_faults(shown(place)), exclusive(stamp_path(pin.unpack, pin.name)):
-        if read_stamp(pin.unpack, pin.name) is not None:
-            return True
-        if place.is_symlink() and place.resolve() != folder.resolve():
-            place.unlink()
-        if place.exists() and place.resolve() != folder.resolve():
-            raise DataError(f"{shown(place)}: something else is at its place; move it away, then run this again")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.exists():
-            place.symlink_to(folder.resolve(), target_is_directory=True)
-        write_stamp(pin.unpack, pin.name, Stamp(digest, files, (top,), linked=True))
-    say(f"{shown(place)}: linked to {folder}; its counts are right, its bytes cannot be compared with the archive's")
-    return True
 
 
 def _write_pin(pin: Pin) -> str:

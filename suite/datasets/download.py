@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-import shutil
 import time
 import urllib.parse
 from collections.abc import Iterable, Iterator
@@ -20,13 +19,11 @@ from suite import __version__
 from suite.datasets.pins import PINS_NAME, Pin
 from suite.datasets.state import GOOD, examine
 from suite.errors import DataError, InputError
-from suite.files import disk_faults
+from suite.files import MEGABYTE, check_space, disk_faults
 from suite.locks import exclusive
 from suite.progress import Step, say, track
 
-MEGABYTE = 1_000_000
 _PIECE_BYTES = 1 << 20
-_SPARE_BYTES = 64 * MEGABYTE
 _WORTH_BYTES = 1 << 14
 """A connection that brings the file forward by less does not count as progress."""
 _PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
@@ -150,29 +147,6 @@ def download(pin: Pin, options: DownloadOptions | None = None) -> None:
                 f"set aside as {bad.name}; try again or another --mirror"
             )
         part.path.replace(target)
-
-
-def check_space(what: str, folder: Path, wanted: int) -> int:
-    """Refuse to begin what the disk has no room for.
-
-    Args:
-        what: what is going to be written, for the message.
-        folder: where.
-        wanted: its bytes.
-
-    Returns:
-        The bytes that may be written there at most.
-
-    Raises:
-        DataError: if ``wanted`` and some to spare are not free.
-    """
-    free = shutil.disk_usage(folder).free
-    if wanted + _SPARE_BYTES > free:
-        raise DataError(
-            f"{what}: needs {wanted // MEGABYTE} MB but the disk has {free // MEGABYTE} MB free; free some "
-            "space or link data/ to a larger disk"
-        )
-    return free - _SPARE_BYTES
 
 
 def _session(options: DownloadOptions) -> requests.Session:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any
 
-import msgspec
-
-from suite.datasets.download import DownloadOptions, download
 from suite.datasets.embedded import ensure
 from suite.datasets.health import require_health
 from suite.datasets.official import READY
@@ -43,6 +41,8 @@ def fetch(pins: Sequence[Pin], mirror: str | None = None, downloading: bool = Tr
         if pin.generator:
             ensure()
         elif pin.url:
+            from suite.datasets.download import DownloadOptions, download
+
             download(pin, DownloadOptions(mirror))
     states = {pin: examine(pin) for pin in pins}
     missing = [state.explanation for state in states.values() if state.status not in _HERE]
@@ -72,40 +72,33 @@ def _check_ready(pin: Pin) -> None:
         say(require_health(kind, folder / annotations, folder / images).text())
 
 
-def check(pins: Sequence[Pin]) -> dict[str, dict[str, Any]]:
-    """Read every byte again and ask DVC whether it agrees.
+def overview(pins: Sequence[Pin], again: bool = False) -> dict[str, dict[str, Any]]:
+    """Return the state of every pin.
 
-    Returns:
-        Rows as `overview` gives them, none of them wrong.
-
-    Raises:
-        DataError: if anything is not as pinned, naming the first such file.
-    """
-    rows = {}
-    with track("check", len(pins)) as step:
-        for pin in pins:
-            rows[pin.name] = _row(pin, examine(pin, again=True))
-            step(pin.name)
-    wrong = [row["explanation"] for row in rows.values() if row["status"] not in GOOD]
-    if wrong:
-        raise DataError(wrong[0] + (f" (and {len(wrong) - 1} more, see 'data status')" if len(wrong) > 1 else ""))
-    confirm_with_dvc(pins)
-    return rows
-
-
-def overview(pins: Sequence[Pin]) -> dict[str, dict[str, Any]]:
-    """Return the state of every pin; digests of unchanged files are remembered.
+    Args:
+        pins: which ones.
+        again: whether every byte is read, and DVC asked too; else digests of unchanged files are remembered.
 
     Returns:
         name -> row with group, path, status, pinned and found digest, size in bytes, explanation.
+
+    Raises:
+        DataError: if DVC does not agree.
     """
-    return {pin.name: _row(pin, examine(pin)) for pin in pins}
+    rows = {}
+    with track("check", len(pins)) if again else nullcontext(lambda _: None) as step:
+        for pin in pins:
+            rows[pin.name] = _row(pin, examine(pin, again))
+            step(pin.name)
+    if again:
+        confirm_with_dvc([pin for pin in pins if rows[pin.name]["status"] == "verified"])
+    return rows
 
 
 def _row(pin: Pin, state: State) -> dict[str, Any]:
     size = state.size if state.size is not None else pin.size
     where = {"name": pin.name, "group": pin.group, "path": pin.path, "pinned": pin.md5}
-    return where | msgspec.structs.asdict(state) | {"size": size}
+    return where | asdict(state) | {"size": size}
 
 
 def overview_table(rows: dict[str, dict[str, Any]]) -> str:
@@ -127,48 +120,24 @@ def overview_table(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def confirm_with_dvc(pins: Sequence[Pin]) -> None:
-    """Ask DVC about every pinned file that is here; say so where DVC is not installed or not set up.
+    """Let DVC compare pinned files too, where it is installed and this is a checkout; say so where it is not.
 
     Raises:
-        DataError: if DVC does not agree that they are as pinned, or gives no answer.
+        DataError: if DVC does not agree that they are as pinned, or cannot tell.
     """
     here = [pin.path for pin in pins if pin.md5 is not None and pin.file.exists()]
     if not here:
         return
-    if importlib.util.find_spec("dvc") is None or not (repository_root() / ".dvc").is_dir():
+    root = repository_root()
+    if importlib.util.find_spec("dvc") is None or not (root / ".dvc").is_dir():
         say(f"{PINS_NAME}: digests compared here only; with DVC in a checkout, 'dvc status' compares them too")
         return
-    for path, word in dvc_changes(here).items():
-        raise DataError(f"{path}: its digest is right but dvc calls it {word}; run 'dvc status {path}'")
-
-
-def dvc_changes(paths: Sequence[str]) -> dict[str, str]:
-    """Ask DVC which of some outs differ from their pins.
-
-    ``dvc status`` ends with exit code 0 even when something changed, so its JSON is read.
-
-    Args:
-        paths: outs of ``datasets.dvc`` as written there.
-
-    Returns:
-        path -> DVC's word for it (``deleted``, ``modified``); empty if DVC agrees with every pin.
-
-    Raises:
-        DataError: if DVC gives no answer.
-    """
-    root = repository_root()
     # DVC keeps its memory of digests in a machine-wide folder unless told otherwise, which fails on shared machines.
     settings = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site")} | os.environ
-    command = [sys.executable, "-m", "dvc", "status", "--json", *paths]
+    command = [sys.executable, "-m", "dvc", "status", "--quiet", *here]
     run = subprocess.run(command, cwd=root, env=settings, capture_output=True, text=True, check=False)
-    try:
-        answer = json.loads(run.stdout)
-    except ValueError:
-        reason = (run.stderr.strip().splitlines() or ["no output"])[-1]
-        raise DataError(f"{PINS_NAME}: dvc gives no status ({reason}); try 'dvc status {PINS_NAME}'") from None
-    changes: dict[str, str] = {}
-    for stage in answer.values():
-        for change in stage:
-            if isinstance(change, dict):
-                changes |= change.get("changed outs", {})
-    return changes
+    if run.returncode:
+        reason = (run.stderr.strip().splitlines() or ["something differs"])[-1]
+        raise DataError(
+            f"{here[0]}: digests are right here but not for dvc ({reason}); run 'dvc status {' '.join(here)}'"
+        )

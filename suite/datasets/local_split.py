@@ -93,8 +93,9 @@ def _train_annotations(dataset: str) -> Path:
     pin = pins[annotations_pin(name)]
     state = examine(pin)
     if state.status not in ("verified", "unpacked"):
-        why = state.explanation or f"{pin.path}: linked unpacked, so it is not known to be the pinned one"
-        raise DataError(f"{why}; the local split of {dataset} follows from the pinned train annotations alone")
+        raise DataError(
+            f"{state.explanation}; the local split of {dataset} follows from the pinned train annotations alone"
+        )
     annotations = repository_root() / (pins[name].unpack or ".") / READY[name][1]
     if pin.unpack is not None:
         stamp = read_stamp(pin.unpack, pin.name)

@@ -1,4 +1,4 @@
-"""The official files: how many images, videos and objects each holds, and where its annotations are."""
+"""The official files: how many videos each holds, and where its annotations are."""
 
 from __future__ import annotations
 
@@ -13,12 +13,6 @@ from suite.errors import DataError
 from suite.typed import read_typed
 
 COUNTS: dict[str, dict[str, int]] = {
-    "train2017": {"images": 118287},
-    "val2017": {"images": 5000},
-    "test2017": {"images": 40670},
-    "annotations_trainval2017": {"train images": 118287, "train objects": 860001}
-    | {"val images": 5000, "val objects": 36781},
-    "image_info_test2017": {"test images": 40670, "test-dev images": 20288},
     "youtube_vis_2019_train": {"videos": 2238},
     "youtube_vis_2019_valid": {"videos": 302},
     "youtube_vis_2019_train_annotations": {"videos": 2238},
@@ -27,7 +21,7 @@ COUNTS: dict[str, dict[str, int]] = {
     "youtube_vis_2021_valid": {"videos": 421},
     "youtube_vis_2021_test": {"videos": 453},
 }
-"""Pin name -> what is counted -> how many there officially are (COCO site; YouTube-VIS pages and TFDS)."""
+"""Pin name -> what is counted -> how many there officially are (YouTube-VIS pages and TFDS); COCO's have digests."""
 
 READY: dict[str, tuple[Literal["coco", "youtube-vis"], str, str]] = {
     "train2017": ("coco", "annotations/instances_train2017.json", "train2017"),
@@ -54,23 +48,11 @@ ANNOTATIONS: dict[str, tuple[str, str]] = {
 }
 """SHA-256 of an official annotations file -> dataset and split: what a score on it may be compared with."""
 
-_LISTED_IN = {
-    "annotations_trainval2017": {"train": "instances_train2017.json", "val": "instances_val2017.json"},
-    "image_info_test2017": {"test": "image_info_test2017.json", "test-dev": "image_info_test-dev2017.json"},
-}
-"""Pin name of COCO's annotation archives -> split -> the file that lists its images."""
 
+class _Videos(msgspec.Struct):
+    """The list of an annotations file, counted but not parsed."""
 
-class _Lists(msgspec.Struct):
-    """The lists of an annotations file, counted but not parsed."""
-
-    images: list[msgspec.Raw] = []
-    videos: list[msgspec.Raw] = []
-    annotations: list[msgspec.Raw] = []
-
-    @classmethod
-    def read(cls, path: Path) -> _Lists:
-        return read_typed(path, cls, "annotations file", "give the whole annotations file, not a results file")
+    videos: list[msgspec.Raw]
 
 
 def annotations_pin(name: str) -> str:
@@ -97,33 +79,6 @@ def check_counts(name: str, counts: dict[str, int], where: str) -> None:
             )
 
 
-def count_folder(name: str, folder: Path) -> dict[str, int]:
-    """Count what an unpacked folder holds.
-
-    Args:
-        name: the pin's name.
-        folder: the archive's top folder, e.g. ``val2017`` or ``annotations``.
-
-    Returns:
-        What is counted -> how many; empty where nothing is counted for that pin.
-
-    Raises:
-        DataError: if an annotations file is absent.
-        InputError: if it is none.
-    """
-    if name in _LISTED_IN:
-        counts: dict[str, int] = {}
-        for split, file_name in _LISTED_IN[name].items():
-            lists = _Lists.read(folder / file_name)
-            counts |= {f"{split} images": len(lists.images), f"{split} objects": len(lists.annotations)}
-        return counts
-    if "images" in COUNTS.get(name, {}):
-        return {"images": sum(path.suffix == ".jpg" for path in folder.iterdir())}
-    if "videos" in COUNTS.get(name, {}) and (folder / "JPEGImages").is_dir():
-        return {"videos": sum(path.is_dir() for path in (folder / "JPEGImages").iterdir())}
-    return {}
-
-
 def count_file(pin: Pin, path: Path) -> dict[str, int]:
     """Count what an archive or annotations file of YouTube-VIS holds, without unpacking it.
 
@@ -136,7 +91,8 @@ def count_file(pin: Pin, path: Path) -> dict[str, int]:
         InputError: if it is no annotations file although its name says so.
     """
     if path.suffix == ".json":
-        return {"videos": len(_Lists.read(path).videos)}
+        remedy = "give the whole annotations file, not a results file"
+        return {"videos": len(read_typed(path, _Videos, "annotations file", remedy).videos)}
     if path.suffix != ".zip":
         return {}
     try:
@@ -144,4 +100,4 @@ def count_file(pin: Pin, path: Path) -> dict[str, int]:
             names = [PurePosixPath(name) for name in archive.namelist() if name.endswith((".jpg", ".png"))]
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path}: not a readable zip ({error}); get it again from {pin.page or pin.url}") from None
-    return {"images": len(names), "videos": len({name.parent for name in names})}
+    return {"videos": len({name.parent for name in names})}

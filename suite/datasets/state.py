@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from suite.datasets.digests import directory_digest, remembered_md5
 from suite.datasets.pins import PINS_NAME, Pin, pin_named
 from suite.errors import DataError, SuiteError
@@ -15,9 +13,9 @@ from suite.files import write_json
 from suite.paths import repository_root
 from suite.typed import read_typed
 
-Status = Literal["verified", "unpacked", "linked", "unpinned", "absent", "truncated", "mismatch"]
+Status = Literal["verified", "unpacked", "unpinned", "absent", "truncated", "mismatch"]
 
-GOOD: tuple[Status, ...] = ("verified", "unpacked", "linked")
+GOOD: tuple[Status, ...] = ("verified", "unpacked")
 """What a pin with a digest should be."""
 
 STAMP_FOLDER = ".unpacked"
@@ -28,16 +26,14 @@ class Stamp:
     """A note beside an unpacked archive: which archive it came from, so that a second run does nothing.
 
     Attributes:
-        digest: MD5 of the archive; of a linked folder its directory digest.
+        digest: MD5 of the archive.
         files: number of files.
         tops: names directly under the unpack folder that came from it.
-        linked: whether folders from elsewhere were linked instead of an archive being unpacked.
     """
 
     digest: str
     files: int
     tops: tuple[str, ...]
-    linked: bool = False
 
 
 def stamp_path(unpack: str, name: str) -> Path:
@@ -61,13 +57,13 @@ def write_stamp(unpack: str, name: str, stamp: Stamp) -> None:
     write_json(stamp_path(unpack, name), asdict(stamp))
 
 
-class State(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class State:
     """What is on the disk for a pin.
 
     Attributes:
-        status: ``verified``; ``unpacked`` (the archive was as pinned, was unpacked and is gone); ``linked`` (folders
-            from elsewhere, right by their counts); ``unpinned`` (present, nothing to compare with); ``absent``;
-            ``truncated``; ``mismatch``.
+        status: ``verified``; ``unpacked`` (the archive was as pinned, was unpacked and is gone); ``unpinned``
+            (present, nothing to compare with); ``absent``; ``truncated``; ``mismatch``.
         have: the digest found, or None.
         size: bytes found, or None.
         explanation: one line naming the file and the remedy; empty if nothing is wrong.
@@ -95,8 +91,8 @@ def examine(pin: Pin, again: bool = False) -> State:
     path = pin.file
     if not path.exists():
         stamp = read_stamp(pin.unpack, pin.name)
-        if stamp is not None and (stamp.linked or stamp.digest == pin.md5):
-            return State("linked" if stamp.linked else "unpacked", stamp.digest)
+        if stamp is not None and stamp.digest == pin.md5:
+            return State("unpacked", stamp.digest)
         return State("absent", explanation=f"{pin.path}: absent; {pin.how_to_get()}")
     if pin.is_folder != path.is_dir():
         kind = "folder" if pin.is_folder else "file"
@@ -123,8 +119,7 @@ def verified_digest(name: str, allow_unpinned: bool = False) -> str:
 
     Args:
         name: a pin's name, e.g. ``"shapes"``.
-        allow_unpinned: whether a dataset may be used that cannot be compared with a pin, because none is published or
-            because it was linked unpacked; its measured digest is returned.
+        allow_unpinned: whether a dataset without a pinned digest may be used; its measured digest is returned.
 
     Raises:
         InputError: if nothing has that name.
@@ -134,9 +129,8 @@ def verified_digest(name: str, allow_unpinned: bool = False) -> str:
     state = examine(pin)
     if state.have and state.status in ("verified", "unpacked"):
         return state.have
-    if state.have and allow_unpinned and state.status in ("unpinned", "linked"):
-        return state.have
-    text = state.explanation or (
-        f"{pin.path}: linked unpacked, its bytes cannot be compared with the pin; fetch the archive itself"
-    )
-    raise DataError(text + (", or use --allow-unpinned" if state.status in ("unpinned", "linked") else ""))
+    if state.status != "unpinned":
+        raise DataError(state.explanation)
+    if state.have is None or not allow_unpinned:
+        raise DataError(f"{state.explanation}, or use --allow-unpinned")
+    return state.have

@@ -10,11 +10,10 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from suite.datasets.download import check_space
 from suite.datasets.pins import Pin
 from suite.datasets.state import Stamp, examine, read_stamp, stamp_path, write_stamp
 from suite.errors import DataError
-from suite.files import disk_faults
+from suite.files import check_space, disk_faults
 from suite.locks import exclusive
 from suite.paths import repository_root, shown
 from suite.progress import Step, track
@@ -37,7 +36,7 @@ def unpack(pin: Pin) -> bool:
     assert pin.unpack is not None
     state = examine(pin)
     stamp = read_stamp(pin.unpack, pin.name)
-    if state.status in ("unpacked", "linked") or (stamp is not None and stamp.digest == state.have):
+    if state.status == "unpacked" or (stamp is not None and stamp.digest == state.have):
         return False
     if state.status not in ("verified", "unpinned") or state.have is None:
         raise DataError(state.explanation)

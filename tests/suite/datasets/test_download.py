@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import random
@@ -296,11 +295,3 @@ def test_a_folder_that_may_not_be_written(empty_root, pin):
         fault(pin)
     finally:
         folder.chmod(0o700)
-
-
-def test_a_refused_write_is_one_line(empty_root, pin, monkeypatch):
-    def refuse(self: Path, target: Path) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    fault(pin)

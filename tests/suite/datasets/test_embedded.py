@@ -15,9 +15,8 @@ from suite.datasets import embedded
 from suite.datasets.coco import CocoDataset
 from suite.datasets.digests import directory_digest
 from suite.datasets.masks import to_mask
-from suite.datasets.pictures import read_picture
 from suite.datasets.pins import load_pins
-from suite.datasets.shapes_scene import CATEGORIES, HUE_SPREAD_DEGREES, HUES_DEGREES, ShapesConfig, draw_scene
+from suite.datasets.shapes_scene import CATEGORIES, HUE_SPREAD_DEGREES, HUES_DEGREES
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError
 from tests.suite.datasets.conftest import REPOSITORY, SMALL
@@ -72,14 +71,6 @@ def test_more_videos_keep_the_earlier_ones(small_shapes, tmp_path):
     embedded.generate(tmp_path / "fewer", replace(SMALL, train_videos=2, val_videos=1))
     for name in ("train/0001/00003.png", "val/0000/00007.png"):
         assert (tmp_path / "fewer" / name).read_bytes() == (small_shapes / name).read_bytes()
-
-
-def test_no_training_video_is_a_held_out_one():
-    config = ShapesConfig()
-    train = {draw_scene(config, "train", number).background_key for number in range(config.train_videos)}
-    held_out = {draw_scene(config, "val", number).background_key for number in range(config.val_videos)}
-    assert len(train) == config.train_videos
-    assert not train & held_out
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -190,9 +181,3 @@ def test_two_at_once_both_succeed(empty_root, small_shapes, monkeypatch):
         thread.join()
     assert digests == [directory_digest(small_shapes)[0]] * 2
     assert [path.name for path in (empty_root / "data").iterdir()] == ["shapes"]
-
-
-def test_frames_are_plain_pictures(small_shapes):
-    pixels = read_picture(small_shapes / "train" / "0000" / "00000.png", (128, 192))
-    assert pixels.shape == (128, 192, 3)
-    assert pixels.dtype == np.uint8

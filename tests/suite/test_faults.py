@@ -1,0 +1,106 @@
+"""What the suite does when the machine, not the user, is at fault: streams that are closed or full, defects."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from suite.cli import main
+from suite.commands import explain
+
+SUITE = [sys.executable, "-m", "suite"]
+
+
+def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell command in which ``suite`` stands for the program."""
+    line = re.sub(r"\bsuite\b", " ".join(SUITE), command)
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "named"),
+    [
+        ("suite ledger >&-", 2, "standard output"),
+        pytest.param(
+            "suite ledger >/dev/full",
+            2,
+            "standard output",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full"),
+        ),
+        ("suite ledger | true", 0, None),
+        ("suite ledger 2>&- >/dev/null", 0, None),
+        ("suite ledger --nonsense 2>&-", 2, None),
+    ],
+)
+def test_output_that_nobody_can_take(command: str, code: int, named: str | None) -> None:
+    run = shell(command)
+    assert run.returncode == code, run.stderr
+    assert run.stderr.count("\n") == (named is not None)
+    if named:
+        assert named in run.stderr
+
+
+@pytest.fixture
+def defect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[BaseException]:
+    """Make `explain` raise the exception that is put into the list; temporary files go to a folder of the test."""
+    raised: list[BaseException] = []
+
+    def fail(**_: object) -> None:
+        raise raised[0]
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(explain, "command", click.Command("explain", callback=fail))
+    return raised
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("a key"), MemoryError(), RuntimeError("two\nlines"), FileNotFoundError(2, "x")]
+)
+def test_a_defect_has_an_exit_code_of_its_own_and_keeps_its_traceback(
+    defect: list[BaseException], error: BaseException, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    defect.append(error)
+    assert main(["explain"]) == 70
+    (kept,) = tmp_path.iterdir()
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert str(kept) in shown.err
+    assert type(error).__name__ in shown.err
+    assert "in fail" in kept.read_text()
+
+
+def test_a_defect_with_nowhere_to_keep_the_traceback(
+    defect: list[BaseException], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    defect.append(KeyError("a key"))
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    assert main(["explain"]) == 70
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_disk_that_refuses_is_no_defect(defect: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+    defect.append(OSError(30, "Read-only file system", "reports/tables"))
+    assert main(["explain"]) == 2
+    assert "reports/tables" in capsys.readouterr().err
+
+
+def test_characters_that_the_terminal_lacks_are_replaced(shared_data: Path) -> None:
+    case = shared_data.parent / "cases" / "18_latin1_stdout"
+    words = f"score coco --annotations {case / 'gt.json'} --results {case / 'dt.json'}"
+    plain, latin = shell(f"suite {words}"), shell(f"suite {words}", PYTHONIOENCODING="latin-1")
+    assert latin.returncode == plain.returncode == 0, latin.stderr
+    assert "??" in latin.stdout
+    assert "茶杯" in plain.stdout
