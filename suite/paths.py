@@ -7,9 +7,16 @@ from pathlib import Path
 
 
 def repository_root() -> Path:
-    """Return the folder that holds ``datasets.dvc``: this checkout, unless ``MOBILEINST_SUITE_ROOT`` names another."""
+    """Return the folder that data, runs and reports lie below.
+
+    It is the checkout that this code runs from, or the working directory where the suite was installed as a package;
+    ``MOBILEINST_SUITE_ROOT`` names another.
+    """
     override = os.environ.get("MOBILEINST_SUITE_ROOT")
-    return Path(override).resolve() if override else Path(__file__).resolve().parents[1]
+    if override:
+        return Path(override).resolve()
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / "datasets.dvc").is_file() else Path.cwd()
 
 
 def data_dir() -> Path:

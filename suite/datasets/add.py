@@ -13,6 +13,7 @@ from suite.datasets.state import GOOD, State, examine
 from suite.errors import DataError, InputError
 from suite.files import disk_faults, file_digest, write_text
 from suite.locks import exclusive
+from suite.paths import repository_root
 from suite.progress import say
 
 
@@ -98,9 +99,9 @@ def _write_pin(pin: Pin) -> str:
     else:
         check_counts(pin.name, count_file(pin, pin.file), pin.path)
         measured = {"md5": remembered_md5(pin.file), "size": pin.file.stat().st_size, "hash": "md5"}
-    path = pins_path()
+    path = repository_root() / PINS_NAME
     with exclusive(path):
-        write_text(path, _with_measured(path.read_text(encoding="utf-8"), pin, measured))
+        write_text(path, _with_measured(pins_path().read_text(encoding="utf-8"), pin, measured))
     return f"{pin.path}: {PINS_NAME} pins {measured['md5']}, {measured['size']} bytes; commit it"
 
 

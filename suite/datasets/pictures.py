@@ -65,6 +65,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         DataError: if the file is absent.
         InputError: if it is no picture, or a fault shows while it is decoded.
     """
+    if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+        raise InputError(f"{path}: is not a regular file; give the path of a picture")
     try:
         with Image.open(path, formats=FORMATS) as image:
             if max(image.size) > MAX_SIDE_PX:

@@ -97,8 +97,9 @@ class Pin:
 
 
 def pins_path() -> Path:
-    """Return where ``datasets.dvc`` is."""
-    return repository_root() / PINS_NAME
+    """Return the repository's ``datasets.dvc``; where there is none, the copy that the package was built with."""
+    own = repository_root() / PINS_NAME
+    return own if own.exists() else Path(__file__).with_name("datasets.yaml")
 
 
 def load_pins(path: Path | None = None) -> dict[str, Pin]:

@@ -13,6 +13,8 @@ import pytest
 
 from suite.cli import main
 from suite.commands import explain
+from suite.datasets.pictures import read_picture
+from suite.errors import InputError
 
 SUITE = [sys.executable, "-m", "suite"]
 
@@ -24,6 +26,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ["bash", "-o", "pipefail", "-c", line],
         capture_output=True,
         text=True,
+        errors="replace",
         env=os.environ | environment,
         check=False,
     )
@@ -104,3 +107,10 @@ def test_characters_that_the_terminal_lacks_are_replaced(shared_data: Path) -> N
     assert latin.returncode == plain.returncode == 0, latin.stderr
     assert "??" in latin.stdout
     assert "茶杯" in plain.stdout
+
+
+def test_a_pipe_or_a_device_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero"), tmp_path):
+        with pytest.raises(InputError, match=str(path)):
+            read_picture(path)

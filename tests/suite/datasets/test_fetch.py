@@ -7,11 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import torch
 
-from reference_model.config import get_config
-from reference_model.mobileinst import MobileInst
-from reference_model.weights import save_checkpoint
 from suite.cli import main
 from suite.datasets.health import require_health
 from suite.datasets.pins import load_pins
@@ -79,15 +75,7 @@ def test_real_coco_goes_the_whole_way_and_the_second_time_nothing_happens(dvc_ro
     images = dvc_root / "data/coco/val2017"
     words = ["data", "health", "--dataset", "coco", "--annotations", str(annotations), "--images", str(images)]
     assert main([*words, "--deep"]) == 0
-    config = get_config("mobileinst_topformer_tiny_shapes")
-    checkpoint, results = dvc_root / "untrained.safetensors", dvc_root / "results.json"
-    torch.manual_seed(0)
-    save_checkpoint(checkpoint, MobileInst(config), config, {"dataset": "nothing"})
-    files = ["--annotations", str(annotations), "--images", str(images), "--checkpoint", str(checkpoint)]
-    assert main(["predict", "coco", *files, "--out", str(results)]) == 0
     capsys.readouterr()
-    assert main(["score", "coco", "--annotations", str(annotations), "--results", str(results), "--json"]) == 0
-    assert 0 <= json.loads(capsys.readouterr().out)["stats"]["AP"] < 0.05
     (images / "000000005001.jpg").unlink()
     assert main([*words, "--json"]) == 4
     report = json.loads(capsys.readouterr().out)
