@@ -48,9 +48,9 @@ def parse(words: list[str]) -> None:
     command: click.Command = entry
     context = click.Context(command)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        name, words = words[0], words[1:]
+        name, words = ("sources", words) if words[0] not in command.list_commands(context) else (words[0], words[1:])
         subcommand = command.get_command(context, name)
-        assert subcommand is not None, f"no command {name}"
+        assert subcommand is not None, f"no command {words[0]}"
         command, context = subcommand, click.Context(subcommand, parent=context)
     command.make_parser(context).parse_args(words)
 

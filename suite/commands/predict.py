@@ -52,13 +52,14 @@ def _open(
     from suite.accuracy.segmenter import ReferenceSegmenter
     from suite.datasets.categories import Categories
     from suite.errors import InputError
-    from suite.export.segmenter import OnnxSegmenter
 
     if (checkpoint is None) == (onnx is None):
         raise click.UsageError("give either --checkpoint FILE or --onnx FILE")
     torch.set_num_threads(threads)
     segmenter: ReferenceSegmenter | OnnxSegmenter
     if onnx is not None:
+        from suite.export.segmenter import OnnxSegmenter
+
         segmenter = OnnxSegmenter(onnx, threads=threads)
     else:
         assert checkpoint is not None
@@ -158,7 +159,9 @@ def command() -> None:
 @click.option("--save", "folder", type=PATH, help="Folder for drawn PNGs and mp4s and for instances.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print all instances as one JSON object, masks as COCO's RLE.")
 @click.option("--frames", is_flag=True, help="The pictures of a folder or pattern are the frames of one clip.")
-@click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True)
+@click.option(
+    "--score-threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True, help="Least score."
+)
 @click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45.")
 @click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px.")
 @click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side's limit, px.")
@@ -171,7 +174,9 @@ def command() -> None:
 )
 @click.option("--association/--no-association", default=True, help="Associate kernels of key frames (clips).")
 @click.option("--max-frames", type=click.IntRange(min=1), help="End every clip or camera after so many frames.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to compute."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU; default: torch's own choice.")
 def sources(
     words: tuple[str, ...],

@@ -126,18 +126,18 @@ def test_asked_for_images_are_named_in_the_caption(folder: Path):
 
 
 @pytest.mark.parametrize(
-    ("results", "message"),
+    ("results", "place"),
     [
-        ({"images": []}, "a results file holds a list"),
-        ([{"image_id": 10}], r"result \[0\] has no usable 'category_id'"),
-        ([detection(square(5, 5)), detection(square(5, 5), score="high")], r"result \[1\] has no usable 'score'"),
-        ([detection(square(5, 5), category_id=5)], r"result \[0\]\.category_id"),
-        ([detection(np.ones((3, 3), np.bool_))], r"result \[0\]: segmentation size"),
+        ({"images": []}, "list"),
+        ([{"image_id": 10}], r"\[0\].*category_id"),
+        ([detection(square(5, 5)), detection(square(5, 5), score="high")], r"\[1\].*score"),
+        ([detection(square(5, 5), category_id=5)], r"\[0\]\.category_id"),
+        ([detection(np.ones((3, 3), np.bool_))], r"\[0\].*\[3, 3\]"),
     ],
 )
-def test_damaged_results_are_refused_and_nothing_is_written(folder: Path, results: Any, message: str):
+def test_damaged_results_are_refused_and_nothing_is_written(folder: Path, results: Any, place: str):
     dataset = CocoDataset.load(folder / "coco.json", folder)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=place):
         draw_detections(dataset, write_results(folder, results), folder / "a.png")
     assert not (folder / "a.png").exists()
 
