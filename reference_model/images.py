@@ -100,7 +100,8 @@ def preprocess(image: np.ndarray, config: ModelConfig) -> tuple[Tensor, Geometry
     height, width = image.shape[:2]
     geometry = Geometry(height, width, *resized_size(height, width, config.short_side_px, config.long_side_px))
     size = (geometry.resized_height, geometry.resized_width)
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    # torch warns of arrays that it cannot write to, such as pictures as Pillow hands them out.
+    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
     if size != (height, width):
         pixels = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True)
     padded_height, padded_width = padded_size(*size, config.size_divisor_px)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reference_model.images import padded_size
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import segment_dataset
@@ -15,8 +14,6 @@ from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
 from suite.datasets.coco import CocoDataset
 from suite.datasets.splits import part_of
 from suite.errors import NothingMeasuredError
-from suite.export.exporter import ExportReport
-from suite.export.mobileinst import export_mobileinst
 from suite.export.segmenter import OnnxSegmenter, PaddedReference
 from suite.files import read_json, write_json
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
@@ -118,31 +115,26 @@ def measure_export_parity(
     return ExportParity(len(dataset.images), score_coco(truth, theirs).stats["AP"], scored[ours], scored[theirs])
 
 
-def export_and_compare(
-    model: MobileInst, annotations: Path, images: Path, limit: int, fixed: bool
-) -> tuple[ExportReport, ExportParity]:
-    """Export a model and compare graph and reference model on the first pictures of a COCO file.
+def compare_on_pictures(model: MobileInst, graph: Path, annotations: Path, images: Path, limit: int) -> ExportParity:
+    """Compare a model and its exported graph on the first pictures of a COCO file.
 
     Args:
         model: the reference model with its weights.
+        graph: its graph of the whole network.
         annotations: COCO file; both are scored against its ground truth, if it has any.
         images: folder of the pictures.
         limit: how many of the pictures, from the start.
-        fixed: export at the variant's padded size instead of any height and width.
 
     Raises:
-        InputError: if the export fails.
+        InputError: if a file is not what it should be.
         DataError: if a file or picture is absent.
         NothingMeasuredError: if the reference model finds nothing in the pictures.
     """
-    config = model.config
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         truth = _first_pictures(annotations, limit, folder / "pictures.json")
         dataset = CocoDataset.load(folder / "pictures.json", images)
-        size = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
-        report = export_mobileinst(model, folder / "graph.onnx", size, dynamic=not fixed).report
-        return report, measure_export_parity(*open_both(model, folder / "graph.onnx"), dataset, truth, folder)
+        return measure_export_parity(*open_both(model, graph), dataset, truth, folder)
 
 
 def _first_pictures(annotations: Path, limit: int, path: Path) -> Path | None:

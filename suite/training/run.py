@@ -15,6 +15,7 @@ import torch
 import reference_model
 import suite
 from reference_model.weights import load_checkpoint, save_checkpoint
+from suite.datasets.categories import METADATA_KEY
 from suite.datasets.splits import LOCAL_TRAIN
 from suite.distributed import start_processes
 from suite.errors import InputError
@@ -29,7 +30,7 @@ from suite.training.initial import How
 from suite.training.loop import TrainResult, run_identity, train
 from suite.training.model_card import FinishedRun, model_card
 from suite.training.recipe import Recipe
-from suite.training.source import DataPaths, open_source
+from suite.training.source import DataPaths, TrainingSource, open_source
 from suite.training.state import StateFiles
 
 CARD = "MODEL_CARD.md"
@@ -128,18 +129,20 @@ def run_folder(recipe: Recipe, seed: int, dataset_digest: str = "", initial: str
 
 
 def _save(
-    folder: Path, identity: str, recipe: Recipe, seed: int, dataset: Dataset, initial: str, result: TrainResult
+    folder: Path, identity: str, recipe: Recipe, seed: int, source: TrainingSource, initial: str, result: TrainResult
 ) -> None:
     """Write the checkpoint, and that it is the finished one."""
     sha, dirty = git_state()
     metadata = {
-        "dataset": _trained_on(recipe, dataset),
-        "dataset_digest": dataset.digest,
+        "dataset": _trained_on(recipe, source.dataset),
+        "dataset_digest": source.dataset.digest,
         "seed": str(seed),
         "recipe": msgspec.json.encode(recipe).decode(),
         "git_sha": str(sha),
         "git_dirty": str(dirty),
     }
+    if source.categories is not None:
+        metadata[METADATA_KEY] = source.categories.text()
     if initial:
         metadata["initial_weights_sha256"] = initial
     checkpoint = folder / WEIGHTS
@@ -214,7 +217,7 @@ def train_recipe(
                 evaluation = source.evaluation(folder)
             result = train(recipe, source, seed, identity, folder, evaluation, how)
             if processes.first:
-                _save(folder, identity, recipe, seed, source.dataset, initial, result)
+                _save(folder, identity, recipe, seed, source, initial, result)
         elif processes.first:
             say(f"{shown(folder)}: trained already, not recorded yet")
         processes.share(None)

@@ -14,6 +14,7 @@ from torch import Tensor
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from reference_model.targets import InstanceTargets
+from suite.datasets.categories import Categories
 from suite.errors import InputError
 from suite.records.schema import Dataset
 from suite.training.recipe import Recipe
@@ -93,6 +94,10 @@ class TrainingSource(Protocol):
     @property
     def dataset(self) -> Dataset:
         """What goes on record: name, split, digest and whether it is the pinned one."""
+
+    @property
+    def categories(self) -> Categories | None:
+        """What the classes stand for, which the checkpoint carries; None if that is not known."""
 
     def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
         """Return one of the equal parts that an iteration's ``recipe.batch_size`` images are divided into.

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from suite.datasets.categories import Categories
 from suite.distributed import Processes
 from suite.errors import SuiteError
 from suite.records import schema
@@ -84,6 +85,7 @@ class FileSource:
         pool: pictures or videos that an epoch goes through.
         joint: pictures that are mixed in as pairs, or None.
         open_evaluation: makes the evaluation for a folder, or None without ground truth to score.
+        categories: what the classes stand for.
     """
 
     recipe: Recipe
@@ -92,6 +94,7 @@ class FileSource:
     pool: Pool
     joint: Pool | None = None
     open_evaluation: Callable[[Path], Evaluation] | None = None
+    categories: Categories | None = None
 
     @property
     def size(self) -> int:

@@ -93,4 +93,11 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
         return ImageEvaluation(CocoDataset.load(subset, scored.images), subset, folder / "evaluation_results.json")
 
     identity = record_dataset(found, images=len(dataset.images))
-    return FileSource(recipe, seed, identity, pool, None, evaluation if scored is not None else None)
+    return FileSource(
+        recipe,
+        seed,
+        identity,
+        pool,
+        open_evaluation=evaluation if scored is not None else None,
+        categories=dataset.categories,
+    )

@@ -12,6 +12,7 @@ import torch
 from reference_model.images import normalise
 from reference_model.targets import InstanceTargets
 from suite.datasets import embedded
+from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset
@@ -144,12 +145,14 @@ class ShapesSource:
         videos: the training videos.
         seed: base seed.
         dataset: the identity on record.
+        categories: what the classes stand for.
     """
 
     recipe: Recipe
     videos: Sequence[VideoSample]
     seed: int
     dataset: Dataset
+    categories: Categories | None = None
 
     @property
     def size(self) -> int:
@@ -191,4 +194,4 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> ShapesSource:
         images=len(embedded.images("train").images),
         videos=len(videos),
     )
-    return ShapesSource(recipe, videos, seed, described)
+    return ShapesSource(recipe, videos, seed, described, embedded.images("train").categories)

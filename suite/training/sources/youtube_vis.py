@@ -105,4 +105,5 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
         pool,
         _joint_pool(recipe, paths, dataset) if recipe.joint_dataset else None,
         evaluation if scored is not None else None,
+        dataset.categories,
     )

@@ -76,6 +76,9 @@ def test_only_the_repositorys_list_makes_weights_that_a_claim_may_meet(
     finished = train_recipe(small(), 0, how=How("cpu"), paths=data)
     _, metadata = load_checkpoint(finished.checkpoint)
     assert metadata["dataset"] == ("youtube-vis-2019 local-train" if of_the_repository else "youtube-vis-2019")
+    truth = {one["id"]: one["name"] for one in json.loads(data.annotations.read_text())["categories"]}
+    table = json.loads(metadata["categories"])
+    assert dict(zip(table["ids"], table["names"], strict=True)) == truth
     scored = json.loads((finished.checkpoint.parent / "evaluation_annotations.json").read_text())
     assert {video["id"] for video in scored["videos"]} == listed
     assert finished.result.curve[-1][-1] is not None

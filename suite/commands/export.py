@@ -1,0 +1,120 @@
+"""``export``: a model as a file that runs without torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from suite.command_options import PATH, json_option, seed_option, size_option
+
+
+@click.command(name="export")
+@click.option("--checkpoint", type=PATH, help="Weights (.safetensors) of a MobileInst.")
+@click.option("--model", "name", help="Instead of a checkpoint, a variant with random weights, to look at its graph.")
+@click.option("--out", type=PATH, required=True, help="File to write, e.g. model.onnx or model.ncnn.param.")
+@click.option("--format", "kind", type=click.Choice(["onnx", "ncnn"]), default="onnx", show_default=True)
+@size_option("the size that the model's pictures are padded to")
+@click.option(
+    "--part",
+    type=click.Choice(["whole", "key-frame", "frame"]),
+    default="whole",
+    show_default=True,
+    help="whole: image to instances, in video as key-frame; frame: image and a key frame's kernels to masks.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(["straightforward", "portable", "onnxruntime"]),
+    default="portable",
+    show_default=True,
+    help="How an ONNX graph is written: onnxruntime is fastest there, portable runs well everywhere.",
+)
+@click.option("--dynamic", is_flag=True, help="Leave height and width open, to multiples of 64 (ONNX).")
+@click.option(
+    "--annotations", type=PATH, help="COCO file: compare graph and model in AP on its pictures (ONNX, whole)."
+)
+@click.option("--images", type=PATH, help="Folder that the file names in it start from.")
+@click.option("--limit", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures, from the start.")
+@seed_option("Seed of random weights.")
+@json_option("lines of text")
+def command(
+    checkpoint: Path | None,
+    name: str | None,
+    out: Path,
+    kind: str,
+    size: tuple[int, int] | None,
+    part: str,
+    form: str,
+    dynamic: bool,
+    annotations: Path | None,
+    images: Path | None,
+    limit: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Write a model as ONNX or ncnn, and compare what the file computes with torch before it gets its name.
+
+    The file carries the categories, input size, normalisation, thresholds, digest of the weights and versions. With
+    --annotations the graph and the model also predict the same pictures; the agreement is the mask AP of the graph
+    where the model's results are taken for the truth: 100 means that every mask comes back.
+    """
+    from reference_model.images import padded_size
+    from reference_model.mobileinst import MobileInst
+    from reference_model.weights import CheckpointError, load_checkpoint
+    from suite.datasets.categories import Categories
+    from suite.errors import InputError
+    from suite.export.mobileinst import deployment_metadata, export_ncnn, export_onnx
+    from suite.files import file_digest
+    from suite.models import build_model
+
+    if (checkpoint is None) == (name is None):
+        raise click.UsageError("give either --checkpoint FILE or --model NAME")
+    if (annotations is None) != (images is None):
+        raise click.UsageError("--annotations and --images go together; give both")
+    if kind == "ncnn" and (dynamic or annotations or form != "portable"):
+        raise click.UsageError("--dynamic, --annotations and --form are for ONNX; leave them out with ncnn")
+    if annotations and part == "frame":
+        raise click.UsageError("--annotations needs a graph that finds instances; give --part whole")
+    model, metadata, digest = None, {}, None
+    if name is not None:
+        model = build_model(name, seed=seed)[0]
+    elif checkpoint is not None:
+        try:
+            model, metadata = load_checkpoint(checkpoint)
+        except CheckpointError as error:
+            raise InputError(str(error)) from None
+        digest = file_digest(checkpoint)
+    if not isinstance(model, MobileInst):
+        raise InputError(f"{name}: is prior art, whose graphs `latency` exports to time them; name a MobileInst")
+    config = model.config
+    chosen = size or padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
+    categories = Categories.of_checkpoint(metadata, checkpoint) if checkpoint else None
+    carried = deployment_metadata(config, None if dynamic else chosen, categories, digest)
+    graph_part = part.replace("-", "_")
+    if kind == "ncnn":
+        done = export_ncnn(model, out, chosen, graph_part, carried)
+    else:
+        done = export_onnx(model, out, chosen, graph_part, carried, form=form, dynamic=dynamic)
+    parity = None
+    if annotations and images:
+        from suite.export.parity import compare_on_pictures
+
+        parity = compare_on_pictures(model, out, annotations, images, limit)
+    if as_json:
+        values = {"files": [str(file) for file in done.files], "metadata": done.metadata, "export": asdict(done.report)}
+        click.echo(json.dumps({"model": config.name, "part": part, **values, "pictures": parity and asdict(parity)}))
+        return
+    report = done.report
+    for file in done.files:
+        click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+    click.echo(f"{config.name}, {part}, input {carried['input_size']}: {report.nodes} nodes, opset {report.opset}")
+    click.echo(
+        f"parity with torch: largest difference {report.parity_max_abs:.1e}, "
+        f"{report.parity_max_rel:.1e} of the largest output"
+    )
+    if parity is not None:
+        click.echo(f"agreement AP on {parity.pictures} pictures: {100 * parity.agreement_ap:.2f}")
+        if parity.reference_ap >= 0:
+            click.echo(f"mask AP: {100 * parity.reference_ap:.2f} torch, {100 * parity.graph_ap:.2f} ONNX Runtime")

@@ -1,0 +1,207 @@
+"""The public face of the reference model, used as docs/api.md says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+import reference_model
+from reference_model import CheckpointError, ImageError, Model, load
+from reference_model.config import VARIANTS
+from reference_model.images import Thresholds, detect
+from reference_model.mobileinst import MobileInst
+from reference_model.tracking import OnlineTracker
+from reference_model.weights import save_checkpoint
+
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+CATEGORIES = [(7, "disc"), (3, "square"), (90, "star")]
+CONFIG = dataclasses.replace(
+    VARIANTS["mobileinst_topformer_tiny_shapes"], num_queries=8, num_classes=3, short_side_px=64, long_side_px=96
+)
+
+
+def table(categories: list[tuple[int, str]]) -> str:
+    return json.dumps({"ids": [number for number, _ in categories], "names": [name for _, name in categories]})
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights with a spread as after training, so that instances differ and score above the limits."""
+    torch.manual_seed(1)
+    model = MobileInst(CONFIG)
+    decoder = model.instance_decoder
+    for head in (decoder.kernel_head, decoder.class_head, decoder.objectness_head):
+        torch.nn.init.normal_(head.weight, std=0.3)
+    torch.nn.init.normal_(decoder.kernel_head.bias, std=0.3)
+    torch.nn.init.zeros_(decoder.class_head.bias)
+    path = tmp_path_factory.mktemp("api") / "model.safetensors"
+    save_checkpoint(path, model, CONFIG, {"categories": table(CATEGORIES)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> Model:
+    return load(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (10, 15, 3), dtype=np.uint8).repeat(6, 0).repeat(6, 1)
+
+
+def test_a_result_is_what_detection_finds(model: Model, picture: np.ndarray) -> None:
+    expected = detect(model.network, picture, CONFIG, Thresholds(score=0.1))
+    result = model(picture, score=0.1)
+    assert len(result) == len(expected) > 1
+    assert result.scores.tolist() == pytest.approx([one.score for one in expected])
+    assert result.class_names == [CATEGORIES[one.class_index][1] for one in expected]
+    np.testing.assert_array_equal(result.masks, [one.mask for one in expected])
+    assert all(result.scores > 0.1)
+    assert result.track_ids is None
+    assert len(model(picture, score=0.1, max_instances=1)) == 1
+
+
+def test_boxes_are_tight(model: Model, picture: np.ndarray) -> None:
+    result = model(picture, score=0.1)
+    for (left, top, right, bottom), mask in zip(result.boxes, result.masks, strict=True):
+        assert mask[top:bottom, left:right].sum() == mask.sum()
+        assert mask[top].any()
+        assert mask[bottom - 1].any()
+        assert mask[:, left].any()
+        assert mask[:, right - 1].any()
+
+
+def test_files_pillow_images_and_arrays_give_the_same_and_no_warning(
+    model: Model, picture: np.ndarray, tmp_path: Path
+) -> None:
+    turned = Image.fromarray(np.rot90(picture))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise to see it upright
+    turned.save(tmp_path / "turned.png", exif=exif)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = [
+            model(image, score=0.1)
+            for image in (
+                picture,
+                Image.fromarray(picture),
+                np.asarray(Image.fromarray(picture)),
+                tmp_path / "turned.png",
+            )
+        ]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result.masks, results[0].masks)
+
+
+def test_coco_entries_decode_to_the_masks(model: Model, picture: np.ndarray) -> None:
+    result = model(picture, score=0.1)
+    entries = json.loads(json.dumps(result.to_coco(image_id=5)))
+    assert {entry["image_id"] for entry in entries} == {5}
+    assert [entry["category_id"] for entry in entries] == [CATEGORIES[index][0] for index in result.class_indices]
+    np.testing.assert_array_equal([coco_mask.decode(entry["segmentation"]) for entry in entries], result.masks)
+    with pytest.raises(ValueError, match="category ids"):
+        Model(model.network)(picture, score=0.1).to_coco(1)
+
+
+def test_plot_paints_masks_and_leaves_the_rest(model: Model, picture: np.ndarray) -> None:
+    result = dataclasses.replace(model(picture, score=0.1), class_names=[""] * 8)
+    drawn = np.asarray(result.plot())
+    changed = (drawn != picture).any(axis=2)
+    shown = result.masks.any(axis=0)
+    assert changed[shown].mean() > 0.9
+    assert changed[~shown].mean() < 0.5  # labels may lie there
+
+
+def test_tracks_are_the_online_tracker_s(model: Model, picture: np.ndarray) -> None:
+    frames = [np.ascontiguousarray(np.roll(picture, 3 * step, axis=1)) for step in range(4)]
+    tracker = OnlineTracker(model.network, CONFIG, 2, thresholds=Thresholds(score=0.1))
+    found = list(model.track(iter(frames), key_frame_interval=2, score=0.1))
+    assert [result.frame_index for result in found] == [0, 1, 2, 3]
+    for result, frame in zip(found, frames, strict=True):
+        instances = tracker.push(frame).instances
+        assert instances
+        assert result.track_ids is not None
+        assert result.track_ids.tolist() == [one.track_index for one in instances]
+        np.testing.assert_array_equal(result.masks, [one.mask for one in instances])
+
+
+def test_supervision_gets_every_field(model: Model, picture: np.ndarray) -> None:
+    pytest.importorskip("supervision", reason="an optional package that the extra dev installs")
+    (result,) = model.track([picture], score=0.1)
+    found = result.to_supervision()
+    assert len(found) == len(result) > 1
+    np.testing.assert_array_equal(found.mask, result.masks)
+    np.testing.assert_array_equal(found.tracker_id, result.track_ids)
+    assert found.data["class_name"].tolist() == result.class_names
+
+
+def test_what_cannot_be_used_is_refused(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
+    for image in (tmp_path / "text.jpg", tmp_path / "none.jpg", tmp_path / "deep.png", np.zeros((8, 8)), None):
+        with pytest.raises(ImageError):
+            model(image)  # type: ignore[arg-type]
+    with pytest.raises(ImageError):
+        next(iter(model.track(tmp_path / "none.mp4")))
+    with pytest.raises(CheckpointError):
+        load(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"ids": [1, 2, 3]}',
+        table(CATEGORIES[:2]),
+        table([*CATEGORIES[:2], (7, "again")]),
+        table([*CATEGORIES[:2], (1.5, "half")]),  # type: ignore[list-item]
+    ],
+)
+def test_categories_that_are_not_those_of_the_classes(text: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "model.safetensors", MobileInst(CONFIG), CONFIG, {"categories": text})
+    with pytest.raises(CheckpointError):
+        load(tmp_path / "model.safetensors")
+
+
+def test_the_package_offers_its_public_names_and_loads_torch_only_for_them() -> None:
+    assert set(reference_model.__all__) <= set(dir(reference_model))
+    with pytest.raises(AttributeError):
+        reference_model.nonsense  # noqa: B018
+    code = (
+        "import sys, reference_model; print('torch' in sys.modules); reference_model.load; print('cv2' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["False", "False"]
+
+
+def test_the_examples_of_the_page_run(
+    checkpoint: Path, picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    monkeypatch.chdir(tmp_path)
+    Path("model.safetensors").write_bytes(checkpoint.read_bytes())
+    Image.fromarray(picture).save("photo.jpg")
+    writer = cv2.VideoWriter("clip.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 10, picture.shape[1::-1])
+    for step in range(5):
+        writer.write(np.ascontiguousarray(np.roll(picture, step, axis=1)[:, :, ::-1]))
+    writer.release()
+    examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, object] = {}
+    for example in examples:
+        exec(compile(example, str(PAGE), "exec"), names)
+    assert len(examples) >= 5
+    assert Image.open("drawn.png").size == picture.shape[1::-1]
+    assert json.loads(Path("results.json").read_text())[0]["image_id"] == 397133

@@ -1,0 +1,111 @@
+"""The command ``export``: files that run without torch, compared with the model that they came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from reference_model.config import VARIANTS
+from reference_model.mobileinst import MobileInst
+from reference_model.weights import save_checkpoint
+from suite.cli import main
+from suite.export.runtimes.ncnn_cpu import NcnnSession
+from suite.files import file_digest
+
+TINY = "mobileinst_topformer_tiny_shapes"
+CATEGORIES = {"ids": [2, 3, 4, 5, 6, 9], "names": ["disc", "square", "triangle", "star", "cross", "ring"]}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_checkpoint(path, MobileInst(VARIANTS[TINY]), VARIANTS[TINY], {"categories": json.dumps(CATEGORIES)})
+    return path
+
+
+def pictures(shared_data: Path) -> list[str]:
+    coco = shared_data / "coco_mini"
+    return ["--annotations", str(coco / "annotations" / "instances_val2017.json"), "--images", str(coco / "val2017")]
+
+
+def exported(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    assert main(["export", *map(str, words), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_graph_says_all_that_a_program_needs_and_gives_every_mask_back(
+    checkpoint: Path, shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "model.onnx"
+    found = exported(capsys, "--checkpoint", checkpoint, "--out", out, *pictures(shared_data), "--limit", 3)
+    assert found["files"] == [str(out)]
+    assert found["export"]["parity_max_rel"] < 1e-3
+    assert found["pictures"]["pictures"] == 3
+    assert found["pictures"]["agreement_ap"] == pytest.approx(1, abs=1e-3)
+    assert found["pictures"]["graph_ap"] == pytest.approx(found["pictures"]["reference_ap"], abs=1e-3)
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    carried = session.get_modelmeta().custom_metadata_map
+    assert carried.items() >= found["metadata"].items()
+    assert json.loads(carried["categories"]) == CATEGORIES
+    assert carried["input_size"] == "x".join(map(str, session.get_inputs()[0].shape[2:])) == "128x192"
+    assert json.loads(carried["image_mean"]) == [123.675, 116.28, 103.53]
+    assert carried["weights_sha256"] == file_digest(checkpoint)
+
+
+def test_ncnn_s_files_compute_the_model(checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "frame.param"
+    words = ("--checkpoint", checkpoint, "--part", "frame", "--size", "64x128")
+    found = exported(capsys, *words, "--format", "ncnn", "--out", out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frame.bin", "frame.json", "frame.param"]
+    assert 0 < found["export"]["parity_max_rel"] < 1e-4
+    assert json.loads((tmp_path / "frame.json").read_text())["blobs"] == {
+        "in0": "image",
+        "in1": "kernels",
+        "out0": "mask_logits",
+    }
+    exported(capsys, *words, "--out", tmp_path / "frame.onnx")
+    graph = onnxruntime.InferenceSession(tmp_path / "frame.onnx", providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    inputs = {one.name: rng.standard_normal(one.shape, dtype=np.float32) for one in graph.get_inputs()}
+    expected = graph.run(["mask_logits"], inputs)[0]
+    ours = NcnnSession(tmp_path / "frame.onnx", (out, out.with_suffix(".bin"))).run(inputs)["mask_logits"]
+    np.testing.assert_allclose(ours, expected, atol=1e-4 * float(np.abs(expected).max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name != TINY])
+def test_every_variant_agrees_with_its_graph_on_real_pictures(
+    name: str, shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "model.onnx"
+    found = exported(capsys, "--model", name, "--out", out, *pictures(shared_data), "--limit", 2)
+    assert found["pictures"]["agreement_ap"] == pytest.approx(1, abs=1e-3)
+
+
+def test_bad_words_are_one_line_and_leave_nothing(
+    checkpoint: Path, shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "out.onnx")]
+    known = ["--checkpoint", str(checkpoint), *out]
+    for words, part in (
+        (["--model", "nonsense", *out], "nonsense"),
+        (["--model", "solov2_mobilenetv2_640", *out], "solov2"),
+        (["--checkpoint", str(tmp_path / "no.safetensors"), *out], "no.safetensors"),
+        (out, "--checkpoint"),
+        ([*known, "--images", str(tmp_path)], "--annotations"),
+        ([*known, "--format", "ncnn"], "out.onnx"),
+        ([*known, "--format", "ncnn", "--dynamic"], "--dynamic"),
+        ([*known, "--part", "frame", *pictures(shared_data)], "--part"),
+        ([*known, "--dynamic", "--size", "100x128"], "100x128"),
+    ):
+        assert main(["export", *words]) == 2, words
+        assert part in capsys.readouterr().err.strip().splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
