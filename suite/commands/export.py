@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from suite.command_options import PATH, json_option, seed_option, size_option
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @click.command(name="export")
@@ -77,7 +81,9 @@ def command(
         raise click.UsageError("--dynamic, --annotations and --form are for ONNX; leave them out with ncnn")
     if annotations and part == "frame":
         raise click.UsageError("--annotations needs a graph that finds instances; give --part whole")
-    model, metadata, digest = None, {}, None
+    model: nn.Module | None = None
+    metadata: dict[str, str] = {}
+    digest = None
     if name is not None:
         model = build_model(name, seed=seed)[0]
     elif checkpoint is not None:
