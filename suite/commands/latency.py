@@ -82,9 +82,9 @@ def host(record: bool, as_json: bool, **words: Any) -> None:
     """
     from suite.errors import NothingMeasuredError
     from suite.latency.report import report_table
-    from suite.latency.request import host_request, measure_here
+    from suite.latency.request import measure_here
 
-    report = measure_here(host_request(**words), record)
+    report = measure_here(record=record, **words)
     click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report_table(report))
     if report.valid_count == 0:
         raise NothingMeasuredError("latency: no candidate was valid; stop other work on the machine and run again")
@@ -190,7 +190,7 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
 @click.option("--engine", default="ncnn", show_default=True, help="ncnn, ncnn_fp16 or onnxruntime.")
 @click.option("--runner", type=EXISTING, help="The runner; default: where docs/phone.md builds it.")
 @click.option("--library", "libraries", multiple=True, type=EXISTING, help="Library the runner takes along.")
-@click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest it tells.")
+@click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest.")
 @_timing_options("inputs")
 def device(
     models: str | None,
@@ -205,10 +205,9 @@ def device(
 ) -> None:
     """Time models on one core of a phone over adb or of a Linux board over ssh, or only look at the device.
 
-    Without --models: chip, cores, pinning, frequency cap, temperature, battery, screen and space against the device
-    file; nothing is timed or changed. With it: a runner (docs/phone.md) and the models are pushed, timed in blocks, and
-    removed, and every setting is put back. Exit code 2 if no device can be reached, 3 if something stands against
-    measuring or a rule is broken.
+    Without --models: chip, cores, pinning, frequency cap, temperature and screen against the device file; nothing is
+    timed. With it: a runner (docs/phone.md) and the models are pushed, timed in blocks, and removed. No setting is
+    changed. Exit code 2 if no device can be reached, 3 if something stands against measuring or a rule is broken.
     """
     from suite.errors import InputError, NothingMeasuredError
     from suite.latency.device import load_remote

@@ -17,7 +17,7 @@ from suite.export.graph_counts import count_graph
 from suite.export.runtime import Session, graph_form, open_session
 from suite.latency.device import load_device
 from suite.latency.inputs import fresh_from
-from suite.latency.layer_times import LayerTime, settled_layers
+from suite.latency.layer_times import LayerTime, steady_layers
 from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare import prepare_model
 from suite.latency.roofline import copy_speed, product_candidate, product_macs
@@ -163,7 +163,7 @@ def measure_breakdown(
         profiled_runs = 0
         if with_layers:
             try:
-                layers, profiled_runs = settled_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
+                layers, profiled_runs = steady_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
             except NothingMeasuredError as error:
                 say(str(error))
     _, _, height_px, width_px = session.input_shapes()["image"]

@@ -39,17 +39,14 @@ class Cores(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Guards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits within which a board is measured: core temperature in Celsius, free space in MiB."""
+    """Limits within which a board is measured: core temperature in Celsius."""
 
     max_core_c: float
-    min_free_mib: int
 
 
 class PhoneGuards(Guards, frozen=True, forbid_unknown_fields=True):
-    """Limits within which a phone is measured: also its charge in percent, battery temperature and thermal status."""
+    """Limits within which a phone is measured: also Android's own thermal status, 0 none to 6 shutdown."""
 
-    min_battery_percent: int
-    max_battery_c: float
     max_thermal_status: int
 
 

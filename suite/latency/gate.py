@@ -7,7 +7,7 @@ tolerance. Parameters, MACs, operators and peak tensor memory follow from the gr
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -114,7 +114,6 @@ def compare(
     protocol: Protocol,
     tolerance: float,
     core: int | None = None,
-    measure: Callable[..., LatencyReport] = measure_host,
 ) -> GateResult:
     """Compare one model's graph with the baseline's.
 
@@ -125,7 +124,6 @@ def compare(
         protocol: how to time them.
         tolerance: by how much CPU time may grow.
         core: the core to pin to; the idlest one if None.
-        measure: times two models and returns the report.
 
     Raises:
         InputError: if a graph is bad.
@@ -133,7 +131,7 @@ def compare(
     """
     differences = count_differences(count_graph(baseline.path), count_graph(current.path))
     timed = [TimedModel(f"{model} baseline", {"whole": baseline}), TimedModel(model, {"whole": current})]
-    word, ratio, reason = judge_ratio(measure(timed, protocol, core), tolerance)
+    word, ratio, reason = judge_ratio(measure_host(timed, protocol, core), tolerance)
     return GateResult(model, word, ratio, reason, differences)
 
 

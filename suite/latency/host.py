@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import pickle
@@ -17,7 +16,6 @@ import msgspec
 
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.child import PROGRESS_MARK
-from suite.latency.machine import describe_host
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT, idlest_core
 from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport
@@ -27,6 +25,7 @@ from suite.latency.timer import Candidate
 from suite.latency.timing import MeasuredRun
 from suite.latency.validity import ENVIRONMENTAL, judged, pinning_problem
 from suite.progress import say, track
+from suite.records.provenance import describe_machine
 
 Maker = Callable[[], Sequence[Candidate]]
 LOADING_LIMIT_S = 600
@@ -108,7 +107,6 @@ def measure_makers(makers: Sequence[Maker], protocol: Protocol, core: int | None
     """
     if not makers:
         raise InputError("latency: no model to measure; name at least one")
-    machine = describe_host()
     best: LatencyReport | None = None
     for attempt in range(1, protocol.attempts + 1):
         chosen = idlest_core() if core is None else core
@@ -123,13 +121,9 @@ def measure_makers(makers: Sequence[Maker], protocol: Protocol, core: int | None
             elapsed_s=run.elapsed_s,
             attempt=attempt,
             results=judged(timings, run.elapsed_s, protocol),
-            machine=machine.machine,
+            machine=describe_machine(),
             device={"device": "host"},
-            conditions={
-                **{name: value for name, value in dataclasses.asdict(machine).items() if name != "machine"},
-                "affinities": run.affinities,
-                "threads_alive": run.threads,
-            },
+            conditions={"affinities": run.affinities, "threads_alive": run.threads},
         )
         if best is None or report.valid_count > best.valid_count:
             best = report

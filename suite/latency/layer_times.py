@@ -20,7 +20,7 @@ from suite.export.runtimes.onnxruntime_cpu import PROVIDER
 KERNEL_EVENT = "_kernel_time"
 INNER_SUFFIX = "_nchwc"
 TRIES = 6
-SETTLED, DISTURBED = 1.05, 1.25
+STEADY, DISTURBED = 1.05, 1.25
 UNKNOWN_MODULE = "engine"
 """Module of what the engine adds without a neighbour of known module."""
 
@@ -76,7 +76,7 @@ def node_modules(exported: onnx.GraphProto, optimised: onnx.GraphProto) -> dict[
     return found
 
 
-def settled_layers(
+def steady_layers(
     graph: Path, inputs: Mapping[str, np.ndarray], runs: int, cpu_ms: float
 ) -> tuple[list[LayerTime], int]:
     """Profile a graph until its layers add up to what the whole network takes.
@@ -102,7 +102,7 @@ def settled_layers(
             known = best.get(layer.node)
             best[layer.node] = layer if known is None or layer.time_ms < known.time_ms else known
         total_ms = sum(layer.time_ms for layer in best.values())
-        if total_ms <= SETTLED * cpu_ms:
+        if total_ms <= STEADY * cpu_ms:
             return list(best.values()), number * runs
     if total_ms > DISTURBED * cpu_ms:
         raise NothingMeasuredError(

@@ -36,7 +36,7 @@ class LatencyReport:
         results: judged timings, the anchor first.
         machine: the machine that did the work.
         device: what a record says of the device, ``device`` first.
-        conditions: what else was seen, for JSON: cores, threads, frequency, caches.
+        conditions: what else was seen of the measured process, for JSON.
         state_rows: rows of `STATE_COLUMNS`: frequency and temperature after every round of a phone or board.
         notes: what has to be said beside the numbers.
     """

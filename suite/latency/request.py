@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,7 +13,6 @@ from suite.export.runtime import runtime_names
 from suite.latency.device import Phone, RemoteDevice, load_device
 from suite.latency.host import measure_host
 from suite.latency.prepare import prepare_model
-from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport, write_report
 from suite.latency.timed_model import TimedModel
 from suite.paths import runs_dir
@@ -21,55 +20,6 @@ from suite.records.provenance import shown_command
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PICTURES = 24
-
-
-@dataclass(frozen=True)
-class LatencyRequest:
-    """A checked request; see the options of ``latency host`` and ``latency device``.
-
-    Attributes:
-        models: names, the anchor first.
-        protocol: how to measure.
-        size: (height_px, width_px) of the networks' input; each model's own if None.
-        checkpoints: weights by model; seeded random ones for the others.
-        spans: what the clock covers; each model's default if empty.
-        key_frame_intervals: T of the video spans.
-        images: pictures for spans outside the network; synthetic ones if empty.
-        core: the core to pin to; None chooses one.
-        seed: of random weights and synthetic inputs.
-        runtime: runs the networks, or proves their files before they are pushed to a device.
-    """
-
-    models: tuple[str, ...]
-    protocol: Protocol
-    size: tuple[int, int] | None = None
-    checkpoints: dict[str, Path] = field(default_factory=dict)
-    spans: tuple[str, ...] = ()
-    key_frame_intervals: tuple[int, ...] = (1, 3, 6)
-    images: tuple[Path, ...] = ()
-    core: int | None = None
-    seed: int = 0
-    runtime: str = "onnxruntime_cpu"
-
-    def prepared(self) -> list[TimedModel]:
-        """Export every model as its spans need it.
-
-        Raises:
-            InputError: if a model, span, size or file is bad.
-        """
-        return [
-            prepare_model(
-                name,
-                checkpoint=self.checkpoints.get(name),
-                size=self.size,
-                spans=self.spans,
-                key_frame_intervals=self.key_frame_intervals,
-                images=self.images,
-                seed=self.seed,
-                runtime=self.runtime,
-            ).timed
-            for name in self.models
-        ]
 
 
 def words_of(text: str, option: str) -> tuple[str, ...]:
@@ -115,6 +65,21 @@ def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]
     return found
 
 
+def _prepared(names: Sequence[str], checkpoints: Sequence[Path], **options: Any) -> list[TimedModel]:
+    """Export every model as its spans need it.
+
+    Args:
+        names: of the models, the anchor first.
+        checkpoints: weights; models that none of them holds get seeded random ones.
+        **options: of `suite.latency.prepare.prepare_model`.
+
+    Raises:
+        InputError: if a model, span, size or file is bad.
+    """
+    weights = _checkpoints(checkpoints, names)
+    return [prepare_model(name, checkpoint=weights.get(name), **options).timed for name in names]
+
+
 def _pictures(folder: Path | None) -> tuple[Path, ...]:
     if folder is None:
         return ()
@@ -126,7 +91,7 @@ def _pictures(folder: Path | None) -> tuple[Path, ...]:
     return tuple(pictures)
 
 
-def host_request(
+def measure_here(
     models: str,
     size: tuple[int, int] | None,
     checkpoints: Sequence[Path],
@@ -139,11 +104,13 @@ def host_request(
     core: int | None,
     seed: int,
     runtime: str,
-) -> LatencyRequest:
-    """Check the words of ``latency host``.
+    record: bool,
+) -> LatencyReport:
+    """Check the words of ``latency host``, measure, and record the report if asked to.
 
     Raises:
-        InputError: naming the option and what it may be.
+        InputError: naming the option at fault and what it may be, or if a model or file is bad.
+        NothingMeasuredError: if the measured process crashed.
     """
     names = words_of(models, "--models")
     if runtime not in runtime_names():
@@ -151,30 +118,17 @@ def host_request(
     chosen = load_device("host").protocol(protocol).with_samples(pairs)
     if attempts is not None:
         chosen = msgspec.structs.replace(chosen, attempts=attempts)
-    return LatencyRequest(
-        models=names,
-        protocol=chosen,
-        size=size,
-        checkpoints=_checkpoints(checkpoints, names),
-        spans=() if spans is None else words_of(spans, "--spans"),
-        key_frame_intervals=_intervals(key_frame_intervals),
-        images=_pictures(images),
-        core=core,
-        seed=seed,
-        runtime=runtime,
-    )
-
-
-def measure_here(request: LatencyRequest, record: bool) -> LatencyReport:
-    """Prepare every model of a request, measure them together on this machine and record the report if asked to.
-
-    Raises:
-        InputError: if a model, span, size or file is bad.
-        NothingMeasuredError: if the measured process crashed.
-    """
-    report = measure_host(request.prepared(), request.protocol, request.core)
+    shared = {
+        "size": size,
+        "spans": () if spans is None else words_of(spans, "--spans"),
+        "key_frame_intervals": _intervals(key_frame_intervals),
+        "images": _pictures(images),
+        "seed": seed,
+        "runtime": runtime,
+    }
+    report = measure_host(_prepared(names, checkpoints, **shared), chosen, core)
     if record:
-        write_report(report, "latency-host", request.seed)
+        write_report(report, "latency-host", seed)
     return report
 
 
@@ -216,19 +170,10 @@ def measure_device(
     names, chosen = words_of(models, "--models"), load_engine(engine)
     built = runs_dir() / "runners" / ("android" if isinstance(device, Phone) else "linux") / f"{chosen.name}_runner"
     program = Runner(runner or built, tuple(libraries))
-    request = LatencyRequest(
-        models=names,
-        protocol=device.protocol(protocol).with_samples(pairs),
-        size=size,
-        checkpoints=_checkpoints(checkpoints, names),
-        spans=("network",),
-        core=core,
-        seed=seed,
-        runtime=chosen.host_runtime,
-    )
     target = open_target(device, serial, ssh, folder, core)
     target.require_fit()
-    report = measure_remote(target, request.prepared(), request.protocol, chosen, program, seed)
+    timed = _prepared(names, checkpoints, size=size, seed=seed, runtime=chosen.host_runtime)
+    report = measure_remote(target, timed, device.protocol(protocol).with_samples(pairs), chosen, program, seed)
     if record and report.valid_count == len(report.results):
         write_report(report, "latency-device", seed, _without(ssh or serial or ""))
     return report

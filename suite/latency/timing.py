@@ -124,7 +124,7 @@ class Timing(msgspec.Struct, frozen=True):
         engine: engine, version and settings.
         rounds: one pair of samples per round, in the order they were taken.
         repeat_pairs: CPU nanoseconds of (fresh input, same input again), from the warm-up.
-        problems: rules that whoever made the run saw broken, besides what the samples tell.
+        problems: broken rules that cannot be seen in the samples, such as pinning, precision and outputs.
         verdict: the rules applied to everything known; None before that (`suite.latency.validity.judged`).
         anchor: title of the candidate that the ratios compare with.
         ratio_cpu: CPU time over the anchor's.

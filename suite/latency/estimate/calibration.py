@@ -83,11 +83,6 @@ class Errors:
         )
 
     @property
-    def factor(self) -> float:
-        """The factor that would fit best: geometric mean of the ratios. Estimates do not use it."""
-        return statistics.geometric_mean(self.ratios.values())
-
-    @property
     def half_width(self) -> float:
         """Half the interval of an estimate's logarithm, at `LEVEL`, centred at the estimate since nothing is fitted."""
         squares = [math.log(ratio) ** 2 for ratio in self.ratios.values()]
@@ -240,7 +235,8 @@ def estimate_table(found: Sequence[Estimate], errors: Errors) -> str:
     lines += [
         "",
         f"estimated for {core.title}, {found[0].row.engine}, one thread; nothing was measured and nothing fitted",
-        f"against published times of {len(errors.ratios)} networks on {', '.join(core.boards)}: cycles are off by "
+        f"against published times of {len(errors.ratios)} networks on {', '.join(core.boards)}, which differ among "
+        f"themselves by a factor of {statistics.median(errors.spread.values()):.2f} (median): cycles are off by "
         f"{errors.quantile(50):.0%} (median), {errors.quantile(90):.0%} (90 %), {errors.quantile(100):.0%} (most); "
         f"with one factor fitted on the others {errors.left_out(50):.0%}, {errors.left_out(90):.0%}, "
         f"{errors.left_out(100):.0%}",

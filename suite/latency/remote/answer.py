@@ -23,7 +23,7 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 class Header(_Line, frozen=True, tag="header"):
     """The runner, its library and settings, and the core's frequencies (kHz; null = denied).
 
-    Settings are read back where a library tells them; ONNX Runtime does not tell its threads and provider, so that its
+    Settings are read back where a library reports them; ONNX Runtime does not report threads and provider, so its
     runner reports what it asked for, and the times say whether a second thread worked.
     """
 
@@ -124,7 +124,7 @@ class Answer:
     """
 
     header: Header
-    spins: tuple[Spin, Spin]
+    spins: tuple[Spin, ...]
     warm_up: tuple[WarmUp, ...]
     samples: tuple[SampleLine, ...]
     rounds: tuple[Round, ...]
@@ -168,7 +168,7 @@ def read_answer(text: str, plan: Plan, where: str) -> Answer:
         raise NothingMeasuredError(f"{where}: the runner speaks another version of the plan; build it again")
     answer = Answer(
         header=lines[0],
-        spins=_two_spins(lines, where),
+        spins=tuple(line for line in lines if isinstance(line, Spin)),
         warm_up=tuple(line for line in lines if isinstance(line, WarmUp)),
         samples=tuple(line for line in lines if isinstance(line, SampleLine)),
         rounds=tuple(line for line in lines if isinstance(line, Round)),
@@ -179,13 +179,6 @@ def read_answer(text: str, plan: Plan, where: str) -> Answer:
     if problem:
         raise NothingMeasuredError(f"{where}: the runner did not follow its plan ({problem}); use this suite's own")
     return answer
-
-
-def _two_spins(lines: Sequence[_Line], where: str) -> tuple[Spin, Spin]:
-    spins = [line for line in lines if isinstance(line, Spin)]
-    if [spin.when for spin in spins] != ["before", "after"]:
-        raise NothingMeasuredError(f"{where}: the runner's answer lacks the core's calibration; build the runner again")
-    return spins[0], spins[1]
 
 
 def _kinds(plan: Plan, rounds: int) -> list[type[_Line]]:
@@ -202,6 +195,8 @@ def _deviation(answer: Answer, lines: Sequence[_Line], plan: Plan) -> str | None
         return f"it counts {end.samples} samples in {end.lines} lines, here are {len(answer.samples)} in {len(lines)}"
     if rounds == 0:
         return "it made no round"
+    if [spin.when for spin in answer.spins] != ["before", "after"]:
+        return "it lacks the core's calibration before or after the rounds"
     if answer.header.core != plan.core:
         return f"asked for core {plan.core}, it took core {answer.header.core}"
     if [(line.candidate, line.repeat) for line in answer.warm_up] != plan.warm_up:

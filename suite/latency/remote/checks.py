@@ -1,11 +1,11 @@
-"""Whether a device may be measured now: the device file's guards applied to what the device told."""
+"""Whether a device may be measured now: the device file's guards applied to its state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from suite.errors import InputError
-from suite.latency.device import Phone, PhoneGuards, RemoteDevice
+from suite.latency.device import Phone, RemoteDevice
 from suite.latency.remote.state import DeviceState, allowed_cores
 from suite.latency.remote.transport import Transport
 
@@ -35,13 +35,13 @@ def fastest_core(state: DeviceState) -> int:
     """Return the usable core with the highest built-in frequency.
 
     Raises:
-        InputError: if the device does not tell its cores, or a phone's fastest cores are several.
+        InputError: if the device does not report its cores, or a phone's fastest cores are several.
     """
     usable = state.allowed if state.allowed is not None else state.online
     if state.soc:  # a phone: its fastest core is switched off, or out of reach, where it may not be measured
         usable = frozenset(state.max_khz)
     if not usable:
-        raise InputError("latency: the device does not tell its cores; name one with --core")
+        raise InputError("latency: the device does not report its cores; name one with --core")
     highest = max(state.max_khz.get(core, 0) for core in usable)
     fastest = sorted(core for core in usable if state.max_khz.get(core, 0) == highest)
     if state.soc and len(fastest) > 1:
@@ -52,7 +52,7 @@ def fastest_core(state: DeviceState) -> int:
 
 def _identity(state: DeviceState, device: Phone) -> list[Finding]:
     if not state.soc:
-        return [Finding(True, "the phone does not tell its chip", f"measure on a {device.title.partition(',')[0]}")]
+        return [Finding(True, "the phone does not report its chip", f"measure on a {device.title.partition(',')[0]}")]
     if others := state.soc - device.identity.names():
         models = ", ".join(device.identity.soc_models)
         return [Finding(True, f"its chip says {', '.join(sorted(others))}", f"{device.name}.toml is for {models}")]
@@ -73,7 +73,7 @@ def _core(state: DeviceState, core: int) -> list[Finding]:
         what = f"core {core} is capped at {permitted // 1000} of {built // 1000} MHz"
         found.append(Finding(True, what, "switch power saving off and let it cool"))
     if permitted is None:
-        what = f"core {core} does not tell its frequency cap"
+        what = f"core {core} does not report its frequency cap"
         found.append(Finding(False, what, "throttling is judged by the anchor alone"))
     return found
 
@@ -97,36 +97,24 @@ def _temperature(state: DeviceState, device: RemoteDevice, core: int) -> list[Fi
     if not known:
         found.append(Finding(False, f"no sensor of core {core} can be read", "throttling is judged by its speed"))
     if not known and isinstance(device, Phone) and state.thermal_status is None:
-        found.append(Finding(True, "the phone tells no temperature at all", "a run could not be guarded on it"))
+        found.append(Finding(True, "the phone reports no temperature at all", "a run could not be guarded on it"))
     return found
 
 
-def _supply(state: DeviceState, guards: PhoneGuards) -> list[Finding]:
-    found = []
-    if not state.booted:
-        found.append(Finding(True, "the phone is still starting", "wait for its home screen"))
-    if state.battery_faked:
-        found.append(Finding(True, "its battery values are overridden", "run adb shell dumpsys battery reset"))
-    if state.battery_percent is not None and state.battery_percent < guards.min_battery_percent:
-        what = f"battery at {state.battery_percent} % (needs {guards.min_battery_percent})"
-        found.append(Finding(True, what, "charge it, then let it cool"))
-    if state.battery_c is not None and state.battery_c > guards.max_battery_c:
-        what = f"battery at {state.battery_c:.1f} C (limit {guards.max_battery_c:.0f})"
-        found.append(Finding(True, what, "let the phone cool", passes=True))
-    if state.charging:
-        found.append(Finding(False, "it is on external power", "MLPerf Mobile measures on battery; use adb over Wi-Fi"))
+def _screen(state: DeviceState) -> list[Finding]:
+    """Return whether a phone's screen is on: with it off the cores run slower, without an error."""
     if state.awake is False:
-        found.append(Finding(True, "its screen is off", "switch it on and keep it on"))
+        return [Finding(True, "its screen is off", "switch it on and keep it on (developer options: stay awake)")]
     if state.awake is None:
-        found.append(Finding(False, "it does not tell whether its screen is on", "look at it"))
-    return found
+        return [Finding(False, "it does not report whether its screen is on", "look at it")]
+    return []
 
 
 def state_findings(state: DeviceState, device: RemoteDevice, core: int) -> list[Finding]:
     """Apply all guards to one look at a device.
 
     Args:
-        state: what the device told.
+        state: the device's state.
         device: the device file that it has to match.
         core: the core to be measured on.
 
@@ -135,10 +123,7 @@ def state_findings(state: DeviceState, device: RemoteDevice, core: int) -> list[
     """
     found = _core(state, core) + _temperature(state, device, core)
     if isinstance(device, Phone):
-        found = _identity(state, device) + found + _supply(state, device.guards)
-    if state.free_mib is not None and state.free_mib < device.guards.min_free_mib:
-        what = f"{state.free_mib} MiB free (needs {device.guards.min_free_mib})"
-        found.append(Finding(True, what, "free some space, or name another folder with --folder"))
+        found = _identity(state, device) + found + _screen(state)
     return sorted(found, key=lambda finding: not finding.refuses)
 
 

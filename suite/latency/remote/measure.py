@@ -171,7 +171,7 @@ def measure_remote(
 ) -> LatencyReport:
     """Time the networks of models on one core of a device, interleaved; the first model is the anchor.
 
-    Whatever happens, nothing is left on the device and what was changed there is put back.
+    Nothing is changed on the device, and nothing is left there.
 
     Args:
         target: the device, looked at.
@@ -199,9 +199,8 @@ def measure_remote(
     answers: list[Answer] = []
     blocks = target.device.blocks
     with tempfile.TemporaryDirectory(prefix="latency-remote-") as here, work_folder(target.transport) as folder:
-        session = Session(target, folder.path, Path(here), engine)
+        session = Session(target, folder, Path(here), engine)
         machine, device = target.describe()
-        target.keep_awake(folder)
         session.push_runner(runner)
         graphs = [session.push_graph(number, model.graphs["whole"]) for number, model in enumerate(models)]
         with track(f"latency on core {target.core} of {target.device.name}", blocks.count) as step:

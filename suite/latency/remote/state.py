@@ -1,9 +1,8 @@
-"""What a phone or board tells of itself, parsed; everything may be missing, because vendors deny what they like."""
+"""The state that a phone or board reports, parsed; anything may be missing, since vendors deny access as they like."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ COMMANDS: dict[str, str] = {
     "status": "grep Cpus_allowed /proc/self/status",
     "zones": "grep . /sys/class/thermal/thermal_zone*/type /sys/class/thermal/thermal_zone*/temp",
     "thermal": "dumpsys thermalservice",
-    "battery": "dumpsys battery",
     "power": "dumpsys power",
 }
 BOARD_COMMANDS = ("cores", "frequencies", "status", "zones")
@@ -26,13 +24,12 @@ BOARD_COMMANDS = ("cores", "frequencies", "status", "zones")
 
 @dataclass(frozen=True)
 class DeviceState:
-    """One look at a phone or board; None = it did not tell.
+    """The state of a phone or board; None = not reported.
 
     Attributes:
         soc: every name of the chip it gives: model, name and numbers.
         product: maker and model for sale.
         android: Android's release.
-        booted: whether Android has finished starting; True where it is not said.
         online: cores that are switched on.
         allowed: cores that its shell may use.
         max_khz: highest frequency by core, as built.
@@ -42,18 +39,12 @@ class DeviceState:
         hal_c: temperature by name as Android's thermal service reads it now, e.g. ``CPU7``; its cached block is left
             out, since it may be frozen.
         thermal_status: Android's verdict, 0 none to 6 shutdown; unknown while the thermal service is not ready.
-        battery_percent: charge.
-        battery_c: temperature of the battery.
-        battery_faked: whether somebody told Android to report other values.
-        charging: whether it is on external power.
         awake: whether the screen is on.
-        free_mib: free space where work folders are made.
     """
 
     soc: frozenset[str]
     product: str
     android: str
-    booted: bool
     online: frozenset[int] | None
     allowed: frozenset[int] | None
     max_khz: Mapping[int, int]
@@ -62,12 +53,7 @@ class DeviceState:
     zone_files: Mapping[str, str]
     hal_c: Mapping[str, float]
     thermal_status: int | None
-    battery_percent: int | None
-    battery_c: float | None
-    battery_faked: bool
-    charging: bool | None
     awake: bool | None
-    free_mib: int | None
 
 
 def core_list(text: str) -> frozenset[int]:
@@ -139,22 +125,6 @@ def allowed_cores(text: str) -> frozenset[int] | None:
     return core_list(match[1]) if match else None
 
 
-def battery(text: str) -> dict[str, str]:
-    """Read the first block of ``dumpsys battery``; some phones append an event log."""
-    fields: dict[str, str] = {}
-    for line in text.splitlines()[1:]:
-        match = re.match(r"\s+([\w ]+): (\S+)\s*$", line)
-        if match:
-            fields.setdefault(match[1], match[2])
-        elif line.strip() and "UPDATES STOPPED" not in line:
-            break
-    return fields
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else None
-
-
 def _awake(text: str) -> bool | None:
     if re.search(r"mWakefulness=Awake|Display Power: state=ON", text):
         return True
@@ -167,19 +137,14 @@ def parse_state(answers: Mapping[str, str]) -> DeviceState:
     chip = ("ro.soc.model", "ro.vendor.qti.soc_model", "ro.vendor.qti.soc_name", "ro.vendor.qti.soc_id")
     files = grepped("\n".join(answers.get(name, "") for name in ("cores", "frequencies", "zones")))
     online = files.get(f"{CPU_FOLDER}/online")
-    charge = battery(answers.get("battery", ""))
-    tenths = _number(charge.get("temperature"))
     service = answers.get("thermal", "")
     thermal = re.search(r"^Thermal Status: (\d+)", service, flags=re.MULTILINE)
     if "HAL Ready: false" in service:
         thermal = None
-    disk = re.search(r"^\S+\s+\d+\s+\d+\s+(\d+)\s+\d+%\s+/", answers.get("disk", ""), flags=re.MULTILINE)
-    powered = [charge.get(f"{source} powered") for source in ("AC", "USB", "Wireless")]
     return DeviceState(
         soc=frozenset(value for key in chip if (value := named.get(key, "").strip())),
         product=" ".join(filter(None, (named.get("ro.product.manufacturer"), named.get("ro.product.model")))),
         android=named.get("ro.build.version.release", ""),
-        booted=named.get("sys.boot_completed", "1") == "1",
         online=core_list(online) if online else None,
         allowed=allowed_cores(answers.get("status", "")),
         max_khz=frequencies(files, "cpuinfo_max_freq"),
@@ -188,12 +153,7 @@ def parse_state(answers: Mapping[str, str]) -> DeviceState:
         zone_files=zone_paths(files),
         hal_c=hal_temperatures(service),
         thermal_status=int(thermal[1]) if thermal else None,
-        battery_percent=_number(charge.get("level")),
-        battery_c=None if tenths is None else tenths / 10,
-        battery_faked="UPDATES STOPPED" in answers.get("battery", ""),
-        charging=None if not any(powered) else "true" in powered,
         awake=_awake(answers.get("power", "")),
-        free_mib=int(disk[1]) // 1024 if disk else None,
     )
 
 
@@ -203,9 +163,8 @@ def read_state(device: Transport) -> DeviceState:
     Raises:
         NothingMeasuredError: if the device was lost meanwhile.
     """
-    disk = {"disk": device.shell(f"df -k {shlex.quote(device.base_folder)}").output}
     if device.kind == "adb":
-        return parse_state(disk | {name: device.shell(command).output for name, command in COMMANDS.items()})
+        return parse_state({name: device.shell(command).output for name, command in COMMANDS.items()})
     # One connection for all: every line says itself which file it is from.
     told = device.shell("; ".join(COMMANDS[name] for name in BOARD_COMMANDS)).output
-    return parse_state(disk | dict.fromkeys(BOARD_COMMANDS, told))
+    return parse_state(dict.fromkeys(BOARD_COMMANDS, told))

@@ -15,7 +15,7 @@ from suite.errors import InputError, NothingMeasuredError
 from suite.latency.device import Phone, RemoteDevice
 from suite.latency.remote.adb import Adb
 from suite.latency.remote.checks import Finding, fastest_core, pinning_findings, state_findings
-from suite.latency.remote.folder import WorkFolder, device_digest
+from suite.latency.remote.folder import device_digest
 from suite.latency.remote.ssh import Ssh
 from suite.latency.remote.state import DeviceState, read_state
 from suite.latency.remote.transport import Transport
@@ -26,8 +26,6 @@ from suite.records.schema import Machine, Scalar
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 STAND_IN = "stand-in"
-# Keep the screen on, on power and on battery: a sleeping phone runs slower, without an error.
-AWAKE_SETTINGS = (("global", "stay_on_while_plugged_in", 15), ("system", "screen_off_timeout", 2147483647))
 
 
 def device_answers(device: Transport) -> bool:
@@ -86,7 +84,7 @@ class Target:
         core: the core to be measured on; the fastest if None.
 
     Attributes:
-        state: what the device told.
+        state: of the device when it was reached.
         findings: what stands against measuring, and what has to be said beside a number; refusals first.
 
     Raises:
@@ -108,7 +106,7 @@ class Target:
 
     @property
     def built_khz(self) -> int | None:
-        """Highest frequency of the core as built; None if it does not tell."""
+        """Highest frequency of the core as built; None if it is not reported."""
         return self.state.max_khz.get(self.core)
 
     @property
@@ -149,16 +147,6 @@ class Target:
             "device_cpu": machine.cpu,
         }
 
-    def keep_awake(self, folder: WorkFolder) -> None:
-        """Keep a phone's screen on; the folder puts it back.
-
-        Raises:
-            NothingMeasuredError: if the device was lost.
-        """
-        if isinstance(self.device, Phone):
-            for table, name, value in AWAKE_SETTINGS:
-                folder.set(table, name, value)
-
     def look(self) -> list[Finding]:
         """Ask the device for its state again and apply the guards."""
         return state_findings(read_state(self.transport), self.device, self.core)
@@ -196,7 +184,7 @@ class Target:
         return []
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the device told and what follows as plain values, sets sorted."""
+        """Return state and findings as plain values, sets sorted."""
         values = {
             name: sorted(value) if isinstance(value, frozenset) else value
             for name, value in dataclasses.asdict(self.state).items()
@@ -208,7 +196,7 @@ class Target:
         """Return a few lines for a person."""
         state = self.state
         speed = "" if self.built_khz is None else f" of {self.built_khz / 1e6:.2f} GHz"
-        named = f"{state.product or 'unnamed'}, {', '.join(sorted(state.soc)) or 'chip not told'}"
+        named = f"{state.product or 'unnamed'}, {', '.join(sorted(state.soc)) or 'chip not reported'}"
         lines = [
             f"{self.transport.name}: {named}" if isinstance(self.device, Phone) else self.transport.name,
             f"core {self.core}{speed}: {'ready' if self.ready else 'not ready'}",

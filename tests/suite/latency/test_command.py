@@ -15,6 +15,8 @@ from suite.latency.validity import ENVIRONMENTAL
 from suite.models import get_entry
 from suite.records.store import read_folder
 
+Capsys = pytest.CaptureFixture[str]
+
 TINY = "mobileinst_topformer_tiny_shapes"
 
 
@@ -36,7 +38,7 @@ TINY = "mobileinst_topformer_tiny_shapes"
     ],
 )
 def test_bad_input_gives_one_line_and_leaves_nothing(
-    words: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -48,13 +50,13 @@ def test_bad_input_gives_one_line_and_leaves_nothing(
     assert not any(tmp_path.iterdir())
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_pictures_is_refused(tmp_path: Path, capsys: Capsys) -> None:
     assert main(["latency", "host", "--models", TINY, "--images", str(tmp_path)]) == USAGE
     assert str(tmp_path) in capsys.readouterr().err
 
 
 def test_every_span_of_a_real_model_is_timed_and_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
     spans = "network,preprocess,postprocess,video_network,video"
@@ -88,6 +90,16 @@ def test_every_span_of_a_real_model_is_timed_and_recorded(
     direct, winograd = 16 * 24 * 9 * 128 * 128, 24 * (36 * 128 * 128 + (36 * 36 + 16 * 36) * 128)
     assert counted.macs == pytest.approx(in_torch.macs + 2 * (winograd - direct), rel=0.01)
     assert counted.parameters == pytest.approx(in_torch.parameters + 2 * (36 - 9) * 128 * 128, rel=0.02)
+    runs, refused = read_folder(tmp_path / "reports" / "records")
+    assert refused == []
+    assert {line.subject.model for line in runs[0].measurements} == {TINY}
+
+
+@pytest.mark.slow  # converts three graphs to ncnn's format
+def test_the_other_runtime_computes_the_same_outputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
     words = ["--models", TINY, "--spans", "network,video_network", "--key-frame-intervals", "6"]
     words += ["--size", "128X192", "--pairs", "2", "--attempts", "1"]
     assert main(["latency", "host", *words, "--runtime", "ncnn_cpu", "--json"]) in (PASS, NOTHING_MEASURED)
@@ -95,6 +107,3 @@ def test_every_span_of_a_real_model_is_timed_and_recorded(
     # Outputs are compared with torch's, as those of ONNX Runtime were above: the engines agree to 1e-3.
     assert {problem["rule"] for item in ncnn["results"] for problem in item["verdict"]["problems"]} <= ENVIRONMENTAL
     assert {item["runtime"] for item in ncnn["results"]} == {"ncnn"}
-    runs, refused = read_folder(tmp_path / "reports" / "records")
-    assert refused == []
-    assert {line.subject.model for line in runs[0].measurements} == {TINY}

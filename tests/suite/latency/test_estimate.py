@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import scipy.stats
@@ -22,6 +21,8 @@ from suite.latency.estimate.calibration import (
     load_published,
 )
 from suite.latency.estimate.core import CORE_FOLDER, Core, core_names, load_core
+
+Capsys = pytest.CaptureFixture[str]
 
 TINY_CORE = Core("a core", 2.0, "model", ("X", "Y"), ("nowhere",))
 
@@ -39,7 +40,6 @@ def test_cycles_meet_published_times_of_18_networks_within_7_10_and_14_percent()
     assert len(errors.ratios) == 18
     assert [round(100 * errors.quantile(percent)) for percent in (50, 90, 100)] == [7, 10, 14]
     assert [round(100 * errors.left_out(percent)) for percent in (50, 90, 100)] == [7, 13, 17]
-    assert errors.factor == pytest.approx(1.017, abs=0.001)
     assert np.median(list(errors.spread.values())) == pytest.approx(1.11, abs=0.005)  # the boards agree
 
 
@@ -100,15 +100,7 @@ def test_a_wrong_core_file_is_named(tmp_path: Path, old: str, new: str) -> None:
         load_core("mine", tmp_path)
 
 
-def test_a_table_with_a_wrong_cell_is_named_by_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "counts.csv"
-    columns = [field.name for field in msgspec.structs.fields(CountRow)]
-    path.write_text(",".join(columns) + "\n" + ",".join(["x"] * len(columns)) + "\n")
-    with pytest.raises(InputError, match=r"counts\.csv line 2"):
-        load_counts(path)
-
-
-def test_the_command_gives_the_same_numbers_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_gives_the_same_numbers_everywhere(capsys: Capsys) -> None:
     assert main(["latency", "estimate", "--models", "mobileinst_topformer_base_640", "--json"]) == PASS
     half, single = json.loads(capsys.readouterr().out)["results"]
     assert (half["precision"], half["instructions"], half["origin"]) == ("fp16", 1_498_375_479, "estimated")
@@ -128,7 +120,7 @@ def test_the_command_gives_the_same_numbers_everywhere(capsys: pytest.CaptureFix
     ],
 )
 def test_what_was_not_counted_is_one_line_that_lists_what_was(
-    words: list[str], code: int, named: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], code: int, named: str, capsys: Capsys
 ) -> None:
     assert main(["latency", "estimate", *words]) == code
     out, err = capsys.readouterr()

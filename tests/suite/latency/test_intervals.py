@@ -52,24 +52,6 @@ def test_the_interval_is_the_paired_percentile_bootstrap_of_scipy() -> None:
     assert ours.high == pytest.approx(theirs.high, abs=0.15 * width)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    covered = 0
-    for seed in range(150):
-        interval = ratio_of_medians(*rounds(seed, 30, 0.8, 0.05), 0.95, 300, seed)
-        covered += interval.low <= 0.8 <= interval.high
-    assert covered >= 130  # 142 expected; 130 is four standard deviations below
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 1000), st.floats(0.1, 10), st.floats(0.5, 20))
-def test_ratios_do_not_depend_on_the_unit_and_order_their_bounds(seed: int, ratio: float, unit: float) -> None:
-    numerator, denominator = rounds(seed, 12, ratio, 0.1)
-    plain = ratio_of_medians(numerator, denominator, 0.9, 100, seed)
-    scaled = ratio_of_medians(unit * numerator, unit * denominator, 0.9, 100, seed)
-    assert plain.low <= plain.high
-    assert (plain.value, plain.low, plain.high) == pytest.approx((scaled.value, scaled.low, scaled.high))
-
-
 def test_a_candidate_against_itself_is_exactly_one() -> None:
     _, anchor = rounds(0, 9, 1, 0.5)
     interval = ratio_of_medians(anchor, anchor, 0.95, 200, seed=0)

@@ -29,6 +29,8 @@ from suite.latency.timed_model import TimedModel
 from suite.latency.validity import ENVIRONMENTAL
 from tests.suite.latency import subjects
 
+GraphMaker = Callable[..., GraphArtifact]
+
 several_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs a second core to stray to")
 
 
@@ -122,7 +124,7 @@ def test_an_answer_remembered_from_the_same_input_is_caching(quick: Protocol) ->
     assert "cached" not in broken(report, 0)
 
 
-def test_a_sound_graph_breaks_no_rule_of_its_own(make_graph: Callable[..., GraphArtifact], quick: Protocol) -> None:
+def test_a_sound_graph_breaks_no_rule_of_its_own(make_graph: GraphMaker, quick: Protocol) -> None:
     models = [TimedModel(f"c{channels}", {"whole": make_graph(f"c{channels}", channels)}) for channels in (32, 64)]
     report = measure_host(models, quick)
     assert broken(report, 0) | broken(report, 1) <= ENVIRONMENTAL
@@ -131,16 +133,14 @@ def test_a_sound_graph_breaks_no_rule_of_its_own(make_graph: Callable[..., Graph
     assert report.results[0].engine["threads"] == "1 intra, 1 inter"
 
 
-def test_half_precision_weights_are_not_fp32(make_graph: Callable[..., GraphArtifact], quick: Protocol) -> None:
+def test_half_precision_weights_are_not_fp32(make_graph: GraphMaker, quick: Protocol) -> None:
     model = TimedModel("half", {"whole": make_graph("half", weight_type=TensorProto.FLOAT16)})
     report = measure_host([model], quick)
     assert "precision_not_fp32" in broken(report)
     assert "FLOAT16" in report.results[0].summary
 
 
-def test_a_graph_changed_after_scoring_is_another_artifact(
-    make_graph: Callable[..., GraphArtifact], quick: Protocol
-) -> None:
+def test_a_graph_changed_after_scoring_is_another_artifact(make_graph: GraphMaker, quick: Protocol) -> None:
     artifact = make_graph()
     graph = onnx.load(artifact.path)
     weights = numpy_helper.to_array(graph.graph.initializer[0]) * np.float32(1.01)

@@ -103,11 +103,6 @@ def test_pinning_needs_every_core_list_read_back_to_be_the_one_core() -> None:
     assert pinning_problem([], 1)[0].rule == "not_pinned"
 
 
-def test_problems_are_from_the_catalogue() -> None:
-    with pytest.raises(ValueError, match="tired"):
-        Problem("tired", "late in the day")
-
-
 def test_masks_are_compared_with_the_anchor_that_makes_them_in_its_network() -> None:
     run = [
         labels("ours", "network"),

@@ -20,6 +20,8 @@ from suite.latency.remote.engines import RUNNER_SOURCES, Engine, GraphOnDevice
 from suite.latency.remote.session import Runner
 from suite.latency.timed_model import TimedModel
 
+Patch = pytest.MonkeyPatch
+
 HERE = Path(__file__).parent
 TRANSCRIPTS = HERE / "transcripts"
 Answer = dict[str, Any]
@@ -122,14 +124,14 @@ class FakeSsh:
 
 
 @pytest.fixture(autouse=True)
-def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_runs(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Notes and records of every test lie in a repository of its own."""
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "repository"))
     return tmp_path / "repository"
 
 
 @pytest.fixture
-def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
+def board(tmp_path: Path, monkeypatch: Patch) -> FakeSsh:
     """Puts a fake ``ssh`` first on the path."""
     folder = tmp_path / "ssh"
     folder.mkdir()
@@ -188,11 +190,6 @@ class FakePhone:
 
     def __init__(self, folder: Path, client: Callable[[str], Answer]) -> None:
         self.folder, self.client = folder, client
-        battery = (
-            told("battery_low")["stdout"]
-            .replace("level: 14", "level: 80")
-            .replace("USB powered: true", "USB powered: false")
-        )
         self.shell: dict[str, Answer] = {
             "taskset ": told("status_pinned_cpu7"),
             "getprop": told("getprop_sm7325_a52s"),
@@ -201,10 +198,7 @@ class FakePhone:
             "/proc/self/status": said("Cpus_allowed:\tff\nCpus_allowed_list:\t0-7\n"),
             "thermal_zone": told("thermal_zones_cool"),
             "thermalservice": told("thermalservice_status0"),
-            "battery": said(battery),
             "power": told("power_awake"),
-            "df -k": told("df_data_ok"),
-            "rm -rf": said(""),
         }
         self.said = {name: client(file) for name, file in CLIENT.items()}
         self.marks: dict[str, str | None] = {"merges": None, "hands": None, "lost_at": None}
@@ -252,7 +246,7 @@ class FakePhone:
 
 
 @pytest.fixture
-def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Callable[[str], Answer]) -> FakePhone:
+def phone(tmp_path: Path, monkeypatch: Patch, client: Callable[[str], Answer]) -> FakePhone:
     """Puts a fake ``adb`` first on the path."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -266,41 +260,23 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Callable[[str
     return FakePhone(folder, client)
 
 
-SETTINGS = """#!/bin/sh
-f={folder}/$2-$3
-case $1 in
-  get) if [ -f $f ]; then cat $f; else echo null; fi;;
-  put) echo $4 > $f;;
-  delete) rm -f $f;;
-esac
-"""
-
-
 class Hands:
     """A fake phone that also runs what it is told, in a folder of this computer."""
 
     def __init__(self, phone: FakePhone, folder: Path) -> None:
-        self.phone, self.root, self.settings = phone, folder / "phone", folder / "settings"
-        for made in (self.root, self.settings):
-            made.mkdir()
-        (self.settings / "system-screen_off_timeout").write_text("30000\n")
-        program = folder / "bin" / "settings"
-        program.write_text(SETTINGS.format(folder=self.settings))
-        program.chmod(0o755)
+        self.phone, self.root = phone, folder / "phone"
+        self.root.mkdir()
         # Pinning, folders and processes are real; what the phone says of itself is not.
-        for words in ("taskset ", "/proc/self/status", "rm -rf"):
+        for words in ("taskset ", "/proc/self/status"):
             del phone.shell[words]
         phone.marked(hands="")
-
-    def stored(self) -> dict[str, str]:
-        return {path.name: path.read_text().strip() for path in self.settings.iterdir()}
 
     def leftovers(self) -> list[Path]:
         return list(self.root.iterdir())
 
 
 @pytest.fixture
-def hands(phone: FakePhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hands:
+def hands(phone: FakePhone, tmp_path: Path, monkeypatch: Patch) -> Hands:
     fake = Hands(phone, tmp_path)
     monkeypatch.setattr("suite.latency.remote.adb.Adb.base_folder", str(fake.root))
     return fake

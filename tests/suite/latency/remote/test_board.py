@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from suite.cli import main
-from suite.errors import NOTHING_MEASURED, USAGE, InputError, NothingMeasuredError
+from suite.errors import USAGE, InputError, NothingMeasuredError
 from suite.latency.device import Board
 from suite.latency.remote import target as targets
 from suite.latency.remote.engines import Engine
@@ -35,14 +35,16 @@ from suite.records.schema import Measurement, Series
 from suite.records.store import read_folder
 from tests.suite.latency.remote.conftest import FakeSsh, patient, quick_blocks
 
+Measure = Callable[..., LatencyReport]
+
+Patch = pytest.MonkeyPatch
+
 Make = Callable[..., TimedModel]
 MODEL = "mobileinst_topformer_tiny_shapes"
 
 
 @pytest.fixture
-def measure(
-    board: FakeSsh, board_device: Board, engine: Engine, runner: Runner, usable_core: int
-) -> Iterator[Callable[..., LatencyReport]]:
+def measure(board: FakeSsh, board_device: Board, engine: Engine, runner: Runner, usable_core: int) -> Iterator[Measure]:
     """Measures models on the board; afterwards nothing may be left there."""
 
     def run(*models: TimedModel, blocks: int = 1, **changes: Any) -> LatencyReport:
@@ -59,9 +61,7 @@ def broken(report: LatencyReport) -> set[str]:
     return {rule for result in report.results for rule in result.broken_rules}
 
 
-def test_two_models_are_timed_interleaved_in_blocks_and_judged(
-    measure: Callable[..., LatencyReport], make_model: Make
-) -> None:
+def test_two_models_are_timed_interleaved_in_blocks_and_judged(measure: Measure, make_model: Make) -> None:
     report = measure(make_model("model_a"), make_model("model_b", channels=24), blocks=2)
     assert broken(report) == set()
     first, second = report.results
@@ -75,7 +75,7 @@ def test_two_models_are_timed_interleaved_in_blocks_and_judged(
 
 
 def test_what_runs_on_this_computer_is_recorded_as_a_stand_in(
-    measure: Callable[..., LatencyReport], make_model: Make, own_runs: Path
+    measure: Measure, make_model: Make, own_runs: Path
 ) -> None:
     report = measure(make_model())
     write_report(report, "latency-device", 0)
@@ -99,29 +99,18 @@ def test_what_runs_on_this_computer_is_recorded_as_a_stand_in(
         ("halved", "precision_not_fp32"),
     ],
 )
-def test_each_rule_broken_on_the_device_is_named(
-    measure: Callable[..., LatencyReport], make_model: Make, behaviour: str, rule: str
-) -> None:
+def test_each_rule_broken_on_the_device_is_named(measure: Measure, make_model: Make, behaviour: str, rule: str) -> None:
     report = measure(make_model(behaviour=behaviour, channels=48))
     assert rule in broken(report)
     assert report.valid_count == 0
 
 
-def test_outputs_of_the_device_are_compared_with_the_scored_model(
-    measure: Callable[..., LatencyReport], make_model: Make
-) -> None:
+def test_outputs_of_the_device_are_compared_with_the_scored_model(measure: Measure, make_model: Make) -> None:
     assert broken(measure(make_model(spoiled=0.01))) == {"outputs_differ"}
 
 
-def test_too_short_a_run_is_invalid(
-    measure: Callable[..., LatencyReport], make_model: Make, board_device: Board
-) -> None:
-    protocol = msgspec.structs.replace(patient(board_device.protocol(), samples=100_000), max_duration_s=0.02)
-    assert broken(measure(make_model(), protocol=protocol)) == {"too_few_samples"}
-
-
 def test_a_graph_that_is_not_the_exported_one_is_never_pushed(
-    measure: Callable[..., LatencyReport], make_model: Make, board: FakeSsh
+    measure: Measure, make_model: Make, board: FakeSsh
 ) -> None:
     import dataclasses
 
@@ -134,11 +123,7 @@ def test_a_graph_that_is_not_the_exported_one_is_never_pushed(
 
 @pytest.mark.parametrize("behaviour", ["dies", "refuses", "hangs"])
 def test_a_runner_that_fails_is_one_line_and_leaves_nothing(
-    measure: Callable[..., LatencyReport],
-    make_model: Make,
-    monkeypatch: pytest.MonkeyPatch,
-    behaviour: str,
-    board_device: Board,
+    measure: Measure, make_model: Make, monkeypatch: Patch, behaviour: str, board_device: Board
 ) -> None:
     monkeypatch.setattr("suite.latency.remote.session.LOADING_LIMIT_S", 1 if behaviour == "hangs" else 60)
     protocol = msgspec.structs.replace(patient(board_device.protocol()), max_duration_s=0.02)
@@ -160,17 +145,12 @@ def test_a_board_that_cannot_be_reached_is_one_line_with_what_ssh_said(
     assert text in err
 
 
-def test_a_board_without_a_needed_program_is_told_which(board: FakeSsh, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_without_a_needed_program_is_told_which(board: FakeSsh, monkeypatch: Patch) -> None:
     (board.folder / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
     (board.folder / "cat").symlink_to(shutil.which("cat") or "/bin/cat")
     monkeypatch.setenv("PATH", str(board.folder))
     with pytest.raises(InputError, match="timeout, taskset"):
         Ssh("user@board", str(board.base))
-
-
-def test_a_folder_that_is_not_there_is_named(board: FakeSsh) -> None:
-    with pytest.raises(InputError, match="absent"):
-        Ssh("user@board", str(board.base / "absent"))
 
 
 def test_a_lost_connection_is_told_from_a_command_that_failed(board: FakeSsh) -> None:
@@ -190,7 +170,7 @@ def test_an_answer_is_read_up_to_a_limit_and_a_client_that_hangs_is_given_up(boa
     assert run_client(["sleep", "30"], timeout_s=0.2) is None
 
 
-def test_a_file_larger_than_is_read_is_refused(board: FakeSsh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_larger_than_is_read_is_refused(board: FakeSsh, tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr("suite.latency.remote.transport.FILE_LIMIT_BYTES", 1000)
     (board.base / "large").write_bytes(bytes(1001))
     with pytest.raises(NothingMeasuredError):
@@ -217,7 +197,7 @@ def test_nothing_that_somebody_else_left_on_a_shared_board_is_run_or_removed(boa
         (foreign / "restore.sh").write_text(f"touch {proof}\n")
         (foreign / "runner.pid").write_text(f"{os.getpid()}\n")
     with work_folder(Ssh("user@board", str(board.base))) as folder:
-        made = Path(folder.path)
+        made = Path(folder)
         assert made.stat().st_mode & 0o777 == 0o700
         assert made.stat().st_uid == os.getuid()
     assert not made.exists()
@@ -230,14 +210,12 @@ def test_a_folder_exchanged_for_a_link_is_not_followed(board: FakeSsh, tmp_path:
     elsewhere.mkdir()
     (elsewhere / "precious").touch()
     with work_folder(Ssh("user@board", str(board.base))) as folder:
-        Path(folder.path).rmdir()
-        Path(folder.path).symlink_to(elsewhere)
+        Path(folder).rmdir()
+        Path(folder).symlink_to(elsewhere)
     assert (elsewhere / "precious").exists()
 
 
-def test_a_base_folder_in_which_others_may_exchange_ours_is_refused(
-    board: FakeSsh, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_base_folder_in_which_others_may_exchange_ours_is_refused(board: FakeSsh, monkeypatch: Patch) -> None:
     if os.getuid() != 0:
         pytest.skip("only root can give a folder to somebody else")
     os.chown(board.base, 65534, 65534)
@@ -258,12 +236,6 @@ def test_two_measurements_do_not_meet_on_one_board(board: FakeSsh) -> None:
     assert list(board.base.iterdir()) == []
 
 
-def test_a_core_that_does_not_exist_is_not_fit(board: FakeSsh, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--ssh", "user@board", "--folder", str(board.base), "--core", "63"]
-    assert main(["latency", "device", *words]) == NOTHING_MEASURED
-    assert "core 63" in capsys.readouterr().err
-
-
 def test_no_zone_hides_another_of_its_type() -> None:
     zone = "/sys/class/thermal/thermal_zone"
     read = ((f"{zone}{number}", degrees) for number, degrees in enumerate((95000, 27800)))
@@ -274,7 +246,7 @@ def test_no_zone_hides_another_of_its_type() -> None:
 
 
 def test_a_board_that_is_too_hot_is_waited_for_and_then_given_up(
-    board: FakeSsh, board_device: Board, usable_core: int, monkeypatch: pytest.MonkeyPatch
+    board: FakeSsh, board_device: Board, usable_core: int, monkeypatch: Patch
 ) -> None:
     import dataclasses
 
@@ -339,7 +311,7 @@ def _working_folder(process: Path) -> str:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(tmp_path: Path, monkeypatch: Patch) -> Iterator[str]:
     """A real ssh server on the loopback address; yields its name in the client's configuration."""
     program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     client, keygen = shutil.which("ssh"), shutil.which("ssh-keygen")
@@ -379,7 +351,7 @@ def test_a_run_over_a_real_ssh_connection_is_valid_and_leaves_nothing(
 ) -> None:
     base = tmp_path / "board"
     base.mkdir()
-    target = Target(Ssh(server, str(base)), quick_blocks(board_device, 2), usable_core)
+    target = Target(Ssh(server, str(base)), board_device, usable_core)
     report = measure_remote(target, [make_model()], patient(board_device.protocol()), engine, runner)
     assert broken(report) == set()
     assert report.device["device"] == "stand-in"  # the same kernel as ours
