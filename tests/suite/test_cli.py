@@ -85,3 +85,12 @@ def test_python_m_suite_ends_with_the_exit_code() -> None:
     done = subprocess.run([sys.executable, "-m", "suite", "nonsense"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_records_fit_a_terminal_and_are_exact_as_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["records", "--metric", "mask_ap"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.split()[:2] == ["mask_ap", "0.602139"] for line in lines)
+    assert main(["records", "--metric", "mask_ap", "--csv"]) == 0
+    assert "0.6021386320889197" in capsys.readouterr().out
