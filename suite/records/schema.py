@@ -8,6 +8,7 @@ reason. Every line is a frozen `msgspec.Struct`, tagged by ``kind``.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -176,15 +177,31 @@ class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="end", ta
 Line = Run | Measurement | Series | Artifact | End
 
 
-def _floats(value: Any) -> Iterator[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _floats(item)
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _leaves(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _floats(item)
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def printable(value: Any) -> Any:
+    """Return plain values without the control characters of their strings, e.g. those of a category's or CPU's name."""
+    if isinstance(value, str):
+        return "".join(character for character in value if character.isprintable())
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    return [printable(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether a path is relative, stays below its folder and holds nothing that a link would read as its own."""
+    parts = path.split("/")
+    return all(re.fullmatch(r"[\w.+-]+", part, re.ASCII) and part not in (".", "..") for part in parts)
 
 
 def check_line(line: Line) -> None:
@@ -193,8 +210,11 @@ def check_line(line: Line) -> None:
     Raises:
         ValueError: one clause, without the file's name, that says which field is wrong and why.
     """
-    if not all(math.isfinite(number) for number in _floats(msgspec.to_builtins(line))):
-        raise ValueError("holds NaN or infinity; write null with a reason")
+    for leaf in _leaves(msgspec.to_builtins(line)):
+        if isinstance(leaf, float) and not math.isfinite(leaf):
+            raise ValueError("holds NaN or infinity; write null with a reason")
+        if isinstance(leaf, str) and not leaf.isprintable():
+            raise ValueError(f"holds a control character in {leaf!a}; write plain text")
     if isinstance(line, Run) and line.schema_version != SCHEMA_VERSION:
         raise ValueError(f"has schema version {line.schema_version}, this suite reads {SCHEMA_VERSION}")
     if isinstance(line, Measurement):
@@ -206,3 +226,5 @@ def check_line(line: Line) -> None:
         raise ValueError(f"has no column {', '.join(sorted(absent))} in its {line.name}")
     if isinstance(line, Series) and any(len(row) != len(line.columns) for row in line.rows):
         raise ValueError(f"has a row of {line.name} whose length differs from its {len(line.columns)} columns")
+    if isinstance(line, Artifact) and line.path.startswith("reports/") and not _is_plain(line.path):
+        raise ValueError(f"names the artifact path {line.path!a}; only letters, digits and . _ + - are allowed")

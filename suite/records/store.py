@@ -10,14 +10,22 @@ from pathlib import Path
 
 import msgspec
 
-from suite.errors import InputError
+from suite.errors import DataError, InputError
 from suite.files import atomic_path
 from suite.paths import records_dir, shown
 from suite.progress import say
-from suite.records.schema import Artifact, End, Line, Measurement, Run, Series, check_line
+from suite.records.schema import Artifact, End, Line, Measurement, Run, Series, check_line, printable
 
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def _encoded(line: Line) -> bytes:
+    """Return a checked line as JSON, control characters left out of its texts."""
+    values = msgspec.to_builtins(line)
+    plain = line if values == (cleaned := printable(values)) else msgspec.convert(cleaned, type(line))
+    check_line(plain)
+    return _encoder.encode(plain)
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,8 @@ class RunWriter:
     """Collects the lines of one run; `writing` puts them on disk when the run ends."""
 
     def __init__(self, run: Run) -> None:
-        check_line(run)
         self.run = run
-        self._lines = [_encoder.encode(run)]
+        self._lines = [_encoded(run)]
 
     def add(self, line: Measurement | Series | Artifact) -> None:
         """Append one line.
@@ -45,8 +52,7 @@ class RunWriter:
         Raises:
             ValueError: if the line breaks the schema (a defect of the caller, not of user input).
         """
-        check_line(line)
-        self._lines.append(_encoder.encode(line))
+        self._lines.append(_encoded(line))
 
     def sealed(self) -> bytes:
         """Return the file's bytes with the closing line."""
@@ -123,11 +129,23 @@ def read_run(path: Path) -> RunFile:
 def read_folder(folder: Path) -> tuple[list[RunFile], list[str]]:
     """Read every run file of a folder.
 
+    Args:
+        folder: absent means that nothing was measured yet.
+
     Returns:
         The good runs, oldest first (by start time, then run id), and one message per file left out.
+
+    Raises:
+        DataError: if the folder is there and cannot be read.
     """
     runs, refused = [], []
-    for path in sorted(folder.glob("*.jsonl")):
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix == ".jsonl"]
+    except FileNotFoundError:
+        paths = []
+    except OSError as error:
+        raise DataError(f"{folder}: cannot read this folder of records ({error.strerror}); make it readable") from None
+    for path in sorted(paths):
         try:
             runs.append(read_run(path))
         except InputError as error:

@@ -188,21 +188,19 @@ def _html_cell(cell: TableCell, is_number: bool, footnotes: list[str], prefix: s
     classes = ["number"] if is_number else []
     classes += [MARK_CLASSES[letter] for letter in cell.mark if letter in MARK_CLASSES]
     attributes = f' class="{" ".join(classes)}"' if classes else ""
-    attributes += "" if cell.value is None else f' data-value="{cell.value!r}"'
     return f"<td{attributes}>{text}</td>"
 
 
 def html(table: Table) -> str:
-    """Return a section for the page: heading, sortable table whose values link to their runs, footnotes and notes."""
+    """Return a section for the page: heading, table whose values link to their runs, footnotes and notes."""
     footnotes, name = table.footnotes, escape(table.name)
-    lines = [f'<section id="{name}">', f"<h2>{_html_text(table.title)}</h2>", '<div class="scroll">']
-    lines += [f'<table id="table-{name}" class="sortable">', "<thead>"]
+    lines = ["<section>", f"<h2>{_html_text(table.title)}</h2>", '<div class="scroll">']
+    lines += [f'<table id="table-{name}">', "<thead>"]
     if any(group for group, _ in table.groups()):
         spans = (f'<th colspan="{width}" scope="colgroup">{_html_text(group)}</th>' for group, width in table.groups())
         lines.append(f'<tr class="groups">{"".join(spans)}</tr>')
     heads = (
-        f'<th scope="col"{" class=number" if number else ""}><button type="button">'
-        f"{_html_text(split_column(column)[1])}</button></th>"
+        f'<th scope="col"{" class=number" if number else ""}>{_html_text(split_column(column)[1])}</th>'
         for column, number in zip(table.columns, table.numbers, strict=True)
     )
     lines += [f"<tr>{''.join(heads)}</tr>", "</thead>", "<tbody>"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -51,18 +52,36 @@ def task_label(cell: Cell) -> str:
     return words + (", no association" if cell.get("association") is False else "")
 
 
-def headline_cells(evidence: Evidence) -> list[tuple[Cell, Cell | None]]:
-    """Return (AP, AP50 of the same setting where recorded): mask AP first, then video AP by reuse length."""
-    pairs = []
+def joined(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
+    """Return (task label, cell); cells that repeat another one's numbers without association are joined with it."""
+
+    def key(cell: Cell) -> tuple[object, ...]:
+        rest = [item for item in cell.protocol if item[0] != "association"]
+        values = tuple((sample.seed, sample.value) for sample in cell.samples)
+        return (cell.metric, cell.model, cell.dataset, tuple(rest), values)
+
+    counts = Counter(key(cell) for cell in cells)
+    rows = []
+    for cell in cells:
+        if counts[key(cell)] == 1:
+            rows.append((task_label(cell), cell))
+        elif cell.get("association") is not False:
+            rows.append((f"{task_label(cell)}, with and without association", cell))
+    return rows
+
+
+def headline_cells(evidence: Evidence) -> list[tuple[str, Cell, Cell | None]]:
+    """Return (task label, AP, AP50 of the same setting where recorded): mask AP first, then video AP by T."""
+    rows = []
     for metric in ("mask_ap", "video_ap"):
-        for cell in accuracy_cells(evidence, metric):
+        for label, cell in joined(accuracy_cells(evidence, metric)):
             same = (
                 other
                 for other in evidence.find(f"{metric}50", cell.model)
                 if (other.dataset, other.protocol) == (cell.dataset, cell.protocol)
             )
-            pairs.append((cell, next(same, None)))
-    return pairs
+            rows.append((label, cell, next(same, None)))
+    return rows
 
 
 def network_cells(evidence: Evidence) -> list[Cell]:

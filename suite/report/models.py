@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -37,6 +38,17 @@ def is_prior_art(model: str) -> bool:
     """Tell whether a name is that of a model of prior art, which has a table of its own."""
     entry = entries().get(model)
     return entry is not None and bool(entry.reading)
+
+
+def display_name(model: str) -> str:
+    """Return a model's name for readers, e.g. ``"MobileInst, TopFormer-Base, 640 px"``; unknown ones as they are."""
+    entry = entries().get(model)
+    if entry is None:
+        return model
+    number = re.search(r"_(\d+)", model)
+    side = number.group(1) if number else min(entry.input_shapes[0])
+    reading = model.removeprefix(entry.alternative_to).replace("_", " ") if entry.alternative_to else model
+    return f"{entry.method}, {entry.backbone}, {side} px" + (f",{reading}" if reading.startswith(" ") else "")
 
 
 def masks_span(model: str) -> str:

@@ -1,8 +1,7 @@
-"""The page ``reports/index.html``: one file without anything fetched from elsewhere."""
+"""The page ``reports/index.html``: it needs no script, and nothing but the figures and pictures that lie beside it."""
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -17,8 +16,10 @@ from suite.report.cells import cell_ids
 from suite.report.evidence import Evidence
 from suite.report.explain import GIT_STATES
 from suite.report.formats import html, run_anchor
-from suite.report.measured import accuracy_cells, cautions, provenance_line, task_label
+from suite.report.highlights import highlights
+from suite.report.measured import cautions, provenance_line
 from suite.report.numbers import cell_text, claim_label, ours_text, published_text
+from suite.report.readme import missing_rows
 from suite.report.table import Table
 
 TABLES = ("embedded", "ablation", "latency", "table1", "table2", "counts")
@@ -34,15 +35,14 @@ def _ordered(found: Iterable[str], first: tuple[str, ...]) -> list[str]:
 
 
 def _figures(rendered: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """Return the SVG figures as data URIs with their width in CSS pixels; matplotlib writes points."""
+    """Return name, caption and width in CSS pixels of the figures; matplotlib writes points."""
     captions = {name: (module.__doc__ or "").partition("\n")[0] for name, module in figures.modules().items()}
     drawn = {Path(path).stem: svg for path, svg in rendered.items() if path.endswith(".svg")}
     shown = []
     for name in _ordered(drawn, FIGURES):
         found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', drawn[name])
         width = round(float(found.group(1)) * 96 / 72) if found else 0
-        uri = "data:image/svg+xml;base64," + base64.b64encode(drawn[name]).decode()
-        shown.append({"name": name, "uri": uri, "width": width, "caption": captions[name]})
+        shown.append({"name": name, "width": width, "caption": captions[name]})
     return shown
 
 
@@ -53,9 +53,7 @@ def ledger_rows(evidence: Evidence) -> list[dict[str, Any]]:
             "id": verdict.claim.claim_id,
             "label": claim_label(verdict.claim),
             "published": published_text(verdict.claim),
-            "value": repr(verdict.claim.value),
             "ours": ours_text(verdict),
-            "ours_value": "" if verdict.ours is None else repr(verdict.ours),
             "run": run_anchor(verdict.run_ids[-1]) if verdict.run_ids else "",
             "verdict": verdict.word,
             "reason": verdict.reason,
@@ -93,28 +91,19 @@ def _run_section(file: RunFile, used: list[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def _pictures(evidence: Evidence) -> list[dict[str, str | None]]:
-    """Return the newest pictures; ``still`` is None for those that do not move, else what stands in for motion."""
+def _pictures(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the newest pictures, whether each moves, and the still one that then stands in for motion."""
     artifacts = evidence.artifacts
     paths = {name: item.path.removeprefix("reports/") for name, item in artifacts.items() if item.path.endswith(".png")}
     return [
         {
             "path": path,
             "caption": artifacts[name].caption,
-            "still": paths.get(name.removesuffix(ANIMATED), "") if name.endswith(ANIMATED) else None,
+            "moves": name.endswith(ANIMATED),
+            "still": paths.get(name.removesuffix(ANIMATED), ""),
         }
         for name, path in paths.items()
     ]
-
-
-def _headline(evidence: Evidence) -> list[dict[str, str]]:
-    """Return the few numbers a visitor looks for first."""
-    tiles = []
-    for metric in ("mask_ap", "video_ap"):
-        shapes = [cell for cell in accuracy_cells(evidence, metric) if cell.dataset and cell.dataset.name == "shapes"]
-        for cell in shapes[:1]:
-            tiles.append({"value": cell_text(cell), "label": f"{task_label(cell)} on shapes, measured here"})
-    return tiles
 
 
 def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[str, bytes]) -> str:
@@ -123,7 +112,7 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
     Args:
         evidence: claims and records.
         tables: every table by name; the ledger has a section of its own.
-        drawn: rendered figures by path; the SVG ones become part of the page.
+        drawn: rendered figures by path; the page shows the SVG ones, which lie beside it.
     """
     common = (f"{evidence.coverage}.", provenance_line(evidence))
     shown = []
@@ -131,7 +120,8 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
         table = tables[name]
         if table.rows and name != "ledger":
             notes = tuple(note for note in table.notes if note not in common)
-            shown.append({"name": table.name, "html": html(replace(table, notes=notes))})
+            shown.append({"name": table.name, "title": table.title, "html": html(replace(table, notes=notes))})
+    shown_figures = _figures(drawn)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("suite.report", "templates"),
         autoescape=True,
@@ -145,10 +135,12 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
         total=len(evidence.verdicts),
         provenance=provenance_line(evidence),
         cautions=cautions(evidence),
-        headline=_headline(evidence),
+        highlights=highlights(evidence),
+        missing=missing_rows(evidence),
+        drawn={figure["name"] for figure in shown_figures},
         rows=ledger_rows(evidence),
         findings=evidence.findings,
-        figures=_figures(drawn),
+        figures=shown_figures,
         pictures=_pictures(evidence),
         tables=shown,
         runs=run_sections(evidence),

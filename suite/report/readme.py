@@ -5,51 +5,34 @@ from __future__ import annotations
 from suite.errors import InputError
 from suite.report.evidence import Evidence
 from suite.report.formats import escape_markdown, markdown_body, markdown_notes
-from suite.report.measured import (
-    cautions,
-    companion,
-    headline_cells,
-    network_cells,
-    provenance_line,
-    setting,
-    task_label,
-)
+from suite.report.highlights import Highlight, highlights
+from suite.report.measured import cautions, provenance_line
 from suite.report.numbers import claim_label, published_text, value_text
-from suite.report.table import Row, Table, TableCell, make_table, record_cell
+from suite.report.table import Row, Table, TableCell, make_table
 
 BEGIN, END = "<!-- begin: results -->", "<!-- end: results -->"
 PICTURES = ("shapes_masks", "shapes_tracks")
 
 
-def accuracy_table(evidence: Evidence) -> Table:
-    """Return the embedded set's headline accuracy: AP and AP50, mean over seeds."""
-    rows: list[Row] = []
-    for cell, ap50 in headline_cells(evidence):
-        if cell.dataset is not None and cell.dataset.name == "shapes":
-            rows.append(
-                {
-                    "measured here": f"{task_label(cell)} on {cell.where}",
-                    "AP, mean ± deviation": record_cell(cell),
-                    "AP50": record_cell(ap50),
-                    "trained with": setting(cell),
-                    "seeds": ", ".join(str(sample.seed) for sample in cell.samples if sample.seed is not None),
-                }
-            )
-    return make_table("readme-accuracy", "", rows)
+def missing_rows(evidence: Evidence) -> list[tuple[int, str, str]]:
+    """Return (claims, what they need, a command that decides them) of the claims not run, the largest group first."""
+    return [
+        (len(group), reason, next((verdict.command for verdict in group if verdict.command), ""))
+        for reason, group in evidence.not_run.items()
+    ]
 
 
-def latency_table(evidence: Evidence) -> Table:
-    """Return the network latencies on this host's core."""
+def missing_table(evidence: Evidence) -> Table:
+    """Return what is missing: one row per group of claims that were not run."""
     rows: list[Row] = [
         {
-            "one core of the host": cell.model,
-            "input": cell.size,
-            "CPU ms": record_cell(cell),
-            "wall ms": record_cell(companion(evidence, cell, "latency_wall_ms")),
+            "claims not run": TableCell(str(count), count),
+            "what they need": reason,
+            "then decided by": command or "no command of this suite",
         }
-        for cell in network_cells(evidence)
+        for count, reason, command in missing_rows(evidence)
     ]
-    return make_table("readme-latency", "", rows)
+    return make_table("readme-missing", "", rows)
 
 
 def claims_table(evidence: Evidence) -> Table:
@@ -67,19 +50,24 @@ def claims_table(evidence: Evidence) -> Table:
     return make_table("readme-claims", "", rows)
 
 
+def _highlight(item: Highlight) -> str:
+    figure = f"[figure](reports/figures/{item.figure}.png), " if item.figure else ""
+    return f"- {escape_markdown(item.sentence)} ({figure}`{item.command}`)"
+
+
 def results_block(evidence: Evidence) -> str:
-    """Return the generated part: coverage, pictures, what was measured, what it says about the paper."""
-    parts = [f"**{evidence.coverage}.** Each one, with the reason and the command: [ledger](reports/ledger.md)."]
+    """Return the generated part: findings, verdicts, what is missing, pictures."""
+    parts = ["\n".join(map(_highlight, highlights(evidence)))]
+    parts.append(f"**{evidence.coverage}.** Each one, with the reason and the command: [ledger](reports/ledger.md).")
+    for table in (claims_table(evidence), missing_table(evidence)):
+        if table.rows:
+            parts += [markdown_body(table).strip(), markdown_notes(table)]
+    parts.append("\n".join(escape_markdown(line) for line in cautions(evidence)))
     artifacts = evidence.artifacts
     for name in PICTURES:
         if name in artifacts:
             caption = escape_markdown(artifacts[name].caption)
             parts.append(f"![{caption}]({artifacts[name].path})\n\n*{caption}*")
-    for table in (accuracy_table(evidence), latency_table(evidence), claims_table(evidence)):
-        if table.rows:
-            parts += [markdown_body(table).strip(), markdown_notes(table)]
-            if table.name == "readme-accuracy":
-                parts.append("\n".join(escape_markdown(line) for line in cautions(evidence)))
     parts += ["![AP against latency](reports/figures/ap_latency.png)", escape_markdown(provenance_line(evidence))]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -154,7 +154,7 @@ def _measured_panel(axes: Axes, pairs: list[tuple[Cell, Cell]]) -> None:
     axes.set_ylim(low - 2, high + 2)
     accuracy, timed = pairs[0]
     seeds = len(accuracy.samples)
-    axes.set_title("measured here: shapes")
+    axes.set_title("Measured here: shapes")
     axes.set_xlabel(f"CPU ms per frame, end to end\none core, {short_cpu(timed.machine.cpu)}")
     axes.set_ylabel(f"video AP, {f'mean and deviation of {seeds} seeds' if seeds > 1 else 'one seed'}")
 
@@ -171,9 +171,9 @@ def draw(evidence: Evidence) -> Figure | None:
     ratios = [5, 3.4, 2.6] if measured else [5, 3.4]
     panels = figure.subplots(1, len(ratios), width_ratios=ratios)
     _published_panel(panels[0], coco, abstract, [150, 250, 500, 1000, 2000, 4000])
-    panels[0].set_title("published: COCO test-dev")
+    panels[0].set_title("Published: COCO test-dev")
     _published_panel(panels[1], video, [], [150, 250, 500, 1000])
-    panels[1].set_title("published: YouTube-VIS 2019")
+    panels[1].set_title("Published: YouTube-VIS 2019")
     if measured:
         _measured_panel(panels[2], measured)
     handles, names = panels[0].get_legend_handles_labels()

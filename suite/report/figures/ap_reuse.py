@@ -63,6 +63,6 @@ def draw(evidence: Evidence) -> Figure | None:
     axes.set_ylim(min(values) - margin, max(values) + 2 * margin)
     axes.set_xlabel("T: kernels are computed on every T-th frame and reused between")
     axes.set_ylabel("video AP on shapes val (not YouTube-VIS)")
-    axes.set_title("kernel reuse")
+    axes.set_title("Kernel reuse")
     axes.legend(loc="upper right")
     return figure

@@ -58,7 +58,7 @@ def _draw(axes: Axes, group: ErrorGroup, way: Scored) -> None:
     axes.set_xlabel("AP50 after undoing this kind of error and all above, points")
     seeds = len(next(iter(group.cells.values())).samples)
     many = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    what = "masks" if way.key_frame_interval is None else f"tracks, T = {way.key_frame_interval}"
+    what = "Masks" if way.key_frame_interval is None else f"Tracks, T = {way.key_frame_interval}"
     axes.set_title(f"{what}: {group.where}, {many}")
 
 

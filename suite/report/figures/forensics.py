@@ -79,7 +79,7 @@ def draw(evidence: Evidence) -> Figure | None:
         f"published / predicted latency; {fit.dense:.1f} ms per dense 3x3 GMAC, {fit.other:.1f} ms per other\n"
         f"grey band: trusted to {100 * fit.tolerance:.0f} %; inference, not measurement"
     )
-    axes.set_title("which reading fits the published latency")
+    axes.set_title("Which reading fits the published latency")
     handles, names = axes.get_legend_handles_labels()
     unique = dict(zip(names, handles, strict=True))
     figure.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=2)

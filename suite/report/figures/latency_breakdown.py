@@ -8,6 +8,7 @@ from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.figures._style import BLUE, ORANGE, SKY, new_figure
 from suite.report.measured import companion, network_cells
+from suite.report.models import display_name
 from suite.report.numbers import milliseconds
 from suite.report.timings import MAIN_ENGINE, short_cpu
 
@@ -44,14 +45,14 @@ def draw(evidence: Evidence) -> Figure | None:
                 axes.text(left + share / 2, place, milliseconds(value), ha="center", va="center", fontsize=8, bbox=box)
             left += share
         axes.text(101, place, f"{milliseconds(total)} ms", va="center", fontsize=8)
-    labels = [f"{cell.model}\n{cell.size}{_weights(cell)}" for cell, _ in rows]
+    labels = [f"{display_name(cell.model)}\n{cell.size}{_weights(cell)}" for cell, _ in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 113)
     axes.set_xticks(range(0, 101, 20))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"% of CPU time per image; milliseconds in the bars\n{short_cpu(rows[0][0].machine.cpu)}, one core")
-    axes.set_title("where the time goes")
+    axes.set_title("Where the time goes")
     handles, names = axes.get_legend_handles_labels()
     unique = dict(zip(names, handles, strict=True))
     figure.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=3)

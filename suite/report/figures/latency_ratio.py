@@ -26,7 +26,7 @@ def draw(evidence: Evidence) -> Figure | None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.axvline(1.0, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_xlabel("latency ratio; bars: 95 % interval of timing noise")
-    axes.set_title("latency ratios, published and on this host")
+    axes.set_title("Latency ratios, published and on this host")
     handles, names = axes.get_legend_handles_labels()
     unique = dict(zip(names, handles, strict=True))
     figure.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=2)

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from suite.report.evidence import Evidence
 from suite.report.figures._style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, new_figure
 from suite.report.measured import Layers, recorded_layers
+from suite.report.models import display_name
 from suite.report.numbers import milliseconds
 from suite.report.timings import short_cpu
 
@@ -50,7 +51,7 @@ def draw(evidence: Evidence) -> Figure | None:
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(
         "ms; %: direct MACs a second over those of a large matrix product (Winograd: above 100)"
-        f"\n{found.model}, {found.size}, {short_cpu(found.run.machine.cpu)}, one core"
+        f"\n{display_name(found.model)}, {found.size}, {short_cpu(found.run.machine.cpu)}, one core"
     )
-    axes.set_title("where every millisecond goes, in order of execution")
+    axes.set_title("Where every millisecond goes, in order of execution")
     return figure

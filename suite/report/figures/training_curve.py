@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from suite.records.schema import Run, Scalar, Series
 from suite.report.evidence import Evidence
 from suite.report.figures._style import SEED_COLOURS, new_figure
+from suite.report.models import display_name
 
 
 def latest_curves(evidence: Evidence) -> list[tuple[Run, Series]]:
@@ -52,10 +53,10 @@ def draw(evidence: Evidence) -> Figure | None:
         percent = [100 * value for value in values]
         ap_axes.plot(steps, percent, "o-", color=colour, linewidth=1.2, markersize=4, label=f"seed {seed}")
     first = curves[0][1]
-    loss_axes.set_title("training loss")
+    loss_axes.set_title("Training loss")
     loss_axes.set_ylabel("weighted losses of a single frame, summed")
     loss_axes.set_ylim(bottom=0)
-    ap_axes.set_title("held-out mask AP during training")
+    ap_axes.set_title("Held-out mask AP during training")
     ap_axes.set_ylabel("mask AP on a fixed part of shapes val")
     ap_axes.set_ylim(bottom=0)
     for axes in (loss_axes, ap_axes):
@@ -63,5 +64,5 @@ def draw(evidence: Evidence) -> Figure | None:
         axes.set_xlim(left=0)
     if len(curves) > 1:
         ap_axes.legend(loc="lower right")
-    figure.suptitle(first.subject.model, fontsize=8, x=0.01, ha="left")
+    figure.suptitle(display_name(first.subject.model), fontsize=8, x=0.01, ha="left")
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from suite.report.evidence import Evidence
 from suite.report.measured import NO_LAYERS, Layers, recorded_layers
+from suite.report.models import display_name
 from suite.report.numbers import interval_text, milliseconds, ratio
 from suite.report.table import Row, Table, TableCell, make_table
 from suite.report.tables._parts import closing_notes
@@ -19,7 +20,7 @@ def _module_rows(found: Layers) -> list[Row]:
     for item in found.modules:
         share = 100 * item.time_ms / found.total_ms
         row: dict[str, TableCell | str] = {
-            "model": found.model,
+            "model": display_name(found.model),
             "module or layer": item.module,
             "kernel": "",
             "ms": TableCell(milliseconds(item.time_ms), item.time_ms, runs=runs),
@@ -45,7 +46,7 @@ def _layer_rows(found: Layers) -> list[Row]:
         so_far += share
         rows.append(
             {
-                "model": found.model,
+                "model": display_name(found.model),
                 "module or layer": node,
                 "kernel": kernel,
                 "ms": TableCell(milliseconds(time_ms), time_ms, runs=runs),
@@ -59,7 +60,8 @@ def _layer_rows(found: Layers) -> list[Row]:
 def summary(evidence: Evidence, found: Layers) -> str:
     """Return one sentence: total time, share of the matrix product's speed, speed-up by export."""
     cpu_ms, peak, macs = (found.number(key) for key in ("cpu_ms", "product_gmacs_per_s", "macs"))
-    words = f"{found.model} at {found.size} on {short_cpu(found.run.machine.cpu)}: {milliseconds(cpu_ms)} ms CPU"
+    words = f"{display_name(found.model)} at {found.size} on {short_cpu(found.run.machine.cpu)}"
+    words += f": {milliseconds(cpu_ms)} ms CPU"
     if cpu_ms and peak:
         speed = macs / cpu_ms / 1e6
         words += (
@@ -86,7 +88,7 @@ def build(evidence: Evidence) -> Table:
     notes = (
         *(summary(evidence, found) for found in recorded),
         *(
-            f"{found.model} at {found.size}: {len(layers)} further layers take "
+            f"{display_name(found.model)} at {found.size}: {len(layers)} further layers take "
             f"{milliseconds(sum(item[2] for item in layers))} ms together."
             for found, layers in rest
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suite.records.schema import Series
 from suite.report.evidence import Evidence
-from suite.report.models import entries
+from suite.report.models import display_name, entries
 from suite.report.numbers import scaled
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
 from suite.report.tables._parts import closing_notes
@@ -26,7 +26,7 @@ def _graph_rows(evidence: Evidence, model: str, run_id: str, series: Series) -> 
         total = sum(operators.values())
         rows.append(
             {
-                "model": model,
+                "model": display_name(model),
                 "graph": "network" if graph == "whole" else graph.replace("_", " "),
                 "nodes": TableCell(str(total), float(total), runs=(run_id,)),
                 "operators, most frequent first": ", ".join(shown) + (f", {rest} more kinds" if rest > 0 else ""),
@@ -45,7 +45,7 @@ def build(evidence: Evidence) -> Table:
         parameters = evidence.find("parameters", cell.model)
         rows.append(
             {
-                "model": cell.model,
+                "model": display_name(cell.model),
                 "input": cell.size,
                 "params M": record_cell(parameters[-1], text=scaled(parameters[-1].value, 1e6)) if parameters else "",
                 "MACs G": record_cell(cell, text=scaled(cell.value, 1e9)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from suite.records.schema import METRICS
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.measured import accuracy_cells, cautions, setting, task_label
+from suite.report.measured import accuracy_cells, cautions, joined, setting
 from suite.report.numbers import points
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
 from suite.report.tables._parts import closing_notes
@@ -38,15 +38,16 @@ def _interval(cell: Cell) -> TableCell:
 def build(evidence: Evidence) -> Table:
     """Return one row per metric and setting, AP in points."""
     cells = _ordered(evidence)
+    shown = joined(cells)
     seeds = sorted(
         {sample.seed for cell in cells for sample in cell.samples}, key=lambda seed: (seed is None, seed or 0)
     )
     rows: list[Row] = []
-    for cell in cells:
+    for label, cell in shown:
         by_seed = {sample.seed: sample for sample in cell.samples}
         row: dict[str, TableCell | str] = {
             "data": cell.where,
-            "score": task_label(cell).replace("mask AP", "images").replace("video AP", "video"),
+            "score": label.replace("mask AP", "images").replace("video AP", "video"),
             "metric": METRICS[cell.metric].label,
             "trained with": setting(cell),
             "AP points: mean": record_cell(cell, text=points(cell.value)),

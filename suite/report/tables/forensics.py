@@ -16,6 +16,7 @@ from suite.claims.latency_fit import (
     load_reconstructions,
 )
 from suite.report.evidence import Evidence
+from suite.report.models import display_name
 from suite.report.numbers import milliseconds
 from suite.report.table import Row, Table, TableCell, make_table
 from suite.report.tables._parts import closing_notes
@@ -145,7 +146,7 @@ def _row(fit: Fit, reading: Reading, claim: Claim) -> Row:
     return {
         "method": claim.method,
         "backbone": claim.backbone,
-        "read as": reading.what + ("" if reading.default else " (alternative)"),
+        "read as": display_name(reading.what) + ("" if reading.default else " (alternative)"),
         "input": reading.size,
         "dense 3x3 GMACs": TableCell(f"{reading.dense:.2f}", reading.dense),
         "other GMACs": TableCell(f"{reading.other:.2f}", reading.other),

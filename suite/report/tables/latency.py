@@ -7,7 +7,7 @@ from dataclasses import replace
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.measured import companion, counted
-from suite.report.models import ANCHOR, is_prior_art
+from suite.report.models import ANCHOR, display_name, is_prior_art
 from suite.report.numbers import interval_text, ratio
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
 from suite.report.tables._parts import closing_notes
@@ -59,7 +59,7 @@ def _row(evidence: Evidence, cell: Cell) -> Row:
     network = cell.get("span") == "network" and cell.get("key_frame_interval") is None
     weights = cell.samples[0].measurement.subject.weights_sha256
     return {
-        "model": cell.model,
+        "model": display_name(cell.model),
         "input": cell.size,
         "clock covers": span_label(cell),
         "CPU median ms": record_cell(cell),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
+from suite.report.models import display_name
 from suite.report.numbers import interval_text, milliseconds, scaled
 from suite.report.prior_art import PriorArtRow, orderings, prior_art_rows
 from suite.report.table import Row, Table, TableCell, make_table, missing
@@ -70,7 +71,7 @@ def _half_notes(rows: list[PriorArtRow]) -> list[str]:
         for row in (row for row in rows if row.row_id.startswith(table) and row.half_published):
             outcome = {True: "holds", False: "does not hold", None: "not decided"}[row.half_measured]
             value = f" ({row.ratio.value:.2f} times)" if row.ratio else ""
-            words.append(f"{row.entry.name} at {row.size[0]}x{row.size[1]}: {outcome}{value}")
+            words.append(f"{display_name(row.entry.name)} at {row.size[0]}x{row.size[1]}: {outcome}{value}")
         if words:
             lines.append(
                 f"Half of the rival's latency, {title}, where the printed numbers give it: {'; '.join(words)}."

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.errors import InputError
+from suite.errors import DataError, InputError
 from suite.records.provenance import describe_machine, start_run
 from suite.records.schema import Artifact, Interval, Measurement, Series, Subject
 from suite.records.store import read_folder, read_run, writing
@@ -38,6 +38,23 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert found.artifacts[0].caption == "masks"
     assert [item.path for item in read_folder(tmp_path)[0]] == [path]
     assert not list(tmp_path.glob(".*")), "no temporary file is left"
+
+
+def test_control_characters_are_not_written(tmp_path: Path) -> None:
+    run = start_run("test")
+    with writing(run, tmp_path) as record:
+        record.add(
+            Measurement(metric="mask_ap", value=0.5, subject=Subject("a\x1b[2Jb\u202e"), protocol={"x\n": "y\t"})
+        )
+    (line,) = read_run(tmp_path / f"{run.run_id}.jsonl").measurements
+    assert (line.subject.model, line.protocol) == ("a[2Jb", {"x": "y"})
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
+    assert read_folder(tmp_path / "absent") == ([], [])
+    (tmp_path / "records").write_text("a file in its place")
+    with pytest.raises(DataError):
+        read_folder(tmp_path / "records")
 
 
 def test_nothing_is_written_when_the_run_fails(tmp_path: Path) -> None:

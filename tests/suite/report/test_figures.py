@@ -133,7 +133,10 @@ def test_breakdown_needs_all_three_spans(maker: RunMaker):
         figure = latency_breakdown.draw(load_evidence(maker.folder))
         assert figure is not None
         labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == [f"{BASE_640}\n640x864, random weights", f"{TINY}\n128x192, trained"]
+    assert labels == [
+        "MobileInst, TopFormer-Base, 640 px\n640x864, random weights",
+        "MobileInst, TopFormer-Tiny, 128 px\n128x192, trained",
+    ]
 
 
 def test_user_settings_do_not_change_a_figure(filled: RunMaker):

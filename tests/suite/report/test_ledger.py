@@ -13,6 +13,7 @@ from rich.console import Console
 from suite.cli import entry
 from suite.records.schema import Dataset, Measurement, Origin, Scalar, Series, Subject
 from suite.report.evidence import VERDICTS, Evidence, Verdict
+from suite.report.highlights import highlights
 from suite.report.tables import table1
 from suite.report.terminal import print_ledger
 from suite.report.verdicts import TREND_SETTINGS, load_evidence
@@ -209,8 +210,8 @@ def test_terminal_summary_first_and_nothing_wider_than_100(filled: RunMaker):
         assert "1 partly" in lines[1]
         assert max(map(len, lines)) <= 100
         assert "\x1b" not in result.output
-        assert "COCO" in result.output
-    assert "54.7 ± 2.5" in result.output
+        assert "54.7 ± 2.5" in result.output
+    assert len(CliRunner().invoke(entry, ["ledger", "--records", str(filled.folder)]).output.splitlines()) <= 40
     assert "\ntable1/mobileinst-topformer-base-640\n  latency_snapdragon_778g_ms: 433 ms: not run" in result.output
 
 
@@ -260,10 +261,10 @@ def test_a_window_of_80_columns_is_not_exceeded_and_no_word_of_a_claim_is_torn(m
     ]
     stream = io.StringIO()
     console = Console(file=stream, width=80, color_system=None)
-    print_ledger(dataclasses.replace(evidence, verdicts=tuple(judged)), False, console)
+    print_ledger(dataclasses.replace(evidence, verdicts=tuple(judged)), True, console)
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
-    shown = {word for line in lines for word in line.split()}
+    shown = {word.strip(":,") for line in lines for word in line.split()}
     assert {word for row in judged for word in row.claim.statement.split()} | {"reproduced"} <= shown
 
 
@@ -281,3 +282,10 @@ def test_every_deciding_command_is_one_the_suite_understands(maker: RunMaker):
             group, rest = found, rest[1:]
         known = {option for parameter in group.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= known, text
+
+
+def test_what_was_found_comes_in_at_most_seven_sentences_the_best_founded_first(filled: RunMaker):
+    found = highlights(ledger_of(filled))
+    assert 0 < len(found) <= 7
+    assert [item.claims for item in found] == sorted((item.claims for item in found), reverse=True)
+    assert all(item.command.startswith("python -m suite") for item in found)

@@ -126,8 +126,8 @@ def test_the_tables_say_what_holds_and_why_not(tmp_path: Path) -> None:
     table = prior_art.build(evidence)
     notes = " ".join(table.notes)
     assert "10 of 10 in Table 1" in notes
-    assert "mask2former_topformer_base_640 at 640x864: does not hold (1.95 times)" in notes
-    assert "fastinst_topformer_base_640 at 640x864: holds (2.10 times)" in notes
+    assert "Mask2Former, TopFormer-Base, 640 px at 640x864: does not hold (1.95 times)" in notes
+    assert "FastInst, TopFormer-Base, 640 px at 640x864: holds (2.10 times)" in notes
     assert "precision is not stated" in notes
     assert "the engine fell over" in table.footnotes
     latencies = {claim.row_id for claim in load_claims() if claim.metric == "latency_snapdragon_778g_ms"}
@@ -142,7 +142,12 @@ def test_the_tables_say_what_holds_and_why_not(tmp_path: Path) -> None:
     assert first.rows[methods.index(("YOLACT", "TopFormer-Base"))][place].value == 240
 
     graphs = counts.build(evidence)
-    assert [cell.text for cell in graphs.rows[0]][:4] == [ANCHOR, "network", "92", "Conv 80, MatMul 12"]
+    assert [cell.text for cell in graphs.rows[0]][:4] == [
+        "MobileInst, TopFormer-Base, 640 px",
+        "network",
+        "92",
+        "Conv 80, MatMul 12",
+    ]
 
 
 def test_without_records_every_row_says_so(tmp_path: Path) -> None:

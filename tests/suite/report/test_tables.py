@@ -17,7 +17,7 @@ from suite.report.formats import csv_text, html, latex, markdown, plain
 from suite.report.table import Table, TableCell, make_table, missing
 from suite.report.tables import embedded, latency, ledger, table1, table2
 from suite.report.verdicts import load_evidence
-from tests.suite.report.synthetic import BASE_640, TINY, RunMaker
+from tests.suite.report.synthetic import BASE_640, RunMaker
 
 MODULES = tables.modules()
 
@@ -181,12 +181,14 @@ def test_latency_says_in_words_what_a_network_with_masks_is_compared_with(maker:
 
 def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
     table = latency.build(evidence)
-    row = cells_of(table, f"{BASE_640} 640x864 network")
+    row = cells_of(table, "MobileInst, TopFormer-Base, 640 px 640x864 network")
     assert (row["CPU median ms"].text, row["params M"].text, row["MACs G"].text) == ("100", "9.000", "13.00")
-    tiny = cells_of(table, f"{TINY} 128x192 network")
+    tiny = cells_of(table, "MobileInst, TopFormer-Tiny, 128 px 128x192 network")
     assert tiny["CPU ratio to anchor [95 %]"].text == "0.050 [0.049, 0.051]"
     assert tiny["weights"].text == "trained"
-    assert cells_of(table, f"{TINY} 128x192 end to end, T = 3")["CPU median ms"].text == "5.70"
+    assert (
+        cells_of(table, "MobileInst, TopFormer-Tiny, 128 px 128x192 end to end, T = 3")["CPU median ms"].text == "5.70"
+    )
     assert any("Test CPU" in note for note in table.notes)
 
 

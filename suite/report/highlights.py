@@ -1,0 +1,149 @@
+"""What was found, first: at most seven sentences, computed from the evidence and ordered by how much rests on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from suite.report.ablation import DEFAULT_CELL, Trial, ablation_scores, described
+from suite.report.cells import Cell
+from suite.report.evidence import Evidence, Verdict
+from suite.report.measured import accuracy_cells, companion, setting
+from suite.report.numbers import interval_text, points, published_text, ratio
+from suite.report.prior_art import orderings, prior_art_rows
+from suite.report.timings import MAIN_ENGINE
+
+MOST = 7
+HALF_WORDS = {True: "it holds for", False: "it does not hold for", None: "timing noise leaves open"}
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """One finding.
+
+    Attributes:
+        sentence: what was found, with its number and, where there is one, its interval.
+        claims: how many published numbers rest on it.
+        command: the command that measures it again.
+        figure: name of the figure that shows it; empty for none.
+    """
+
+    sentence: str
+    claims: int
+    command: str
+    figure: str = ""
+
+
+def _orderings(evidence: Evidence) -> Iterator[Highlight]:
+    """Say how many pairs of methods are as fast relative to each other as published, and who is twice as fast."""
+    rows = [row for row in prior_art_rows(evidence, MAIN_ENGINE) if row.default]
+    counts = orderings(evidence, rows, MAIN_ENGINE)[-1]
+    if counts.pairs:
+        sentence = (
+            f"On one core here, {counts.held} of {counts.pairs} pairs of methods are ordered by latency as in the "
+            "paper's two tables."
+        )
+        yield Highlight(sentence, len(rows), "python -m suite prior-art", "latency_ratio")
+    half = [row for row in rows if row.half_published and row.masks is not None]
+    if half:
+        words = {key: sum(row.half_measured is key for row in half) for key in HALF_WORDS}
+        told = ", ".join(f"{HALF_WORDS[key]} {count}" for key, count in words.items() if count)
+        sentence = (
+            f"The published latencies make MobileInst at least twice as fast as {len(half)} methods timed here: {told}."
+        )
+        yield Highlight(sentence, len(half), "python -m suite prior-art", "latency_ratio")
+
+
+def _rivals(evidence: Evidence) -> Iterator[Highlight]:
+    """Say what share of its rivals' time MobileInst takes here and in the paper."""
+    rivals = [item for item in evidence.verdicts if "-latency-vs-" in item.claim.claim_id and item.ours is not None]
+    against = [item for item in rivals if "coco-latency" not in item.claim.claim_id.partition("-vs-")[2]]
+    if against:
+        ours = sorted(item.ours or 0.0 for item in against)
+        theirs = sorted(item.claim.value for item in against)
+        sentence = (
+            f"MobileInst takes {ratio(ours[0])} to {ratio(ours[-1])} of the time of its {len(against)} rivals here; "
+            f"the paper's numbers give {ratio(theirs[0])} to {ratio(theirs[-1])}."
+        )
+        yield Highlight(sentence, len(against), against[0].command, "latency_ratio")
+
+
+def _contradictions(evidence: Evidence) -> Iterator[Highlight]:
+    """Say how often the paper's numbers contradict each other or arithmetic."""
+    found = [finding for finding in evidence.findings if finding.severity == "inconsistent"]
+    if found:
+        concerned = {claim for finding in found for claim in finding.claim_ids}
+        widest = max(found, key=lambda finding: len(finding.claim_ids))
+        sentence = (
+            f"{len(found)} times the published numbers contradict each other or arithmetic; the widest: "
+            f"{widest.sentence.partition(' (')[0]}."
+        )
+        yield Highlight(sentence, len(concerned), "python -m suite ledger --all", "forensics")
+
+
+def _reuse_pair(evidence: Evidence) -> tuple[Cell, Cell] | None:
+    """Return video AP on shapes at T = 1 and at the longest T of the newest setting scored at both."""
+    cells = [cell for cell in accuracy_cells(evidence, "video_ap") if cell.where.startswith("shapes")]
+    cells = [cell for cell in cells if cell.get("association") is not False and cell.get("query_passing") is not False]
+    lengths = {(setting(cell), cell.get("key_frame_interval")): cell for cell in cells}
+    longest = [cell for (name, length), cell in lengths.items() if length != 1 and (name, 1) in lengths]
+    if not longest:
+        return None
+    last = max(longest, key=lambda cell: (cell.latest.started_utc, str(cell.get("key_frame_interval"))))
+    return lengths[setting(last), 1], last
+
+
+def _reuse(evidence: Evidence) -> Iterator[Highlight]:
+    """Say what kernel reuse saves and what it costs."""
+    pair = _reuse_pair(evidence)
+    if pair is None:
+        return
+    first, last = pair
+    length = last.get("key_frame_interval")
+    wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": length}
+    for timed in evidence.find("latency_cpu_ms", last.model, wanted)[-1:]:
+        saved = companion(evidence, timed, "latency_ratio_cpu")
+        if saved is None or saved.interval is None:
+            continue
+        share = interval_text(saved.value, saved.interval.low, saved.interval.high)
+        cost = f"video AP on shapes falls from {points(first.value)} to {points(last.value)}"
+        sentence = f"Kernels reused over T = {length} frames take {share} of the time of T = 1, and {cost}."
+        yield Highlight(sentence, 0, "python -m suite reproduce", "ap_reuse")
+
+
+def _trends(evidence: Evidence) -> Iterator[Highlight]:
+    """Say what the paper's own ablations come to on the embedded set."""
+    trends = [item for item in evidence.verdicts if item.claim.kind == "trend" and item.ours is not None]
+    for item in trends:
+        yield Highlight(_trend(item), 1, item.command)
+
+
+def _trend(item: Verdict) -> str:
+    words = item.claim.statement[0].upper() + item.claim.statement[1:]
+    paper = published_text(item.claim)
+    return f"{words}, says the paper ({paper}); on shapes {item.ours:+.1f} ({item.reason}): {item.word}."
+
+
+def _association(evidence: Evidence) -> Iterator[Highlight]:
+    """Say what kernel association brings at the longest interval that was scored without it, too."""
+    scores = ablation_scores(evidence)
+    gain = scores.gain(Trial(DEFAULT_CELL, 1), Trial(DEFAULT_CELL, 1, association=False))
+    if gain is not None:
+        sentence = f"Kernel association between key frames, video AP on shapes at T = 1: {described(gain)}."
+        yield Highlight(sentence, 0, "python -m suite ablation")
+
+
+RULES: tuple[Callable[[Evidence], Iterator[Highlight]], ...] = (
+    _orderings,
+    _rivals,
+    _contradictions,
+    _reuse,
+    _association,
+    _trends,
+)
+
+
+def highlights(evidence: Evidence) -> list[Highlight]:
+    """Return at most `MOST` findings, those on which the most published numbers rest first."""
+    found = [highlight for rule in RULES for highlight in rule(evidence)][:MOST]
+    return sorted(found, key=lambda highlight: -highlight.claims)
