@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -170,27 +170,14 @@ class ReconstructionRow(_Counted, kw_only=True, forbid_unknown_fields=True):
     pyramid: Literal["raw", "injected"]
 
 
-def _readings(
-    claims: Sequence[Claim], path: Path, kind: type[ReadingRow] | type[ReconstructionRow]
-) -> Iterator[tuple[Reading, ReadingRow | ReconstructionRow]]:
-    """Yield a file's lines whose published row is among the claims."""
-    latencies = {claim.row_id: claim for claim in claims if claim.metric == SNAPDRAGON and claim.kind == "absolute"}
-    for _, row in read_rows(path, kind):
-        if row.row_id in latencies:
-            yield (
-                Reading(
-                    row_id=row.row_id,
-                    what=row.model if isinstance(row, ReadingRow) else row.backbone,
-                    height_px=int(row.height_px),
-                    width_px=int(row.width_px),
-                    dense=float(row.gmacs_dense3x3),
-                    other=float(row.gmacs_other),
-                    default=isinstance(row, ReadingRow) and row.default_reading == "yes",
-                    certain=isinstance(row, ReadingRow) and row.shape_certain == "yes",
-                    published_ms=latencies[row.row_id].value,
-                ),
-                row,
-            )
+def _latencies(claims: Sequence[Claim]) -> dict[str, float]:
+    return {claim.row_id: claim.value for claim in claims if claim.metric == SNAPDRAGON and claim.kind == "absolute"}
+
+
+def _reading(row: _Counted, published_ms: float, what: str, default: bool = False, certain: bool = False) -> Reading:
+    size = (int(row.height_px), int(row.width_px))
+    gmacs = (float(row.gmacs_dense3x3), float(row.gmacs_other))
+    return Reading(row.row_id, what, *size, *gmacs, default, certain, published_ms)
 
 
 def load_readings(claims: Sequence[Claim], folder: Path = CLAIMS_FOLDER) -> list[Reading]:
@@ -200,7 +187,12 @@ def load_readings(claims: Sequence[Claim], folder: Path = CLAIMS_FOLDER) -> list
         DataError: if the file is absent.
         InputError: naming the line at fault.
     """
-    return [reading for reading, _ in _readings(claims, folder / "latency_readings.csv", ReadingRow)]
+    latencies = _latencies(claims)
+    return [
+        _reading(row, latencies[row.row_id], row.model, row.default_reading == "yes", row.shape_certain == "yes")
+        for _, row in read_rows(folder / "latency_readings.csv", ReadingRow)
+        if row.row_id in latencies
+    ]
 
 
 @dataclass(frozen=True)
@@ -238,11 +230,14 @@ CONVOLUTIONS = (3, 6, 9, 12)
 
 def load_reconstructions(claims: Sequence[Claim], folder: Path = CLAIMS_FOLDER) -> list[Reconstruction]:
     """Return every reconstruction of MobileInst; the number of 3x3 convolutions scales the counted six."""
+    latencies = _latencies(claims)
     found = []
     shapes: dict[str, list[str]] = {}
-    for reading, row in _readings(claims, folder / "mobileinst_readings.csv", ReconstructionRow):
-        assert isinstance(row, ReconstructionRow)
-        known = shapes.setdefault(reading.row_id, [])
+    for _, row in read_rows(folder / "mobileinst_readings.csv", ReconstructionRow):
+        if row.row_id not in latencies:
+            continue
+        reading = _reading(row, latencies[row.row_id], row.backbone)
+        known = shapes.setdefault(row.row_id, [])
         if reading.size not in known:
             known.append(reading.size)
         for number in CONVOLUTIONS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.claims.claim import Claim, slug
+from suite.claims.claim import Claim
 from suite.claims.loader import CLAIMS_FOLDER, load_claims
 from suite.errors import DataError, InputError
 
@@ -113,7 +113,3 @@ def test_a_missing_table_and_one_of_another_encoding_are_named(folder):
     (folder / "coco_test_dev.csv").write_bytes(b"method\xff")
     with pytest.raises(InputError, match=r"coco_test_dev\.csv"):
         load_claims(folder)
-
-
-def test_slug():
-    assert slug("Mask R-CNN", "ResNet-50", "") == "mask-r-cnn-resnet-50"

@@ -13,6 +13,8 @@ from reference_model.config import VARIANTS
 from suite.claims.loader import load_claims
 from suite.cli import main
 from suite.errors import InputError
+from suite.export.exporter import Part, export_graph
+from suite.export.rewriting import Form
 from suite.models import ModelEntry, discover, get_entry
 
 torch.set_num_threads(1)
@@ -65,6 +67,34 @@ def test_models_build_by_seed_and_run(entry: ModelEntry) -> None:
         assert tensor.shape[0] == 1
         assert bool(torch.isfinite(tensor).all())
     assert hasattr(one, "with_masks") or not entry.masks_apart
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["portable", "onnxruntime"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "yolact_mobilenetv2_550",
+        "yolact_topformer_base_550",
+        "solov2_lite_resnet18_448",
+        "condinst_topformer_base_640",
+        "crossvis_topformer_base_360",
+        "sparseinst_topformer_base_608",
+        "fastinst_topformer_base_640",
+        "mask2former_topformer_base_640",
+        "mask2former_topformer_base_640_deformable",
+    ],
+)
+def test_exported_graphs_of_prior_art_compute_what_the_module_does(name: str, form: Form, tmp_path: Path) -> None:
+    entry = get_entry(name)
+    part = Part("with_masks", "with_masks") if entry.masks_apart else Part("whole")
+    # Both sides odd multiples of 32: the backbone's token pooling has uneven cells.
+    export = export_graph(name, entry.build(0), part, tmp_path / "graph.onnx", (160, 224), form)
+    assert export.report.parity_max_rel < 5e-4
+    assert ("mask_probabilities" if entry.masks_apart else "mask_logits") in export.outputs
+    # Adaptive pooling left no gathers behind; deformable attention samples each of three maps in six layers.
+    assert export.report.op_counts.get("Gather", 0) <= (3 if entry.masks_apart else 40)
+    assert export.report.op_counts.get("GridSample", 0) == (18 if entry.variant == "deformable" else 0)
 
 
 def test_rows_of_the_reference_model_are_its_variants() -> None:

@@ -1,16 +1,14 @@
-"""SparseInst, FastInst and Mask2Former: output shapes, the parts against plain NumPy, and their exported graphs."""
+"""SparseInst, FastInst and Mask2Former: output shapes, the parts against plain NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from suite.export.rewriting import Form
 from suite.models import get_entry
 from suite.models.fastinst import FastInst, choose_places
 from suite.models.mask2former import DeformableAttention, cell_centres
@@ -218,28 +216,3 @@ def test_centres_are_in_the_middle_of_cells_map_by_map() -> None:
     assert centres.shape == (26, 2)
     torch.testing.assert_close(centres[0], torch.tensor([1 / 6, 1 / 4]))
     torch.testing.assert_close(centres[6 + 5], torch.tensor([1 / 10, 3 / 8]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", ["portable", "onnxruntime"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "sparseinst_topformer_base_608",
-        "fastinst_topformer_base_640",
-        "mask2former_topformer_base_640",
-        "mask2former_topformer_base_640_deformable",
-    ],
-)
-def test_exported_graphs_compute_what_the_module_does(name: str, form: Form, tmp_path: Path) -> None:
-    from suite.export.exporter import Part, export_graph
-
-    # Both sides odd multiples of 32: the backbone's token pooling has uneven cells.
-    network = get_entry(name).build(0)
-    export = export_graph(name, network, Part("whole"), tmp_path / "graph.onnx", (160, 224), form)
-    report, outputs = export.report, export.outputs
-    assert report.parity_max_rel < 5e-4
-    assert "mask_logits" in outputs
-    # Adaptive pooling left no gathers behind; deformable attention samples each of three maps in six layers.
-    assert report.op_counts.get("Gather", 0) <= 40
-    assert report.op_counts.get("GridSample", 0) == (18 if name.endswith("deformable") else 0)
