@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.option("--checkpoint", type=PATH, help="Weights (.safetensors) of a MobileInst.")
 @click.option("--model", "name", help="Instead of a checkpoint, a variant with random weights, to look at its graph.")
 @click.option("--out", type=PATH, required=True, help="File to write, e.g. model.onnx or model.ncnn.param.")
-@click.option("--format", "kind", type=click.Choice(["onnx", "ncnn"]), default="onnx", show_default=True)
+@click.option(
+    "--format", "kind", type=click.Choice(["onnx", "ncnn"]), default="onnx", show_default=True, help="What runs it."
+)
 @size_option("the size that the model's pictures are padded to")
 @click.option(
     "--part",
