@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reference_model.images import ImageError, Thresholds, detect
+from reference_model.images import Detection, ImageError, Thresholds, detect
 from reference_model.mobileinst import MobileInst
-from reference_model.tracking import OnlineTracker
+from reference_model.tracking import OnlineTracker, TrackedInstance
 from reference_model.weights import CheckpointError, load_checkpoint
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ class Result:
         picture = Image.fromarray(canvas.round().astype(np.uint8))
         draw = ImageDraw.Draw(picture)
         for (left, top, _, _), text, colour in labels:
-            around = draw.textbbox((int(left), int(top)), text)
-            draw.rectangle(around, fill=colour)
-            draw.text((int(left), int(top)), text, fill=(0, 0, 0))
+            _, _, text_width, _ = draw.textbbox((0, 0), text)
+            corner = (max(0, min(int(left), picture.width - int(text_width))), int(top))
+            draw.rectangle(draw.textbbox(corner, text), fill=colour)
+            draw.text(corner, text, fill=(0, 0, 0))
         return picture
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
@@ -188,7 +189,7 @@ class Model:
         """
         picture = _as_array(image)
         thresholds = Thresholds(score, mask_threshold, max_instances)
-        return self._result(picture, detect(self.network, picture, self.config, thresholds))
+        return self._result(picture, detect(self.network, picture, self.config, thresholds), score)
 
     def track(
         self,
@@ -223,17 +224,22 @@ class Model:
         for index, frame in enumerate(frames):
             picture = _as_array(frame)
             seen = tracker.push(picture).instances
-            track_ids = np.array([one.track_index for one in seen], np.int64)
-            yield self._result(picture, seen, track_ids, index)
+            yield self._result(picture, seen, score, index)
 
     def _result(
         self,
         image: NDArray[np.uint8],
-        found: Sequence[Any],
-        track_ids: NDArray[np.int64] | None = None,
+        found: Sequence[Detection | TrackedInstance],
+        score: float,
         frame_index: int | None = None,
     ) -> Result:
-        """Return detections or tracked instances, which have class, score and mask in common, as a result."""
+        """Return those of the detections of a picture, or the tracked instances of a frame, that score above a limit.
+
+        The network's thresholds look at class and objectness of one key frame; the score that is returned also counts
+        how sure the mask is, and in a video is a mean over key frames.
+        """
+        found = [one for one in found if one.score > score]
+        tracks = [one.track_index for one in found if isinstance(one, TrackedInstance)]
         masks = np.zeros((len(found), *image.shape[:2]), bool)
         for place, one in enumerate(found):
             masks[place] = one.mask
@@ -244,7 +250,7 @@ class Model:
             class_indices=classes,
             class_names=[self.class_names[index] for index in classes],
             scores=np.array([one.score for one in found], np.float32),
-            track_ids=track_ids,
+            track_ids=None if frame_index is None else np.array(tracks, np.int64),
             frame_index=frame_index,
             categories=self.categories,
         )

@@ -121,18 +121,6 @@ def test_gradient_of_the_passed_loss_reaches_the_first_frame(model: MobileInst, 
     assert second.grad[0].abs().max() > 0
 
 
-def test_padding_of_the_pair_takes_no_part(model: MobileInst, pair: FramePair) -> None:
-    size = torch.tensor([[48, 40], [64, 64]])
-    spoiled = [one._replace(masks=one.masks.clone()) for one in pair.later_targets]
-    spoiled[0].masks[:, 48:] = True
-    spoiled[0].masks[:, :, 40:] = True
-    with torch.no_grad():
-        plain, other = (
-            TemporalCriterion(CONFIG)(model, *frames, size) for frames in (pair, pair._replace(later_targets=spoiled))
-        )
-    assert {name: float(value) for name, value in plain.items()} == {k: float(v) for k, v in other.items()}
-
-
 @pytest.mark.parametrize("both_directions", [False, True])
 def test_pixels_ignored_in_one_frame_touch_that_frames_losses_alone(
     model: MobileInst, pair: FramePair, both_directions: bool

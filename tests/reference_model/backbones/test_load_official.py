@@ -53,33 +53,27 @@ def test_mobilenetv2_drops_the_classifier_and_keeps_its_own_projection() -> None
     assert all(torch.equal(backbone.state_dict()[key], value) for key, value in before.items())
 
 
-@pytest.mark.parametrize("name", ["topformer_small", "seaformer_tiny"])
-def test_segmentation_checkpoint_drops_its_heads(name: str) -> None:
-    official = prefixed("backbone.", checkpoint(name))
-    heads = ["decode_head.conv_seg.weight", "decode_head.linear_fuse.bn.running_mean", "auxiliary_head.conv_seg.bias"]
-    wrapped = {"meta": {"epoch": 3}, "optimizer": {}, "state_dict": official | dict.fromkeys(heads, torch.ones(2))}
-    backbone = build_backbone(name).double()
-    assert backbone.load_official(wrapped) == heads
-    assert values(backbone.state_dict()) == pytest.approx(values(official))
+HEADS = {f"{head}.weight": torch.zeros(3) for head in ("decode_head.conv_seg", "auxiliary_head.x", "linear", "head")}
 
 
-@pytest.mark.parametrize("head", ["linear", "head", "classifier"])
-def test_classification_checkpoint_prefers_averaged_weights(head: str) -> None:
-    averaged = prefixed("module.", checkpoint("seaformer_tiny"))
-    classifier = {f"module.{head}.weight": torch.zeros(1000, 160), f"module.{head}.bias": torch.zeros(1000)}
-    last = {key: value * 0 for key, value in averaged.items()}
-    backbone = build_backbone("seaformer_tiny").double()
-    dropped = backbone.load_official({"arch": "T", "state_dict": last, "state_dict_ema": averaged | classifier})
-    assert dropped == list(classifier)
-    assert values(backbone.state_dict()) == pytest.approx(values(averaged))
-
-
-@pytest.mark.parametrize("wrapper", ["state_dict", "model"])
+@pytest.mark.parametrize("name", ["topformer_tiny", "seaformer_tiny"])
 @pytest.mark.parametrize("prefix", ["", "backbone.", "module.", "module.backbone."])
-def test_wrappers_and_prefixes_are_seen_through(wrapper: str, prefix: str) -> None:
-    official = checkpoint("topformer_tiny")
-    backbone = build_backbone("topformer_tiny").double()
-    assert backbone.load_official({wrapper: prefixed(prefix, official)}) == []
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: weights,
+        lambda weights: {"model": weights},
+        lambda weights: {"meta": {"epoch": 3}, "optimizer": {}, "state_dict": weights},
+        lambda weights: {"state_dict": {key: value * 0 for key, value in weights.items()}, "state_dict_ema": weights},
+    ],
+    ids=["bare", "model", "segmenter", "averaged"],
+)
+def test_wrappers_and_prefixes_are_seen_through_and_heads_dropped(
+    name: str, prefix: str, wrap: Callable[[dict[str, Tensor]], dict[str, Any]]
+) -> None:
+    official = prefixed(prefix, checkpoint(name))
+    backbone = build_backbone(name).double()
+    assert backbone.load_official(wrap(official | HEADS)) == list(HEADS)
     assert values(backbone.state_dict()) == pytest.approx(values(official))
 
 
