@@ -44,6 +44,7 @@ from suite.command_options import PATH, json_option, seed_option
 @click.option("--joint-annotations", type=PATH, help="COCO annotations of the images in joint training.")
 @click.option("--joint-images", type=PATH, help="Folder of those images.")
 @click.option("--split-ids", type=PATH, help="Hold the videos of this list out ('data split') and score on them.")
+@click.option("--skip-check", is_flag=True, help="Do not look at all pictures before the first step.")
 @click.option("--record", "publish", is_flag=True, help="Also put the record among the committed ones.")
 def command(
     recipe: str,
@@ -63,6 +64,7 @@ def command(
     backbone: Path | None,
     initial_weights: Path | None,
     publish: bool,
+    skip_check: bool,
     **data: Path | None,
 ) -> None:
     """Train one model from a RECIPE (name or TOML file; default: shapes) and keep it, with its record, under runs/.
@@ -86,7 +88,7 @@ def command(
     from suite.training.source import DataPaths
 
     how = How(device, workers, compiled, tensorboard, InitialFiles(backbone, initial_weights))
-    paths = DataPaths(**data)
+    paths = DataPaths(**data, skip_check=skip_check)
     if only_plan:
         from suite.training.plan import measure_plan
 

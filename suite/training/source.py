@@ -130,6 +130,7 @@ class DataPaths:
         joint_annotations: COCO annotations of the images in joint training.
         joint_images: folder of those images.
         split_ids: list of videos that are held out of training and scored during it (``data split``).
+        skip_check: whether not to look at all pictures before the first step.
     """
 
     annotations: Path | None = None
@@ -139,6 +140,7 @@ class DataPaths:
     joint_annotations: Path | None = None
     joint_images: Path | None = None
     split_ids: Path | None = None
+    skip_check: bool = False
 
 
 def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> TrainingSource:

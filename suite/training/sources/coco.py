@@ -6,6 +6,7 @@ from pathlib import Path
 
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput, named_input, pinned_input
+from suite.datasets.pictures import require_pictures
 from suite.errors import DataError, InputError
 from suite.progress import say
 from suite.records.schema import Dataset
@@ -81,10 +82,14 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     found = training_input(paths)
     say(f"reading {found.annotations.name}")
     dataset = CocoDataset.load(found.annotations, found.images)
+    for note in dataset.notes():
+        say(note)
     require_classes(recipe, found, len(dataset.categories.ids))
     pool = coco_pool(dataset, found.images)
     if not pool.size:
         raise InputError(f"{found.annotations}: no picture has an instance to train on; is it a file without truth?")
+    if not paths.skip_check:
+        require_pictures(dataset.picture_files())
     scored = evaluation_input(paths)
 
     def evaluation(folder: Path) -> Evaluation:

@@ -8,6 +8,7 @@ from pathlib import Path
 from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019, COCO_TO_YOUTUBE_VIS_2021
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
+from suite.datasets.pictures import require_pictures
 from suite.datasets.splits import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import InputError
@@ -88,6 +89,8 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     pool = video_pool(dataset, found.images)
     if not pool.table.counts().any():
         raise InputError(f"{found.annotations}: no frame has an instance to train on; is it a file without truth?")
+    if not paths.skip_check:
+        require_pictures(dataset.picture_files())
 
     def evaluation(folder: Path) -> Evaluation:
         assert scored is not None

@@ -277,3 +277,19 @@ def test_21_what_is_no_safetensors_is_named_for_what_it_is(tmp_path: Path, model
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
     assert {"pth": "weights_only", "git lfs": "git lfs pull"}[kind] in str(caught.value)
+
+
+def test_the_commands_of_the_how_to_work_in_their_order(
+    cases: Path, tmp_path: Path, model: MobileInst, empty_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = cases / "06_no_iscrowd"
+    shutil.copytree(source / "images", tmp_path / "photos")
+    shutil.copy(source / "ann.json", tmp_path / "mine.json")
+    checkpoint(tmp_path, model, source / "ann.json")
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[3] / "docs" / "own_data.md").read_text()
+    commands = [line.split()[3:] for line in text.splitlines() if line.strip().startswith("python -m suite ")]
+    assert len(commands) == 4
+    for words in commands:
+        assert main(words) == 0
+    assert json.loads((tmp_path / "results.json").read_text())

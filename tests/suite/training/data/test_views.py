@@ -242,10 +242,12 @@ def test_two_cuts_of_a_picture_are_a_pair(folder: Path) -> None:
     ],
 )
 def test_a_bad_file_is_named(folder: Path, spoil: Any, error: type[Exception], words: str) -> None:
-    spoil(folder)
     opened = source(folder, batch_size=3)
+    spoil(folder)
     with pytest.raises(error, match=words):
         opened.batch(0, 0, 1)
+    with pytest.raises(error, match=words):
+        source(folder, batch_size=3)
 
 
 def test_foreign_categories_and_half_named_paths_are_refused(folder: Path) -> None:
