@@ -187,7 +187,7 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
 @click.option("--serial", help="Which phone, if several are connected (see adb devices).")
 @click.option("--ssh", metavar="USER@HOST", help="A Linux board instead of a phone; keys belong in ~/.ssh/config.")
 @click.option("--folder", default="/tmp", show_default=True, help="Folder on a board whose storage lets programs run.")
-@click.option("--engine", default="ncnn", show_default=True, help="ncnn, ncnn_fp16 or onnxruntime.")
+@click.option("--engine", default="ncnn", show_default=True, help="ncnn or ncnn_fp16.")
 @click.option("--runner", type=EXISTING, help="The runner; default: where docs/phone.md builds it.")
 @click.option("--library", "libraries", multiple=True, type=EXISTING, help="Library the runner takes along.")
 @click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest.")

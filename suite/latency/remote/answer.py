@@ -21,11 +21,7 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
 
 class Header(_Line, frozen=True, tag="header"):
-    """The runner, its library and settings, and the core's frequencies (kHz; null = denied).
-
-    Settings are read back where a library reports them; ONNX Runtime does not report threads and provider, so its
-    runner reports what it asked for, and the times say whether a second thread worked.
-    """
+    """The runner, its library and settings as read back, and the core's frequencies (kHz; null = denied)."""
 
     version: int
     runner: str

@@ -1,4 +1,7 @@
-"""What the suite knows of the engines that runners are built on; each has one C++ source in ``runners/``."""
+"""What the suite knows of the engines that runners are built on; each has one C++ source in ``runners/``.
+
+ncnn is the engine on devices: the closest relative of TNN, the paper's engine.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from suite.errors import InputError
-from suite.export.artifact import external_files, graph_problems, read_graph
+from suite.export.artifact import read_graph
 from suite.latency.timing import Problem
 
 RUNNER_SOURCES = Path(__file__).with_name("runners")
@@ -31,8 +34,6 @@ class Engine:
         host_runtime: the runtime that runs the same files on this machine: it converts them and proves them fp32.
         flags: settings that the runner has to report, by name; what it reports besides is only recorded.
         describe: names the files to push for an exported graph.
-        inspect: looks at what the engine made of the graph on the device and returns what is not fp32; None if the
-            engine writes no such file.
         precision: what it computes in on the device; anything but ``fp32`` gives rows of their own.
         max_output_difference: for a precision whose outputs cannot meet the protocol's limit; None for that limit.
     """
@@ -41,7 +42,6 @@ class Engine:
     host_runtime: str
     flags: Mapping[str, str]
     describe: Callable[[Path], GraphOnDevice]
-    inspect: Callable[[Path], list[str]] | None = None
     precision: str = "fp32"
     max_output_difference: float | None = None
 
@@ -77,15 +77,6 @@ def _ncnn_files(graph: Path) -> GraphOnDevice:
     )
 
 
-def _onnx_files(graph: Path) -> GraphOnDevice:
-    model = read_graph(graph)
-    return GraphOnDevice(
-        files=(graph, *(graph.parent / name for name in external_files(model))),
-        inputs=tuple(value.name for value in model.graph.input),
-        outputs=tuple(value.name for value in model.graph.output),
-    )
-
-
 NCNN = Engine(
     name="ncnn",
     host_runtime="ncnn_cpu",
@@ -115,19 +106,6 @@ ENGINES: dict[str, Engine] = {
         },
         precision="fp16",
         max_output_difference=5e-2,  # eleven bits of mantissa, summed over thousands of products
-    ),
-    "onnxruntime": Engine(
-        name="onnxruntime",
-        host_runtime="onnxruntime_cpu",
-        flags={
-            "threads": "1",
-            "interface": "fp32",
-            "bfloat16_products": "off",
-            "spinning": "off",
-            "provider": "CPUExecutionProvider",
-        },
-        describe=_onnx_files,
-        inspect=lambda optimised: graph_problems(read_graph(optimised), "graph optimised on the device"),
     ),
 }
 

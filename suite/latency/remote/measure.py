@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from suite.errors import InputError, NothingMeasuredError
@@ -140,17 +140,13 @@ def state_rows(answers: Sequence[Answer]) -> tuple[list[Scalar], ...]:
 def _graph_problems(
     session: Session, graphs: Sequence[PushedGraph], models: Sequence[TimedModel], answer: Answer, limit: float
 ) -> list[list[Problem]]:
-    """Return what is wrong with each graph's outputs, or with what the engine made of the graph, on the device."""
+    """Return what is wrong with each graph's outputs on the device."""
     found = []
     for number, (graph, model) in enumerate(zip(graphs, models, strict=True)):
         artifact = model.graphs["whole"]
         outputs = session.pull_outputs(graph, answer, number)
         different = difference_problems(outputs, read_reference(artifact)[1], artifact.path.name, limit)
-        problems = [Problem("outputs_differ", detail) for detail in different]
-        inspected = session.pull_inspection(graph)
-        if inspected is not None and session.engine.inspect is not None:
-            problems += [Problem("precision_not_fp32", detail) for detail in session.engine.inspect(inspected)]
-        found.append(problems)
+        found.append([Problem("outputs_differ", detail) for detail in different])
     return found
 
 
@@ -167,7 +163,6 @@ def measure_remote(
     engine: Engine,
     runner: Runner,
     seed: int = 0,
-    prove: Callable[[Sequence[TimedModel], Engine, float], None] = prove_here,
 ) -> LatencyReport:
     """Time the networks of models on one core of a device, interleaved; the first model is the anchor.
 
@@ -180,7 +175,6 @@ def measure_remote(
         engine: what the runner is built on.
         runner: the runner's files.
         seed: of the fresh inputs.
-        prove: runs the files on this machine first.
 
     Returns:
         Times, verdicts and ratios to the first model; invalid candidates are in it, marked.
@@ -194,7 +188,7 @@ def measure_remote(
         raise InputError("latency: name at least one model, and each once")
     notes = target.require_fit()
     limit = protocol.rules.max_output_difference
-    prove(models, engine, limit)  # always in fp32
+    prove_here(models, engine, limit)  # always in fp32
     limit = engine.max_output_difference or limit
     answers: list[Answer] = []
     blocks = target.device.blocks

@@ -2,10 +2,10 @@
 
 It is plain text, one directive a line:
 
-``candidate FILES``, then its ``precision fp32|fp16``, ``input NAME REFERENCE_FILE SIDES``, ``output NAME FILE`` and
-``inspection FILE`` lines; ``warm_up CANDIDATE fresh|repeat``; ``round CANDIDATES`` in the order of one round; ``core``,
-``niceness``, ``seed``, ``pool``, ``min_rounds``, ``min_duration_s``, ``max_duration_s``, ``sensor NAME FILE``; first
-``plan VERSION``, last ``end``. File names are relative to the runner's folder and hold no spaces.
+``candidate FILES``, then its ``precision fp32|fp16``, ``input NAME REFERENCE_FILE SHAPE`` and ``output NAME FILE``
+lines; ``warm_up CANDIDATE fresh|repeat``; ``round CANDIDATES`` in the order of one round; ``core``, ``niceness``,
+``seed``, ``pool``, ``min_rounds``, ``min_duration_s``, ``max_duration_s``, ``sensor NAME FILE``; first ``plan VERSION``,
+last ``end``. File names are relative to the runner's folder and hold no spaces.
 """
 
 from __future__ import annotations
@@ -37,14 +37,12 @@ class PlannedCandidate:
         files: the graph's files, as the engine takes them.
         inputs: in the engine's names.
         outputs: (engine's name, file to write) of every output.
-        inspection_file: where the engine writes what it made of the graph; None if it writes none.
         precision: ``fp32`` or ``fp16``.
     """
 
     files: tuple[str, ...]
     inputs: tuple[PlannedInput, ...]
     outputs: tuple[tuple[str, str], ...]
-    inspection_file: str | None = None
     precision: str = "fp32"
 
 
@@ -105,8 +103,6 @@ class Plan:
             for name, file in candidate.outputs:
                 lines.append(f"output {name} {file}")
                 words += [name, file]
-            if candidate.inspection_file is not None:
-                lines.append(f"inspection {candidate.inspection_file}")
         lines += [f"sensor {name} {file}" for name, file in self.sensors.items()]
         for word in (*words, *self.sensors, *self.sensors.values()):
             if not word or word.split() != [word]:

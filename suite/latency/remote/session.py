@@ -108,7 +108,6 @@ class Session:
                 files=tuple(path.name for path in graph.files),
                 inputs=tuple(planned),
                 outputs=tuple((name, f"output-{number}-{place}.f32") for place, name in enumerate(graph.outputs)),
-                inspection_file=f"inspection-{number}" if self.engine.inspect else None,
                 precision=self.engine.precision,
             ),
             tuple(reference),
@@ -146,14 +145,6 @@ class Session:
                 raise NothingMeasuredError(f"{self.device.kind}: {file} is not what the runner wrote; run again")
             outputs[name] = values.reshape(line.shape)
         return outputs
-
-    def pull_inspection(self, graph: PushedGraph) -> Path | None:
-        """Return what the engine made of a graph, as a file of this machine; None if it writes none."""
-        name = graph.planned.inspection_file
-        if name is None:
-            return None
-        self.device.pull(self._on_device(name), self.here / name)
-        return self.here / name
 
     def _run(self, plan: str, limit_s: int) -> None:
         """Run the runner on the device.

@@ -89,9 +89,9 @@ def test_work_in_a_second_thread_is_seen_although_both_share_the_core(quick: Pro
 
 
 def test_a_busy_neighbour_on_the_same_core_takes_the_core_away(quick: Protocol) -> None:
-    core = usable_cores()[-1]
+    core, short = usable_cores()[-1], msgspec.structs.replace(quick, min_samples=12)
     with busy_neighbour(core, quick.niceness):
-        report = measure_makers([subject("honest")], quick, core=core)
+        report = measure_makers([subject("honest")], short, core=core)
     assert "core_taken_away" in broken(report)
 
 
@@ -99,7 +99,7 @@ def test_a_disturbed_run_is_tried_again(quick: Protocol, capsys: pytest.CaptureF
     core = usable_cores()[-1]
     with busy_neighbour(core, quick.niceness):
         report = measure_makers(
-            [subject("honest")], msgspec.structs.replace(quick, attempts=2, min_samples=20), core=core
+            [subject("honest")], msgspec.structs.replace(quick, attempts=2, min_samples=8), core=core
         )
     assert report.valid_count == 0
     assert "attempt 1" in capsys.readouterr().err

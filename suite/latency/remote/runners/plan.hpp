@@ -81,7 +81,6 @@ struct Candidate {
   std::vector<Input> inputs;
   std::vector<Output> outputs;
   std::string precision = "fp32";
-  std::string inspection_file;  // where an engine may write what it made of the graph; empty: it need not
 };
 
 struct Warm {
@@ -152,8 +151,6 @@ inline Plan read_plan(const std::string& path) {
       chosen().outputs.push_back(output);
     } else if (word == "precision") {
       good = words >> chosen().precision && (chosen().precision == "fp32" || chosen().precision == "fp16");
-    } else if (word == "inspection") {
-      good = static_cast<bool>(words >> chosen().inspection_file);
     } else if (word == "sensor") {
       std::string name, file;
       good = static_cast<bool>(words >> name >> file);

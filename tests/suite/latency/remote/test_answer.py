@@ -173,7 +173,7 @@ def test_a_run_seen_on_another_core_is_not_pinned(spoken: Spoken) -> None:
 
 
 def test_the_engines_are_found_and_name_their_settings() -> None:
-    assert list(ENGINES) == ["ncnn", "ncnn_fp16", "onnxruntime"]
+    assert list(ENGINES) == ["ncnn", "ncnn_fp16"]
     for engine in ENGINES.values():
         assert engine.source.is_file()
         for flag in engine.flags:

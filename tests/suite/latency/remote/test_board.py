@@ -266,7 +266,7 @@ ENDLESS = """
 import sys
 from pathlib import Path
 from tests.suite.latency.remote.conftest import describe, patient, quick_blocks
-from suite.export.artifact import GraphArtifact
+from suite.export.artifact import GraphArtifact, graph_digest
 from suite.latency.device import load_device
 from suite.latency.remote.engines import Engine
 from suite.latency.remote.measure import measure_remote
@@ -276,11 +276,11 @@ from suite.latency.remote.target import Target
 from suite.latency.timed_model import TimedModel
 base, program, graph, core = sys.argv[1:]
 device = quick_blocks(load_device("board"))
-artifact = GraphArtifact(Path(graph), "", Path(graph).with_suffix(".npz"))
+artifact = GraphArtifact(Path(graph), graph_digest(Path(graph)), Path(graph).with_suffix(".npz"))
 engine = Engine("convolution", "onnxruntime_cpu", {}, describe)
 model = TimedModel("model_a", {"whole": artifact})
 target = Target(Ssh("user@board", base), device, int(core))
-measure_remote(target, [model], patient(device.protocol()), engine, Runner(Path(program)), prove=lambda *_: None)
+measure_remote(target, [model], patient(device.protocol()), engine, Runner(Path(program)))
 """
 
 

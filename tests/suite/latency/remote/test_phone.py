@@ -192,7 +192,7 @@ def test_bad_words_are_one_line(phone: FakePhone, capsys: Capsys, monkeypatch: P
         (["--device", "host"], "latency host"),
         (["--record"], "--models"),
         (["--models", MODEL], "docs/phone.md"),  # no runner was built
-        (["--models", MODEL, "--engine", "abacus"], "onnxruntime"),
+        (["--models", MODEL, "--engine", "abacus"], "ncnn_fp16"),
         (["--ssh", "user@board", "--device", "snapdragon_778g"], "--ssh"),
         (["--device", "board"], "--ssh"),
         (["--ssh", "user@bo ard"], "bo ard"),
