@@ -4,8 +4,8 @@ It is plain text, one directive a line:
 
 ``candidate FILES``, then its ``precision fp32|fp16``, ``input NAME REFERENCE_FILE SHAPE`` and ``output NAME FILE``
 lines; ``warm_up CANDIDATE fresh|repeat``; ``round CANDIDATES`` in the order of one round; ``core``, ``niceness``,
-``seed``, ``pool``, ``min_rounds``, ``min_duration_s``, ``max_duration_s``, ``sensor NAME FILE``; first ``plan VERSION``,
-last ``end``. File names are relative to the runner's folder and hold no spaces.
+``seed``, ``pool``, ``min_rounds``, ``min_duration_s``, ``max_duration_s``, ``sensor NAME FILE``; first
+``plan VERSION``, last ``end``. File names are relative to the runner's folder and hold no spaces.
 """
 
 from __future__ import annotations
