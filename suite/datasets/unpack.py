@@ -16,9 +16,7 @@ from suite.errors import DataError
 from suite.files import check_space, disk_faults
 from suite.locks import exclusive
 from suite.paths import repository_root, shown
-from suite.progress import Step, track
-
-_COPY_BYTES = 1 << 20
+from suite.progress import track
 
 
 def unpack(pin: Pin) -> bool:
@@ -92,21 +90,12 @@ def _extract(
         tempfile.TemporaryDirectory(dir=folder, prefix=prefix) as aside,
         track(f"unpack {pin.name}", len(members)) as step,
     ):
-        _write_members(archive, members, Path(aside), step)
+        for member, _ in members:
+            archive.extract(member, aside)
+            step()
         for top in tops:
             _move_into(Path(aside) / top, folder / top)
     return tops
-
-
-def _write_members(
-    archive: zipfile.ZipFile, members: list[tuple[zipfile.ZipInfo, PurePosixPath]], aside: Path, step: Step
-) -> None:
-    for member, path in members:
-        target = aside.joinpath(*path.parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(member) as source, target.open("xb") as sink:
-            shutil.copyfileobj(source, sink, _COPY_BYTES)
-        step()
 
 
 def _move_into(source: Path, target: Path) -> None:

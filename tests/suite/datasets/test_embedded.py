@@ -67,12 +67,6 @@ def test_generating_twice_gives_the_same_bytes_and_another_seed_others(small_sha
     assert (tmp_path / "other" / name).read_bytes() != (small_shapes / name).read_bytes()
 
 
-def test_more_videos_keep_the_earlier_ones(small_shapes, tmp_path):
-    embedded.generate(tmp_path / "fewer", replace(SMALL, train_videos=2, val_videos=1))
-    for name in ("train/0001/00003.png", "val/0000/00007.png"):
-        assert (tmp_path / "fewer" / name).read_bytes() == (small_shapes / name).read_bytes()
-
-
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_masks_lie_on_their_objects_pixels_and_on_nobody_elses(small_shapes, split):
     dataset, _ = split_of(small_shapes, split)

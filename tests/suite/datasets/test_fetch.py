@@ -82,13 +82,6 @@ def test_real_coco_goes_the_whole_way_and_the_second_time_nothing_happens(dvc_ro
     assert {check["what"]: check["well"] for check in report["checks"]}["files"] is False
 
 
-def test_a_mirror_brings_what_the_pinned_address_does_not(empty_root, archives):
-    pin_all(empty_root, archives, OFFLINE)
-    with serving(Behaviour(files=archives)) as address:
-        assert main(["data", "fetch", "coco-val", "--mirror", f"{address}/bucket", "--no-unpack"]) == 0
-    assert not (empty_root / "data" / "coco").exists()
-
-
 def test_one_flipped_byte_fails_every_check(empty_root, archives, capsys):
     pin_all(empty_root, archives, OFFLINE)
     target = empty_root / "data" / "archives" / "val2017.zip"
