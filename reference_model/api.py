@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reference_model.config import shipped_checkpoint
 from reference_model.images import Detection, ImageError, Thresholds, detect
 from reference_model.mobileinst import MobileInst
 from reference_model.tracking import OnlineTracker, TrackedInstance
@@ -260,13 +261,14 @@ def load(checkpoint: str | Path, device: str | torch.device = "cpu") -> Model:
     """Load a trained model.
 
     Args:
-        checkpoint: a ``.safetensors`` file that the suite's training, or `save_checkpoint`, wrote.
+        checkpoint: a ``.safetensors`` file that the suite's training, or `save_checkpoint`, wrote; or ``"shapes"``, the
+            weights that come with the package: they know six drawn shapes and nothing of photographs.
         device: where it runs, e.g. ``"cuda"``.
 
     Raises:
         CheckpointError: if the file is absent, damaged or no MobileInst checkpoint.
     """
-    path = Path(checkpoint)
+    path = shipped_checkpoint(checkpoint)
     network, metadata = load_checkpoint(path)
     return Model(network, _categories(path, metadata, network.config.num_classes)).to(device)
 

@@ -10,6 +10,7 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 BACKBONES = (
@@ -33,6 +34,16 @@ DecoderStride = Literal[64, 32]
 Decoder = Literal["global_local", "local_local", "global_global", "local_global", "single_global", "single_local"]
 NormPosition = Literal["pre", "post"]
 PositionEncoding = Literal["sine", "none"]
+
+
+SHIPPED = Path(__file__).parent / "checkpoints"
+"""Trained weights that come with the package, one ``NAME.safetensors`` with its model card ``NAME.md`` each."""
+
+
+def shipped_checkpoint(name: str | Path) -> Path:
+    """Return the file of weights that come with the package, e.g. ``"shapes"``; any other path as it is."""
+    path = SHIPPED / f"{name}.safetensors"
+    return path if path.parent == SHIPPED and path.is_file() and not Path(name).exists() else Path(name)
 
 
 class ConfigError(ValueError):

@@ -17,11 +17,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from reference_model.config import ConfigError, ModelConfig, config_differences, config_from_dict, config_to_dict
+from reference_model.config import (
+    ConfigError,
+    ModelConfig,
+    config_differences,
+    config_from_dict,
+    config_to_dict,
+)
 from reference_model.mobileinst import MobileInst
 
 FORMAT_VERSION = 1
 HEADER_KEY = "mobileinst"
+STORED_AS = "stored_as"
+"""Metadata key of a checkpoint that was written in half precision on purpose."""
 SHOWN_KEYS = 6
 WRAPPERS = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and trainers put before every name of a state dict."""
@@ -35,7 +43,11 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, config: ModelConfig, metadata: Mapping[str, str] | None = None
+    path: Path,
+    model: nn.Module,
+    config: ModelConfig,
+    metadata: Mapping[str, str] | None = None,
+    half_precision: bool = False,
 ) -> None:
     """Write a checkpoint.
 
@@ -44,6 +56,7 @@ def save_checkpoint(
         model: its state dict is written, parameters and batch-norm statistics.
         config: the model's configuration.
         metadata: what else to keep, e.g. git sha, dataset digest, training seed; strings only.
+        half_precision: store floating-point tensors in 16 bits; `load_checkpoint` makes 32 of them again.
 
     Raises:
         CheckpointError: if the metadata hold anything but strings.
@@ -52,8 +65,11 @@ def save_checkpoint(
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise CheckpointError(f"{path}: metadata {key!r} is {value!r}, must be a string")
-    header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "metadata": metadata}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half_precision:
+        metadata[STORED_AS] = "float16"
+        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "metadata": metadata}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(save(tensors, {HEADER_KEY: json.dumps(header, sort_keys=True)}))
 
@@ -78,7 +94,7 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[Mo
         refuse_other_variant(path, config, expected)
     # Shapes are compared on a model without storage first: a hostile configuration must not allocate anything.
     wanted = _skeleton(path, config)
-    tensors = _unwrapped(path, wanted, tensors)
+    tensors = _unwrapped(path, wanted, tensors, expect_half=metadata.get(STORED_AS) == "float16")
     refuse_misfit(path, wanted, tensors)
     with torch.random.fork_rng(devices=[]):
         model = MobileInst(config)
@@ -122,15 +138,21 @@ def refuse_misfit(path: Path, wanted: Mapping[str, Tensor], given: Mapping[str, 
             raise CheckpointError(f"{path}: tensor {key} holds values that are not finite; train again")
 
 
-def _unwrapped(path: Path, wanted: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Undo what is common to all tensors and has one meaning: a wrapper's prefix and half precision; log a warning."""
+def _unwrapped(
+    path: Path, wanted: Mapping[str, Tensor], tensors: dict[str, Tensor], expect_half: bool
+) -> dict[str, Tensor]:
+    """Undo what is common to all tensors and has one meaning: a wrapper's prefix and half precision.
+
+    Logs a warning, unless the file says itself that it holds half precision.
+    """
     for prefix in WRAPPERS:
         if tensors and not set(tensors) & set(wanted) and all(name.startswith(prefix) for name in tensors):
             _log.warning("%s: the prefix %r was taken from all %d names of tensors", path, prefix, len(tensors))
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(kinds) == 1 and kinds <= {torch.float16, torch.bfloat16}:
-        _log.warning("%s: holds weights in half precision (%s); they were converted to 32 bits", path, *kinds)
+        if not expect_half:
+            _log.warning("%s: holds weights in half precision (%s); they were converted to 32 bits", path, *kinds)
         tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return tensors
 

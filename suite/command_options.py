@@ -57,6 +57,28 @@ class InputSize(click.ParamType[tuple[int, int]]):
         return sides
 
 
+class Checkpoint(click.ParamType[Path]):
+    """A checkpoint: a file, or the name of weights that come with the package, e.g. ``shapes``."""
+
+    name = "FILE|NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the file's path; whether it is a checkpoint is found when it is read."""
+        from reference_model.config import shipped_checkpoint
+
+        return shipped_checkpoint(value)
+
+
+def checkpoint_option(default: str | None = None) -> Option[Any]:
+    """Return the option ``--checkpoint``, passed on as a path or None.
+
+    Args:
+        default: the name of the weights taken without the option.
+    """
+    help_text = "Weights (.safetensors) of a MobileInst, or the name of shipped ones: shapes."
+    return click.option("--checkpoint", type=Checkpoint(), default=default, show_default=True, help=help_text)
+
+
 def options(*shared: Option[Any]) -> Option[Any]:
     """Return one decorator that gives a command several options, listed by ``--help`` in this order."""
 

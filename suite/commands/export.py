@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from suite.command_options import PATH, json_option, seed_option, size_option
+from suite.command_options import PATH, checkpoint_option, json_option, seed_option, size_option
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @click.command(name="export")
-@click.option("--checkpoint", type=PATH, help="Weights (.safetensors) of a MobileInst.")
+@checkpoint_option()
 @click.option("--model", "name", help="Instead of a checkpoint, a variant with random weights, to look at its graph.")
 @click.option("--out", type=PATH, required=True, help="File to write, e.g. model.onnx or model.ncnn.param.")
 @click.option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.command_options import PATH, CommandGroup, json_option, options
+from suite.command_options import PATH, CommandGroup, checkpoint_option, json_option, options
 
 if TYPE_CHECKING:
     from suite.accuracy.prediction_protocol import PredictionProtocol
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from suite.export.segmenter import OnnxSegmenter
 
 common = options(
-    click.option("--checkpoint", type=PATH, help="Weights (.safetensors) of a MobileInst."),
+    checkpoint_option(),
     click.option("--onnx", type=PATH, help="Instead of a checkpoint, a whole network exported by this suite."),
     click.option("--annotations", type=PATH, required=True, help="Annotations file; ground truth in it is not read."),
     click.option("--images", type=PATH, required=True, help="Folder that the file names in it start from."),
@@ -155,7 +155,7 @@ def command() -> None:
 
 @command.command(name="sources", hidden=True)
 @click.argument("words", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--checkpoint", type=PATH, help="Weights (.safetensors) of a MobileInst, e.g. of a run of 'train'.")
+@checkpoint_option("shapes")
 @click.option("--save", "folder", type=PATH, help="Folder for drawn PNGs and mp4s and for instances.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print all instances as one JSON object, masks as COCO's RLE.")
 @click.option("--frames", is_flag=True, help="The pictures of a folder or pattern are the frames of one clip.")
@@ -180,7 +180,7 @@ def command() -> None:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU; default: torch's own choice.")
 def sources(
     words: tuple[str, ...],
-    checkpoint: Path | None,
+    checkpoint: Path,
     folder: Path | None,
     as_json: bool,
     frames: bool,
@@ -192,16 +192,14 @@ def sources(
     """Find objects in pictures, videos or a camera's frames."""
     import torch
 
+    from reference_model.config import SHIPPED
     from reference_model.weights import CheckpointError, load_checkpoint
     from suite.accuracy.prediction_protocol import PredictionProtocol
     from suite.accuracy.segment_sources import SourceSegmenter, categories_of, summary
     from suite.accuracy.sources import find_sources
     from suite.errors import InputError
+    from suite.progress import say
 
-    if checkpoint is None:
-        raise InputError(
-            "no weights come with the suite: give --checkpoint FILE; 'nox -s reproduce' trains one in runs/"
-        )
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no CUDA device here; leave the option out")
     chosen = find_sources(words, frames)
@@ -215,6 +213,8 @@ def sources(
     protocol = replace(PredictionProtocol.of(model.config), **given)
     if protocol.long_side_px < protocol.short_side_px:
         raise click.UsageError(f"the long side's limit {protocol.long_side_px} is below the short side; give both")
+    if checkpoint.parent == SHIPPED:
+        say("shipped weights: they know six drawn shapes, not photographs; other weights: --checkpoint FILE")
     categories = categories_of(model, metadata, checkpoint)
     found = SourceSegmenter(model.to(device), categories, protocol, folder, max_frames).run(chosen)
     click.echo(json.dumps(found) if as_json else "\n".join(summary(found)))
