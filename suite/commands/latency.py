@@ -145,8 +145,8 @@ def count_readings() -> None:
 @command.command(name="gate")
 @click.option(
     "--baseline",
-    metavar="REV|RECORD",
-    help="Commit, or record (.jsonl) whose commit, to compare with; default: HEAD if files changed, else HEAD~1.",
+    metavar="REV",
+    help="Commit to compare with; default: HEAD if files changed, else HEAD~1.",
 )
 @click.option("--models", metavar="A,B,...", help="Models to compare; default: those of suite/latency/gate.toml.")
 @click.option("--tolerance", type=click.FloatRange(0, 1, max_open=True), help="Permitted growth; default: gate.toml's.")

@@ -16,7 +16,6 @@ from suite.export.artifact import GraphArtifact
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT
 from suite.paths import repository_root, runs_dir
 from suite.progress import say
-from suite.records.store import read_run
 
 EXPORT_LIMIT_S = 900
 EXPORT = """
@@ -37,36 +36,17 @@ def _git(*words: str, root: Path) -> str:
     return done.stdout.strip()
 
 
-def recorded_commit(path: Path) -> str:
-    """Return the commit that a record was made from.
-
-    Its milliseconds are left alone: they are another moment's. The commit's code is run again, beside this one.
-
-    Args:
-        path: a run file.
-
-    Raises:
-        InputError: if it is no complete record, or was made from files that no commit holds.
-    """
-    run = read_run(path).run
-    if run.git_sha is None or run.git_dirty is not False:
-        raise InputError(f"{path}: was not made from a clean commit; name a commit, or a record of one")
-    return run.git_sha
-
-
 def resolve_commit(revision: str | None) -> str:
-    """Return the full SHA of a revision or of a record's commit.
+    """Return the full SHA of a revision.
 
     Args:
-        revision: anything git understands, or a record's file (``.jsonl``). None means the last commit if files differ
-            from it, and the one before otherwise: what is compared with it is then never itself.
+        revision: anything git understands. None means the last commit if files differ from it, and the one before
+            otherwise: what is compared with it is then never itself.
 
     Raises:
-        InputError: if git does not know it, the record is bad or of unknown files, or this is not a git checkout.
+        InputError: if git does not know it, or this is not a git checkout.
     """
     root = repository_root()
-    if revision is not None and revision.endswith(".jsonl"):
-        revision = recorded_commit(Path(revision))
     if revision is None:
         dirty = _git("status", "--porcelain", "--untracked-files=no", "--", "reference_model", "suite", root=root)
         revision = "HEAD" if dirty else "HEAD~1"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from suite.cli import main
-from suite.errors import USAGE, InputError, NothingMeasuredError, RegressionError, SuiteError
+from suite.errors import USAGE, InputError, NothingMeasuredError, RegressionError
 from suite.export.artifact import GraphArtifact
 from suite.latency import gate
 from suite.latency.baseline import baseline_graphs, resolve_commit
@@ -16,8 +16,7 @@ from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport
 from suite.latency.timing import Labels, Timing, Verdict
 from suite.records.difference import RatioInterval
-from suite.records.provenance import describe_machine, start_run
-from suite.records.store import writing
+from suite.records.provenance import describe_machine
 
 GraphMaker = Callable[..., GraphArtifact]
 RATIO = RatioInterval(1.1, 1.08, 1.12, 0.95, 2000)
@@ -157,20 +156,3 @@ def test_bad_baselines_are_named(history: Callable[..., str], capsys: pytest.Cap
     out, err = capsys.readouterr()
     assert out == ""
     assert "rev-parse" in err.splitlines()[-1]
-
-
-def test_a_record_stands_for_the_commit_it_was_made_from(tmp_path: Path) -> None:
-    head = resolve_commit("HEAD")
-    for name, sha, dirty in (("clean", head, False), ("changed", head, True), ("unknown", None, None)):
-        run = msgspec.structs.replace(start_run(name), run_id=name, git_sha=sha, git_dirty=dirty)
-        with writing(run, tmp_path):
-            pass
-    assert resolve_commit(str(tmp_path / "clean.jsonl")) == head
-    for name in ("changed", "unknown"):
-        with pytest.raises(InputError, match=f"{name}.jsonl"):
-            resolve_commit(str(tmp_path / f"{name}.jsonl"))
-    (tmp_path / "torn.jsonl").write_text((tmp_path / "clean.jsonl").read_text().splitlines()[0] + "\n")
-    with pytest.raises(InputError, match=r"torn\.jsonl"):
-        resolve_commit(str(tmp_path / "torn.jsonl"))
-    with pytest.raises(SuiteError, match=r"absent\.jsonl"):
-        resolve_commit(str(tmp_path / "absent.jsonl"))
