@@ -1,39 +1,52 @@
-"""Which exported graph is taken for the one that is asked for."""
+"""Graphs that an earlier run has exported serve again, and only where nothing that shapes them has changed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
+import torch
 from torch import nn
 
 from suite.export.exporter import Part
-from suite.export.kept import export_kept, modules_behind
+from suite.export.kept import ExportedPart, export_kept, modules_behind
 
 
-class AskedForError(Exception):
-    """Instead of an export: the file that would have been written."""
+class Output(NamedTuple):
+    map: torch.Tensor
 
 
-@pytest.fixture(autouse=True)
-def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked_for(name: str, model: nn.Module, part: Part, path: Path, *rest: Any, **options: Any) -> None:
-        raise AskedForError(path.name)
+class Network(nn.Module):
+    def __init__(self, stride: int, weight: float = 1.0) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 1, stride=stride, bias=False)
+        nn.init.constant_(self.convolution.weight, weight)
 
-    monkeypatch.setattr("suite.export.exporter.export_graph", asked_for)
-
-
-def file_of(folder: Path, stride: int) -> str:
-    network = nn.Sequential(nn.Conv2d(3, 3, 1, stride=stride, bias=False))
-    nn.init.ones_(network.get_parameter("0.weight"))
-    with pytest.raises(AskedForError) as caught:
-        export_kept("network", network, [Part("whole")], (32, 32), folder)
-    return str(caught.value)
+    def forward(self, image: torch.Tensor) -> Output:
+        return Output(self.convolution(image))
 
 
-def test_networks_of_the_same_weights_and_other_strides_are_other_graphs(tmp_path: Path) -> None:
-    assert file_of(tmp_path, 1) == file_of(tmp_path, 1) != file_of(tmp_path, 2)
+def export(folder: Path, network: nn.Module, form: str = "portable") -> ExportedPart:
+    return export_kept("network", network, [Part("whole")], (32, 32), folder, form)["whole"]
+
+
+def test_the_same_network_is_exported_once_and_again_where_its_files_are_spoiled(tmp_path: Path) -> None:
+    first = export(tmp_path, Network(1))
+    written = first.artifact.path.stat().st_mtime_ns
+    assert export(tmp_path, Network(1)) == first
+    assert first.artifact.path.stat().st_mtime_ns == written
+    content = first.artifact.path.read_bytes()
+    first.artifact.path.write_bytes(content[:-1])
+    assert export(tmp_path, Network(1)) == first
+    assert first.artifact.path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("network", "form"), [(Network(2), "portable"), (Network(1, 2.0), "portable"), (Network(1), "onnxruntime")]
+)
+def test_another_stride_weight_or_form_is_another_graph(network: nn.Module, form: str, tmp_path: Path) -> None:
+    assert export(tmp_path, network, form).artifact.path != export(tmp_path, Network(1)).artifact.path
 
 
 def test_functions_that_a_network_calls_are_part_of_its_code() -> None:
