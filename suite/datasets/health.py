@@ -126,7 +126,7 @@ def require_health(kind: Kind, annotations: Path, images: Path) -> Health:
         if not check.well:
             raise DataError(
                 f"{annotations}: {check.what}: {check.detail}; repair the dataset, or remove the folder that was "
-                "unpacked and run 'data unpack'"
+                "unpacked and run 'data fetch'"
             )
     return health
 
