@@ -106,10 +106,6 @@ class DropPath(nn.Module):
         kept = torch.empty((branch.shape[0],) + (1,) * (branch.ndim - 1), dtype=branch.dtype, device=branch.device)
         return branch * kept.bernoulli_(keep).div_(keep)
 
-    def extra_repr(self) -> str:
-        """The probability, for ``print(model)``."""
-        return f"probability={self.probability:g}"
-
 
 class ConvMlp(nn.Module):
     """The MLP of a TopFormer or SeaFormer block: 1x1 conv-norm, biased depthwise 3x3, ReLU6, 1x1 conv-norm.

@@ -84,6 +84,4 @@ SPECIAL_KINDS = (FALSE_POSITIVES, FALSE_NEGATIVES)
 """What perfect precision and perfect recall alone would bring."""
 
 AS_SCORED = "as_scored"
-"""Name of the foot of the ladder in records: AP50 with nothing undone."""
-
-BY_NAME = {kind.name: kind for kind in (*IMAGE_KINDS, *VIDEO_KINDS, *SPECIAL_KINDS)}
+"""Name of the start of the ladder in records: AP50 with nothing corrected."""
