@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
 from reference_model.images import normalise, padded_size
+from reference_model.mobileinst import MobileInst
 from reference_model.targets import MASK_STRIDE, InstanceTargets
 from suite.distributed import Processes, start_processes
 from suite.errors import DataError
-from suite.progress import say
 from suite.training.initial import How, build_model, take_threads
 from suite.training.recipe import Recipe
 from suite.training.source import Batch, DataPaths, open_source
 from suite.training.step import TrainingStep, build_optimizer
 
-WARM_UP_STEPS, TIMED_STEPS = 1, 3
+WARM_UP_STEPS, TIMED_STEPS = 1, 2
+Draw = Callable[[int, int, int], Batch]
+LONGEST_S = 90.0
+"""No larger batch is measured that would end later."""
 GENERATED_INSTANCES = 8
 """Objects in each generated image; COCO's mean is 7."""
 
@@ -84,27 +91,31 @@ class Plan:
         ]
 
 
+@dataclass(frozen=True)
 class GeneratedSource:
     """Noise with boxes, of the largest size that a recipe shows: as much work as real images, none of their reading."""
 
-    def __init__(self, recipe: Recipe, seed: int = 0) -> None:
-        self.recipe, self.seed = recipe, seed
-        config = recipe.config()
+    recipe: Recipe
+    seed: int = 0
+
+    def _size(self) -> tuple[int, int]:
+        """Return height and width in pixels."""
+        config, resizing = self.recipe.config(), self.recipe.resizing
         short, long = config.short_side_px, config.long_side_px
-        if recipe.resizing is not None:
-            short, long = max(recipe.resizing.short_sides_px), recipe.resizing.long_side_px
-        self.height, self.width = padded_size(short, long, config.size_divisor_px)
-        self.classes = config.num_classes
+        if resizing is not None:
+            short, long = max(resizing.short_sides_px), resizing.long_side_px
+        return padded_size(short, long, config.size_divisor_px)
 
     def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
         """Return one part of an iteration, as a `TrainingSource`."""
         slots = self.recipe.slots(iteration, rank, world_size)
         count = len(slots) * (2 if self.recipe.trains_on_pairs(iteration) else 1)
         generator = np.random.default_rng([self.seed, iteration, rank])
-        pixels = generator.integers(0, 256, (count, self.height, self.width, 3), dtype=np.uint8)
+        height, width = self._size()
+        pixels = generator.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        labels = torch.from_numpy(generator.integers(self.classes, size=GENERATED_INSTANCES))
-        masks = torch.zeros(GENERATED_INSTANCES, self.height // MASK_STRIDE, self.width // MASK_STRIDE)
+        labels = torch.from_numpy(generator.integers(self.recipe.config().num_classes, size=GENERATED_INSTANCES))
+        masks = torch.zeros(GENERATED_INSTANCES, height // MASK_STRIDE, width // MASK_STRIDE)
         for index, mask in enumerate(masks):
             mask[4 * index : 4 * index + 16, 4 * index : 4 * index + 24] = 1
         target = InstanceTargets(labels, masks, torch.arange(GENERATED_INSTANCES))
@@ -125,20 +136,87 @@ def _peak_memory_gib(processes: Processes) -> float:
     return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
 
 
-def _timed(step: TrainingStep, batches: Iterable[tuple[int, list[Batch]]]) -> float:
-    times = []
-    started = time.perf_counter()
-    for number, (iteration, parts) in enumerate(batches):
-        step(iteration, parts)
-        now = time.perf_counter()
-        if number >= WARM_UP_STEPS:
-            times.append(now - started)
-        started = now
-    return statistics.median(times)
+def free_memory_gib(processes: Processes) -> float:
+    """Return the memory that is free where a process computes: of its GPU, or of the machine and its control group."""
+    if processes.device.type == "cuda":
+        return torch.cuda.mem_get_info(processes.device)[0] / 2**30
+    found = []
+    with suppress(OSError, StopIteration, ValueError):
+        line = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
+        found.append(int(line.split()[1]) / 2**20)
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
+        found.append((int(limit) - int(used)) / 2**30)  # "max" is no number: there is no limit
+    return min(found, default=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**31)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What steps of one batch size took: peak memory, and seconds a step in each stage."""
+
+    batch_size: int
+    memory_gib: float
+    seconds: tuple[float, ...]
+
+    def line_through(self, other: _Sample, batch_size: int) -> _Sample:
+        """Return what a larger batch takes on the line through this sample and a smaller one."""
+        share = (batch_size - self.batch_size) / (self.batch_size - other.batch_size)
+
+        def beyond(ours: float, theirs: float) -> float:
+            return ours + share * max(0.0, ours - theirs)
+
+        seconds = tuple(beyond(*pair) for pair in zip(self.seconds, other.seconds, strict=True))
+        return _Sample(batch_size, beyond(self.memory_gib, other.memory_gib), seconds)
+
+
+def _sample(recipe: Recipe, draw: Draw, model: MobileInst, processes: Processes, how: How) -> _Sample:
+    """Do a few steps of each stage of a recipe."""
+    step = TrainingStep(recipe, model, build_optimizer(recipe, model), processes, 0, how.compiled)
+    own = range(processes.rank * recipe.accumulation, (processes.rank + 1) * recipe.accumulation)
+    parts, seconds = processes.count * recipe.accumulation, []
+    for stage in _stages(recipe):
+        times = []
+        for number in range(WARM_UP_STEPS + TIMED_STEPS):
+            # Near the end of a short recipe a step is repeated; a step of the other stage would be timed otherwise.
+            iteration = stage[min(number, len(stage) - 1)]
+            started = time.perf_counter()
+            step(iteration, [draw(iteration, part, parts) for part in own])
+            times.append(time.perf_counter() - started)
+        seconds.append(processes.maximum(statistics.median(times[WARM_UP_STEPS:])))
+    return _Sample(recipe.batch_size, processes.maximum(_peak_memory_gib(processes)), tuple(seconds))
+
+
+def _grown_samples(
+    recipe: Recipe, draw_of: Callable[[Recipe], Draw], processes: Processes, how: How, seed: int
+) -> tuple[MobileInst, list[_Sample]]:
+    """Do steps of ever larger batches, as long as the next ones fit into half of the free memory and the time."""
+    started, before = time.monotonic(), _peak_memory_gib(processes)
+    limit = before + -processes.maximum(-free_memory_gib(processes)) / 2 / (
+        1 if processes.device.type == "cuda" else processes.count
+    )
+    model = build_model(recipe, seed, processes, how.initial)
+    model.train()
+    # Two images: batch norm of a single one has nothing to average where a layer pools it to one pixel.
+    size = min(recipe.batch_size, 2 * processes.count * recipe.accumulation)
+    samples = [_Sample(0, processes.maximum(before), (0.0,) * len(_stages(recipe)))]
+    while size <= recipe.batch_size:
+        if len(samples) > 1:
+            expected = samples[-1].line_through(samples[-2], size)
+            spent = time.monotonic() - started + sum(expected.seconds) * (WARM_UP_STEPS + TIMED_STEPS)
+            if processes.maximum(max(expected.memory_gib / limit, spent / LONGEST_S)) > 1:
+                break
+        smaller = msgspec.structs.replace(recipe, batch_size=size)
+        samples.append(_sample(smaller, draw_of(smaller), model, processes, how))
+        size = recipe.batch_size if size < recipe.batch_size < 2 * size else 2 * size
+    return model, samples
 
 
 def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = None) -> Plan | None:
     """Do a few steps of each stage of a recipe and say what all of them will take.
+
+    The batch grows from two images in each part to the recipe's, as long as it fits into half of the free memory and the
+    plan into two minutes; what larger ones take is extrapolated, and the plan says so.
 
     Args:
         recipe: what is going to be trained.
@@ -150,38 +228,35 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
         The plan; None in every process but the first.
 
     Raises:
-        InputError: if no source reads the recipe's dataset, or a file is not what it should be.
+        InputError: if no source reads the recipe's dataset, a file is not what it should be, or the batch cannot be
+            divided evenly.
     """
     processes = start_processes(how.device)
     take_threads(recipe, processes)
-    parts = processes.count * recipe.accumulation
+    for stage in (0, recipe.iterations - 1):
+        recipe.slots(stage, 0, processes.count * recipe.accumulation)
     notes = []
     epochs: float | None = None
     try:
-        found = open_source(recipe, seed, paths)
-        draw, timed_on = found.batch, "the recipe's data"
+        found: Any = open_source(recipe, seed, paths)
         epochs = recipe.iterations * recipe.batch_size / found.size
+        timed_on = "the recipe's data"
     except DataError as error:
-        draw, timed_on = GeneratedSource(recipe, seed).batch, "generated images of the recipe's largest size"
+        found, timed_on = GeneratedSource(recipe, seed), "generated images of the recipe's largest size"
         notes.append(f"reading the data is not in the time: {error}")
-    model = build_model(recipe, seed, processes, how.initial)
-    optimizer = build_optimizer(recipe, model)
-    step = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
-    model.train()
-    images = -(-recipe.batch_size // parts)
-    if processes.first:
-        say(f"measuring steps of {images} images at a time; if they do not fit into memory: --accumulation N")
-    own = range(processes.rank * recipe.accumulation, (processes.rank + 1) * recipe.accumulation)
-    stages = _stages(recipe)
-    seconds = []
-    for stage in stages:
-        # Near the end of a short recipe some steps are done twice; a step of the other stage would be timed otherwise.
-        steps = [stage[min(n, len(stage) - 1)] for n in range(WARM_UP_STEPS + TIMED_STEPS)]
-        seconds.append(_timed(step, ((n, [draw(n, part, parts) for part in own]) for n in steps)))
-    hours = sum(len(stage) * time_s for stage, time_s in zip(stages, seconds, strict=True)) / 3600
+    model, samples = _grown_samples(recipe, lambda other: replace(found, recipe=other).batch, processes, how, seed)
+    last = samples[-1]
+    if last.batch_size < recipe.batch_size:
+        notes.append(
+            f"measured with {last.batch_size} images a step and extrapolated to {recipe.batch_size}: a plan takes at "
+            "most half of the free memory and two minutes"
+        )
+        last = last.line_through(samples[-2], recipe.batch_size)
+    if last.memory_gib > free_memory_gib(processes) + _peak_memory_gib(processes):
+        notes.append("more memory than is free now: --accumulation N computes each step in N parts")
+    hours = sum(len(stage) * time_s for stage, time_s in zip(_stages(recipe), last.seconds, strict=True)) / 3600
     if how.workers:
         notes.append(f"data are read in the step's time here; {how.workers} workers will read ahead")
-    memory_gib = processes.maximum(_peak_memory_gib(processes))
     if not processes.first:
         return None
     return Plan(
@@ -192,8 +267,8 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
         epochs=epochs,
         processes=processes.count,
         device=torch.cuda.get_device_name() if processes.device.type == "cuda" else "cpu",
-        seconds_per_iteration=max(seconds),
-        memory_gib=memory_gib,
+        seconds_per_iteration=max(last.seconds),
+        memory_gib=last.memory_gib,
         hours=hours,
         timed_on=timed_on,
         notes=tuple(notes),

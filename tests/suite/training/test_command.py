@@ -22,7 +22,8 @@ from reference_model.weights import load_checkpoint
 from suite.cli import main
 from suite.errors import DataError
 from suite.records.store import read_run
-from suite.training.recipe import RECIPES
+from suite.training import plan
+from suite.training.recipe import RECIPES, Recipe
 from tests.conftest import REPOSITORY
 from tests.suite.training.tiny import weights_of
 
@@ -88,12 +89,13 @@ def test_a_training_is_planned_stopped_and_continued(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*command, "--plan", "--json"]) == 0
-    plan = json.loads(capsys.readouterr().out)
-    assert (plan["iterations"], plan["images"], plan["epochs"]) == (6, 12, 3.0)
-    assert plan["hours"] == pytest.approx(6 * plan["seconds_per_iteration"] / 3600)
-    assert plan["memory_gib"] > 0.05
-    assert plan["gpu_hours"] is None
-    assert plan["timed_on"] == "the recipe's data"
+    made = json.loads(capsys.readouterr().out)
+    assert (made["iterations"], made["images"], made["epochs"]) == (6, 12, 3.0)
+    assert made["hours"] == pytest.approx(6 * made["seconds_per_iteration"] / 3600)
+    assert made["memory_gib"] > 0.05
+    assert made["notes"] == []
+    assert made["gpu_hours"] is None
+    assert made["timed_on"] == "the recipe's data"
 
     stopper = threading.Thread(target=stop_after_a_row, args=(tmp_path,))
     stopper.start()
@@ -148,6 +150,26 @@ def test_without_data_the_plan_is_measured_on_generated_images(
     assert main([*words, "--plan"]) == 0
     shown = capsys.readouterr().out
     assert "generated images" in shown
+
+
+def test_a_plan_of_more_than_half_of_the_free_memory_is_extrapolated(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes: list[int] = []
+
+    def sample(recipe: Recipe, *given: object) -> plan._Sample:
+        """Stands for a machine on which an image takes 1 GiB and 0.5 s."""
+        sizes.append(recipe.batch_size)
+        return plan._Sample(recipe.batch_size, 0.5 + recipe.batch_size, (0.5 * recipe.batch_size,))
+
+    monkeypatch.setattr(plan, "_sample", sample)
+    monkeypatch.setattr(plan, "_peak_memory_gib", lambda processes: 0.5)
+    monkeypatch.setattr(plan, "free_memory_gib", lambda processes: 20.0)
+    assert main([*command, "--batch-size", "64", "--plan", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sizes == [2, 4, 8]
+    assert (found["memory_gib"], found["seconds_per_iteration"]) == pytest.approx((64.5, 32.0))
+    assert len(found["notes"]) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(
