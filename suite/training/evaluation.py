@@ -13,6 +13,7 @@ from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_images, predict_videos
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.video_ap import score_youtube_vis
+from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.splits import Unit, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -61,6 +62,7 @@ class ImageEvaluation:
         annotations: the ground truth, a COCO file.
         results: the results file, written anew each time.
         protocol: input size and thresholds; None: the variant's own.
+        categories: what the classes of the model stand for; None: the dataset's.
     """
 
     dataset: CocoDataset
@@ -68,10 +70,11 @@ class ImageEvaluation:
     results: Path
     metric: str = "mask_ap"
     protocol: PredictionProtocol | None = None
+    categories: Categories | None = None
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file; under torchrun the images are shared out."""
-        predict_images(model, config, self.dataset, self.results, self.protocol, quiet=True)
+        predict_images(model, config, self.dataset, self.results, self.protocol, quiet=True, categories=self.categories)
 
     def score(self) -> float:
         """Return the mask AP of the last prediction, in [0, 1]."""
@@ -90,16 +93,18 @@ class VideoEvaluation:
         dataset: the videos with their folder of frames.
         annotations: the ground truth, a YouTube-VIS file.
         results: the results file, written anew each time.
+        categories: what the classes of the model stand for; None: the dataset's.
     """
 
     dataset: YoutubeVisDataset
     annotations: Path
     results: Path
     metric: str = "video_ap"
+    categories: Categories | None = None
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file; under torchrun the videos are shared out."""
-        predict_videos(model, config, self.dataset, self.results, quiet=True)
+        predict_videos(model, config, self.dataset, self.results, quiet=True, categories=self.categories)
 
     def score(self) -> float:
         """Return the video AP of the last prediction, in [0, 1]."""

@@ -23,6 +23,7 @@ class FinishedRun:
         protocol: what defines the run: seed, iterations, query passing, model options, several processes, a GPU.
         result: model, configuration, curve and time.
         dataset: what it was trained on.
+        recipe: what it was trained by.
         first: whether this is the process that writes files.
         initial_sha256: of the file it started from, when it started: days later the file may be gone. ``""``: none.
     """
@@ -32,6 +33,7 @@ class FinishedRun:
     protocol: dict[str, Scalar]
     result: TrainResult
     dataset: Dataset
+    recipe: Recipe
     first: bool = True
     initial_sha256: str = ""
 
@@ -66,16 +68,15 @@ def _options(recipe: Recipe) -> list[str]:
     return [f"| `{name}` | {value} |" for name, value in sorted(fields.items())]
 
 
-def model_card(finished: FinishedRun, recipe: Recipe, run: Run, initial: InitialFiles) -> str:
+def model_card(finished: FinishedRun, run: Run, initial: InitialFiles) -> str:
     """Return the model card as Markdown.
 
     Args:
         finished: the trained run, with the digest of what it started from.
-        recipe: what it was trained by.
         run: the first line of its record: command, code, machine.
         initial: the file it started from, if there is one.
     """
-    result, dataset = finished.result, finished.dataset
+    result, dataset, recipe = finished.result, finished.dataset, finished.recipe
     scores = [(row[0], row[-1]) for row in result.curve if row[-1] is not None]
     pinned = "the pinned archive" if dataset.pinned else "files named by the user, not compared with a pinned digest"
     start = f"`{initial.path.name}`, SHA-256 `{finished.initial_sha256}`" if initial.path else "random weights"

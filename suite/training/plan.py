@@ -215,8 +215,8 @@ def _grown_samples(
 def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = None) -> Plan | None:
     """Do a few steps of each stage of a recipe and say what all of them will take.
 
-    The batch grows from two images in each part to the recipe's, as long as it fits into half of the free memory and the
-    plan into two minutes; what larger ones take is extrapolated, and the plan says so.
+    The batch grows from two images in each part to the recipe's, as long as it fits into half of the free memory and
+    the plan into two minutes; what larger ones take is extrapolated, and the plan says so.
 
     Args:
         recipe: what is going to be trained.
@@ -239,6 +239,7 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
     epochs: float | None = None
     try:
         found: Any = open_source(recipe, seed, paths)
+        recipe = found.recipe
         epochs = recipe.iterations * recipe.batch_size / found.size
         timed_on = "the recipe's data"
     except DataError as error:

@@ -81,6 +81,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         joint_share: share of the pairs that come from ``joint_dataset``.
         keep_checkpoints: states kept at a time, the newest ones.
         picture_every: iterations between pages of predictions; 0: at evaluations only.
+        num_classes: of the model; 0: the variant's own, or as many as the user's annotations have categories.
     """
 
     model: str
@@ -117,6 +118,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     joint_share: Fraction = 0.0
     keep_checkpoints: Count = 1
     picture_every: CountOrNone = 0
+    num_classes: Annotated[int, Meta(ge=0, le=10000)] = 0
 
     def digest(self) -> str:
         """Return the SHA-256 of the recipe's values."""
@@ -128,7 +130,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Raises:
             ConfigError: if the variant or an option is unknown, or a value is refused.
         """
-        return config_from_dict(config_to_dict(get_config(self.model)) | self.model_options)
+        classes = {"num_classes": self.num_classes} if self.num_classes else {}
+        return config_from_dict(config_to_dict(get_config(self.model)) | self.model_options | classes)
 
     def trains_on_pairs(self, iteration: int) -> bool:
         """Return whether an iteration sees pairs of frames (and passes queries between them) or single frames."""

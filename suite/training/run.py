@@ -128,21 +128,19 @@ def run_folder(recipe: Recipe, seed: int, dataset_digest: str = "", initial: str
     return runs_dir() / group / f"{name}-seed-{seed}"
 
 
-def _save(
-    folder: Path, identity: str, recipe: Recipe, seed: int, source: TrainingSource, initial: str, result: TrainResult
-) -> None:
+def _save(folder: Path, identity: str, source: TrainingSource, seed: int, initial: str, result: TrainResult) -> None:
     """Write the checkpoint, and that it is the finished one."""
     sha, dirty = git_state()
+    recipe, dataset = source.recipe, source.dataset
     metadata = {
-        "dataset": _trained_on(recipe, source.dataset),
-        "dataset_digest": source.dataset.digest,
+        "dataset": _trained_on(recipe, dataset),
+        "dataset_digest": dataset.digest,
         "seed": str(seed),
         "recipe": msgspec.json.encode(recipe).decode(),
         "git_sha": str(sha),
         "git_dirty": str(dirty),
+        METADATA_KEY: source.categories.text(),
     }
-    if source.categories is not None:
-        metadata[METADATA_KEY] = source.categories.text()
     if initial:
         metadata["initial_weights_sha256"] = initial
     checkpoint = folder / WEIGHTS
@@ -201,7 +199,7 @@ def train_recipe(
     processes = start_processes(how.device)
     initial = how.initial.digest()
     source = open_source(recipe, seed, paths)
-    digest = source.dataset.digest
+    recipe, digest = source.recipe, source.dataset.digest
     folder = run_folder(recipe, seed, digest, initial)
     identity = run_identity(recipe, seed, digest, code_digest(), initial)
     with ExitStack() as held:
@@ -217,7 +215,7 @@ def train_recipe(
                 evaluation = source.evaluation(folder)
             result = train(recipe, source, seed, identity, folder, evaluation, how)
             if processes.first:
-                _save(folder, identity, recipe, seed, source, initial, result)
+                _save(folder, identity, source, seed, initial, result)
         elif processes.first:
             say(f"{shown(folder)}: trained already, not recorded yet")
         processes.share(None)
@@ -241,6 +239,7 @@ def train_recipe(
         protocol=protocol,
         result=result,
         dataset=source.dataset,
+        recipe=recipe,
         first=processes.first,
         initial_sha256=initial,
     )
@@ -257,12 +256,11 @@ def train_on_shapes(recipe: Recipe, seed: int, fresh: bool = False) -> FinishedR
     return train_recipe(recipe, seed, fresh)
 
 
-def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, publish: bool = False) -> Path:
+def write_evidence(finished: FinishedRun, run: Run, how: How, publish: bool = False) -> Path:
     """Write the record and the model card into the run's folder, then remove what continues it.
 
     Args:
         finished: the trained run.
-        recipe: what it was trained by.
         run: the first line of the record, made when the training started.
         how: names the file it started from.
         publish: also put the record among the committed ones, from which the report is drawn.
@@ -276,7 +274,7 @@ def write_evidence(finished: FinishedRun, recipe: Recipe, run: Run, how: How, pu
     folder, subject = finished.checkpoint.parent, finished.subject
     card = folder / CARD
     folders = [folder, *([records_dir()] if publish else [])]
-    write_text(card, model_card(finished, recipe, run, how.initial))
+    write_text(card, model_card(finished, run, how.initial))
     for place in folders:
         with writing(run, place) as record:
             for line in finished.record_lines(finished.dataset):
@@ -304,4 +302,4 @@ def train_and_record(
     finished = train_recipe(recipe, seed, fresh, how, paths)
     if not finished.first:
         return None
-    return finished, write_evidence(finished, recipe, run, how or How(), publish)
+    return finished, write_evidence(finished, run, how or How(), publish)

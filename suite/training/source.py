@@ -88,16 +88,20 @@ class TrainingSource(Protocol):
     """
 
     @property
+    def recipe(self) -> Recipe:
+        """The recipe, with as many classes as the data have categories."""
+
+    @property
+    def categories(self) -> Categories:
+        """What the classes of the model stand for."""
+
+    @property
     def size(self) -> int:
         """Images, or videos, that one epoch goes through."""
 
     @property
     def dataset(self) -> Dataset:
         """What goes on record: name, split, digest and whether it is the pinned one."""
-
-    @property
-    def categories(self) -> Categories | None:
-        """What the classes stand for, which the checkpoint carries; None if that is not known."""
 
     def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
         """Return one of the equal parts that an iteration's ``recipe.batch_size`` images are divided into.

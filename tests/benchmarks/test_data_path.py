@@ -51,7 +51,7 @@ def source_of(dataset: CocoDataset) -> FileSource:
     )
     assert dataset.image_folder is not None
     identity = Dataset("coco", "sample", "0", False)
-    return FileSource(recipe, 0, identity, coco_pool(dataset, dataset.image_folder))
+    return FileSource(recipe, 0, identity, dataset.categories, coco_pool(dataset, dataset.image_folder))
 
 
 def plain_picture(dataset: CocoDataset, view: View) -> tuple[torch.Tensor, torch.Tensor]:

@@ -82,19 +82,19 @@ class FileSource:
         recipe: how pictures are shown, batch size, pairs, joint share.
         seed: base seed of order and views.
         dataset: the identity on record.
+        categories: what the classes of the model stand for.
         pool: pictures or videos that an epoch goes through.
         joint: pictures that are mixed in as pairs, or None.
         open_evaluation: makes the evaluation for a folder, or None without ground truth to score.
-        categories: what the classes stand for.
     """
 
     recipe: Recipe
     seed: int
     dataset: schema.Dataset
+    categories: Categories
     pool: Pool
     joint: Pool | None = None
     open_evaluation: Callable[[Path], Evaluation] | None = None
-    categories: Categories | None = None
 
     @property
     def size(self) -> int:

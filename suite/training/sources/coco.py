@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
+from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput, named_input, pinned_input
 from suite.datasets.pictures import require_pictures
@@ -35,7 +38,7 @@ def training_input(paths: DataPaths) -> RealInput:
 
 
 def evaluation_input(paths: DataPaths) -> RealInput | None:
-    """Return what is scored during training: the user's files, or val2017 where it is here; else None.
+    """Return what is scored during training: the user's files, or val2017 beside the pinned pictures; else None.
 
     Raises:
         InputError: if only annotations or only images are named.
@@ -44,6 +47,9 @@ def evaluation_input(paths: DataPaths) -> RealInput | None:
         return named_input("coco", paths.evaluation_annotations, paths.evaluation_images)
     if paths.evaluation_annotations is not None or paths.evaluation_images is not None:
         raise InputError("--evaluation-annotations and --evaluation-images go together; give both")
+    if paths.annotations is not None:
+        say("nothing is scored during training: name --evaluation-annotations and --evaluation-images")
+        return None
     try:
         return pinned_input("coco", EVALUATION_PIN)
     except DataError as error:
@@ -56,25 +62,20 @@ def record_dataset(found: RealInput, images: int | None = None, videos: int | No
     return Dataset(found.name, found.split, found.digest, found.pinned, images=images, videos=videos)
 
 
-def require_classes(recipe: Recipe, found: RealInput, categories: int) -> None:
-    """Refuse data of another number of categories than the model has.
-
-    Raises:
-        InputError: with both numbers.
-    """
-    classes = recipe.config().num_classes
-    if classes != categories:
-        raise InputError(
-            f"{found.annotations}: has {categories} categories but {recipe.model} has {classes} classes; "
-            "take the recipe of this dataset"
-        )
+def with_classes(recipe: Recipe, categories: Categories) -> Recipe:
+    """Return a recipe whose model has as many classes as the data have categories; says so where that changes it."""
+    if recipe.config().num_classes == len(categories):
+        return recipe
+    few = ", ".join(categories.names[:6]) + (", ..." if len(categories) > 6 else "")
+    say(f"{recipe.model} gets {len(categories)} classes, the categories of the annotations: {few}")
+    return msgspec.structs.replace(recipe, num_classes=len(categories))
 
 
 def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     """Read the annotations; pictures are read when they are drawn.
 
     Raises:
-        InputError: if a file is malformed, or has other categories than the model.
+        InputError: if a file is malformed, or has nothing to train on.
         DataError: if data are absent or not as pinned.
     """
     if paths.split_ids is not None:
@@ -84,7 +85,7 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     dataset = CocoDataset.load(found.annotations, found.images)
     for note in dataset.notes():
         say(note)
-    require_classes(recipe, found, len(dataset.categories.ids))
+    recipe = with_classes(recipe, dataset.categories)
     pool = coco_pool(dataset, found.images)
     if not pool.size:
         raise InputError(f"{found.annotations}: no picture has an instance to train on; is it a file without truth?")
@@ -95,14 +96,10 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     def evaluation(folder: Path) -> Evaluation:
         assert scored is not None
         subset = image_subset(scored.annotations, folder / "evaluation_annotations.json", recipe.evaluation_images)
-        return ImageEvaluation(CocoDataset.load(subset, scored.images), subset, folder / "evaluation_results.json")
+        images, results = CocoDataset.load(subset, scored.images), folder / "evaluation_results.json"
+        return ImageEvaluation(images, subset, results, categories=dataset.categories)
 
     identity = record_dataset(found, images=len(dataset.images))
     return FileSource(
-        recipe,
-        seed,
-        identity,
-        pool,
-        open_evaluation=evaluation if scored is not None else None,
-        categories=dataset.categories,
+        recipe, seed, identity, dataset.categories, pool, None, evaluation if scored is not None else None
     )

@@ -145,14 +145,14 @@ class ShapesSource:
         videos: the training videos.
         seed: base seed.
         dataset: the identity on record.
-        categories: what the classes stand for.
+        categories: what the classes of the model stand for.
     """
 
     recipe: Recipe
     videos: Sequence[VideoSample]
     seed: int
     dataset: Dataset
-    categories: Categories | None = None
+    categories: Categories
 
     @property
     def size(self) -> int:

@@ -18,7 +18,7 @@ from suite.training.data.pools import StillPool, coco_pool, video_pool
 from suite.training.evaluation import VideoEvaluation, video_subset
 from suite.training.recipe import Recipe
 from suite.training.source import DataPaths, Evaluation
-from suite.training.sources.coco import record_dataset, require_classes, training_input
+from suite.training.sources.coco import record_dataset, training_input, with_classes
 
 PINS = {"youtube-vis-2019": "youtube_vis_2019_train", "youtube-vis-2021": "youtube_vis_2021_train"}
 JOINT_MAPS = {"youtube-vis-2019": COCO_TO_YOUTUBE_VIS_2019, "youtube-vis-2021": COCO_TO_YOUTUBE_VIS_2021}
@@ -47,6 +47,11 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
     """Return COCO's pictures of the categories that the videos have too."""
     if recipe.joint_dataset not in JOINT_DATASETS:
         raise InputError(f"joint_dataset {recipe.joint_dataset!r}: known are {', '.join(JOINT_DATASETS)}")
+    if videos.categories.ids != tuple(range(1, 41)):
+        raise InputError(
+            f"{videos.path}: joint training mixes COCO images in by the 40 categories of {recipe.dataset}, which this "
+            "file does not have; take the recipe without joint_dataset"
+        )
     found = training_input(DataPaths(annotations=paths.joint_annotations, images=paths.joint_images))
     say(f"reading {found.annotations.name} for joint training")
     coco = CocoDataset.load(found.annotations, found.images)
@@ -66,13 +71,13 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     """Read the annotations; frames are read when they are drawn.
 
     Raises:
-        InputError: if a file is malformed, or has other categories than the model.
+        InputError: if a file is malformed, or has nothing to train on.
         DataError: if data are absent or not as pinned.
     """
     found = _videos_input(recipe, paths)
     say(f"reading {found.annotations.name}")
     dataset = YoutubeVisDataset.load(found.annotations, found.images)
-    require_classes(recipe, found, len(dataset.categories.ids))
+    recipe = with_classes(recipe, dataset.categories)
     scored = _evaluation_input(paths)
     if paths.split_ids is not None:
         held_out = only_part(found, paths.split_ids)
@@ -97,16 +102,15 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
         ids = scored.part.video_ids if scored.part else None
         file = folder / "evaluation_annotations.json"
         subset = video_subset(scored.annotations, file, recipe.evaluation_images, ids)
-        return VideoEvaluation(
-            YoutubeVisDataset.load(subset, scored.images), subset, folder / "evaluation_results.json"
-        )
+        videos, results = YoutubeVisDataset.load(subset, scored.images), folder / "evaluation_results.json"
+        return VideoEvaluation(videos, subset, results, categories=dataset.categories)
 
     return FileSource(
         recipe,
         seed,
         record_dataset(found, videos=len(dataset.videos)),
+        dataset.categories,
         pool,
         _joint_pool(recipe, paths, dataset) if recipe.joint_dataset else None,
         evaluation if scored is not None else None,
-        dataset.categories,
     )

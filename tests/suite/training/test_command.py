@@ -205,3 +205,40 @@ def test_two_processes_train_score_and_finish_together(command: list[str], tmp_p
     record = read_run(tmp_path / result["record"])
     assert record.measurements[0].protocol["processes"] == 2
     assert record.series[0].rows[-1][-1] == result["mask_ap"]
+
+
+def test_two_categories_of_any_ids_train_predict_and_score_in_any_order(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list of categories is turned round for the second run: no digit changes."""
+    annotations = tmp_path / "truth.json"
+    content = json.loads(annotations.read_text())
+    content["categories"] = [{"id": 9, "name": "square"}, {"id": 4, "name": "circle"}]
+    for item in content["annotations"]:
+        item["category_id"] = 9 if item["id"] % 2 else 4
+    found = []
+    for _ in range(2):
+        annotations.write_text(json.dumps(content))
+        assert main([*command, "--json"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        weights = tmp_path / result["checkpoint"]
+        model, metadata = load_checkpoint(weights)
+        assert model.config.num_classes == 2
+        assert json.loads(metadata["categories"]) == {"ids": [4, 9], "names": ["circle", "square"]}
+        results = tmp_path / "results.json"
+        data = ["--annotations", str(annotations), "--images", str(tmp_path / "pictures")]
+        assert main(["predict", "coco", "--checkpoint", str(weights), *data, "--out", str(results)]) == 0
+        capsys.readouterr()
+        assert {item["category_id"] for item in json.loads(results.read_text())} == {4, 9}
+        found.append((weights_of(model), result["mask_ap"]))
+        content["categories"].reverse()
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+
+    tuned = [*command, "--initial-weights", str(weights), "--iterations", "1", "--json"]
+    content["categories"].append({"id": 11, "name": "triangle"})
+    annotations.write_text(json.dumps(content))
+    assert main(tuned) == 0
+    shown = capsys.readouterr()
+    assert load_checkpoint(tmp_path / json.loads(shown.out)["checkpoint"])[0].config.num_classes == 3
+    assert "2 classes" in shown.err

@@ -40,8 +40,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         protocol={"seed": 0, "iterations": 2},
         result=result,
         dataset=small_source(recipe).dataset,
+        recipe=recipe,
     )
-    write_evidence(made, recipe, start_run("train-shapes", seed=0), How())
+    write_evidence(made, start_run("train-shapes", seed=0), How())
     return made
 
 
@@ -62,10 +63,12 @@ def test_a_finished_run_leaves_a_record_and_a_card(finished: FinishedRun) -> Non
 def test_a_card_says_that_fine_tuning_had_nothing_but_a_backbone(finished: FinishedRun, tmp_path: Path) -> None:
     """The file itself need not be there any more: its digest was taken when the training started."""
     file, video = tmp_path / "gone.pth", load_recipe("youtube_vis_2019")
-    started, first_line = replace(finished, initial_sha256="0123abcd"), start_run("train-youtube-vis-2019", seed=0)
+    started, first_line = (
+        replace(finished, initial_sha256="0123abcd", recipe=video),
+        start_run("train-youtube-vis-2019", seed=0),
+    )
     cards = [
-        model_card(started, video, first_line, files)
-        for files in (InitialFiles(backbone=file), InitialFiles(checkpoint=file))
+        model_card(started, first_line, files) for files in (InitialFiles(backbone=file), InitialFiles(checkpoint=file))
     ]
     assert ["without the pre-training" in card for card in cards] == [True, False]
     assert all("| started from | `gone.pth`, SHA-256 `0123abcd` |" in card for card in cards)
@@ -78,7 +81,7 @@ def test_a_card_of_videos_trained_on_gpus_says_so(finished: FinishedRun) -> None
         result=replace(finished.result, metric="video_ap"),
     )
     recipe = load_recipe("youtube_vis_2019")
-    card = model_card(on_gpus, recipe, start_run("train-shapes", seed=0), InitialFiles())
+    card = model_card(replace(on_gpus, recipe=recipe), start_run("train-shapes", seed=0), InitialFiles())
     assert "h, 8 processes on NVIDIA A100 |" in card
     assert "(50 videos at most)" in card
 

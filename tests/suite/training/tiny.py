@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
+from suite.datasets.categories import Categories
 from suite.records.schema import Dataset
 from suite.training.initial import How
 from suite.training.loop import TrainResult, run_identity, train
@@ -19,6 +20,7 @@ from suite.training.source import Evaluation
 from suite.training.sources.shapes import FrameInstances, ShapesSource, VideoSample
 
 SIZE = (64, 64)
+CATEGORIES = Categories(tuple(range(1, 7)), tuple(f"square {number}" for number in range(1, 7)))
 
 
 def square_video(seed: int, frames: int = 4, standing: bool = False) -> VideoSample:
@@ -70,7 +72,7 @@ def small_recipe(**changes: object) -> Recipe:
 
 
 def small_source(recipe: Recipe, seed: int = 0) -> ShapesSource:
-    return ShapesSource(recipe, VIDEOS, seed, Dataset("squares", "train", "data", pinned=False))
+    return ShapesSource(recipe, VIDEOS, seed, Dataset("squares", "train", "data", pinned=False), CATEGORIES)
 
 
 def run(
