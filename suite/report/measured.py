@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from suite.records.module_times import ModuleTime, by_module
 from suite.records.schema import Run, Scalar, Series
-from suite.report.cells import Cell
+from suite.report.cells import LATENCY_KEYS, Cell
 from suite.report.evidence import Evidence
 from suite.report.models import ANCHOR, is_prior_art
 from suite.report.numbers import scaled
@@ -99,19 +99,9 @@ def network_cells(evidence: Evidence) -> list[Cell]:
     return sorted((cell for cell in cells if not is_prior_art(cell.model)), key=order)
 
 
-def companion(evidence: Evidence, cell: Cell, metric: str, any_engine: bool = False, **changes: Scalar) -> Cell | None:
-    """Return the newest cell of another metric or span with the same model, machine and input as ``cell``.
-
-    Args:
-        evidence: claims and records.
-        cell: a latency.
-        metric: of the wanted cell.
-        any_engine: whatever engine, precision and number of threads ran it.
-        changes: protocol entries in which it differs, e.g. ``span="preprocess"``.
-    """
-    keys = ["height_px", "width_px", "device", "span", "key_frame_interval"]
-    keys += [] if any_engine else ["runtime", "precision", "threads"]
-    wanted = {key: cell.get(key) for key in keys} | changes
+def companion(evidence: Evidence, cell: Cell, metric: str) -> Cell | None:
+    """Return the newest cell of another latency metric with the same model, machine, input and span as ``cell``."""
+    wanted = {key: cell.get(key) for key in LATENCY_KEYS}
     same = [item for item in evidence.find(metric, cell.model, wanted) if item.machine.cpu == cell.machine.cpu]
     return same[-1] if same else None
 

@@ -23,7 +23,7 @@ from suite.report.readme import missing_rows
 from suite.report.table import Table
 
 TABLES = ("embedded", "ablation", "latency", "table1", "table2", "counts")
-FIGURES = ("ap_latency", "ap_reuse", "training_curve", "latency_ratio", "latency_breakdown")
+FIGURES = ("ap_latency", "ap_reuse", "training_curve", "latency_ratio")
 """What comes first, in this order; every other table and figure follows by name."""
 ANIMATED = "_animated"
 """Ending of an animation's name; the still that stands in for it has the name without this ending."""

@@ -1,12 +1,10 @@
 """The committed report is what the committed records and claims give, and no measured number is typed by hand."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from suite.records.store import read_folder
-from suite.report.readme import BEGIN, END
 from suite.report.render import render_report
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -39,10 +37,3 @@ def test_every_picture_is_the_one_its_record_describes(committed: Path):
     newest = {item.path: item.sha256 for file in runs for item in file.artifacts if item.path.startswith("reports/")}
     for name, digest in newest.items():
         assert hashlib.sha256((REPOSITORY / name).read_bytes()).hexdigest() == digest, name
-
-
-def test_readme_has_no_score_or_time_outside_its_generated_part():
-    text = (REPOSITORY / "README.md").read_text()
-    outside = text.split(BEGIN)[0] + text.split(END)[1]
-    typed = re.findall(r"\d+(?:\.\d+)? ?(?:AP\b|ms\b)|\bAP (?:of )?\d+", outside)
-    assert typed == []

@@ -8,7 +8,6 @@ from suite.accuracy.error_analysis.analysis import Analysis, analyse_coco, analy
 from suite.accuracy.error_analysis.lines import error_lines
 from suite.records.schema import METRICS, Scalar, Subject
 from suite.report.figures import error_ladders
-from suite.report.figures._style import figure_bytes
 from suite.report.tables import errors
 from suite.report.verdicts import load_evidence
 from tests.suite.accuracy.cases import random_coco, random_video, written
@@ -47,13 +46,6 @@ def test_every_kind_is_a_row_with_what_it_costs(recorded: RunMaker, analyses: tu
     assert not by_kind["identity switch"][names.index(f"{errors.ALONE}: images")].text
     assert {"small objects", "medium objects", "large objects"} <= set(by_kind)
     assert any(name.startswith("category name") for name in by_kind)
-
-
-def test_ladders_are_drawn_and_repeat_to_the_byte(recorded: RunMaker) -> None:
-    evidence = load_evidence(recorded.folder)
-    drawn = figure_bytes(error_ladders.draw, evidence)
-    assert drawn["png"].startswith(b"\x89PNG")
-    assert drawn == figure_bytes(error_ladders.draw, evidence)
 
 
 def test_without_records_the_tables_say_so_and_no_ladder_is_drawn(filled: RunMaker) -> None:

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Annotation, Text
 
-from suite.report.figures import ap_latency, ap_reuse, latency_breakdown, latency_ratio, training_curve
+from suite.report.figures import ap_latency, ap_reuse, latency_ratio, training_curve
 from suite.report.figures._style import PointLabel, figure_bytes, freeze_layout, new_figure, place_labels, style
 from suite.report.figures.ap_latency import pareto, steps
 from suite.report.verdicts import load_evidence
-from tests.suite.report.synthetic import BASE_512, BASE_640, TINY, RunMaker
+from tests.suite.report.synthetic import BASE_512, BASE_640, RunMaker
 
-FIGURES = (ap_latency, ap_reuse, latency_breakdown, latency_ratio, training_curve)
+FIGURES = (ap_latency, ap_reuse, latency_ratio, training_curve)
 POINTS = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12)
 
 
@@ -125,18 +125,6 @@ def test_reuse_figure_has_a_line_per_setting_and_every_seed(maker: RunMaker):
     assert len(names) == 2
     assert list(handles[0].get_xdata()) == [1, 3, 6]
     assert len(axes.lines) == 2 + 6
-
-
-def test_breakdown_needs_all_three_spans(maker: RunMaker):
-    maker.latency({BASE_640: 100.0, TINY: 5.0})
-    with style():
-        figure = latency_breakdown.draw(load_evidence(maker.folder))
-        assert figure is not None
-        labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == [
-        "MobileInst, TopFormer-Base, 640 px\n640x864, random weights",
-        "MobileInst, TopFormer-Tiny, 128 px\n128x192, trained",
-    ]
 
 
 def test_user_settings_do_not_change_a_figure(filled: RunMaker):

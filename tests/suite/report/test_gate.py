@@ -108,6 +108,7 @@ def test_markdown_shows_what_is_worse_first(sides, capsys: pytest.CaptureFixture
     assert gate(sides, "--markdown") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mask_ap", "code"), [(0.55, 0), (0.53, 1), (None, 3)])
 def test_the_session_ends_with_the_gates_own_exit_code(sides, mask_ap: float | None, code: int):
     if mask_ap is not None:

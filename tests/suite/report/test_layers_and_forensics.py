@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from suite.claims.latency_fit import fit_constants, load_readings, load_reconstructions
@@ -12,9 +10,8 @@ from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.report.evidence import Evidence
 from suite.report.figures import forensics as forensics_figure
 from suite.report.figures import module_breakdown
-from suite.report.figures._style import figure_bytes
 from suite.report.table import Table, TableCell
-from suite.report.tables import breakdown, forensics, table1, table2
+from suite.report.tables import breakdown, forensics
 from suite.report.verdicts import gather, load_evidence
 from tests.suite.report.synthetic import BASE_640, RunMaker
 
@@ -115,25 +112,6 @@ def test_forensics_say_what_they_are_and_where_ours_stands(maker: RunMaker) -> N
     assert (ours.size, ours.width, ours.pyramid, ours.convolutions) == ("base", 256, "raw", 6)
     whole = {(key.width, key.convolutions) for key, rows in known.items() if forensics.fitting(fit, rows) == 5}
     assert whole == {(256, 12)}
-
-
-def test_figures_are_the_same_bytes_every_time(measured: Evidence) -> None:
-    for draw in (module_breakdown.draw, forensics_figure.draw):
-        first = figure_bytes(draw, measured)
-        assert set(first) == {"png", "svg"}
-        assert first == figure_bytes(draw, measured)
-
-
-@pytest.mark.parametrize(("build", "source"), [(table1.build, "aaai2024-table1"), (table2.build, "aaai2024-table2")])
-def test_published_tables_carry_their_doubts(build: object, source: str, tmp_path: Path) -> None:
-    table = build(load_evidence(tmp_path))  # type: ignore[operator]
-    words = "\n".join(table.notes)
-    assert "TNN, precision not stated (TNN's ARM default prefers fp16)" in words
-    assert "inferred" in words
-    assert f"Version: {source}; the abstract of arXiv v1 prints other numbers (30.5 AP, 176 ms)." in words
-    assert any("published" in note for note in table.footnotes)
-    if source.endswith("1"):
-        assert any(note.startswith("lightened: ") for note in table.footnotes)
 
 
 def test_the_doubts_say_of_which_rows_the_reading_timed_here_is_too_fast():

@@ -148,8 +148,3 @@ def test_the_tables_say_what_holds_and_why_not(tmp_path: Path) -> None:
         "92",
         "Conv 80, MatMul 12",
     ]
-
-
-def test_without_records_every_row_says_so(tmp_path: Path) -> None:
-    table = prior_art.build(evidence_of(tmp_path))
-    assert "not timed here yet" in table.footnotes

@@ -10,11 +10,8 @@ from click.testing import CliRunner
 
 from suite.cli import entry, main
 from suite.errors import InputError
-from suite.report.figures import ap_reuse, latency_ratio, training_curve
-from suite.report.figures._style import figure_bytes
 from suite.report.readme import BEGIN, END, with_block
 from suite.report.render import render_report
-from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import RunMaker
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -129,16 +126,6 @@ def test_nothing_measured_still_renders_the_published_side(tmp_path: Path):
     outcome = render_report(tmp_path / "reports")
     assert "reports/figures/ap_latency.png" in outcome.written
     assert "reports/figures/training_curve.png" not in outcome.written
-
-
-def test_figures_differ_when_their_records_do(maker: RunMaker):
-    maker.everything()
-    before = load_evidence(maker.folder)
-    maker.training(0, 0.7)
-    after = load_evidence(maker.folder)
-    for module, changes in ((training_curve, True), (ap_reuse, True), (latency_ratio, False)):
-        one, other = (figure_bytes(module.draw, evidence) for evidence in (before, after))
-        assert (one["png"] != other["png"], one["svg"] != other["svg"]) == (changes, changes)
 
 
 def test_redrawing_needs_no_torch_and_no_pycocotools(reports: Path):

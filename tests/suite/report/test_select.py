@@ -29,13 +29,6 @@ def test_a_repeated_seed_replaces_the_older_run_and_says_so(maker: RunMaker):
     assert any(old.run_id in line and "superseded by newer ones" in line for line in unused)
 
 
-def test_all_that_newer_runs_replace_is_told_in_one_line(maker: RunMaker):
-    first, second, _ = (maker.training(0, value) for value in (0.40, 0.45, 0.50))
-    _, unused = select_cells(read_folder(maker.folder)[0])
-    (line,) = (line for line in unused if "superseded" in line)
-    assert line.startswith(f"{first.run_id}.jsonl, {second.run_id}.jsonl: ")
-
-
 def test_settings_and_data_are_never_averaged_together(maker: RunMaker):
     maker.training(0, 0.50)
     maker.training(1, 0.60, query_passing=False)
@@ -75,9 +68,3 @@ def test_a_spoiled_file_is_left_out_with_its_line_and_the_rest_is_used(filled: R
     (cell,) = evidence.find("mask_ap", TINY)
     assert [sample.seed for sample in cell.samples] == [1, 2]
     assert any(path.name in line and "line" in line for line in evidence.left_out)
-
-
-def test_no_records_is_no_error(maker: RunMaker):
-    evidence = load_evidence(maker.folder)
-    assert evidence.cells == ()
-    assert evidence.left_out == ()

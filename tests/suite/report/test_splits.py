@@ -5,7 +5,6 @@ import pytest
 from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
 from suite.report.evidence import Verdict
-from suite.report.explain import explanation
 from suite.report.tables.ledger import build
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_640, WEIGHTS, RunMaker
@@ -22,30 +21,12 @@ def add(maker: RunMaker, metric: str, value: float, data: Dataset, **protocol: S
     maker.write(maker.run("real"), Measurement(metric, value, Subject(BASE_640, WEIGHTS), protocol, data))
 
 
-def test_every_accuracy_claim_names_its_split_and_what_is_possible(maker: RunMaker):
-    for row in rows(maker).values():
-        claim = row.claim
-        if claim.kind != "absolute" or claim.device:
-            assert row.scored_on == row.split_note == ""
-            continue
-        assert "server is closed" in row.scored_on
-        assert ("val2017" in row.scored_on) == (claim.family == "coco")
-        assert ("local split of train" in row.scored_on) == (claim.family == "youtube-vis")
-        assert row.split_note
-        assert row.to_json()["published_on"] in ("coco test-dev", "youtube-vis-2019 valid", "youtube-vis-2021 valid")
-
-
-def test_third_party_values_say_that_they_are_of_val2017(maker: RunMaker):
-    assert rows(maker)[AP].scored_on.startswith("val2017 (by a third party)")
-
-
 def test_val2017_is_compared_with_test_dev_as_partly_at_most(maker: RunMaker):
     add(maker, "mask_ap", 0.33, Dataset("coco", "val2017", "0" * 32, True, images=5000))
     row = rows(maker)[AP]
     assert (row.word, row.scored_on) == ("partly", "coco val2017")
     assert "not test-dev" in row.rule
     assert "different images" in row.split_note
-    assert "published on coco test-dev; ours: coco val2017" in explanation(load_evidence(maker.folder), AP)
     table = build(load_evidence(maker.folder))
     assert "coco val2017" in [cell.text for cell in table.rows[0]]
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from suite.claims.loader import load_claims
-from suite.records.schema import Measurement, Scalar, Subject
 from suite.report import tables
 from suite.report.evidence import Evidence
 from suite.report.formats import csv_text, html, latex, markdown, plain
 from suite.report.table import Table, TableCell, make_table, missing
-from suite.report.tables import embedded, latency, ledger, table1, table2
+from suite.report.tables import embedded, latency, table1, table2
 from suite.report.verdicts import load_evidence
-from tests.suite.report.synthetic import BASE_640, RunMaker
+from tests.suite.report.synthetic import RunMaker
 
 MODULES = tables.modules()
 
@@ -167,18 +166,6 @@ def test_uncommitted_changes_are_marked_and_explained(maker: RunMaker):
     assert any(note.startswith("† =") for note in table.notes)
 
 
-def test_latency_says_in_words_what_a_network_with_masks_is_compared_with(maker: RunMaker):
-    fields: dict[str, Scalar] = {"span": "with_masks", "device": "host", "height_px": 640, "width_px": 864}
-    lines = (
-        Measurement("latency_cpu_ms", 100.0, Subject(BASE_640), fields),
-        Measurement("latency_ratio_cpu", 0.997, Subject(BASE_640), fields | {"anchor": f"{BASE_640} network"}),
-    )
-    maker.write(maker.run("latency-host"), *lines)
-    table = latency.build(load_evidence(maker.folder))
-    assert table.rows[0][2].text == "network with masks"
-    assert "with masks: over the anchor's network" in table.notes[0]
-
-
 def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
     table = latency.build(evidence)
     row = cells_of(table, "MobileInst, TopFormer-Base, 640 px 640x864 network")
@@ -190,11 +177,6 @@ def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
         cells_of(table, "MobileInst, TopFormer-Tiny, 128 px 128x192 end to end, T = 3")["CPU median ms"].text == "5.70"
     )
     assert any("Test CPU" in note for note in table.notes)
-
-
-def test_ledger_table_has_every_claim_once(evidence: Evidence):
-    ids = [row[0].text for row in ledger.build(evidence).rows]
-    assert sorted(ids) == sorted(claim.claim_id for claim in load_claims() if claim.origin == "published")
 
 
 @pytest.mark.parametrize("name", MODULES)
