@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-import pandas as pd
-
 from suite.claims.claim import Claim
 from suite.claims.consistency import Finding
 from suite.records.schema import Artifact, Dataset, Run, Scalar, Series
@@ -204,11 +202,6 @@ class Evidence:
     def artifacts(self) -> dict[str, Artifact]:
         """The newest artifact of each name that lies under ``reports/``."""
         return {item.name: item for file in self.runs for item in file.artifacts if item.path.startswith("reports/")}
-
-    @cached_property
-    def ledger(self) -> pd.DataFrame:
-        """One row per claim: the claims joined with their verdicts."""
-        return pd.DataFrame([verdict.to_json() for verdict in self.verdicts])
 
     @property
     def counts(self) -> dict[str, int]:
