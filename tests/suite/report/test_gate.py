@@ -12,7 +12,7 @@ import pytest
 
 from suite.cli import main
 from suite.errors import DataError, InputError
-from suite.records.store import read_folder, writing
+from suite.records.store import read_folder, read_run, writing
 from suite.report.gate import load_rules
 from tests.suite.report.synthetic import RunMaker
 
@@ -75,6 +75,16 @@ def test_a_new_record_that_lies_in_the_baseline_too_is_not_its_own_baseline(side
     run = sides[0].training(0, 0.40)
     shutil.copy(sides[0].folder / f"{run.run_id}.jsonl", sides[1].folder)
     assert gate(sides) == 1
+
+
+def test_an_estimate_is_no_measurement(sides):
+    maker = sides[1]
+    run = maker.training(0, 0.55)
+    path = maker.folder / f"{run.run_id}.jsonl"
+    lines = [msgspec.structs.replace(line, origin="estimated") for line in read_run(path).measurements]
+    path.unlink()
+    maker.write(run, *lines)
+    assert gate(sides) == 3
 
 
 def test_an_empty_run_compared_nothing(sides):

@@ -107,13 +107,6 @@ def test_hostile_record_text_is_escaped(maker: RunMaker):
     assert with_block(with_block(f"{BEGIN}\n{END}", block), block).count(END) == 1
 
 
-def test_the_page_of_nothing_still_has_the_ledger(maker: RunMaker):
-    evidence = load_evidence(maker.folder)
-    text = build_page(evidence, build_tables(evidence), {})
-    assert "214 published" in text
-    assert text.count("<tr id=") == 214
-
-
 def test_repeating_gives_the_same_bytes(page: Path):
     evidence = load_evidence(page.parent / "records")
     assert build_page(evidence, build_tables(evidence), render_figures(evidence)) == page.read_text()

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from suite.cli import entry, main
+from suite.cli import main
 from suite.errors import InputError
 from suite.report.readme import BEGIN, END, with_block
 from suite.report.render import render_report
@@ -83,16 +82,6 @@ def test_files_that_nothing_renders_any_more_are_stale(reports: Path):
     assert (reports / "tables" / "table9.md").exists()
     render_report(reports, ["tables"])
     assert not (reports / "tables" / "table9.md").exists()
-
-
-def test_a_spoiled_record_is_named_and_the_rest_still_rendered(reports: Path):
-    path = sorted((reports / "records").glob("*.jsonl"))[1]
-    path.write_text(path.read_text()[:-40])
-    result = CliRunner().invoke(entry, ["report", "--only", "tables", "--reports", str(reports)])
-    assert result.exit_code == 0
-    assert f"left out {path.name} line" in result.output
-    assert "seed 1" not in (reports / "tables" / "embedded.md").read_text()
-    assert "seed 2" in (reports / "tables" / "embedded.md").read_text()
 
 
 def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str]):

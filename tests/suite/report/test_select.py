@@ -59,12 +59,3 @@ def test_uncommitted_changes_are_marked(maker: RunMaker):
     unknown = maker.latency({BASE_640: 100.0}, git_dirty=None, git_sha=None)
     assert load_evidence(maker.folder).find("latency_cpu_ms")[0].run_ids == (unknown.run_id,)
     assert load_evidence(maker.folder).find("latency_cpu_ms")[0].dirty
-
-
-def test_a_spoiled_file_is_left_out_with_its_line_and_the_rest_is_used(filled: RunMaker):
-    path = sorted(filled.folder.glob("*.jsonl"))[0]
-    path.write_bytes(path.read_bytes().replace(b'"value":0.55', b'"value":0.99', 1))
-    evidence = load_evidence(filled.folder)
-    (cell,) = evidence.find("mask_ap", TINY)
-    assert [sample.seed for sample in cell.samples] == [1, 2]
-    assert any(path.name in line and "line" in line for line in evidence.left_out)

@@ -159,13 +159,6 @@ def test_embedded_shows_the_interval_of_a_single_seed_with_what_it_covers(maker:
     assert "image sampling only" in row["AP points: 95 % interval (one seed)"].note
 
 
-def test_uncommitted_changes_are_marked_and_explained(maker: RunMaker):
-    maker.training(0, 0.55, git_dirty=True)
-    table = embedded.build(load_evidence(maker.folder))
-    assert cells_of(table, "shapes val images mask AP")["AP points: mean"].mark == "†"
-    assert any(note.startswith("† =") for note in table.notes)
-
-
 def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
     table = latency.build(evidence)
     row = cells_of(table, "MobileInst, TopFormer-Base, 640 px 640x864 network")
