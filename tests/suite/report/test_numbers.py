@@ -23,6 +23,7 @@ IN_README = {
     "2024": "year of the paper",
     "2303.17594": "number of the paper on arXiv",
     "16": "photographs that the overfit check learns by heart",
+    "70": "exit code of an unexpected error, as in suite/errors.py",
     "75": "exit code of a run the system stopped, as in suite/errors.py",
     "130": "exit code of an interrupted command, as in suite/errors.py",
     **{str(code): "exit code, as in suite/errors.py" for code in (0, 1, 3, 4)},
