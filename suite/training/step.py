@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 
-from reference_model.instance_decoder import InstancePrediction
 from reference_model.losses import Criterion
-from reference_model.mobileinst import FrameFeatures, MobileInst, MobileInstOutput, NonFiniteError
+from reference_model.mobileinst import MobileInst, MobileInstOutput, NonFiniteError
 from reference_model.query_passing import TemporalCriterion
 from suite.distributed import Processes
 from suite.errors import InputError
@@ -67,38 +66,25 @@ class MixedPrecision(nn.Module):
         super().__init__()
         self.model = model
         self.compute_type, self.device_type = TYPES[precision], device_type
-        self._encode = torch.compile(model.encode, dynamic=True) if compiled else model.encode
+        # Features keep the low precision: they are only read by the other parts.
+        self.encode = self._part(torch.compile(model.encode, dynamic=True) if compiled else model.encode, lambda it: it)
+        self.segment = self._part(model.segment, _float32)
+        self.decode_from_queries = self._part(model.decode_from_queries, _float32)
+        self.with_masks = self._part(model.with_masks, _float32)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device_type, self.compute_type, enabled=self.compute_type != torch.float32)
+    def _part(self, part: Callable[..., Any], converted: Callable[[Any], Any]) -> Callable[..., Any]:
+        """Return a method of the model that computes under autocast."""
 
-    def encode(self, images: Tensor) -> FrameFeatures:
-        """As `MobileInst.encode`; features keep the low precision."""
-        with self._autocast():
-            features: FrameFeatures = self._encode(images)
-        return features
+        def computed(*inputs: Any) -> Any:
+            with torch.autocast(self.device_type, self.compute_type, enabled=self.compute_type != torch.float32):
+                return converted(part(*inputs))
 
-    def segment(self, features: FrameFeatures) -> MobileInstOutput:
-        """As `MobileInst.segment`, in float32."""
-        with self._autocast():
-            output: MobileInstOutput = _float32(self.model.segment(features))
-        return output
-
-    def decode_from_queries(self, global_queries: Tensor, features: FrameFeatures) -> InstancePrediction:
-        """As `MobileInst.decode_from_queries`, in float32."""
-        with self._autocast():
-            prediction: InstancePrediction = _float32(self.model.decode_from_queries(global_queries, features))
-        return prediction
-
-    def with_masks(self, prediction: InstancePrediction, features: FrameFeatures) -> MobileInstOutput:
-        """As `MobileInst.with_masks`, in float32."""
-        with self._autocast():
-            output: MobileInstOutput = _float32(self.model.with_masks(prediction, features))
-        return output
+        return computed
 
     def forward(self, images: Tensor) -> MobileInstOutput:
         """As `MobileInst.forward`, in float32."""
-        return self.segment(self.encode(images))
+        output: MobileInstOutput = self.segment(self.encode(images))
+        return output
 
 
 class LossModel(nn.Module):

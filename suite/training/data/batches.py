@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from suite.datasets.categories import Categories
 from suite.distributed import Processes
-from suite.errors import SuiteError
+from suite.errors import InputError, SuiteError
 from suite.records import schema
 from suite.seeds import derive_seed
 from suite.training.data.pictures import common_canvas, place
@@ -30,6 +31,7 @@ from suite.training.state import STOP_SIGNALS
 Shown = tuple[Pool, View]
 AHEAD = 4
 """Parts that each worker prepares in advance."""
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @functools.lru_cache(maxsize=4)
@@ -172,6 +174,24 @@ def _ignore_stop_requests(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def _require_shared_memory(part: Batch | SuiteError, workers: int) -> None:
+    """Refuse workers whose batches do not fit into the shared memory that they are passed through.
+
+    Raises:
+        InputError: with the size that is needed; a worker without room would wait for ever.
+    """
+    if isinstance(part, SuiteError) or not SHARED_MEMORY.is_dir():
+        return
+    tensors = [part.images, *(item for target in part.targets for item in target if item is not None)]
+    needed = sum(item.numel() * item.element_size() for item in tensors) * workers * AHEAD
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free < needed:
+        raise InputError(
+            f"--workers {workers}: needs {needed >> 20} MiB in {SHARED_MEMORY}, which has {free >> 20} MiB free; take "
+            "fewer workers or --workers 0, or enlarge it (Docker: --shm-size)"
+        )
+
+
 def batches_of(
     source: TrainingSource, processes: Processes, accumulation: int, iterations: range, workers: int
 ) -> Iterator[tuple[int, list[Batch]]]:
@@ -185,12 +205,13 @@ def batches_of(
         workers: number of worker processes; 0 draws when asked.
 
     Raises:
-        SuiteError: of the source, for bad or absent data.
+        SuiteError: of the source, for bad or absent data, or if the shared memory is too small for the workers.
     """
     parts = _Parts(source, processes.rank * accumulation, accumulation, processes.count * accumulation)
     numbers = range(iterations.start * accumulation, iterations.stop * accumulation)
     drawn: Iterator[Batch | SuiteError] = (parts[number] for number in numbers)
-    if workers:
+    if workers and numbers:
+        _require_shared_memory(parts[numbers.start], workers)
         loader: DataLoader[Batch | SuiteError] = DataLoader(
             parts,
             batch_size=None,

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from suite.cli import main
@@ -124,26 +123,6 @@ def test_a_folder_that_another_process_trains_in_is_left_to_it(
             assert f"process {other.pid} " in capsys.readouterr().err
         other.communicate()
     assert not list(folder.glob("state-*"))
-
-
-@pytest.mark.slow
-def test_ten_kills_at_any_moment_leave_the_records_of_an_uninterrupted_job(small_root: Path) -> None:
-    command = [sys.executable, "-m", "suite", *SHORT, "--seed", "0", "--seed", "1"]
-    moments = np.random.default_rng(0).uniform(2, 20, 10)
-    for moment in moments:
-        child = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        try:
-            child.wait(timeout=moment)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-    before = len(accuracy(small_root))
-    assert main(command[3:]) == 0
-    assert main(command[3:]) == 0
-    scores = accuracy(small_root)
-    assert len(scores) >= max(before, 4)
-    assert len({json.dumps(found, sort_keys=True) for found in scores[::2]}) == 1
-    assert len({json.dumps(found, sort_keys=True) for found in scores[1::2]}) == 1
 
 
 def test_a_dataset_that_is_not_the_pinned_one_stops_the_job(

@@ -5,6 +5,7 @@ import errno
 import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -100,6 +101,15 @@ def test_workers_that_prepare_batches_change_nothing(tmp_path: Path) -> None:
     alone = run(recipe, tmp_path / "alone")
     helped = run(recipe, tmp_path / "helped", how=How(device="cpu", workers=2))
     assert torch.equal(weights_of(alone.model), weights_of(helped.model))
+
+
+def test_workers_without_room_in_shared_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker gives 64 MiB; a worker whose batch does not fit would wait for ever."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(InputError, match="/dev/shm"):
+        run(small_recipe(iterations=1, evaluations=1), tmp_path, how=How(device="cpu", workers=2))
+    assert run(small_recipe(iterations=1, evaluations=1), tmp_path, how=How(device="cpu")).curve
 
 
 def test_training_learns_and_its_curve_and_log_say_so(tmp_path: Path) -> None:
