@@ -97,10 +97,9 @@ def test_actions_are_pinned_to_commits_permissions_to_reading_and_jobs_end(path:
 
 def test_ci_runs_what_the_readme_tells_a_newcomer_to_run():
     script = (REPOSITORY / ".ci" / "run").read_text().splitlines()
-    shown = [line for line in code(REPOSITORY / "README.md") if line.startswith(("python3 -m venv", ".venv/bin/nox"))]
-    set_up, reproduce, test = shown
-    assert script[-2:] == [set_up, test]
-    assert reproduce == ".venv/bin/nox -s reproduce"
+    reproduce, test = [line for line in code(REPOSITORY / "README.md") if line.startswith("python3 -m venv")]
+    assert script[-1] == test
+    assert reproduce.endswith("nox -s reproduce")
     sessions = [words[0] for words in typed(REPOSITORY / ".github" / "workflows" / "ci.yml", r"nox -s ")]
     assert {"report", "gate_accuracy", "gate_latency"} <= set(sessions)
 
