@@ -11,6 +11,7 @@ from suite.accuracy.intervals import bootstrap, with_difference
 from suite.accuracy.mask_engines import HotcocoEvaluation, PycocotoolsEvaluation, has_id_zero
 from suite.accuracy.score import Score, per_category, summarize
 from suite.datasets.coco import CocoDataset, Detections, read_detections
+from suite.datasets.masks import collection_paused
 from suite.errors import InputError
 
 ENGINES = ("auto", "pycocotools", "hotcoco")
@@ -70,6 +71,7 @@ class CocoEvaluation:
     behind: PycocotoolsEvaluation | HotcocoEvaluation
 
 
+@collection_paused()
 def evaluate_coco(dataset: CocoDataset, detections: Detections, engine: str = "auto") -> CocoEvaluation:
     """Score results against ground truth, both read already; see `score_coco`."""
     used = choose_engine(engine, dataset, detections)

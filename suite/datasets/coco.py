@@ -33,7 +33,7 @@ from suite.datasets.fields import (
     refuse_duplicates,
     relative_name,
 )
-from suite.datasets.masks import Codes, compress, is_absent
+from suite.datasets.masks import Codes, collection_paused, compress, is_absent
 from suite.datasets.pictures import located, read_picture
 from suite.errors import DataError, InputError
 from suite.typed import read_typed
@@ -363,6 +363,7 @@ def _box_areas(path: Path, results: list[_Result]) -> NDArray[np.float64] | None
     return areas
 
 
+@collection_paused()
 def read_detections(path: Path, dataset: CocoDataset) -> Detections:
     """Read a COCO results file (``.json`` or ``.json.gz``) that is for the images of a dataset.
 

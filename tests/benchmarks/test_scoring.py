@@ -35,6 +35,11 @@ PYCOCOTOOLS = (
     "truth = COCO(str(annotations)); e = COCOeval(truth, truth.loadRes(str(results)), 'segm'); "
     "e.evaluate(); e.accumulate(); e.summarize(); values = e.stats",
 )
+HOTCOCO = (
+    "import hotcoco",
+    "truth = hotcoco.COCO(str(annotations)); e = hotcoco.COCOeval(truth, truth.load_res(str(results)), 'segm'); "
+    "e.evaluate(); e.accumulate(); e.summarize(); values = e.stats",
+)
 OURS_COCO = (
     "import hotcoco; from suite.accuracy.mask_ap import score_coco",
     "values = score_coco(annotations, results).stats.values()",
@@ -242,6 +247,11 @@ def compare(benchmark: Any, ours: tuple[str, str], plain: tuple[str, str], paths
 
 def test_coco_at_val2017_scale_against_pycocotools(benchmark: Any, tmp_path: Path) -> None:
     compare(benchmark, OURS_COCO, PYCOCOTOOLS, coco_files(tmp_path))
+
+
+def test_coco_at_val2017_scale_against_the_engine_alone(benchmark: Any, tmp_path: Path) -> None:
+    """What reading with every check costs beside the engine's own unchecked reading."""
+    compare(benchmark, OURS_COCO, HOTCOCO, coco_files(tmp_path))
 
 
 def test_coco_at_val2017_scale_with_an_interval_of_1000_draws(benchmark: Any, tmp_path: Path) -> None:

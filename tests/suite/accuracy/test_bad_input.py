@@ -72,23 +72,8 @@ def code(counts: Any, size: Any = (6, 8)) -> dict[str, Any]:
 
 TRUTH_CASES: list[tuple[str, Callable[[Any], None], str]] = [
     ("no annotations", drop("annotations"), "annotations"),
-    ("no images", drop("images"), "images"),
-    ("no categories", drop("categories"), "categories"),
-    ("crowd of two", put("annotations", 0, "iscrowd", 2), "annotations[0].iscrowd"),
-    ("text for area", put("annotations", 0, "area", "6"), "annotations[0].area"),
-    ("foreign image", put("annotations", 0, "image_id", 9), "annotations[0].image_id"),
-    ("foreign category", put("annotations", 0, "category_id", 9), "annotations[0].category_id"),
-    ("image twice", put("images", COCO_TRUTH["images"] * 2), "images[1].id"),
-    ("category twice", put("categories", COCO_TRUTH["categories"] * 2), "categories[1].id"),
-    ("annotation twice", put("annotations", COCO_TRUTH["annotations"] * 2), "annotations[1].id"),
-    ("height 0", put("images", 0, "height", 0), "images[0].height"),
-    ("monstrous width", put("images", 0, "width", 10**9), "images[0].width"),
     ("odd polygon", put("annotations", 0, "segmentation", [[1, 1, 2, 2, 3, 3, 4]]), "annotations[0].segmentation"),
-    ("two corners", put("annotations", 0, "segmentation", [[1, 1, 2, 2]]), "annotations[0].segmentation"),
-    ("far corner", put("annotations", 0, "segmentation", [[0, 0, 1e300, 0, 1, 1]]), "annotations[0].segmentation"),
-    ("flat polygon", put("annotations", 0, "segmentation", [1, 1, 2, 2, 3, 3]), "annotations[0].segmentation[0]"),
     ("short runs", put("annotations", 0, "segmentation", code([5, 5])), "annotations[0].segmentation"),
-    ("negative runs", put("annotations", 0, "segmentation", code([50, -2])), "annotations[0].segmentation"),
     ("other size", put("annotations", 0, "segmentation", code([48], (8, 6))), "annotations[0].segmentation"),
 ]
 
@@ -120,9 +105,7 @@ RESULT_CASES: list[tuple[str, Callable[[Any], None], str]] = [
 VIDEO_TRUTH_CASES: list[tuple[str, Callable[[Any], None], str]] = [
     ("no annotations", drop("annotations"), "annotations"),
     ("null annotations", put("annotations", None), "annotations"),
-    ("video twice", put("videos", VIDEO_TRUTH["videos"] * 2), "videos[1].id"),
     ("ragged", put("annotations", 0, "segmentations", [MASK]), "annotations[0].segmentations"),
-    ("foreign video", put("annotations", 0, "video_id", 3), "annotations[0].video_id"),
     ("bad mask", put("annotations", 0, "segmentations", 0, code("h")), "annotations[0].segmentations[0]"),
 ]
 
