@@ -205,39 +205,6 @@ def test_a_file_that_is_no_document(
     assert message in line
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda text: text[:-20], "line 1 column"),
-        (lambda text: text.replace("0.5", "NaN"), "NaN"),
-        (lambda text: text.replace("0.5", "-Infinity"), "-Infinity"),
-        (lambda text: text.replace("0.5", "1e999"), "results[0].score"),
-        (lambda text: text.replace("0.5", "0,5"), "line 1 column"),
-        (lambda text: text + "[]", "line 1"),
-    ],
-)
-@pytest.mark.parametrize("task", ["coco", "youtube-vis"])
-def test_spoiled_results(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, task: str, spoil: Callable[[str], str], message: str
-) -> None:
-    truth, found = (COCO_TRUTH, COCO_RESULTS) if task == "coco" else (VIDEO_TRUTH, VIDEO_RESULTS)
-    paths = tmp_path / "truth.json", tmp_path / "found.json"
-    paths[0].write_text(json.dumps(truth))
-    paths[1].write_text(spoil(json.dumps(found)))
-    exit_code, line = one_line(capsys, task, paths)
-    assert exit_code == 2
-    assert str(paths[1]) in line
-    assert message in line
-
-
-def test_a_folder_and_a_wrong_option(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert one_line(capsys, "coco", (tmp_path, tmp_path))[0] == 2
-    assert main(["score", "coco", "--annotations", "a.json"]) == 2
-    assert "--results" in capsys.readouterr().err
-    assert main(["score", "cocoa"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-
-
 @pytest.mark.parametrize("task", ["coco", "youtube-vis"])
 def test_the_untouched_documents_score(capsys: pytest.CaptureFixture[str], tmp_path: Path, task: str) -> None:
     truth, found = (COCO_TRUTH, COCO_RESULTS) if task == "coco" else (VIDEO_TRUTH, VIDEO_RESULTS)

@@ -221,17 +221,6 @@ def test_what_cannot_be_read_at_all_ends_with_its_exit_code(
         assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_help_and_summary_say_what_a_user_needs(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["predict", "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert all(word in shown for word in ("SOURCE", "--save", "--key-frame-interval", "coco", "youtube-vis"))
-    Image.fromarray(picture(0)).save(tmp_path / "0.png")
-    assert main(["predict", "--checkpoint", str(checkpoint), str(tmp_path / "0.png")]) == 0
-    assert str(tmp_path / "0.png") in capsys.readouterr().out
-
-
 def test_names_of_classes_come_from_the_checkpoint(checkpoint: Path) -> None:
     model, metadata = load_checkpoint(checkpoint)
     own = Categories(tuple(range(3, 9)), tuple(f"kind {index}" for index in range(6)))

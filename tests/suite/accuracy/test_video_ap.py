@@ -53,13 +53,6 @@ def test_random_sets_agree_with_brute_force(tmp_path: Path, seed: int) -> None:
     assert (annotations, results) == before
 
 
-def test_one_quotient_over_all_frames_not_a_mean_of_quotients(tmp_path: Path) -> None:
-    annotations = document([{"segmentations": [strip(0, 0, 10, 10), strip(0, 0, 1, 1)]}])
-    # 100 of 100 pixels in the first frame, 0 of 2 in the second: 100 / 102 = 0.98, while the mean would be 0.5.
-    found = stats(tmp_path, annotations, [result([strip(0, 0, 10, 10), strip(5, 5, 1, 1)])])
-    assert found["AP"] == pytest.approx(1)
-
-
 @pytest.mark.parametrize(("columns", "ap"), [(14, 0.5), (15, 0.6), (10, 0.1), (9, 0.0)])
 def test_exact_thresholds_count_as_reached(tmp_path: Path, columns: int, ap: float) -> None:
     """A union of 20 columns: 10 of them are an IoU of exactly 0.5, 15 of exactly 0.75 (0.70 needs 14)."""
@@ -67,31 +60,6 @@ def test_exact_thresholds_count_as_reached(tmp_path: Path, columns: int, ap: flo
     found = stats(tmp_path, annotations, [result([strip(0, 0, 10, columns), None])])
     assert found["AP"] == pytest.approx(ap)
     assert found["AP75"] == (pytest.approx(1) if columns >= 15 else 0)
-
-
-def test_painting_where_the_object_is_absent_costs(tmp_path: Path) -> None:
-    annotations = document([{"segmentations": [strip(0, 0, 10, 10), None]}])
-    found = stats(tmp_path, annotations, [result([strip(0, 0, 10, 10), strip(0, 0, 10, 11)])])
-    assert found["AP50"] == 0
-    assert stats(tmp_path, annotations, [result([strip(0, 0, 10, 10), None])])["AP"] == pytest.approx(1)
-
-
-def test_crowd_absorbs_any_number_of_results(tmp_path: Path) -> None:
-    crowd = {"segmentations": [strip(0, 10, 10, 10)] * 2, "iscrowd": 1}
-    annotations = document([{"segmentations": [strip(0, 0, 10, 8)] * 2}, crowd])
-    on_crowd = [result([strip(0, 10, 10, 10)] * 2, score) for score in (0.9, 0.8, 0.7)]
-    assert stats(tmp_path, annotations, [*on_crowd, result([strip(0, 0, 10, 8)] * 2)])["AP"] == pytest.approx(1)
-    # The union stays the denominator for a crowd, so a small part of it is not absorbed, unlike in COCO.
-    part = [result([strip(0, 10, 10, 2)] * 2, 0.9)]
-    assert stats(tmp_path, annotations, [*part, result([strip(0, 0, 10, 8)] * 2)])["AP"] == pytest.approx(0.5)
-
-
-def test_area_comes_from_the_annotations_and_borders_belong_to_both_ranges(tmp_path: Path) -> None:
-    track = {"segmentations": [strip(0, 0, 10, 8)] * 2, "areas": [2 * 16384, 0]}
-    found = stats(tmp_path, document([{**track, "areas": [16384, None]}]), [result([strip(0, 0, 10, 8)] * 2)])
-    assert [found[name] for name in ("APs", "APm", "APl")] == pytest.approx([1, 1, -1])
-    found = stats(tmp_path, document([track]), [result([strip(0, 0, 10, 8)] * 2)])
-    assert [found[name] for name in ("APs", "APm", "APl")] == pytest.approx([-1, 1, -1])
 
 
 def test_only_100_results_of_a_video_and_category_count(tmp_path: Path) -> None:
@@ -102,16 +70,6 @@ def test_only_100_results_of_a_video_and_category_count(tmp_path: Path) -> None:
     assert stats(tmp_path, annotations, wrong[1:] + right)["AR100"] == pytest.approx(1)
     other = [{**item, "category_id": 2} for item in wrong]
     assert stats(tmp_path, annotations, other + right)["AP"] == pytest.approx(1)
-
-
-def test_ties_go_to_the_earlier_video_and_then_to_the_earlier_result(tmp_path: Path) -> None:
-    tracks = [{"segmentations": [strip(0, 0, 10, 8)] * 2, "video_id": 2}]
-    annotations = document(tracks, videos=2)
-    right = result([strip(0, 0, 10, 8)] * 2, video_id=2)
-    wrong_first, wrong_same = result([strip(0, 0, 10, 8)] * 2), result([strip(0, 12, 10, 8)] * 2, video_id=2)
-    assert stats(tmp_path, annotations, [right, wrong_first])["AP"] == pytest.approx(0.5)
-    assert stats(tmp_path, annotations, [right, wrong_same])["AP"] == pytest.approx(1)
-    assert stats(tmp_path, annotations, [wrong_same, right])["AP"] == pytest.approx(0.5)
 
 
 def test_empty_results_score_zero_and_absent_categories_are_left_out(tmp_path: Path) -> None:

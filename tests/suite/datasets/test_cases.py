@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import shutil
@@ -16,14 +14,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from reference_model.config import get_config
 from reference_model.mobileinst import MobileInst
-from reference_model.weights import CheckpointError, load_checkpoint, save_checkpoint
+from reference_model.weights import load_checkpoint, save_checkpoint
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.cli import main
@@ -32,6 +28,8 @@ from suite.datasets.coco import CocoDataset
 from suite.datasets.health import check_health
 from suite.datasets.pictures import read_picture
 from suite.training.data.pools import coco_pool
+from tests.suite.accuracy.cases import written
+from tests.suite.accuracy.test_mask_ap import official
 
 CONFIG = get_config("mobileinst_topformer_tiny_shapes")
 
@@ -60,23 +58,6 @@ def checkpoint(folder: Path, model: MobileInst, annotations: Path) -> Path:
 def predict(checkpoint: Path, annotations: Path, images: Path, out: Path, *more: str) -> int:
     words = ["predict", "coco", "--checkpoint", str(checkpoint), "--annotations", str(annotations)]
     return main([*words, "--images", str(images), "--out", str(out), *more])
-
-
-def official(truth: Path, results: list[dict[str, Any]], **filled: Any) -> list[float]:
-    """Score with pycocotools after giving each annotation what it lacks."""
-    document = json.loads(truth.read_text())
-    for annotation in document["annotations"]:
-        annotation.update({key: value for key, value in filled.items() if key not in annotation})
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = document
-        coco.createIndex()
-        evaluator = COCOeval(coco, coco.loadRes(results), "segm")
-        evaluator.evaluate()
-        evaluator.accumulate()
-        evaluator.summarize()
-    stats: list[float] = evaluator.stats.tolist()
-    return stats
 
 
 def test_01_the_order_of_the_category_list_changes_nothing(cases: Path, tmp_path: Path, model: MobileInst) -> None:
@@ -146,13 +127,15 @@ def test_04_exif_orientation_follows_the_annotations_size(cases: Path, empty_roo
 @pytest.mark.parametrize("case", ["06_no_iscrowd", "07_iscrowd_float"])
 def test_06_07_iscrowd_may_be_absent_or_a_float(cases: Path, tmp_path: Path, empty_root: Path, case: str) -> None:
     truth = cases / case / "ann.json"
-    item = json.loads(truth.read_text())["annotations"][0]
+    document = json.loads(truth.read_text())
+    for item in document["annotations"]:
+        item.setdefault("iscrowd", 0)
     results = [{"image_id": item["image_id"], "category_id": item["category_id"], "score": 0.5}]
     dataset = CocoDataset.load(truth)
     results[0]["segmentation"] = dataset.codes.rles()[0]
-    (tmp_path / "dt.json").write_text(json.dumps(results))
+    given, found = written(tmp_path, document, results)
     assert not dataset.objects.crowd.any()
-    assert list(score_coco(truth, tmp_path / "dt.json").stats.values()) == official(truth, results, iscrowd=0)
+    assert list(score_coco(truth, found).stats.values()) == official(given, results).stats.tolist()
     assert check_health("coco", truth, truth.parent / "images").well
 
 
@@ -195,7 +178,7 @@ def test_13_whole_numbers_may_be_floats(cases: Path, name: str) -> None:
         stats = score_coco(folder / f"{name}.gt.json", folder / f"{results}.json").stats
         assert 100 * stats["AP"] == pytest.approx(92.52, abs=0.01)
         wanted = official(folder / "base.gt.json", json.loads((folder / "dt.json").read_text()))
-        assert list(stats.values()) == wanted
+        assert list(stats.values()) == wanted.stats.tolist()
 
 
 def test_16_every_bad_picture_is_named_before_any_work(
@@ -265,31 +248,3 @@ def test_21_foreign_checkpoints_are_read_and_it_is_said(
         torch.testing.assert_close(
             loaded.state_dict()[name], tensor, rtol=0 if exact else 1e-3, atol=0 if exact else 1e-3
         )
-
-
-@pytest.mark.parametrize("kind", ["pth", "git lfs"])
-def test_21_what_is_no_safetensors_is_named_for_what_it_is(tmp_path: Path, model: MobileInst, kind: str) -> None:
-    path = tmp_path / "model.safetensors"
-    if kind == "pth":
-        torch.save(model.state_dict(), path)
-    else:
-        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
-    with pytest.raises(CheckpointError) as caught:
-        load_checkpoint(path)
-    assert {"pth": "weights_only", "git lfs": "git lfs pull"}[kind] in str(caught.value)
-
-
-def test_the_commands_of_the_how_to_work_in_their_order(
-    cases: Path, tmp_path: Path, model: MobileInst, empty_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = cases / "06_no_iscrowd"
-    shutil.copytree(source / "images", tmp_path / "photos")
-    shutil.copy(source / "ann.json", tmp_path / "mine.json")
-    checkpoint(tmp_path, model, source / "ann.json")
-    monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).resolve().parents[3] / "docs" / "own_data.md").read_text()
-    commands = [line.split()[3:] for line in text.splitlines() if line.strip().startswith("python -m suite ")]
-    assert len(commands) == 4
-    for words in commands:
-        assert main(words) == 0
-    assert json.loads((tmp_path / "results.json").read_text())

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import shutil
 import threading
@@ -109,12 +108,6 @@ def test_a_server_that_begins_anew_and_never_sends_the_end_is_left(empty_root, p
     assert set(tree(empty_root)) == {"a.zip.part"}
 
 
-def test_a_server_that_begins_anew_is_taken_if_it_comes_to_the_end(empty_root, pin, behaviour):
-    behaviour.ranges, behaviour.cut_at, behaviour.cuts = False, 1_000_000, 1
-    download(pin, QUICK)
-    assert tree(empty_root) == {"a.zip": CONTENT}
-
-
 @pytest.mark.parametrize("offset", [1, 1000, 400_000])
 def test_a_range_from_another_offset_is_not_appended(empty_root, pin, behaviour, offset):
     begun(empty_root, CONTENT[:500_000])
@@ -207,18 +200,6 @@ def test_what_an_earlier_run_has_left(empty_root, pin, behaviour, content, reque
     assert tree(empty_root) == {"a.zip": CONTENT}
 
 
-def test_a_whole_part_of_another_file_without_a_pinned_size(empty_root, address, behaviour):
-    begun(empty_root, b"x" * len(CONTENT))
-    download(pinned(empty_root, address, size=False), QUICK)
-    assert asked(behaviour) == [f"bytes={len(CONTENT)}-", None]
-    assert tree(empty_root) == {"a.zip": CONTENT}
-
-
-def test_offline(empty_root):
-    assert "data add a" in fault(pinned(empty_root, "http://127.0.0.1:9"))
-    assert tree(empty_root) == {}
-
-
 def test_a_mirror_has_the_last_folder_and_the_name(empty_root, address, behaviour):
     pin = pinned(empty_root, "http://nowhere.invalid/bucket")
     download(pin, DownloadOptions(f"{address}/other/", 0.5, 1))
@@ -264,34 +245,3 @@ def test_a_wrong_file_in_its_place_is_set_aside(empty_root, pin):
     target.write_bytes(b"x" * len(CONTENT))
     download(pin, QUICK)
     assert tree(empty_root) == {"a.zip": CONTENT, "a.zip.bad": b"x" * len(CONTENT)}
-
-
-def test_too_little_room(empty_root, pin, behaviour, monkeypatch):
-    usage = shutil.disk_usage(empty_root)._replace(free=1_000_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    fault(pin)
-    assert behaviour.requests == []
-    assert tree(empty_root) == {}
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_the_disk_fills_up_meanwhile(empty_root, pin):
-    part = empty_root / (TARGET + ".part")
-    part.parent.mkdir(parents=True)
-    part.symlink_to("/dev/full")
-    with pytest.MonkeyPatch.context() as patch:
-        # Reading /dev/full never ends, so the earlier part counts as empty here.
-        patch.setattr("suite.datasets.download.Path.exists", lambda self, **_: False)
-        assert "No space left" in fault(pin)
-    assert not (empty_root / TARGET).exists()
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_folder_that_may_not_be_written(empty_root, pin):
-    folder = (empty_root / TARGET).parent
-    folder.mkdir(parents=True)
-    folder.chmod(0o500)
-    try:
-        fault(pin)
-    finally:
-        folder.chmod(0o700)

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from suite.cli import main
-from suite.datasets.health import require_health
 from suite.datasets.pins import load_pins
 from suite.datasets.state import examine, verified_digest
-from suite.errors import DataError
 from tests.suite.datasets.conftest import REPOSITORY
 from tests.suite.datasets.fault_server import Behaviour, serving
 
@@ -82,57 +79,6 @@ def test_real_coco_goes_the_whole_way_and_the_second_time_nothing_happens(dvc_ro
     assert {check["what"]: check["well"] for check in report["checks"]}["files"] is False
 
 
-def test_one_flipped_byte_fails_every_check(empty_root, archives, capsys):
-    pin_all(empty_root, archives, OFFLINE)
-    target = empty_root / "data" / "archives" / "val2017.zip"
-    target.parent.mkdir(parents=True)
-    content = bytearray(archives["val2017.zip"])
-    content[1000] ^= 1
-    target.write_bytes(content)
-    assert main(["data", "status", "val2017", "--check"]) == 4
-    assert "data/archives/val2017.zip" in capsys.readouterr().out
-    assert main(["data", "add", "val2017"]) == 4
-    with pytest.raises(DataError, match=r"val2017\.zip"):
-        verified_digest("val2017")
-
-
-def test_what_is_damaged_after_unpacking_is_unpacked_again(empty_root, archives):
-    pin_all(empty_root, archives, OFFLINE)
-    (empty_root / "data" / "archives").mkdir(parents=True)
-    for name, content in archives.items():
-        (empty_root / "data" / "archives" / name).write_bytes(content)
-    assert main(["data", "fetch", "coco-val"]) == 0
-    annotations = empty_root / "data/coco/annotations/instances_val2017.json"
-    images = empty_root / "data/coco/val2017"
-    next(images.iterdir()).unlink()
-    assert main(["data", "fetch", "coco-val"]) == 4
-    shutil.rmtree(images)
-    assert main(["data", "fetch", "coco-val"]) == 0
-    assert require_health("coco", annotations, images).well
-
-
-def test_what_needs_a_login_is_described(empty_root, capsys):
-    official_pins(empty_root)
-    assert main(["data", "fetch", "youtube-vis-2021"]) == 4
-    message = capsys.readouterr().err
-    for name in ("train", "valid", "test"):
-        assert f"data/archives/youtube_vis_2021/{name}.zip" in message
-    assert "https://youtube-vos.org/dataset/vis/" in message
-    assert "data add youtube_vis_2021_train" in message
-
-
-def test_archives_elsewhere_are_linked_not_copied(empty_root, archives, tmp_path_factory, capsys):
-    pin_all(empty_root, archives, OFFLINE)
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    for name, content in archives.items():
-        (elsewhere / name).write_bytes(content)
-    assert main(["data", "add", "coco-val", str(elsewhere)]) == 0
-    assert (empty_root / "data/archives/val2017.zip").samefile(elsewhere / "val2017.zip")
-    assert (empty_root / "data/coco/val2017").is_dir()
-    assert main(["data", "add", "coco-val", str(empty_root / "nowhere")]) == 4
-    assert "nowhere" in capsys.readouterr().err
-
-
 def test_a_wrong_archive_elsewhere_is_neither_linked_nor_touched(empty_root, archives, tmp_path_factory, capsys):
     pin_all(empty_root, archives, OFFLINE)
     path = tmp_path_factory.mktemp("elsewhere") / "val2017.zip"
@@ -198,16 +144,6 @@ def test_a_pin_is_measured_after_the_counts_were_compared(empty_root, capsys):
     changed = set(known.read_text().splitlines()) ^ set(before.splitlines())
     assert {line.strip("- ").split(":")[0] for line in changed} == {"md5", "size", "path"}
     assert main(["data", "add", "nothing"]) == 2
-
-
-def test_a_list_in_place_of_annotations_is_not_pinned(empty_root, capsys):
-    before = official_pins(empty_root).read_bytes()
-    path = empty_root / "data" / "youtube_vis_2019" / "valid.json"
-    path.parent.mkdir(parents=True)
-    path.write_text("[]")
-    assert main(["data", "add", "youtube_vis_2019_valid_annotations"]) == 2
-    assert "valid.json" in capsys.readouterr().err
-    assert (empty_root / "datasets.dvc").read_bytes() == before
 
 
 def test_a_deliberately_changed_generator_gets_a_new_pin(dvc_root):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +17,6 @@ from suite.accuracy.video_ap import score_youtube_vis
 from suite.errors import SuiteError
 from suite.training.recipe import load_recipe
 from tests.suite.accuracy.cases import random_coco, random_video, written
-from tests.suite.accuracy.test_mask_ap import official
 
 AMOUNTS = [pytest.param(60, id="some"), pytest.param(3000, id="many", marks=pytest.mark.slow)]
 ODD = st.one_of(
@@ -118,39 +115,3 @@ def test_spoilt_part_files_are_continued_where_they_are_whole(tmp_path: Path, am
         assert set(finished_entries(results, "me")) == known | {99}
 
     check()
-
-
-def as_other_tools_write(rng: np.random.Generator, truth: dict[str, Any], results: list[Any]) -> None:
-    """Write numbers as floats and flags as booleans, leave flags out, turn lists round; the meaning stays."""
-
-    def maybe(value: Any) -> Any:
-        return float(value) if rng.random() < 0.5 else value
-
-    for image in truth["images"]:
-        image.update(id=maybe(image["id"]), height=maybe(image["height"]), width=maybe(image["width"]))
-    for category in truth["categories"]:
-        category["id"] = maybe(category["id"])
-    for item in truth["annotations"]:
-        item.update(id=maybe(item["id"]), image_id=maybe(item["image_id"]), category_id=maybe(item["category_id"]))
-        item["iscrowd"] = bool(item["iscrowd"]) if rng.random() < 0.5 else float(item["iscrowd"])
-        if not item["iscrowd"] and rng.random() < 0.3:
-            del item["iscrowd"]
-    for item in results:
-        item.update(image_id=maybe(item["image_id"]), category_id=maybe(item["category_id"]))
-    truth["categories"].reverse()
-    truth["images"].reverse()
-
-
-@pytest.mark.parametrize("amount", [pytest.param(15, id="some"), pytest.param(500, id="many", marks=pytest.mark.slow)])
-def test_odd_spellings_score_as_pycocotools_scores_the_plain_ones(tmp_path: Path, amount: int) -> None:
-    scored = 0
-    for seed in range(amount):
-        truth, results = random_coco(1000 + seed)
-        if not results:
-            continue
-        expected = official(written(tmp_path, truth, results)[0], results).stats.tolist()
-        odd = json.loads(json.dumps([truth, results]))
-        as_other_tools_write(np.random.default_rng(seed), *odd)
-        assert list(score_coco(*written(tmp_path, *odd)).stats.values()) == expected
-        scored += 1
-    assert scored > amount // 2

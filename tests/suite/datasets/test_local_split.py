@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -14,8 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.cli import main
@@ -23,7 +20,6 @@ from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 from suite.datasets.local_split import categories_by_video, list_path, read_local_split
 from suite.datasets.splits import held_out, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
-from suite.errors import DataError, InputError
 from tests.suite.accuracy.cases import random_video
 from tests.suite.datasets.lists import write_list
 
@@ -60,51 +56,10 @@ def assert_balanced(categories_of: dict[int, frozenset[int]], ids: tuple[int, ..
             assert held[category] == 0
 
 
-@pytest.mark.parametrize("dataset", SIZES)
-@pytest.mark.parametrize("seed", range(4))
-def test_real_sizes_are_balanced_and_do_not_depend_on_order(dataset: str, seed: int) -> None:
-    videos, amount = SIZES[dataset]
-    categories_of = table(videos, seed)
-    ids = held_out(categories_of, amount, dataset)
-    assert_balanced(categories_of, ids, amount)
-    shuffled = list(categories_of.items())
-    random.Random(seed).shuffle(shuffled)
-    assert held_out(dict(shuffled), amount, dataset) == ids
-    assert held_out(categories_of, amount, "another name") != ids
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.dictionaries(st.integers(1, 10_000), st.frozensets(st.integers(1, 6), max_size=3), min_size=2, max_size=60),
-    st.data(),
-)
-def test_any_table_is_split_exactly_and_alike(categories_of: dict[int, frozenset[int]], data: st.DataObject) -> None:
-    amount = data.draw(st.integers(1, len(categories_of) - 1))
-    ids = held_out(categories_of, amount, "any")
-    assert len(set(ids)) == amount
-    assert set(ids) < set(categories_of)
-    order = data.draw(st.permutations(list(categories_of)))
-    assert held_out({key: categories_of[key] for key in order}, amount, "any") == ids
-
-
 def test_the_rule_is_frozen() -> None:
     """A published list must never shift: the ids of a fixed table, as text, have a fixed digest."""
     ids = held_out({key: frozenset({key % 7 + 1, key % 3 + 8}) for key in range(1, 301)}, 40, "youtube-vis-2019")
     assert hashlib.sha256(repr(ids).encode()).hexdigest()[:16] == "b80f11b7e81a83be"
-
-
-@pytest.mark.parametrize("amount", [0, 5, 6])
-def test_impossible_amounts_are_refused(amount: int) -> None:
-    with pytest.raises(InputError, match="cannot hold out"):
-        held_out({key: frozenset({1}) for key in range(5)}, amount, "x")
-
-
-@pytest.mark.parametrize("year", ["", "_2021"])
-def test_real_annotations_can_be_split(shared_data: Path, year: str) -> None:
-    categories_of = categories_by_video(YoutubeVisDataset.load(shared_data / "ytvis_mini" / f"train{year}.json"))
-    ids = held_out(categories_of, 2, "youtube-vis")
-    assert len(ids) == 2
-    assert set(ids) < set(categories_of)
 
 
 def train_file(dataset: str, seed: int = 0) -> dict[str, Any]:
@@ -193,15 +148,6 @@ def test_other_train_annotations_are_refused(empty_root: Path, capsys: pytest.Ca
     assert main(["data", "split", "youtube-vis-2019"]) == 4
     assert "train.json" in capsys.readouterr().err
     assert not list_path("youtube-vis-2019").parent.exists()
-
-
-def test_without_the_data_the_command_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    if list_path("youtube-vis-2019").exists():
-        pytest.skip("the list has been made")
-    assert main(["data", "split", "youtube-vis-2019"]) == 4
-    assert "login" in capsys.readouterr().err
-    with pytest.raises(DataError, match="data split youtube-vis-2019"):
-        read_local_split(list_path("youtube-vis-2019"))
 
 
 @pytest.mark.parametrize("seed", range(6))

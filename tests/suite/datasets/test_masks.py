@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
 from suite.datasets.masks import encode_mask, to_mask, to_rle
@@ -39,21 +38,6 @@ def test_a_mask_survives_every_encoding(mask):
 
 
 @RELAXED
-@given(st.text(st.characters(max_codepoint=130), max_size=60))
-def test_any_string_of_counts_is_read_or_refused_but_never_crashes(counts):
-    form = {"size": [7, 9], "counts": counts}
-    try:
-        mask = to_mask(form, 7, 9, "here")
-    except InputError as error:
-        message = str(error)
-    else:
-        assert mask is not None
-        assert mask.shape == (7, 9)
-        return
-    assert message.startswith("here: ")
-
-
-@RELAXED
 @given(MASKS, st.integers(0, 40), st.integers(0, 127))
 def test_a_damaged_string_of_counts_is_read_or_refused(mask, place, code):
     counts = encode_mask(mask)["counts"]
@@ -67,24 +51,6 @@ def test_a_damaged_string_of_counts_is_read_or_refused(mask, place, code):
     assert coco_mask.area(encode_mask(back)) == back.sum()
 
 
-def test_polygons_fill_what_pillow_fills():
-    polygon = [10.0, 5.0, 40.0, 8.0, 35.0, 30.0, 12.0, 25.0]
-    mask = to_mask([polygon], 40, 50, "here")
-    canvas = Image.new("1", (50, 40))
-    ImageDraw.Draw(canvas).polygon(polygon, fill=1)
-    drawn = np.array(canvas)
-    assert mask is not None
-    assert (mask & drawn).sum() / (mask | drawn).sum() > 0.9
-
-
-def test_several_polygons_are_one_object():
-    parts = [[1, 1, 5, 1, 5, 5, 1, 5], [10, 10, 15, 10, 15, 15, 10, 15]]
-    both = to_mask(parts, 20, 20, "here")
-    one, other = (to_mask([part], 20, 20, "here") for part in parts)
-    assert both is not None
-    assert np.array_equal(both, one | other)
-
-
 @pytest.mark.parametrize(
     "segmentation",
     [
@@ -92,21 +58,14 @@ def test_several_polygons_are_one_object():
         [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7]],
         [[1, 2, 3, 4, 5, "6"]],
         [[1, 2, 3, 4, 5, float("nan")]],
-        [[1, 2, 3, 4, 5, True]],
         [[1, 2, 3, 4, 5, -2e5]],
-        [1, 2, 3, 4, 5, 6],
         {"size": [4, 5], "counts": [20]},
-        {"size": 4, "counts": [16]},
-        {"counts": [16]},
         {"size": [4, 4]},
-        {"size": [4, 4], "counts": 16},
         {"size": [4, 4], "counts": [15]},
         {"size": [4, 4], "counts": [17, -1]},
-        {"size": [4, 4], "counts": [15.5, 0.5]},
         {"size": [4, 4], "counts": [2**32, -(2**32) + 16]},
         {"size": [4, 4], "counts": "ö"},
         {"size": [4, 4], "counts": ""},
-        "polygon",
         3,
     ],
 )

@@ -62,25 +62,6 @@ def test_bad_codes_among_good_ones_are_found(seed: int, amount: int, chunk: int)
         assert not good[checked.bad_index]
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("", "empty"),
-        ("P1e", "end inside a run"),
-        ("\u00e9", "outside"),
-        ("1 1", "outside"),
-        ("oooooooooooo0", "too long"),
-        ("oooooo7oooooo7oooooo7", "too long"),
-        ("O0", "negative"),
-        ("21", "add up"),
-    ],
-)
-def test_reasons(code: str, reason: str) -> None:
-    checked = check_codes(["8", code, "8"], np.array([8, 8, 8]))
-    assert checked.bad_index == 1
-    assert reason in checked.reason
-
-
 def test_one_mask_larger_than_a_chunk() -> None:
     rng = np.random.default_rng(0)
     mask = rng.random((700, 800)) < 0.5

@@ -91,15 +91,6 @@ def test_what_a_killed_process_left_half_unpacked_is_removed(empty_root):
     assert sorted(path.name for path in (empty_root / "data/set").iterdir()) == [".unpacked", "val"]
 
 
-def test_two_archives_share_a_folder(empty_root):
-    first = archive(empty_root, [("annotations/train.json", "1")], "a")
-    second = archive(empty_root, [("annotations/test.json", "2"), ("test/x.jpg", "3")], "b")
-    assert unpack(first)
-    assert unpack(second)
-    assert files(empty_root) == {"annotations/train.json": "1", "annotations/test.json": "2", "test/x.jpg": "3"}
-    assert not unpack(first)
-
-
 @pytest.mark.parametrize(
     "entry",
     [

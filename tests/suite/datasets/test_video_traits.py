@@ -4,39 +4,25 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
 from suite.datasets.video_traits import TRAITS, videos_by_trait
 from suite.datasets.youtube_vis import YoutubeVisDataset
+from tests.suite.accuracy.cases import compressed, rectangle
 
 SIZE = 20
 
 
 def square(left: int | None) -> dict[str, Any] | None:
     """Return a square of 5 x 5 pixels as compressed RLE, None for an absent one."""
-    if left is None:
-        return None
-    mask = np.zeros((SIZE, SIZE), np.uint8, order="F")
-    mask[5:10, left : left + 5] = 1
-    encoded = coco_mask.encode(mask)
-    return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
+    return None if left is None else compressed(rectangle(SIZE, SIZE, 5, left, 5, 5))
 
 
 def dataset(folder: Path, tracks: list[tuple[int, list[int | None]]]) -> YoutubeVisDataset:
     """Write one video of these (category id, left edge per frame) tracks."""
     frames = len(tracks[0][1])
     content = {
-        "videos": [
-            {
-                "id": 7,
-                "height": SIZE,
-                "width": SIZE,
-                "length": frames,
-                "file_names": [f"{frame}.png" for frame in range(frames)],
-            }
-        ],
+        "videos": [{"id": 7, "height": SIZE, "width": SIZE, "length": frames}],
         "categories": [{"id": 1, "name": "disc"}, {"id": 2, "name": "ring"}],
         "annotations": [
             {
@@ -45,7 +31,6 @@ def dataset(folder: Path, tracks: list[tuple[int, list[int | None]]]) -> Youtube
                 "category_id": category,
                 "iscrowd": 0,
                 "segmentations": [square(left) for left in lefts],
-                "bboxes": [None if left is None else [left, 5, 5, 5] for left in lefts],
                 "areas": [None if left is None else 25 for left in lefts],
             }
             for place, (category, lefts) in enumerate(tracks, start=1)

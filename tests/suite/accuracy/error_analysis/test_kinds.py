@@ -13,8 +13,6 @@ from tests.suite.accuracy.cases import compressed, rectangle, written
 SIZE = (10, 20)
 CAT, DOG = 1, 2
 CATEGORIES = [{"id": CAT, "name": "cat"}, {"id": DOG, "name": "dog"}]
-HALF_FOUND = 51 / 101
-"""AP of a category with one of two objects found and nothing wrong: 51 of the 101 recalls."""
 
 
 def box(left: int, columns: int) -> dict[str, Any]:
@@ -57,48 +55,6 @@ def only(analysis: Analysis, name: str, price: float, count: int = 1) -> None:
     assert analysis.ap50 + price == pytest.approx(1, abs=1e-12)
 
 
-def test_classification(tmp_path: Path) -> None:
-    objects = [(1, CAT, LEFT), (2, DOG, LEFT)]
-    found = images(objects, [(1, DOG, LEFT, 0.9), (2, DOG, LEFT, 0.5)], tmp_path)
-    # The cat is not found, and the dog comes after a wrong one: (0 + 1/2) / 2.
-    only(found, "classification", 0.75)
-    assert found.by_category["cat"].ap50 == 0
-    assert found.by_category["dog"].ap50 == pytest.approx(0.5)
-    assert [item.id for item in found.worst] == [1]
-    assert found.worst[0].gain == pytest.approx(0.75)
-
-
-def test_localisation(tmp_path: Path) -> None:
-    only(images([(1, CAT, LEFT)], [(1, CAT, PART, 0.9)], tmp_path), "localisation", 1.0)
-
-
-def test_both(tmp_path: Path) -> None:
-    objects = [(1, DOG, LEFT), (2, CAT, LEFT)]
-    found = [(1, CAT, PART, 0.9), (2, CAT, LEFT, 0.5), (1, DOG, LEFT, 0.9)]
-    only(images(objects, found, tmp_path), "both", 0.25)
-
-
-def test_duplicate(tmp_path: Path) -> None:
-    found = [(1, CAT, LEFT, 0.9), (1, CAT, box(0, 9), 0.8), (2, CAT, LEFT, 0.7)]
-    # Hit, duplicate, hit: precision 2/3 on the upper 50 recalls.
-    only(images([(1, CAT, LEFT), (2, CAT, LEFT)], found, tmp_path), "duplicate", 50 / 101 / 3)
-
-
-def test_background(tmp_path: Path) -> None:
-    found = images([(1, CAT, LEFT)], [(1, CAT, RIGHT, 0.9), (1, CAT, LEFT, 0.5)], tmp_path)
-    only(found, "background", 0.5)
-    gains = {kind.name: gain for kind, gain in found.special.items()}
-    assert gains == {"false_positives": pytest.approx(0.5), "false_negatives": 0}
-
-
-def test_missed(tmp_path: Path) -> None:
-    found = images([(1, CAT, LEFT), (2, CAT, LEFT)], [(1, CAT, LEFT, 0.9)], tmp_path)
-    only(found, "missed", 1 - HALF_FOUND)
-    gains = {kind.name: gain for kind, gain in found.special.items()}
-    assert gains == {"false_positives": 0, "false_negatives": pytest.approx(1 - HALF_FOUND)}
-    assert {name: part.objects for name, part in found.by_size.items()} == {"small": 2, "medium": 0, "large": 0}
-
-
 def test_only_the_best_of_two_detections_for_one_object_is_corrected_and_the_object_is_not_missed(
     tmp_path: Path,
 ) -> None:
@@ -130,19 +86,6 @@ def test_thresholds_belong_where_tide_puts_them(tmp_path: Path) -> None:
     assert images([(1, CAT, LEFT)], [(1, CAT, half, 0.9)], tmp_path).ap50 == pytest.approx(1)
 
 
-def test_identity_switch(tmp_path: Path) -> None:
-    objects = [(CAT, [LEFT] * 4), (CAT, [RIGHT] * 4)]
-    found = [(CAT, [LEFT, LEFT, RIGHT, RIGHT], 0.9), (CAT, [RIGHT] * 4, 0.8)]
-    # The switching track has an IoU of 2 / 6 with both, and stands before the only hit.
-    only(videos(objects, found, tmp_path), "identity_switch", 1 - HALF_FOUND / 2)
-
-
-def test_an_identity_switch_to_an_object_of_another_category(tmp_path: Path) -> None:
-    objects = [(CAT, [LEFT] * 4), (DOG, [RIGHT] * 4)]
-    found = [(CAT, [LEFT, LEFT, RIGHT, RIGHT], 0.9), (DOG, [RIGHT] * 4, 0.8)]
-    only(videos(objects, found, tmp_path), "identity_switch", 0.5)
-
-
 @pytest.mark.parametrize(
     ("wanted", "painted"),
     [
@@ -154,23 +97,3 @@ def test_an_identity_switch_to_an_object_of_another_category(tmp_path: Path) -> 
 )
 def test_temporal_miss(tmp_path: Path, wanted: list[Any], painted: list[Any]) -> None:
     only(videos([(CAT, wanted)], [(CAT, painted, 0.9)], tmp_path), "temporal_miss", 1.0)
-
-
-@pytest.mark.parametrize("painted", [[PART] * 4, [PART, PART, PART, None]], ids=["always there", "and a gap"])
-def test_spatial(tmp_path: Path, painted: list[Any]) -> None:
-    only(videos([(CAT, [LEFT] * 4)], [(CAT, painted, 0.9)], tmp_path), "spatial", 1.0)
-
-
-def test_the_kinds_that_tracks_share_with_images(tmp_path: Path) -> None:
-    cat, dog = (CAT, [LEFT] * 2), (DOG, [LEFT] * 2)
-    only(videos([cat], [(CAT, [LEFT] * 2, 0.5), (CAT, [RIGHT] * 2, 0.9)], tmp_path), "background", 0.5)
-    only(videos([cat], [(DOG, [LEFT] * 2, 0.9)], tmp_path), "classification", 1.0)
-    twice = videos([cat], [(CAT, [LEFT] * 2, 0.5), (CAT, [LEFT] * 2, 0.9)], tmp_path)
-    only(twice, "duplicate", 0.0)
-    missing = videos([cat, (CAT, [RIGHT] * 2)], [(CAT, [LEFT] * 2, 0.5)], tmp_path)
-    only(missing, "missed", 1 - HALF_FOUND)
-    both = videos([cat, dog], [(CAT, [LEFT] * 2, 0.5), (DOG, [LEFT] * 2, 0.5)], tmp_path)
-    assert both.ap50 == pytest.approx(1)
-    assert not any(rung.count for rung in both.rungs)
-    half = videos([dog, (CAT, [RIGHT] * 2)], [(CAT, [PART] * 2, 0.9), (CAT, [RIGHT] * 2, 0.5)], tmp_path)
-    assert {rung.kind.name for rung in half.rungs if rung.count} == {"both", "missed"}
