@@ -26,7 +26,7 @@ def command(
     at their own input sizes, everything else only under the same protocol, data and, for times, machine. The verdict
     is better or worse where the interval excludes 0, undecided where it does not, equal where nothing differs.
     """
-    from suite.errors import InputError, NothingMeasuredError
+    from suite.errors import InputError
     from suite.paths import records_dir
     from suite.records.schema import METRICS
     from suite.records.store import read_folder
@@ -38,11 +38,7 @@ def command(
     if records is not None and not records.is_dir():
         raise InputError(f"{records}: no such folder of records; name the folder that holds the .jsonl files")
     runs, _ = read_folder(records or records_dir())
-    found = compare(find_side(first, runs), find_side(second, runs))
-    if metric is not None:
-        found = found.only(metric)
-        if not found.pairs:
-            raise NothingMeasuredError(f"{first} and {second} have no {metric} in common; leave --metric out")
+    found = compare(find_side(first, runs), find_side(second, runs), metric)
     if as_json:
         click.echo(json.dumps(found.to_json(), allow_nan=False))
         return

@@ -24,21 +24,21 @@ def command() -> None:
 @click.argument("new", type=FOLDER)
 @click.option("--baseline", type=FOLDER, help="Folder of baseline records; default: reports/records.")
 @click.option("--rules", type=FOLDER, help="Rules file; default: suite/report/gate.toml.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of one line per comparison.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table, for the summary of a CI job.")
 def accuracy(new: Path, baseline: Path | None, rules: Path | None, as_json: bool, as_markdown: bool) -> None:
     """Compare the AP in the records of the folder NEW with the baseline's, seed by seed."""
+    import msgspec
+
     from suite.paths import records_dir
-    from suite.report.formats import markdown
+    from suite.report.formats import markdown, plain
     from suite.report.gate import GATES_FILE, check_accuracy, enforce, gate_table, load_rules, read_sides
 
     wanted = load_rules(rules or GATES_FILE)
     lines = check_accuracy(*read_sides(baseline or records_dir(), new), wanted)
     if as_json:
-        click.echo(json.dumps({"gates": [line.to_json() for line in lines]}))
-    elif as_markdown:
-        click.echo(markdown(gate_table(lines)), nl=False)
+        click.echo(json.dumps({"gates": msgspec.to_builtins(lines)}))
     else:
-        for line in lines:
-            click.echo(line.sentence())
+        table = gate_table(lines)
+        click.echo(markdown(table) if as_markdown else plain(table), nl=False)
     enforce(lines)

@@ -1,4 +1,4 @@
-"""``ledger``: every published number, its verdict, and our own numbers."""
+"""``ledger``: every published number and its verdict."""
 
 from __future__ import annotations
 

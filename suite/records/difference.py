@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -257,27 +257,22 @@ def difference(
     judge = _Judge(higher_is_better, tolerance, reach)
     old, new = ({number.seed: number.value for number in numbers} for numbers in (first, second))
     gains = {seed: new[seed] - old[seed] for seed in sorted(set(old) & set(new), key=str)}
-    found = _judged(first, second, gains, judge, exact)
-    return Difference(found.value, found.low, found.high, found.word, found.basis, gains)
-
-
-def _judged(
-    first: Sequence[Number],
-    second: Sequence[Number],
-    gains: Mapping[int | None, float],
-    judge: _Judge,
-    exact: bool,
-) -> Difference:
+    seeded = [gain for seed, gain in gains.items() if seed is not None]
     if exact:
         sides = [[item.value for item in numbers if not gains or item.seed in gains] for numbers in (first, second)]
         value = statistics.fmean(sides[1]) - statistics.fmean(sides[0])
-        return judge.interval(value, value, value, "exact")
-    seeded = [gain for seed, gain in gains.items() if seed is not None]
-    if len(seeded) > 1:
-        return _paired(seeded, judge)
-    if min(len(first), len(second)) > 1:
-        return _welch([number.value for number in first], [number.value for number in second], judge)
-    old, new = _pair(first, second)
+        found = judge.interval(value, value, value, "exact")
+    elif len(seeded) > 1:
+        found = _paired(seeded, judge)
+    elif min(len(first), len(second)) > 1:
+        found = _welch([number.value for number in first], [number.value for number in second], judge)
+    else:
+        found = _single(*_pair(first, second), judge)
+    return replace(found, by_seed=gains)
+
+
+def _single(old: Number, new: Number, judge: _Judge) -> Difference:
+    """Judge one number on each side by what their records hold of their noise."""
     if new.value == old.value:
         return judge.interval(0.0, 0.0, 0.0, "the same to the last digit")
     for attempt in (_by_draws, _by_rounds, _by_intervals):

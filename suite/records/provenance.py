@@ -28,7 +28,8 @@ RECORDED_PACKAGES = (
 RECORDED_ISA_FLAGS = ("asimd", "asimdhp", "asimddp", "avx", "avx2", "avx512f", "avx512_vnni", "amx_tile", "fma", "neon")
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
+    """Return what git prints in the repository, or None where it fails or is not there."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=repository_root(), capture_output=True, text=True, check=True, timeout=30
@@ -40,8 +41,8 @@ def _git(*arguments: str) -> str | None:
 
 def git_state() -> tuple[str | None, bool | None]:
     """Return the commit's SHA and whether any file but the generated report differs; None: git does not know."""
-    sha = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--", ".", ":(exclude)reports", ":(exclude)README.md")
+    sha = git("rev-parse", "HEAD")
+    changes = git("status", "--porcelain", "--", ".", ":(exclude)reports", ":(exclude)README.md")
     return sha, None if changes is None else bool(changes)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 
 from suite.accuracy.record_lines import DRAWS
 from suite.errors import InputError, NothingMeasuredError
-from suite.paths import repository_root
 from suite.records.difference import Difference, Draws, Number, difference
+from suite.records.provenance import git
 from suite.records.schema import METRICS, Scalar, Series
 from suite.records.store import RunFile, read_folder, read_run
 from suite.report.cells import LATENCY_KEYS, RECIPE_KEYS, Cell, Sample, cell_ids, select_cells
@@ -56,16 +55,6 @@ def _side(title: str, runs: Sequence[RunFile], model: str | None = None) -> Side
     return Side(title, tuple(runs), tuple(cells))
 
 
-def _commit(name: str) -> str | None:
-    """Return the full SHA of anything git understands as a commit, or None."""
-    words = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    try:
-        done = subprocess.run(words, cwd=repository_root(), capture_output=True, text=True, check=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
 def find_side(name: str, runs: Sequence[RunFile]) -> Side:
     """Return what ``name`` stands for: tried in this order, a path, a model, a commit, a part of a run's id.
 
@@ -96,7 +85,8 @@ def find_side(name: str, runs: Sequence[RunFile]) -> Side:
         if matches:
             listed = ", ".join(file.run.run_id for file in matches[:SHOWN_RUNS])
             raise InputError(f"{name!r} fits {len(matches)} runs: {listed}; write more of one")
-    full = next(iter(commits)) if len(commits) == 1 else _commit(name)
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    full = next(iter(commits)) if len(commits) == 1 else git(*words)
     if full is None:
         raise InputError(
             f"{name!r} is no record file, folder, model, run or commit; 'python -m suite records --csv' has the names"
@@ -148,10 +138,6 @@ class Comparison:
     only_first: int
     only_second: int
 
-    def only(self, metric: str) -> Comparison:
-        """Return the comparison of one metric."""
-        return replace(self, pairs=tuple(pair for pair in self.pairs if pair.first.metric == metric))
-
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as plain values."""
         return {
@@ -163,11 +149,15 @@ class Comparison:
         }
 
 
-def _setting(cell: Cell, with_model: bool) -> tuple[object, ...]:
+def setting_key(cell: Cell, with_model: bool = True) -> tuple[object, ...]:
     """Return what two cells must share to be compared: metric, model, data, protocol and, for times, the machine.
 
     The recipe's digest is left out: comparing two recipes is what a user may want. Without the model, models are
     compared, each at its own input size.
+
+    Args:
+        cell: one of a side's cells.
+        with_model: whether both sides must be of one model.
     """
     latency = cell.metric.startswith("latency_")
     ignored = EXTRA_KEYS if with_model else EXTRA_KEYS | SIZE_KEYS
@@ -191,7 +181,7 @@ def _by_setting(side: Side, with_model: bool) -> dict[tuple[object, ...], Cell]:
         height = cell.get("height_px")
         return (height if isinstance(height, int) else 0, cell.latest.started_utc)
 
-    return {_setting(cell, with_model): cell for cell in sorted(side.cells, key=order)}
+    return {setting_key(cell, with_model): cell for cell in sorted(side.cells, key=order)}
 
 
 def _over_shared_seeds(first: Cell, second: Cell) -> tuple[Cell, Cell]:
@@ -252,8 +242,13 @@ def _judged(first: Cell, second: Cell, runs: Sequence[RunFile]) -> Difference:
     return difference(old, new, metric.higher_is_better, exact=metric.unit in EXACT_UNITS)
 
 
-def compare(first: Side, second: Side) -> Comparison:
+def compare(first: Side, second: Side, metric: str | None = None) -> Comparison:
     """Compare every cell that both sides have; two sides of one model each are compared as models.
+
+    Args:
+        first: what is compared with.
+        second: what is judged.
+        metric: only cells of this metric.
 
     Raises:
         NothingMeasuredError: if they have no cell in common.
@@ -266,13 +261,14 @@ def compare(first: Side, second: Side) -> Comparison:
     pairs = tuple(
         Pair(names[id(new[key])], before, after, _judged(before, after, runs))
         for key, (before, after) in shared.items()
+        if metric in (None, after.metric)
     )
     if not pairs:
         raise NothingMeasuredError(
-            f"{first.title} and {second.title} have no metric, data, protocol and machine in common; "
+            f"{first.title} and {second.title} have no {metric or 'metric, data, protocol and machine'} in common; "
             "measure one of them again like the other"
         )
-    return Comparison(first, second, pairs, len(old) - len(pairs), len(new) - len(pairs))
+    return Comparison(first, second, pairs, len(old) - len(shared), len(new) - len(shared))
 
 
 def _delta_text(metric: str, delta: Difference) -> str:

@@ -192,10 +192,9 @@ def _html_cell(cell: TableCell, is_number: bool, footnotes: list[str], prefix: s
 
 
 def html(table: Table) -> str:
-    """Return a section for the page: heading, table whose values link to their runs, footnotes and notes."""
+    """Return a table for the page, whose values link to their runs, with its footnotes and notes."""
     footnotes, name = table.footnotes, escape(table.name)
-    lines = ["<section>", f"<h2>{_html_text(table.title)}</h2>", '<div class="scroll">']
-    lines += [f'<table id="table-{name}">', "<thead>"]
+    lines = ['<div class="scroll">', f'<table id="table-{name}">', "<thead>"]
     if any(group for group, _ in table.groups()):
         spans = (f'<th colspan="{width}" scope="colgroup">{_html_text(group)}</th>' for group, width in table.groups())
         lines.append(f'<tr class="groups">{"".join(spans)}</tr>')
@@ -211,7 +210,7 @@ def html(table: Table) -> str:
     items = [f'<li id="{name}-note-{number}">{_html_text(note)}</li>' for number, note in enumerate(footnotes, start=1)]
     lines += [f'<ol class="notes">{"".join(items)}</ol>'] if items else []
     lines += [f'<p class="notes">{_html_text(note)}</p>' for note in table.notes]
-    return "\n".join([*lines, "</section>"]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def plain(table: Table) -> str:

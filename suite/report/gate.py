@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -18,7 +18,8 @@ from suite.errors import DataError, InputError, NothingMeasuredError, Regression
 from suite.records.difference import Number, difference
 from suite.records.schema import METRICS, Scalar
 from suite.records.store import RunFile, read_folder
-from suite.report.cells import RECIPE_KEYS, Cell, select_cells
+from suite.report.cells import Cell, cell_ids, select_cells
+from suite.report.compare import setting_key
 from suite.report.table import Row, Table, TableCell, make_table, missing
 from suite.typed import read_typed
 
@@ -57,7 +58,7 @@ class GateLine:
     Attributes:
         rule: the rule that judged.
         word: ``"pass"``, ``"worse"`` or ``"not measured"``.
-        what: metric, model and setting.
+        what: id of the judged cell, or the rule's metric and data.
         baseline: mean over the shared seeds, AP points; None where nothing could be compared.
         new: the same of the new records.
         seeds: the seeds that both sides have.
@@ -69,19 +70,6 @@ class GateLine:
     baseline: float | None = None
     new: float | None = None
     seeds: tuple[int | None, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the comparison as plain values."""
-        values: dict[str, Any] = msgspec.to_builtins(self)
-        return values
-
-    def sentence(self) -> str:
-        """Return the comparison as one line."""
-        if self.baseline is None or self.new is None:
-            return f"{self.word}: {self.what}; {NOTHING_SHARED}"
-        seeds = ", ".join(map(str, self.seeds))
-        change = f"{self.baseline:.1f} -> {self.new:.1f} ({self.new - self.baseline:+.1f}, allowed"
-        return f"{self.word}: {self.what}: {change} -{self.rule.tolerance_points:g}), seeds {seeds}"
 
 
 def load_rules(path: Path = GATES_FILE) -> list[AccuracyRule]:
@@ -101,12 +89,6 @@ def load_rules(path: Path = GATES_FILE) -> list[AccuracyRule]:
     return rules
 
 
-def _setting(cell: Cell) -> tuple[object, ...]:
-    """Return what both sides must share: model, data and protocol; what is judged is the recipe's result."""
-    protocol = tuple((key, value) for key, value in cell.protocol if key not in RECIPE_KEYS)
-    return cell.model, cell.dataset.digest if cell.dataset else None, protocol
-
-
 def _judged_by(rule: AccuracyRule, cells: Sequence[Cell]) -> dict[tuple[object, ...], Cell]:
     """Return the measured cells of a rule by setting; of two recipes of one setting the newer one counts."""
     found = [
@@ -118,18 +100,10 @@ def _judged_by(rule: AccuracyRule, cells: Sequence[Cell]) -> dict[tuple[object, 
         and cell.dataset.name == rule.dataset
         and cell.has(rule.protocol)
     ]
-    return {_setting(cell): cell for cell in sorted(found, key=lambda cell: cell.latest.started_utc)}
+    return {setting_key(cell): cell for cell in sorted(found, key=lambda cell: cell.latest.started_utc)}
 
 
-def _told_apart(cells: Sequence[Cell]) -> list[str]:
-    """Return the protocol entries in which cells of one rule differ: a failed line has to say which setting it is."""
-    plain = [dict(cell.protocol) for cell in cells]
-    keys = dict.fromkeys(key for protocol in plain for key in protocol)
-    named = RECIPE_KEYS | {"key_frame_interval"}  # T is in every line
-    return [key for key in keys if key not in named and len({protocol.get(key) for protocol in plain}) > 1]
-
-
-def _compare(rule: AccuracyRule, baseline: Cell, new: Cell, apart: Sequence[str]) -> GateLine | None:
+def _compare(rule: AccuracyRule, baseline: Cell, new: Cell, what: str) -> GateLine | None:
     old, now = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in (baseline, new))
     # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
     tolerance = rule.tolerance_points + 1e-9
@@ -137,10 +111,6 @@ def _compare(rule: AccuracyRule, baseline: Cell, new: Cell, apart: Sequence[str]
     if not found.by_seed:
         return None
     means = [statistics.fmean(item.value for item in side if item.seed in found.by_seed) for side in (old, now)]
-    interval = new.get("key_frame_interval")
-    what = f"{METRICS[rule.metric].label} of {new.model} on {rule.dataset}"
-    what += "" if interval is None else f", T = {interval}"
-    what += "".join(f", {key} = {new.get(key)}" for key in apart if new.get(key) is not None)
     word: GateWord = "worse" if found.word == "worse" else "pass"
     return GateLine(rule, word, what, means[0], means[1], tuple(found.by_seed))
 
@@ -163,11 +133,11 @@ def check_accuracy(
     judged = {file.run.run_id for file in new}
     old_cells = select_cells([file for file in baseline if file.run.run_id not in judged])[0]
     new_cells = select_cells(new)[0]
+    names = {id(cell): name for name, cell in cell_ids(new_cells).items()}
     lines = []
     for rule in rules:
         before, after = _judged_by(rule, old_cells), _judged_by(rule, new_cells)
-        apart = _told_apart([after[key] for key in before if key in after])
-        pairs = [_compare(rule, before[key], after[key], apart) for key in before if key in after]
+        pairs = [_compare(rule, before[key], after[key], names[id(after[key])]) for key in before if key in after]
         compared = [line for line in pairs if line is not None]
         settings = ", ".join(f"{key} = {value}" for key, value in rule.protocol.items())
         name = f"{METRICS[rule.metric].label} on {rule.dataset}" + (f" ({settings})" if settings else "")
@@ -200,32 +170,25 @@ def gate_table(lines: Sequence[GateLine]) -> Table:
     return make_table("gate_accuracy", "Accuracy gate", rows, notes)
 
 
-def read_side(folder: Path, name: str) -> list[RunFile]:
-    """Read the records of one side.
-
-    Raises:
-        DataError: if the folder is absent.
-        InputError: if one of its records is spoiled: a gate does not judge by what is left over.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder of {name} records; measure them or name another folder")
-    runs, refused = read_folder(folder)
-    if refused:
-        raise InputError(f"{folder}: {refused[0]}")
-    return runs
-
-
 def read_sides(baseline: Path, new: Path) -> tuple[list[RunFile], list[RunFile]]:
     """Read the records of both sides.
 
     Raises:
         DataError: if a folder is absent.
-        InputError: if both are one folder, whose records can never be worse than themselves, or a record is spoiled.
+        InputError: if both are one folder, whose records can never be worse than themselves, or a record is spoiled:
+            a gate does not judge by what is left over.
     """
-    sides = read_side(baseline, "baseline"), read_side(new, "new")
+    sides = []
+    for folder in (baseline, new):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder of records; measure them or name another folder")
+        runs, refused = read_folder(folder)
+        if refused:
+            raise InputError(f"{folder}: {refused[0]}")
+        sides.append(runs)
     if baseline.resolve() == new.resolve():
         raise InputError(f"{new}: the baseline is this folder, too; name another one with --baseline")
-    return sides
+    return sides[0], sides[1]
 
 
 def enforce(lines: Sequence[GateLine]) -> None:
@@ -237,7 +200,7 @@ def enforce(lines: Sequence[GateLine]) -> None:
     """
     worse = [line for line in lines if line.word == "worse"]
     if worse:
-        raise RegressionError(f"{len(worse)} of {len(lines)} accuracy gates failed; first: {worse[0].sentence()}")
+        raise RegressionError(f"{len(worse)} of {len(lines)} accuracy gates failed; first: {worse[0].what}")
     unmeasured = [line for line in lines if line.word == "not measured"]
     if unmeasured or not lines:
         first = unmeasured[0].what if unmeasured else "no rule"

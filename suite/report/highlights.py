@@ -78,7 +78,7 @@ def _contradictions(evidence: Evidence) -> Iterator[Highlight]:
             f"{len(found)} times the published numbers contradict each other or arithmetic; the widest: "
             f"{widest.sentence.partition(' (')[0]}."
         )
-        yield Highlight(sentence, len(concerned), "python -m suite ledger --all", "forensics")
+        yield Highlight(sentence, len(concerned), "python -m suite ledger --all")
 
 
 def _reuse_pair(evidence: Evidence) -> tuple[Cell, Cell] | None:

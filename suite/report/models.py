@@ -7,10 +7,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from reference_model.config import VARIANTS, ModelConfig
+from reference_model.config import ModelConfig
 from suite.models import ModelEntry, discover
-from suite.records.schema import Scalar
-from suite.report.cells import Cell
 
 ANCHOR = "mobileinst_topformer_base_640"
 """The model every relative latency of the report is compared with: MobileInst's main row."""
@@ -64,12 +62,3 @@ def is_primary(model: str, height_px: object, width_px: object) -> bool:
     """Tell whether an input shape is a model's primary one; any is for a model that the suite does not know."""
     entry = entries().get(model)
     return entry is None or (height_px, width_px) == entry.input_shapes[0]
-
-
-def option_of(cell: Cell, key: str) -> Scalar:
-    """Return an entry of a cell's protocol; where it has none, the value that the model's variant gives the option."""
-    value = cell.get(key)
-    if value is not None or key not in OPTIONS or cell.model not in VARIANTS:
-        return value
-    option: Scalar = getattr(VARIANTS[cell.model], key)
-    return option

@@ -12,17 +12,15 @@ import jinja2
 
 from suite.records.store import RunFile
 from suite.report import figures
-from suite.report.cells import cell_ids
 from suite.report.evidence import Evidence
 from suite.report.explain import GIT_STATES
 from suite.report.formats import html, run_anchor
 from suite.report.highlights import highlights
 from suite.report.measured import cautions, provenance_line
-from suite.report.numbers import cell_text, claim_label, ours_text, published_text
-from suite.report.readme import missing_rows
+from suite.report.readme import missing_table
 from suite.report.table import Table
 
-TABLES = ("embedded", "ablation", "latency", "table1", "table2", "counts")
+TABLES = ("ledger", "embedded", "ablation", "latency", "table1", "table2", "counts")
 FIGURES = ("ap_latency", "ap_reuse", "training_curve", "latency_ratio")
 """What comes first, in this order; every other table and figure follows by name."""
 ANIMATED = "_animated"
@@ -46,48 +44,16 @@ def _figures(rendered: Mapping[str, bytes]) -> list[dict[str, Any]]:
     return shown
 
 
-def ledger_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return the ledger's rows for the template, in reading order."""
-    return [
-        {
-            "id": verdict.claim.claim_id,
-            "label": claim_label(verdict.claim),
-            "published": published_text(verdict.claim),
-            "ours": ours_text(verdict),
-            "run": run_anchor(verdict.run_ids[-1]) if verdict.run_ids else "",
-            "verdict": verdict.word,
-            "reason": verdict.reason,
-            "rule": verdict.rule,
-            "command": verdict.command,
-            "source": verdict.claim.source,
-            "protocol": verdict.claim.protocol,
-            "doubts": verdict.claim.doubts,
-        }
-        for verdict in sorted(evidence.verdicts, key=lambda verdict: verdict.reading_order)
-    ]
-
-
-def run_sections(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return one section per run, newest first: provenance and what the report uses of it."""
-    used: dict[str, list[tuple[str, str]]] = {}
-    for name, cell in cell_ids(evidence.cells).items():
-        for run_id in cell.run_ids:
-            used.setdefault(run_id, []).append((name, cell_text(cell)))
-    return [_run_section(file, used.get(file.run.run_id, [])) for file in reversed(evidence.runs)]
-
-
-def _run_section(file: RunFile, used: list[tuple[str, str]]) -> dict[str, Any]:
-    run = file.run
+def _run_row(file: RunFile) -> dict[str, Any]:
+    """Return what the page says of a run."""
     data = [item.dataset for item in file.measurements if item.dataset]
     return {
-        "anchor": run_anchor(run.run_id),
-        "run": run,
+        "anchor": run_anchor(file.run.run_id),
+        "run": file.run,
         "file": f"records/{file.path.name}",
-        "state": GIT_STATES[run.git_dirty],
-        "packages": ", ".join(f"{name} {version}" for name, version in sorted(run.packages.items())),
-        "digests": sorted({f"{item.name} {item.split} {item.digest}" for item in data}),
+        "state": GIT_STATES[file.run.git_dirty],
+        "digests": "; ".join(sorted({f"{item.name} {item.split} {item.digest}" for item in data})),
         "measurements": len(file.measurements),
-        "used": used,
     }
 
 
@@ -111,14 +77,14 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
 
     Args:
         evidence: claims and records.
-        tables: every table by name; the ledger has a section of its own.
+        tables: every table by name.
         drawn: rendered figures by path; the page shows the SVG ones, which lie beside it.
     """
     common = (f"{evidence.coverage}.", provenance_line(evidence))
     shown = []
     for name in _ordered(tables, TABLES):
         table = tables[name]
-        if table.rows and name != "ledger":
+        if table.rows:
             notes = tuple(note for note in table.notes if note not in common)
             shown.append({"name": table.name, "title": table.title, "html": html(replace(table, notes=notes))})
     shown_figures = _figures(drawn)
@@ -136,13 +102,11 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
         provenance=provenance_line(evidence),
         cautions=cautions(evidence),
         highlights=highlights(evidence),
-        missing=missing_rows(evidence),
+        missing=html(missing_table(evidence)),
         drawn={figure["name"] for figure in shown_figures},
-        rows=ledger_rows(evidence),
-        findings=evidence.findings,
         figures=shown_figures,
         pictures=_pictures(evidence),
         tables=shown,
-        runs=run_sections(evidence),
+        runs=[_run_row(file) for file in reversed(evidence.runs)],
         left_out=evidence.left_out,
     )

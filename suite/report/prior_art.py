@@ -41,8 +41,6 @@ class PriorArtRow:
         selection: CPU time of choosing detections.
         ratio: of ``masks`` to MobileInst's, in one run; None where not timed beside it.
         reason: why there is no ``masks``; empty if there is.
-        parameters: None where not counted.
-        macs: with masks; None where not counted.
     """
 
     row_id: str
@@ -57,8 +55,6 @@ class PriorArtRow:
     selection: Cell | None
     ratio: RatioInterval | None
     reason: str
-    parameters: float | None
-    macs: float | None
 
     @property
     def order_holds(self) -> bool | None:
@@ -118,11 +114,11 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
         if anchor_claim is None or not anchors:
             continue
         anchor = entries()[anchors[0]]
+        below = Clock(anchor.name, masks_span(anchor.name), *anchor.input_shapes[0])
         for entry, size, reading, default in _readings(entries()[models[0]]):
             masks = Clock(entry.name, masks_span(entry.name), *size)
             cell = _cell(evidence, masks, engine)
-            sizes: dict[str, Scalar] = {"height_px": size[0], "width_px": size[1]}
-            parameters, macs = (evidence.find(metric, entry.name, sizes) for metric in ("parameters", "macs"))
+            beside = evidence.timings.between(engine, masks, below)
             rows.append(
                 PriorArtRow(
                     row_id=claim.row_id,
@@ -135,12 +131,8 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
                     network=_cell(evidence, Clock(entry.name, "network", *size), engine),
                     masks=cell,
                     selection=_cell(evidence, Clock(entry.name, "selection", *size), SELECTION_ENGINE),
-                    ratio=evidence.timings.between(
-                        engine, masks, Clock(anchor.name, masks_span(anchor.name), *anchor.input_shapes[0])
-                    ),
+                    ratio=beside.interval if beside else None,
                     reason="" if cell else why_missing(evidence, masks, engine),
-                    parameters=parameters[-1].value if parameters else None,
-                    macs=macs[-1].value if macs else None,
                 )
             )
     return rows
@@ -181,12 +173,12 @@ def orderings(evidence: Evidence, rows: list[PriorArtRow], engine: str) -> list[
     """
     defaults = [row for row in rows if row.default]
     best: dict[str, float] = {}
-    for series in evidence.timings.clocked(engine).values():
+    for clocks in evidence.timings.clocked(engine):
         medians = {}
         for row in defaults:
             clock = Clock(row.entry.name, masks_span(row.entry.name), *row.size)
-            if clock in series:
-                medians[row.row_id] = float(np.median(rounds_of(series[clock])))
+            if clock in clocks:
+                medians[row.row_id] = float(np.median(rounds_of(clocks[clock][1])))
         if medians and len(medians) >= len(best):
             best = medians
     counts = []

@@ -14,23 +14,15 @@ BEGIN, END = "<!-- begin: results -->", "<!-- end: results -->"
 PICTURES = ("shapes_masks", "shapes_tracks")
 
 
-def missing_rows(evidence: Evidence) -> list[tuple[int, str, str]]:
-    """Return (claims, what they need, a command that decides them) of the claims not run, the largest group first."""
-    return [
-        (len(group), reason, next((verdict.command for verdict in group if verdict.command), ""))
-        for reason, group in evidence.not_run.items()
-    ]
-
-
 def missing_table(evidence: Evidence) -> Table:
-    """Return what is missing: one row per group of claims that were not run."""
+    """Return what is missing, a row for each need of claims that were not run, the largest group first."""
     rows: list[Row] = [
         {
-            "claims not run": TableCell(str(count), count),
+            "claims not run": TableCell(str(len(group)), len(group)),
             "what they need": reason,
-            "then decided by": command or "no command of this suite",
+            "then decided by": next((row.command for row in group if row.command), "no command of this suite"),
         }
-        for count, reason, command in missing_rows(evidence)
+        for reason, group in evidence.not_run.items()
     ]
     return make_table("readme-missing", "", rows)
 

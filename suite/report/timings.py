@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from suite.records.difference import LEVEL, RESAMPLES, RatioInterval, ratio_of_m
 from suite.records.schema import Run, Series
 from suite.records.store import RunFile
 from suite.report.cells import LATENCY_KEYS, Cell, select_cells
-from suite.report.models import is_primary, masks_span
+from suite.report.models import entries, masks_span
 
 MAIN_ENGINE = "onnxruntime"
 """Ratios of this engine are preferred where several engines timed the same models."""
@@ -46,7 +47,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class HostRatio:
-    """CPU time of one model over another's, both up to their masks.
+    """CPU time of one clock over another's, both of one run.
 
     Attributes:
         interval: ratio of medians with its bootstrap interval over rounds: timing noise of that run, nothing else.
@@ -59,6 +60,10 @@ class HostRatio:
     cells: tuple[Cell, ...]
 
 
+Timed = dict[Clock, tuple[Run, Series]]
+"""What one run timed: clock -> the run and its samples."""
+
+
 class Timings:
     """The valid image timings of the host in some runs; every ratio is computed once.
 
@@ -68,32 +73,30 @@ class Timings:
 
     def __init__(self, runs: Sequence[RunFile]) -> None:
         self._runs = runs
-        self._ratios: dict[tuple[str, str], HostRatio | None] = {}
-        self._clocked: dict[str, dict[str, dict[Clock, Series]]] = {}
-        self._between: dict[tuple[str, Clock, Clock], RatioInterval | None] = {}
+        self._between: dict[tuple[str, Clock, Clock], HostRatio | None] = {}
 
-    def _usable(self) -> Iterator[tuple[Run, Series]]:
+    @cached_property
+    def _by_engine(self) -> dict[str, list[Timed]]:
+        """Engine -> what its runs timed, the oldest first; the main engine comes first."""
+        found: dict[str, dict[str, Timed]] = {MAIN_ENGINE: {}}
         for file in self._runs:
             for series in file.series:
                 fields = series.protocol
                 valid = bool(series.rows) and fields.get("valid") is not False and fields.get("device") == "host"
-                if series.name == "latency_samples" and valid and "key_frame_interval" not in fields:
-                    yield file.run, series
-
-    def clocked(self, engine: str) -> dict[str, dict[Clock, Series]]:
-        """Return run id -> clock -> samples of the networks that this engine ran, oldest run first."""
-        if engine not in self._clocked:
-            runs: dict[str, dict[Clock, Series]] = {}
-            for run, series in self._usable():
-                fields = series.protocol
                 height, width = fields.get("height_px"), fields.get("width_px")
-                if fields.get("runtime") == engine and isinstance(height, int) and isinstance(width, int):
+                if series.name != "latency_samples" or not valid or "key_frame_interval" in fields:
+                    continue
+                if isinstance(height, int) and isinstance(width, int):
                     clock = Clock(series.subject.model, str(fields.get("span")), height, width)
-                    runs.setdefault(run.run_id, {})[clock] = series
-            self._clocked[engine] = runs
-        return self._clocked[engine]
+                    runs = found.setdefault(str(fields.get("runtime")), {})
+                    runs.setdefault(file.run.run_id, {})[clock] = (file.run, series)
+        return {engine: list(runs.values()) for engine, runs in found.items()}
 
-    def between(self, engine: str, above: Clock, below: Clock) -> RatioInterval | None:
+    def clocked(self, engine: str) -> list[Timed]:
+        """Return what each run timed of the networks that this engine ran, the oldest run first."""
+        return self._by_engine.get(engine, [])
+
+    def between(self, engine: str, above: Clock, below: Clock) -> HostRatio | None:
         """Return the CPU-time ratio of two clocks in the latest run that has both, or None where no run has.
 
         Args:
@@ -103,37 +106,30 @@ class Timings:
         """
         key = (engine, above, below)
         if key not in self._between:
-            both = [series for series in self.clocked(engine).values() if above in series and below in series]
-            found = (_ratio(series[above], series[below]) for series in reversed(both))
+            both = [timed for timed in self.clocked(engine) if above in timed and below in timed]
+            found = (self._ratio(timed[above], timed[below]) for timed in reversed(both))
             self._between[key] = next((ratio for ratio in found if ratio is not None), None)
         return self._between[key]
 
     def ratio(self, numerator: str, denominator: str) -> HostRatio | None:
-        """Return the ratio of the latest run that timed both models up to their masks, or None where no run did."""
-        key = (numerator, denominator)
-        if key not in self._ratios:
-            self._ratios[key] = self._latest(numerator, denominator)
-        return self._ratios[key]
+        """Return the ratio of the latest run that timed both models up to their masks, or None where no run did.
 
-    def _latest(self, numerator: str, denominator: str) -> HostRatio | None:
-        by_run: dict[tuple[str, object], dict[str, tuple[Run, Series]]] = {}
-        for run, series in self._usable():
-            fields, model = series.protocol, series.subject.model
-            if fields.get("span") == masks_span(model) and is_primary(
-                model, fields.get("height_px"), fields.get("width_px")
-            ):
-                # A model timed at several input shapes lists its primary one first.
-                by_run.setdefault((run.run_id, fields.get("runtime")), {}).setdefault(model, (run, series))
-        newest = sorted(by_run, key=lambda key: key[1] == MAIN_ENGINE)
-        for models in (by_run[key] for key in reversed(newest)):
-            if numerator in models and denominator in models:
-                (run, above), (_, below) = models[numerator], models[denominator]
-                ratio = _ratio(above, below)
-                if ratio is None:
-                    return None
-                cells = tuple(cell for series in (above, below) if (cell := self._cell(run, series)) is not None)
-                return HostRatio(ratio, short_cpu(run.machine.cpu), cells)
-        return None
+        The main engine's runs come before others'.
+        """
+        above, below = (
+            Clock(model, masks_span(model), *entries()[model].input_shapes[0]) for model in (numerator, denominator)
+        )
+        found = (self.between(engine, above, below) for engine in self._by_engine)
+        return next((ratio for ratio in found if ratio is not None), None)
+
+    def _ratio(self, above: tuple[Run, Series], below: tuple[Run, Series]) -> HostRatio | None:
+        """Return the ratio of two series of one run, or None where their numbers of samples differ."""
+        first, second = rounds_of(above[1]), rounds_of(below[1])
+        if first.shape != second.shape:
+            return None
+        cells = tuple(cell for timed in (above, below) if (cell := self._cell(*timed)) is not None)
+        interval = ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED)
+        return HostRatio(interval, short_cpu(above[0].machine.cpu), cells)
 
     def _cell(self, run: Run, series: Series) -> Cell | None:
         """Return the CPU latency that a run states for a series, whatever newer runs say of the same model."""
@@ -142,9 +138,3 @@ class Timings:
             if cell.metric == "latency_cpu_ms" and cell.model == series.subject.model and cell.has(wanted):
                 return cell
         return None
-
-
-def _ratio(above: Series, below: Series) -> RatioInterval | None:
-    """Return the ratio of two series of one run, or None where their numbers of samples differ."""
-    first, second = rounds_of(above), rounds_of(below)
-    return ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED) if first.shape == second.shape else None

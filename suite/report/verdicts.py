@@ -10,13 +10,11 @@ from suite.claims.claim import Claim
 from suite.claims.consistency import check_consistency
 from suite.claims.loader import load_claims
 from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
-from suite.records.difference import Difference
-from suite.records.schema import Scalar
 from suite.records.store import RunFile, read_folder
-from suite.report.ablation import MIN_SEEDS, paired_gain
-from suite.report.cells import RECIPE_KEYS, Cell, select_cells
+from suite.report.ablation import DATASET, MIN_SEEDS, TRENDS, ablation_scores
+from suite.report.cells import Cell, select_cells
 from suite.report.evidence import Evidence, Verdict, VerdictWord, same_split
-from suite.report.models import find_counterparts, is_primary, masks_span, option_of
+from suite.report.models import find_counterparts, is_primary, masks_span
 from suite.report.timings import Timings
 
 AP_TOLERANCE_POINTS = 0.5
@@ -26,11 +24,6 @@ RATIO_TOLERANCE = 0.25
 EVEN_TOLERANCE = 0.1
 """A published ratio this near to 1 claims "about as fast as": ours may lie on the other side of 1, as near to it."""
 DEVICE_NAMES = {"snapdragon-778g": "a Snapdragon 778G", "rtx-2080-ti": "an RTX 2080 Ti"}
-TREND_SETTINGS: dict[str, tuple[str, str, Scalar, Scalar]] = {
-    "trend/query-passing-helps-video-ap": ("video_ap", "query_passing", True, False),
-    "trend/max-pooling-beats-average": ("mask_ap", "local_pooling", "max", "average"),
-}
-"""Trend claim -> metric, the protocol entry that differs, its value in the better and in the worse setting."""
 
 COCO_COMMAND = (
     "python -m suite reproduce --dataset coco --annotations instances_val2017.json --images val2017 "
@@ -188,37 +181,17 @@ def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
     return Verdict(claim, "not run", "", "needs both models timed on one core in one run")
 
 
-def _best_pair(
-    evidence: Evidence, metric: str, key: str, better: Scalar, worse: Scalar
-) -> tuple[Difference, tuple[Cell, Cell]] | None:
-    """Return the gain between two settings that differ in one protocol entry only, of the pair with most seeds."""
-    best: tuple[Difference, tuple[Cell, Cell]] | None = None
-    cells = evidence.find(metric)
-
-    def rest(cell: Cell) -> list[tuple[str, Scalar]]:
-        # The recipe's digest covers the entry that differs, too.
-        return [(name, value) for name, value in cell.protocol if name != key and name not in RECIPE_KEYS]
-
-    for with_it in (cell for cell in cells if option_of(cell, key) == better):
-        for without in (cell for cell in cells if cell.model == with_it.model and option_of(cell, key) == worse):
-            if without.dataset != with_it.dataset or rest(without) != rest(with_it):
-                continue
-            gain = paired_gain(with_it, without)
-            if gain is not None and (best is None or len(gain.by_seed) > len(best[0].by_seed)):
-                best = (gain, (with_it, without))
-    return best
-
-
 def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     """Compare a published gain with the same ablation of ours, paired by seed."""
-    found = _best_pair(evidence, *TREND_SETTINGS[claim.claim_id])
-    if found is None or len(found[0].by_seed) < MIN_SEEDS:
+    scores = ablation_scores(evidence)
+    trend = next(trend for trend in TRENDS if trend.claim_id == claim.claim_id)
+    gain = scores.gain(trend.better, trend.worse)
+    if gain is None or len(gain.by_seed) < MIN_SEEDS:
         return Verdict(claim, "not run", "", f"needs the ablation: {MIN_SEEDS} seeds with and {MIN_SEEDS} without it")
-    gain, cells = found
-    data = cells[0].dataset.name if cells[0].dataset else "other data"
+    cells = (scores.found[trend.better], scores.found[trend.worse])
     words: dict[str, VerdictWord] = {"better": "partly", "undecided": "undecided"}
     rule = (
-        f"on {data}, not the paper's data: partly = the mean gain is above two standard errors over seeds, "
+        f"on {DATASET}, not the paper's data: partly = the mean gain is above two standard errors over seeds, "
         "not reproduced = no gain within them, undecided = between"
     )
     reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error or 0:.1f}"

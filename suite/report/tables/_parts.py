@@ -6,8 +6,8 @@ from suite.claims.claim import Claim
 from suite.report.evidence import Evidence
 from suite.report.measured import provenance_line
 from suite.report.models import is_primary, masks_span
-from suite.report.numbers import ORIGIN_MARKS, interval_text, milliseconds
-from suite.report.table import TableCell, missing
+from suite.report.numbers import ORIGIN_MARKS, interval_text
+from suite.report.table import TableCell, missing, record_cell
 from suite.report.timings import MAIN_ENGINE
 
 SNAPDRAGON = "latency_snapdragon_778g_ms"
@@ -64,8 +64,7 @@ def host_latency(evidence: Evidence, row_id: str) -> TableCell:
     ]
     if not cells:
         return missing(NOT_TIMED)
-    newest = ([cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells)[-1]
-    return TableCell(milliseconds(newest.value), newest.value, mark="†" if newest.dirty else "", runs=newest.run_ids)
+    return record_cell(([cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells)[-1])
 
 
 def host_relative(evidence: Evidence, row_id: str, anchor_row: str) -> TableCell:

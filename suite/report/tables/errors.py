@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS, Kind
 from suite.report.evidence import Evidence
-from suite.report.measured import ErrorGroup, Scored, cautions, error_groups
+from suite.report.measured import ErrorGroup, cautions, error_groups
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
 from suite.report.tables._parts import closing_notes
 
@@ -15,35 +15,39 @@ LADDER = "AP50 with it and all above undone"
 PARTS = {"part_ap": "AP", "part_ap50": "AP50"}
 KINDS = tuple(dict.fromkeys((*VIDEO_KINDS[:1], IMAGE_KINDS[1], *VIDEO_KINDS[1:], *SPECIAL_KINDS)))
 """The kinds of images and of videos, each once, in the ladder's order."""
-EXPECTED = (Scored(None), Scored(1))
-"""What is shown as not recorded where no record holds any errors."""
+EXPECTED = (None, 1)
+"""Images and T = 1: what is shown as not recorded where no record holds any errors."""
 
 
-def _cost(group: ErrorGroup, scored: Scored, metric: str, kind: Kind) -> TableCell:
-    own = IMAGE_KINDS if scored.key_frame_interval is None else VIDEO_KINDS
+def _title(frames: int | None) -> str:
+    return "images" if frames is None else f"video T = {frames}"
+
+
+def _cost(group: ErrorGroup, frames: int | None, metric: str, kind: Kind) -> TableCell:
+    own = IMAGE_KINDS if frames is None else VIDEO_KINDS
     if kind not in (*own, *SPECIAL_KINDS) or (metric == "ladder_ap50" and kind in SPECIAL_KINDS):
         return TableCell()
-    return record_cell(group.get(scored, metric, "error", kind.name), NOT_RECORDED)
+    return record_cell(group.cells.get((frames, metric, "error", kind.name)), NOT_RECORDED)
 
 
-def _rows(group: ErrorGroup, ways: list[Scored]) -> list[Row]:
+def _rows(group: ErrorGroup, ways: list[int | None]) -> list[Row]:
     """Return the ladder's foot, one row per kind of error, one row per category and size."""
     first: dict[str, TableCell | str] = {"data": group.where, "trained with": group.trained}
     foot = {
-        f"{LADDER}: {way.title}": record_cell(group.get(way, "ladder_ap50", "error", AS_SCORED), NOT_RECORDED)
+        f"{LADDER}: {_title(way)}": record_cell(group.cells.get((way, "ladder_ap50", "error", AS_SCORED)), NOT_RECORDED)
         for way in ways
     }
-    alone = {f"{ALONE}: {way.title}": "" for way in ways}
+    alone = {f"{ALONE}: {_title(way)}": "" for way in ways}
     rows: list[Row] = [{**first, "error or part": "AP50 as scored", **alone, **foot}]
     for kind in KINDS:
-        costs = {f"{ALONE}: {way.title}": _cost(group, way, "error_ap50", kind) for way in ways}
-        ladder = {f"{LADDER}: {way.title}": _cost(group, way, "ladder_ap50", kind) for way in ways}
+        costs = {f"{ALONE}: {_title(way)}": _cost(group, way, "error_ap50", kind) for way in ways}
+        ladder = {f"{LADDER}: {_title(way)}": _cost(group, way, "ladder_ap50", kind) for way in ways}
         rows.append({**first, "error or part": kind.label, **costs, **ladder})
     for key in ("category", "size"):
         for name in group.names(key):
             part = f"category {name}" if key == "category" else f"{name} objects"
             found = {
-                f"{way.title}: {title}": record_cell(group.get(way, metric, key, name), NO_OBJECT)
+                f"{_title(way)}: {title}": record_cell(group.cells.get((way, metric, key, name)), NO_OBJECT)
                 for way in EXPECTED
                 for metric, title in PARTS.items()
             }
@@ -55,7 +59,7 @@ def build(evidence: Evidence) -> Table:
     """Return one row per kind of error and per part of the data, with a column per way of scoring."""
     groups = error_groups(evidence, ("error_ap50", "ladder_ap50", *PARTS)) or [ErrorGroup("shapes val", "", "")]
     ladders = {key[0] for group in groups for key in group.cells if key[1] not in PARTS} or set(EXPECTED)
-    ways = sorted(ladders, key=lambda way: way.place)
+    ways = sorted(ladders, key=lambda way: way or 0)
     rows = [row for group in groups for row in _rows(group, ways)]
     notes = (
         *(f"{kind.label}: {kind.meaning}." for kind in KINDS),

@@ -1,4 +1,4 @@
-"""Latency on one core of the named host: every span, with counts and the ratio to the anchor."""
+"""Latency on one core of the named host: every span, with the ratio to the anchor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.measured import companion, counted
+from suite.report.measured import companion
 from suite.report.models import ANCHOR, display_name, is_prior_art
 from suite.report.numbers import interval_text, ratio
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
@@ -56,7 +56,6 @@ def _ratio(cell: Cell | None) -> TableCell:
 
 
 def _row(evidence: Evidence, cell: Cell) -> Row:
-    network = cell.get("span") == "network" and cell.get("key_frame_interval") is None
     weights = cell.samples[0].measurement.subject.weights_sha256
     return {
         "model": display_name(cell.model),
@@ -67,8 +66,6 @@ def _row(evidence: Evidence, cell: Cell) -> Row:
         "wall median ms": replace(record_cell(companion(evidence, cell, "latency_wall_ms")), mark=""),
         "wall p90 ms": replace(record_cell(companion(evidence, cell, "latency_p90_wall_ms")), mark=""),
         "CPU ratio to anchor [95 %]": _ratio(companion(evidence, cell, "latency_ratio_cpu")),
-        "params M": counted(evidence, cell, "parameters") if network else "",
-        "MACs G": counted(evidence, cell, "macs") if network else "",
         "weights": "trained" if weights else "random",
         "engine": f"{cell.get('runtime')} {cell.get('precision')}",
         "core": short_cpu(cell.machine.cpu),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.models import display_name
-from suite.report.numbers import interval_text, milliseconds, scaled
+from suite.report.numbers import interval_text
 from suite.report.prior_art import PriorArtRow, orderings, prior_art_rows
-from suite.report.table import Row, Table, TableCell, make_table, missing
+from suite.report.table import Row, Table, TableCell, make_table, missing, record_cell
 from suite.report.tables._parts import closing_notes
 from suite.report.timings import MAIN_ENGINE
 
@@ -20,12 +19,6 @@ DOUBTS = (
     "default reading has none, which is also the reading most favourable to the rival.",
     "Graphs are rebuilt from public facts with random weights: times and counts are theirs, accuracy is not.",
 )
-
-
-def _ms(cell: Cell | None, note: str = "") -> TableCell:
-    if cell is None:
-        return missing(note)
-    return TableCell(milliseconds(cell.value), cell.value, mark="†" if cell.dirty else "", runs=cell.run_ids)
 
 
 def _yes_or_no(holds: bool | None, unknown: str) -> str:
@@ -52,14 +45,12 @@ def _row(row: PriorArtRow, engine: str) -> Row:
         "published: 778G ms": TableCell(f"{row.published_ms:.0f}", row.published_ms),
         "published: / MobileInst": TableCell(f"{row.published_ratio:.2f}", row.published_ratio),
         "published: MobileInst at half": "yes" if row.half_published else "no",
-        "measured here: CPU ms with masks": _ms(row.masks, row.reason),
+        "measured here: CPU ms with masks": record_cell(row.masks, row.reason),
         "measured here: / MobileInst [95 %]": _ratio(row),
         "measured here: MobileInst at half": _yes_or_no(row.half_measured, unknown),
         "measured here: order holds": _yes_or_no(row.order_holds, unknown),
-        "measured here: network ms": _ms(row.network),
-        "measured here: selection ms": _ms(row.selection),
-        "params M": "" if row.parameters is None else scaled(row.parameters, 1e6),
-        "MACs G": "" if row.macs is None else scaled(row.macs, 1e9),
+        "measured here: network ms": record_cell(row.network),
+        "measured here: selection ms": record_cell(row.selection),
     }
 
 

@@ -1,6 +1,5 @@
 """Pictures show what the files say, by a rule that does not look at the results, in the same bytes every time."""
 
-import io
 import itertools
 import json
 import re
@@ -9,19 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
-from suite.drawing.inputs import evenly_spaced
-from suite.drawing.overlay import COLOURS, Shape, grown, ink_on, paint
-from suite.drawing.track_pictures import animated_png, draw_track_animation, draw_track_strip
+from suite.drawing.overlay import COLOURS
+from suite.drawing.track_pictures import draw_track_animation, draw_track_strip
 from suite.drawing.tracks import Track, assign_colours, show_video, track_iou
-from suite.errors import DataError, InputError
+from suite.errors import InputError
 
 SIZE = (40, 60)
 
@@ -89,11 +85,6 @@ def has_colour(path: Path, colour: tuple[int, int, int], half: str) -> bool:
     return bool((part == np.array(colour)).all(-1).any())
 
 
-def test_evenly_spaced_positions():
-    assert evenly_spaced(3, 8) == [0, 1, 2]
-    assert evenly_spaced(384, 8) == [0, 55, 109, 164, 219, 274, 328, 383]
-
-
 def test_masks_have_their_category_colour_and_low_scores_are_hidden(folder: Path):
     dataset = CocoDataset.load(folder / "coco.json", folder)
     results = write_results(folder, [detection(square(5, 5)), detection(square(20, 30), category_id=9, score=0.2)])
@@ -107,22 +98,6 @@ def test_masks_have_their_category_colour_and_low_scores_are_hidden(folder: Path
     assert "0.3" in caption
     draw_detections(dataset, results, out, score_threshold=0.1)
     assert has_colour(out, COLOURS[1], "lower")
-
-
-def test_the_same_input_gives_the_same_bytes(folder: Path):
-    dataset = CocoDataset.load(folder / "coco.json", folder)
-    results = write_results(folder, [detection(square(5, 5))])
-    draw_detections(dataset, results, folder / "a.png")
-    draw_detections(dataset, results, folder / "b.png")
-    assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
-
-
-def test_asked_for_images_are_named_in_the_caption(folder: Path):
-    dataset = CocoDataset.load(folder / "coco.json", folder)
-    results = write_results(folder, [])
-    assert "image ids 11, as asked for" in draw_detections(dataset, results, folder / "a.png", image_ids=[11])
-    with pytest.raises(InputError, match="99"):
-        draw_detections(dataset, results, folder / "a.png", image_ids=[99])
 
 
 @pytest.mark.parametrize(
@@ -140,15 +115,6 @@ def test_damaged_results_are_refused_and_nothing_is_written(folder: Path, result
     with pytest.raises(InputError, match=place):
         draw_detections(dataset, write_results(folder, results), folder / "a.png")
     assert not (folder / "a.png").exists()
-
-
-def test_missing_files_are_named(folder: Path):
-    dataset = CocoDataset.load(folder / "coco.json", folder)
-    with pytest.raises(DataError, match=r"nowhere\.json"):
-        draw_detections(dataset, folder / "nowhere.json", folder / "a.png")
-    (folder / "1.png").unlink()
-    with pytest.raises(DataError, match=r"1\.png"):
-        draw_detections(dataset, write_results(folder, []), folder / "a.png")
 
 
 def track(masks: list[np.ndarray | None], **changes: Any) -> dict[str, Any]:
@@ -191,18 +157,6 @@ def test_the_animation_has_every_frame_in_turn_and_nothing_else(folder: Path):
     assert (folder / "again.png").read_bytes() == out.read_bytes()
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(2, 5), st.integers(0, 2**32 - 1))
-def test_an_animation_of_few_colours_is_kept_to_the_pixel(count: int, seed: int):
-    noise = np.random.default_rng(seed)
-    colours = noise.integers(0, 256, (40, 3), np.uint8)
-    frames = [colours[noise.integers(0, 40, (9, 13))] for _ in range(count)]
-    with Image.open(io.BytesIO(animated_png([Image.fromarray(frame) for frame in frames], 100))) as picture:
-        for number, frame in enumerate(frames):
-            picture.seek(number)
-            assert np.array_equal(np.asarray(picture.convert("RGB")), frame)
-
-
 def test_tracks_for_other_videos_lengths_or_categories_are_refused(folder: Path):
     dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
     for bad in (track([square(0, 0)] * 2), track([square(0, 0)] * 3, category_id=7)):
@@ -228,22 +182,6 @@ def test_each_annotated_track_gives_its_colour_once():
     assert assign_colours(truth, predicted) == [1, 2, 0, 3]
 
 
-def test_labels_do_not_cover_each_other():
-    mask = square(15, 20)
-    shapes = [Shape(mask, COLOURS[number], "a long label") for number in range(3)]
-    pixels = np.asarray(paint(np.zeros((*SIZE, 3), np.uint8), shapes, 360))
-    areas = [int((pixels == np.array(COLOURS[number])).all(-1).sum()) for number in range(3)]
-    assert min(areas) > 0.5 * max(areas)
-
-
-def test_grown_and_ink():
-    point = np.zeros((5, 5), np.bool_)
-    point[2, 2] = True
-    assert grown(point, 1).sum() == 5
-    assert ink_on((255, 255, 0)) == (0, 0, 0)
-    assert ink_on((0, 0, 120)) == (255, 255, 255)
-
-
 def test_real_video_and_real_results(shared_data: Path, tmp_path: Path):
     folder = shared_data / "ytvis_mini"
     dataset = YoutubeVisDataset.load(folder / "valid.json", folder / "valid" / "JPEGImages")
@@ -251,12 +189,3 @@ def test_real_video_and_real_results(shared_data: Path, tmp_path: Path):
     caption = draw_track_strip(show_video(dataset, folder / "sample_results_valid.json", score_threshold=0.5), out)
     assert "0.5" in caption
     assert Image.open(out).size[0] == 6 * 304 - 4
-
-
-def test_real_images_with_polygons_and_crowds(shared_data: Path, tmp_path: Path):
-    folder = shared_data / "coco_mini"
-    dataset = CocoDataset.load(folder / "annotations" / "instances_val2017.json", folder / "val2017")
-    out = tmp_path / "masks.png"
-    caption = draw_detections(dataset, write_results(tmp_path, []), out)
-    assert "8 of 80 images" in caption
-    assert Image.open(out).size[0] == 4 * 364 - 4

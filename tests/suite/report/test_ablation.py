@@ -46,15 +46,6 @@ def sentence(table: Table, start: str) -> str:
     return found
 
 
-def test_without_records_every_trend_is_not_run(maker: RunMaker) -> None:
-    table = built(maker)
-    assert [row[1].text for row in table.rows] == ["0"] * len(CELLS)
-    assert sentence(table, "Max pooling") == (
-        "Max pooling over average pooling, mask AP: not run (the paper: 0.4 AP on coco)."
-    )
-    assert table.rows[2][-1].text == "0.4"
-
-
 @pytest.mark.parametrize(
     ("average", "words", "verdict"),
     [

@@ -73,10 +73,6 @@ def test_a_single_shared_seed_does_not_displace_several_on_each_side(maker: RunM
     assert found.second.value - found.first.value == pytest.approx(found.delta.value)
 
 
-def test_equal_is_said_only_of_equal_numbers(maker: RunMaker):
-    assert {item.delta.word for item in two_commits(maker, [0.0, 0.0]).pairs} == {"equal"}
-
-
 def test_seeds_that_differ_on_both_sides_are_not_paired(maker: RunMaker):
     for seed, value in enumerate((0.50, 0.52, 0.60, 0.63)):
         maker.training(seed, value, git_sha="ab"[seed // 2] * 40)

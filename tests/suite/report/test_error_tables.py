@@ -1,4 +1,4 @@
-"""Recorded errors become a table, a breakdown and ladders; without them the report says so."""
+"""Recorded errors become a table; without them it says so."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import pytest
 from suite.accuracy.error_analysis.analysis import Analysis, analyse_coco, analyse_youtube_vis
 from suite.accuracy.error_analysis.lines import error_lines
 from suite.records.schema import METRICS, Scalar, Subject
-from suite.report.figures import error_ladders
 from suite.report.tables import errors
 from suite.report.verdicts import load_evidence
 from tests.suite.accuracy.cases import random_coco, random_video, written
@@ -48,7 +47,6 @@ def test_every_kind_is_a_row_with_what_it_costs(recorded: RunMaker, analyses: tu
     assert any(name.startswith("category name") for name in by_kind)
 
 
-def test_without_records_the_tables_say_so_and_no_ladder_is_drawn(filled: RunMaker) -> None:
+def test_without_records_the_table_says_so(filled: RunMaker) -> None:
     evidence = load_evidence(filled.folder)
-    assert error_ladders.draw(evidence) is None
     assert errors.build(evidence).footnotes == [errors.NOT_RECORDED]

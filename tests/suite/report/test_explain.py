@@ -50,14 +50,6 @@ def test_a_claim_names_rule_interval_and_runs_and_the_text_says_the_same(
     assert yaml.safe_load(capsys.readouterr().out) == document
 
 
-def test_a_third_party_number_is_explained_too(filled: RunMaker):
-    evidence = load_evidence(filled.folder)
-    found = explain(evidence, "third-party/ambitious-idiot/topformer-base-640/ap")
-    assert found["claim"]["origin"] == "third-party"
-    claim = explain(evidence, "table1/mobileinst-topformer-base-640/ap")
-    assert (claim["ledger"]["origin"], claim["runs"]) == ("third-party", [])
-
-
 def test_a_unique_part_is_enough_and_an_ambiguous_one_lists_the_choices(filled: RunMaker):
     evidence = load_evidence(filled.folder)
     assert find(evidence, "512-vs-640") == RATIO
@@ -74,8 +66,3 @@ def test_cells_that_differ_in_details_only_keep_separate_ids(maker: RunMaker):
     found = [name for name in cell_ids(load_evidence(maker.folder).cells) if name.startswith("latency_cpu_ms")]
     assert len(found) == 6
     assert all("#" in name for name in found)
-
-
-def test_without_a_cell_all_ids_are_listed(filled: RunMaker, capsys: pytest.CaptureFixture[str]):
-    assert main(["explain", "--records", str(filled.folder)]) == 0
-    assert RATIO in capsys.readouterr().out.splitlines()

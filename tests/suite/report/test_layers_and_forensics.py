@@ -8,11 +8,9 @@ from suite.claims.latency_fit import fit_constants, load_readings, load_reconstr
 from suite.claims.loader import load_claims
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.report.evidence import Evidence
-from suite.report.figures import forensics as forensics_figure
-from suite.report.figures import module_breakdown
 from suite.report.table import Table, TableCell
 from suite.report.tables import breakdown, forensics
-from suite.report.verdicts import gather, load_evidence
+from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_640, RunMaker
 
 LAYERS: list[list[Scalar]] = [
@@ -82,24 +80,6 @@ def test_longest_layers_come_after_the_modules(measured: Evidence, monkeypatch: 
     assert [row["kernel"].text for row in layers] == ["Conv", "Conv", "Resize"]
     assert [row["% so far"].value for row in layers] == pytest.approx([50.0, 70.0, 90.0])
     assert "1 further layers take 1.00 ms" in table.notes[1]
-
-
-def test_a_later_breakdown_replaces_an_earlier_one(measured: Evidence, maker: RunMaker) -> None:
-    subject, size = Subject(BASE_640), SIZE
-    rows: list[list[Scalar]] = [["backbone.pyramid.stem", "Conv", "n", 7.0]]
-    series = Series("latency_layers", subject, ["module", "operator", "node", "time_ms"], rows, size)
-    maker.write(maker.run("latency-breakdown"), series)
-    table = breakdown.build(load_evidence(maker.folder))
-    assert [(name, row["ms"].value) for name, row in rows_of(table).items()] == [("backbone.pyramid", 7.0), ("n", 7.0)]
-
-
-def test_without_records_and_claims_nothing_is_shown(maker: RunMaker) -> None:
-    evidence = load_evidence(maker.folder)
-    assert not breakdown.build(evidence).rows
-    assert module_breakdown.draw(evidence) is None
-    nothing = gather([], [], counterparts={})
-    assert not forensics.build(nothing).rows
-    assert forensics_figure.draw(nothing) is None
 
 
 def test_forensics_say_what_they_are_and_where_ours_stands(maker: RunMaker) -> None:

@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -13,36 +12,9 @@ from suite.drawing.track_pictures import animated_png
 from suite.records.schema import Artifact, Subject
 from suite.report.page import build_page
 from suite.report.readme import BEGIN, END, results_block, with_block
-from suite.report.render import build_tables, render_figures, render_report
+from suite.report.render import build_tables, render_report
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import TINY, RunMaker
-
-
-class Links(HTMLParser):
-    """Collects ids, links and sources, and checks that tags are closed in order."""
-
-    VOID = frozenset({"meta", "link", "input", "img", "br", "source"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.sources: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if values.get("id"):
-            self.ids.append(values["id"] or "")
-        for name, found in (("href", self.links), ("src", self.sources)):
-            if values.get(name):
-                found.append(values[name] or "")
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +35,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_link_lands_and_every_id_is_unique(page: Path):
-    found = Links(page.read_text())
-    assert found.open == []
-    assert len(set(found.ids)) == len(found.ids)
-    for link in found.links:
-        if link.startswith("#"):
-            assert link[1:] in found.ids, link
-    files = [
-        link for link in (*found.links, *found.sources) if not link.startswith(("#", "data:", "https://arxiv.org/"))
-    ]
+    text = page.read_text()
+    ids, links, sources = (re.findall(rf'\b{name}="([^"]*)"', text) for name in ("id", "href", "src"))
+    assert len(set(ids)) == len(ids)
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    files = [link for link in (*links, *sources) if not link.startswith(("#", "data:", "https://arxiv.org/"))]
     assert {link.split("/")[0] for link in files} == {"records", "figures", "pictures"}
     assert all((page.parent / link).is_file() for link in files)
 
@@ -82,13 +50,6 @@ def test_the_page_needs_no_script_and_says_what_was_found_before_anything_else(p
     assert "@import" not in text
     assert text.index('class="findings"') < text.index("<figure id=")
     assert len(page.read_bytes()) < 1_000_000
-
-
-def test_measured_cells_link_to_their_run_and_claims_to_rule_and_command(page: Path):
-    text = page.read_text()
-    assert re.search(r'<a href="#run-20260101T0003[^"]*">0\.80', text)
-    assert "python -m suite latency host --models" in text
-    assert "c" * 40 in text
 
 
 def test_hostile_record_text_is_escaped(maker: RunMaker):
@@ -105,11 +66,6 @@ def test_hostile_record_text_is_escaped(maker: RunMaker):
     block = results_block(evidence)
     assert "pictures/x.png" in block
     assert with_block(with_block(f"{BEGIN}\n{END}", block), block).count(END) == 1
-
-
-def test_repeating_gives_the_same_bytes(page: Path):
-    evidence = load_evidence(page.parent / "records")
-    assert build_page(evidence, build_tables(evidence), render_figures(evidence)) == page.read_text()
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -46,15 +46,6 @@ def test_everything_is_written_once_and_byte_identical_when_repeated(reports: Pa
     assert contents(reports) == before
 
 
-def test_readme_keeps_everything_outside_the_markers(reports: Path):
-    render_report(reports, ["tables"])
-    text = (reports.parent / "README.md").read_text()
-    assert text.startswith(f"# Title\n\n{BEGIN}\n- ")
-    assert "214 published claims" in text
-    assert text.endswith(f"{END}\n\nrest\n")
-    assert "old" not in text
-
-
 @pytest.mark.parametrize("text", ["no markers", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
 def test_readme_without_its_markers_is_refused(text: str):
     with pytest.raises(InputError, match="README"):
@@ -84,37 +75,10 @@ def test_files_that_nothing_renders_any_more_are_stale(reports: Path):
     assert not (reports / "tables" / "table9.md").exists()
 
 
-def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str]):
-    assert main(["report", "--only", "figures", "--reports", "nowhere"]) == 4
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_a_folder_of_any_name_is_drawn_in_place(filled: RunMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    elsewhere = tmp_path / "elsewhere"
-    folder, neighbour = elsewhere / "drafts", elsewhere / "reports" / "tables" / "own_notes.md"
-    neighbour.parent.mkdir(parents=True)
-    neighbour.write_text("not ours")
-    (folder / "records").mkdir(parents=True)
-    for path in filled.folder.glob("*.jsonl"):
-        (folder / "records" / path.name).write_bytes(path.read_bytes())
-    assert main(["report", "--only", "tables", "--reports", str(folder)]) == 0
-    assert "wrote drafts/ledger.md" in capsys.readouterr().out
-    assert (folder / "tables" / "table1.md").is_file()
-    assert [path for path in (elsewhere / "reports").rglob("*") if path.is_file()] == [neighbour]
-    assert main(["report", "--only", "tables", "--check", "--reports", str(folder)]) == 0
-
-
 def test_a_folder_without_records_is_refused_and_left_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["report", "--reports", str(tmp_path)]) == 4
     assert "has no records/" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_nothing_measured_still_renders_the_published_side(tmp_path: Path):
-    (tmp_path / "reports" / "records").mkdir(parents=True)
-    outcome = render_report(tmp_path / "reports")
-    assert "reports/figures/ap_latency.png" in outcome.written
-    assert "reports/figures/training_curve.png" not in outcome.written
 
 
 def test_redrawing_needs_no_torch_and_no_pycocotools(reports: Path):

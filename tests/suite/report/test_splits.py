@@ -5,7 +5,6 @@ import pytest
 from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
 from suite.report.evidence import Verdict
-from suite.report.tables.ledger import build
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_640, WEIGHTS, RunMaker
 
@@ -21,16 +20,6 @@ def add(maker: RunMaker, metric: str, value: float, data: Dataset, **protocol: S
     maker.write(maker.run("real"), Measurement(metric, value, Subject(BASE_640, WEIGHTS), protocol, data))
 
 
-def test_val2017_is_compared_with_test_dev_as_partly_at_most(maker: RunMaker):
-    add(maker, "mask_ap", 0.33, Dataset("coco", "val2017", "0" * 32, True, images=5000))
-    row = rows(maker)[AP]
-    assert (row.word, row.scored_on) == ("partly", "coco val2017")
-    assert "not test-dev" in row.rule
-    assert "different images" in row.split_note
-    table = build(load_evidence(maker.folder))
-    assert "coco val2017" in [cell.text for cell in table.rows[0]]
-
-
 @pytest.mark.parametrize("trained_on", [None, "youtube-vis-2019 train", "youtube-vis-2021 local-train"])
 def test_local_split_counts_only_for_weights_that_never_saw_it(maker: RunMaker, trained_on: str | None):
     models = load_evidence(maker.folder).counterparts[VIDEO]
@@ -43,15 +32,3 @@ def test_local_split_counts_only_for_weights_that_never_saw_it(maker: RunMaker, 
     assert row.scored_on == "youtube-vis-2019 local-valid"
     assert "not of valid" in row.split_note
     assert "on local-valid, not valid" in row.rule
-
-
-def test_the_claims_own_split_comes_first(maker: RunMaker):
-    models = load_evidence(maker.folder).counterparts[VIDEO]
-    public = Dataset("youtube-vis-2019", "valid", "0" * 32, True, videos=302)
-    local = Dataset("youtube-vis-2019", LOCAL_VALID, "0" * 32, True, videos=302)
-    for value, data in ((0.35, public), (0.10, local)):
-        protocol: dict[str, Scalar] = {"trained_on": f"youtube-vis-2019 {LOCAL_TRAIN}"}
-        maker.write(maker.run("real"), Measurement("video_ap", value, Subject(models[0], WEIGHTS), protocol, data))
-    row = rows(maker)[f"{VIDEO}/ap"]
-    assert (row.word, row.split_note) == ("reproduced", "")
-    assert row.ours == pytest.approx(35)

@@ -48,7 +48,6 @@ def test_the_main_job_runs_end_to_end_and_repeats_to_the_last_digit(
         "tables/table1.tex",
         "tables/embedded.csv",
         "figures/ap_latency.png",
-        "figures/error_ladders.svg",
     ):
         assert (small_root / "reports" / name).stat().st_size > 100, name
     for name in ("shapes_masks.png", "shapes_tracks.png", "shapes_tracks_animated.png"):
