@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,10 +8,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from reference_model.config import VARIANTS
-from reference_model.images import Geometry, Thresholds, detect, maskness, postprocess, preprocess, upsample_masks
-from reference_model.mobileinst import MobileInst, NonFiniteError
+from reference_model.images import (
+    Geometry,
+    ImageError,
+    Thresholds,
+    normalise,
+    padded_size,
+    postprocess,
+    preprocess,
+    resized_size,
+    upsample_masks,
+)
+from reference_model.mobileinst import NonFiniteError
 from tests.reference_model import naive_masks
 
 LIMIT = math.log(0.45 / 0.55)
@@ -53,24 +65,6 @@ def test_boxed_upsampling_equals_interpolating_every_pixel(sizes: tuple[Geometry
         assert certain.mean() > 0.98
 
 
-@settings(max_examples=15, deadline=None)
-@given(geometries(), st.integers(0, 10**6))
-def test_boxed_upsampling_is_bit_identical_to_torch_interpolation(sizes: tuple[Geometry, int, int], seed: int) -> None:
-    """On logits that are multiples of 1/16 the enlargement by 4 is exact, so only the resize may round."""
-    geometry, height, width = sizes
-    geometry = Geometry(
-        geometry.resized_height, geometry.resized_width, geometry.resized_height, geometry.resized_width
-    )
-    logits = torch.from_numpy(blobs(np.random.default_rng(seed), 6, height, width)).mul(16).round().div(16)
-    padded = torch.nn.functional.interpolate(logits[None], scale_factor=4, mode="bilinear", align_corners=False)[0]
-    expected = padded[:, : geometry.resized_height, : geometry.resized_width] > LIMIT
-    for mask, full in zip(upsample_masks(logits, geometry, 0.45), expected.numpy(), strict=True):
-        if mask is None:
-            assert not full.any()
-        else:
-            np.testing.assert_array_equal(mask.paint(*full.shape), full)
-
-
 @settings(max_examples=10, deadline=None)
 @given(geometries(), st.integers(0, 10**6))
 def test_detections_follow_the_rule_in_words(sizes: tuple[Geometry, int, int], seed: int) -> None:
@@ -99,38 +93,6 @@ def one_mask(class_logit: float, objectness_logit: float) -> tuple[torch.Tensor,
 SQUARE = Geometry(64, 64, 64, 64)
 
 
-@pytest.mark.parametrize(("score", "kept"), [(0.49, 1), (0.51, 0)])
-def test_score_threshold_applies_before_maskness(score: float, kept: int) -> None:
-    found = postprocess(*one_mask(0.0, 0.0), SQUARE, Thresholds(score=score))
-    assert len(found) == kept
-    if found:
-        assert found[0].score == pytest.approx(0.5 / (1 + math.exp(-5)))
-
-
-def test_at_most_max_detections_and_the_best_of_them() -> None:
-    _, objectness, logits = one_mask(0.0, 0.0)
-    found = postprocess(
-        torch.tensor([[0.0], [3.0], [1.0], [2.0]]),
-        objectness.expand(4),
-        logits.expand(4, -1, -1),
-        SQUARE,
-        Thresholds(max_detections=2, maskness=False),
-    )
-    assert [round(one.score, 4) for one in found] == [round(math.sqrt(0.5 / (1 + math.exp(-x))), 4) for x in (3, 2)]
-
-
-def test_maskness_ignores_padding() -> None:
-    logits = torch.full((1, 16, 16), 4.0)
-    logits[:, 5:] = 0.0
-    assert float(maskness(logits, Geometry(20, 64, 20, 64), 0.45)) == pytest.approx(1 / (1 + math.exp(-4)))
-
-
-def test_masks_are_stored_by_columns_as_run_length_encoders_want_them() -> None:
-    (found,) = postprocess(*one_mask(0.0, 0.0), SQUARE)
-    assert found.mask.flags.f_contiguous
-    assert found.mask.dtype == bool
-
-
 @pytest.mark.parametrize(
     "values", [{"mask": 0.0}, {"mask": 1.0}, {"score": -0.1}, {"score": 1.0}, {"max_detections": 0}]
 )
@@ -146,18 +108,62 @@ def test_a_batch_and_nan_are_refused() -> None:
         postprocess(*one_mask(float("nan"), 0.0), SQUARE)
 
 
-def test_a_picture_through_the_whole_model() -> None:
-    torch.manual_seed(0)
-    config = VARIANTS["mobileinst_topformer_tiny_shapes"]
-    model = MobileInst(config).eval()
-    image = np.random.default_rng(0).integers(0, 256, (100, 90, 3), dtype=np.uint8)
-    found = detect(model, image, config)
-    pixels, geometry = preprocess(image, config)
-    with torch.no_grad():
-        output = model(pixels)
-    arrays = [part[0].numpy() for part in (output.class_logits, output.objectness_logits, output.mask_logits)]
-    expected = postprocess(*arrays, geometry)
-    assert found
-    assert [(one.class_index, one.score) for one in found] == [(one.class_index, one.score) for one in expected]
-    assert all((one.mask == other.mask).all() for one, other in zip(found, expected, strict=True))
-    assert found[0].mask.shape == (100, 90)
+CONFIG = dataclasses.replace(VARIANTS["mobileinst_topformer_tiny_shapes"], short_side_px=96, long_side_px=160)
+MEAN = np.array([123.675, 116.28, 103.53])
+STD = np.array([58.395, 57.12, 57.375])
+
+
+@pytest.mark.parametrize(
+    ("size", "sides", "expected"),
+    [
+        ((480, 640), (640, 864), (640, 853)),
+        ((640, 480), (640, 864), (853, 640)),
+        ((427, 640), (640, 864), (576, 864)),
+        ((720, 1280), (360, 640), (360, 640)),
+        ((128, 192), (128, 192), (128, 192)),
+        ((1, 4000), (128, 192), (1, 192)),
+    ],
+)
+def test_sizes_of_well_known_pictures(size: tuple[int, int], sides: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert resized_size(*size, *sides) == expected
+
+
+@pytest.mark.parametrize("size", [(60, 80), (240, 200), (96, 130), (331, 500)])
+def test_picture_is_what_pillow_resizes_then_normalised_and_padded(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    pixels, geometry = preprocess(image, CONFIG)
+    height, width = resized_size(*size, 96, 160)
+    assert geometry == Geometry(*size, height, width)
+    assert pixels.shape == (1, 3, *padded_size(height, width, 64))
+    assert pixels.dtype == torch.float32
+    resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR), dtype=float)
+    shown = pixels[0, :, :height, :width].permute(1, 2, 0).numpy() * STD + MEAN
+    assert np.abs(shown - resized).max() <= 1.001  # one grey level, from rounding
+    assert np.abs(shown - resized).mean() < 0.05
+    assert pixels[0, :, height:].abs().max() == 0 if height % 64 else True
+    assert pixels[0, :, :, width:].abs().max() == 0 if width % 64 else True
+
+
+def test_picture_of_the_right_size_is_not_resampled() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    pixels, _ = preprocess(image, CONFIG)
+    expected = (image.transpose(2, 0, 1) - MEAN[:, None, None]) / STD[:, None, None]
+    np.testing.assert_allclose(pixels[0, :, :96, :128].numpy(), expected, atol=1e-6)
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None].expand(2, -1, -1, -1)
+    torch.testing.assert_close(normalise(batch)[1], pixels[0, :, :96, :128], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros((3,), np.uint8),
+    ],
+)
+def test_anything_but_an_8_bit_rgb_picture_is_refused(image: np.ndarray) -> None:
+    with pytest.raises(ImageError):
+        preprocess(image, CONFIG)

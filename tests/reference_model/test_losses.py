@@ -3,14 +3,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_model.losses import Criterion
+from reference_model.losses import Criterion, match, matching_score
 from reference_model.mobileinst import MobileInstOutput, NonFiniteError
-from reference_model.targets import InstanceTargets, TargetError
+from reference_model.targets import InstanceTargets, TargetError, to_mask_scale, valid_pixels
 from tests.reference_model import oracle
 
 NAMES = ["loss_class", "loss_mask_bce", "loss_dice", "loss_objectness"]
@@ -18,11 +19,6 @@ NAMES = ["loss_class", "loss_mask_bce", "loss_dice", "loss_objectness"]
 
 def logits_of(output: MobileInstOutput) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return output.class_logits, output.objectness_logits, output.mask_logits
-
-
-def no_instances(padded: tuple[int, int]) -> InstanceTargets:
-    nothing = torch.zeros(0, dtype=torch.long)
-    return InstanceTargets(nothing, torch.zeros(0, *padded, dtype=torch.bool), nothing)
 
 
 @settings(max_examples=15, deadline=None)
@@ -55,69 +51,6 @@ def test_gradients_equal_finite_differences() -> None:
 
     parts = tuple(part.clone().requires_grad_() for part in logits_of(output))
     assert torch.autograd.gradcheck(total, parts, eps=1e-6, atol=1e-6)
-
-
-def test_padding_changes_nothing_whatever_it_holds() -> None:
-    generator = torch.Generator().manual_seed(3)
-    output = oracle.random_output(generator, 2, 4, 3, (6, 9))
-    targets = oracle.random_targets(generator, [2, 1], 3, [(24, 36)] * 2, (24, 36))
-    plain = Criterion(oracle.CONFIG)(output, targets)
-
-    garbage = torch.randn(2, 4, 16, 16, generator=generator, dtype=torch.float64) * 50
-    garbage[:, :, :6, :9] = output.mask_logits
-    padded_targets = []
-    for target in targets:
-        masks = torch.ones(len(target.masks), 64, 64, dtype=torch.bool)
-        masks[:, :24, :36] = target.masks
-        padded_targets.append(target._replace(masks=masks))
-    padded_output = output._replace(mask_logits=garbage.requires_grad_())
-    padded = Criterion(oracle.CONFIG)(padded_output, padded_targets, torch.tensor([[24, 36]] * 2))
-    for name in NAMES:
-        assert float(padded[name].detach()) == pytest.approx(float(plain[name]), rel=1e-12)
-    sum(padded.values()).backward()
-    assert garbage.grad is not None
-    assert garbage.grad[:, :, :6, :9].abs().sum() > 0
-    assert garbage.grad[:, :, 6:].abs().sum() == 0
-    assert garbage.grad[:, :, :, 9:].abs().sum() == 0
-
-
-def test_image_without_instances_teaches_the_class_loss_only() -> None:
-    generator = torch.Generator().manual_seed(4)
-    output = oracle.random_output(generator, 1, 4, 3, (8, 8))
-    output = oracle.output_of(*(part.requires_grad_() for part in logits_of(output)))
-    losses = Criterion(oracle.CONFIG)(output, [no_instances((32, 32))])
-    assert float(losses["loss_class"].detach()) > 0
-    assert [float(losses[name].detach()) for name in NAMES[1:]] == [0, 0, 0]
-    sum(losses.values()).backward()
-    assert output.class_logits.grad is not None
-    assert output.class_logits.grad.abs().min() > 0
-    for untouched in (output.mask_logits, output.objectness_logits):
-        assert untouched.grad is not None
-        assert untouched.grad.abs().max() == 0
-
-
-def test_masks_already_at_mask_scale_are_taken_as_they_are() -> None:
-    generator = torch.Generator().manual_seed(5)
-    output = oracle.random_output(generator, 1, 4, 3, (8, 8))
-    (target,) = oracle.random_targets(generator, [2], 3, [(32, 32)], (32, 32))
-    small = torch.tensor([oracle.shrink(mask.numpy()).tolist() for mask in target.masks], dtype=torch.float64)
-    full = Criterion(oracle.CONFIG)(output, [target])
-    reduced = Criterion(oracle.CONFIG)(output, [target._replace(masks=small)])
-    for name in NAMES:
-        assert float(full[name]) == pytest.approx(float(reduced[name]), rel=1e-12)
-
-
-def test_instance_too_small_to_be_seen_at_mask_scale_supervises_nothing() -> None:
-    generator = torch.Generator().manual_seed(6)
-    output = oracle.random_output(generator, 1, 4, 3, (8, 8))
-    (target,) = oracle.random_targets(generator, [2], 3, [(32, 32)], (32, 32))
-    speck = torch.zeros(1, 32, 32, dtype=torch.bool)
-    speck[0, 0, 0] = True  # falls between the sampled pixels 1 and 2
-    more = InstanceTargets(
-        torch.cat([target.labels, torch.tensor([0])]), torch.cat([target.masks, speck]), torch.tensor([7, 8, 9])
-    )
-    plain, with_speck = (Criterion(oracle.CONFIG)(output, [one]) for one in (target, more))
-    assert {name: float(value) for name, value in plain.items()} == {k: float(v) for k, v in with_speck.items()}
 
 
 def test_ignored_pixels_count_as_little_as_padded_ones() -> None:
@@ -187,8 +120,25 @@ def test_targets_that_do_not_fit_are_refused(spoil: Callable[[InstanceTargets], 
         Criterion(oracle.CONFIG)(output, [spoil(target)])
 
 
-@pytest.mark.parametrize("size", [[[33, 32]], [[0, 32]], [[32, 32], [32, 32]]])
-def test_valid_size_outside_the_padded_input_is_refused(size: list[list[int]]) -> None:
-    output = oracle.random_output(torch.Generator().manual_seed(9), 1, 4, 3, (8, 8))
-    with pytest.raises(TargetError):
-        Criterion(oracle.CONFIG)(output, [no_instances((32, 32))], torch.tensor(size))
+PADDED = (32, 48)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(0, 4), st.integers(14, 32), st.integers(14, 48))
+def test_matching_is_the_best_of_all_assignments(seed: int, queries: int, count: int, height: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    output = oracle.random_output(generator, 1, queries, 3, (8, 12))
+    targets = oracle.random_targets(generator, [count], 3, [(height, width)], PADDED)
+    valid = valid_pixels(torch.tensor([[height, width]]), 1, (8, 12), torch.device("cpu")).double()
+    scaled = to_mask_scale(targets, valid)
+    (matched,) = match(output.class_logits, output.mask_logits, scaled, valid, 0.8, 0.2)
+
+    size = (height, width)
+    probabilities = [np.vectorize(oracle.sigmoid)(oracle.crop(one, size)) for one in output.mask_logits[0].numpy()]
+    masks = [oracle.crop(oracle.shrink(one), size) for one in targets[0].masks.numpy()]
+    table = oracle.scores(output.class_logits[0].numpy(), probabilities, targets[0].labels.tolist(), masks)
+    pairs = dict(zip(matched.queries.tolist(), matched.instances.tolist(), strict=True))
+    assert pairs == (oracle.best_assignment(table) if count else {})
+    assert len(pairs) == min(queries, count)
+    score = matching_score(output.class_logits[0], output.mask_logits[0], scaled[0], valid[0], 0.8, 0.2)
+    np.testing.assert_allclose(score.numpy(), table, rtol=1e-10)

@@ -16,7 +16,6 @@ from tests.reference_model import oracle
 
 SIZE = (64, 64)
 CONFIG = dataclasses.replace(oracle.CONFIG, num_queries=5, loss_weight_query_passing=0.5)
-TERMS = ["loss_class", "loss_mask_bce", "loss_dice", "loss_objectness"]
 
 
 def with_ids(ids: list[int]) -> InstanceTargets:
@@ -60,12 +59,6 @@ def pair() -> FramePair:
     return FramePair(images, now, later_images, later)
 
 
-def test_a_query_keeps_its_instance_wherever_it_is_listed() -> None:
-    matched = Match(torch.tensor([1, 4, 6]), torch.tensor([2, 0, 1]))  # queries of ids 12, 10, 11
-    carried = carry_identity(matched, with_ids([10, 11, 12]), with_ids([14, 12, 10]))
-    assert list(zip(carried.queries.tolist(), carried.instances.tolist(), strict=True)) == [(1, 1), (4, 2)]
-
-
 def test_losses_equal_loops_that_look_instances_up_by_id(model: MobileInst, pair: FramePair) -> None:
     losses = TemporalCriterion(CONFIG)(model, *pair)
     with torch.no_grad():
@@ -99,56 +92,6 @@ def test_losses_equal_loops_that_look_instances_up_by_id(model: MobileInst, pair
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         assert float(losses[name].detach()) == pytest.approx(value, rel=1e-8), name
-
-
-def test_other_direction_and_later_frame_are_options(model: MobileInst, pair: FramePair) -> None:
-    with torch.no_grad():
-        forth = TemporalCriterion(CONFIG, supervise_later=False)(model, *pair)
-        both = TemporalCriterion(CONFIG, both_directions=True)(model, *pair)
-        back = TemporalCriterion(CONFIG)(model, *pair.swapped())
-    assert list(forth) == [*TERMS, *(f"passed/{name}" for name in TERMS)]
-    for name in TERMS:
-        assert float(both[f"passed_back/{name}"]) == pytest.approx(float(back[f"passed/{name}"]), rel=1e-9)
-
-
-def test_gradient_of_the_passed_loss_reaches_the_first_frame(model: MobileInst, pair: FramePair) -> None:
-    first, second = (images.clone().requires_grad_() for images in (pair.images, pair.later_images))
-    losses = TemporalCriterion(CONFIG)(model, *pair._replace(images=first, later_images=second))
-    sum(value for name, value in losses.items() if name.startswith("passed/")).backward()
-    assert first.grad is not None
-    assert second.grad is not None
-    assert first.grad[0].abs().max() > 0
-    assert second.grad[0].abs().max() > 0
-
-
-@pytest.mark.parametrize("both_directions", [False, True])
-def test_pixels_ignored_in_one_frame_touch_that_frames_losses_alone(
-    model: MobileInst, pair: FramePair, both_directions: bool
-) -> None:
-    ignored = torch.zeros(64, 64, dtype=torch.bool)
-    ignored[:, 32:] = True
-    criterion = TemporalCriterion(CONFIG, both_directions=both_directions)
-    with torch.no_grad():
-        plain = criterion(model, *pair)
-        later = [one._replace(ignored=ignored) for one in pair.later_targets]
-        found = criterion(model, *pair._replace(later_targets=later))
-        earlier = [one._replace(ignored=ignored) for one in pair.targets]
-        other = criterion(model, *pair._replace(targets=earlier))
-    changed, changed_earlier = (
-        {name.rpartition("/")[0] for name in plain if float(result[name]) != float(plain[name])}
-        for result in (found, other)
-    )
-    assert {"later", "passed"} <= changed
-    assert "" not in changed
-    assert "" in changed_earlier
-    assert "later" not in changed_earlier
-
-
-def test_deep_supervision_is_split_by_frame(pair: FramePair) -> None:
-    model = MobileInst(dataclasses.replace(CONFIG, deep_supervision=True)).double()
-    losses = TemporalCriterion(model.config)(model, *pair)
-    assert {name.rpartition("/")[0] for name in losses} == {"", "auxiliary", "later", "later/auxiliary", "passed"}
-    assert float(losses["later/auxiliary/loss_class"].detach()) > 0
 
 
 def test_repeated_ids_and_single_decoders_are_refused() -> None:

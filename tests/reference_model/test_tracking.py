@@ -1,20 +1,22 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-import pickle
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from reference_model.config import VARIANTS
-from reference_model.images import ImageError, Thresholds, detect, preprocess, upsample_masks
+from reference_model.images import ImageError, preprocess, upsample_masks
 from reference_model.instance_decoder import InstancePrediction
-from reference_model.mobileinst import FrameFeatures, MobileInst
-from reference_model.tracking import FrameTracks, OnlineTracker, TrackingError
+from reference_model.mobileinst import FrameFeatures, MobileInst, NonFiniteError
+from reference_model.tracking import FrameTracks, OnlineTracker, TrackingError, associate, cosine_similarity
 from tests.reference_model import oracle
 
 CONFIG = dataclasses.replace(
@@ -69,16 +71,6 @@ def masks_of(tracks: FrameTracks) -> dict[int, np.ndarray]:
 
 def same(one: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> bool:
     return one.keys() == other.keys() and all((one[key] == other[key]).all() for key in one)
-
-
-@pytest.mark.parametrize("association", [True, False])
-def test_every_frame_a_key_frame_gives_the_masks_of_detection(frames: list[np.ndarray], association: bool) -> None:
-    model = build()
-    tracker = OnlineTracker(model, CONFIG, key_frame_interval=1, association=association)
-    for frame in frames[:4]:
-        found = [one.mask.tobytes() for one in detect(model, frame, CONFIG)]
-        assert found
-        assert sorted(found) == sorted(one.mask.tobytes() for one in tracker.push(frame).instances)
 
 
 def test_between_key_frames_only_the_instance_decoder_rests(frames: list[np.ndarray]) -> None:
@@ -177,19 +169,6 @@ def test_score_is_the_mean_over_key_frames_and_the_ten_best_pairs_are_returned(f
     assert all(len(track.masks) == len(frames) for track in tracks)
 
 
-def test_a_finished_video_shows_what_was_pushed(frames: list[np.ndarray]) -> None:
-    model = build()
-    tracker = OnlineTracker(model, CONFIG, 3, score_maskness=False)
-    pushed = [masks_of(tracker.push(frame)) for frame in frames]
-    tracks = tracker.track_video(iter(frames), max_tracks=8 * 3)
-    distinct = {id(track.masks): track.masks for track in tracks}.values()
-    shown = [sorted(mask.tobytes() for masks in distinct if (mask := masks[index]) is not None) for index in range(8)]
-    assert shown == [sorted(mask.tobytes() for mask in masks.values()) for masks in pushed]
-    masks = tracks[0].masks
-    for one, index in zip(masks[2:5], (2, 3, 4), strict=True):
-        np.testing.assert_array_equal(one, masks[index])
-
-
 def test_a_track_is_not_shown_where_its_key_frame_does_not_see_it(frames: list[np.ndarray]) -> None:
     def hidden_once(call: int, prediction: InstancePrediction) -> InstancePrediction:
         logits: Tensor = prediction.class_logits.clone()
@@ -202,47 +181,6 @@ def test_a_track_is_not_shown_where_its_key_frame_does_not_see_it(frames: list[n
     assert [False, False, True, True, False, False, False, False] in hidden
     tracker = OnlineTracker(build(hidden_once), CONFIG, 2, association=False, score_maskness=False)
     assert [3 in masks_of(tracker.push(frame)) for frame in frames[:6]] == [True, True, False, False, True, True]
-
-
-def test_maskness_lowers_scores_only(frames: list[np.ndarray]) -> None:
-    plain, weighted = (OnlineTracker(build(), CONFIG, 3, score_maskness=flag) for flag in (False, True))
-    for frame in frames[:4]:
-        assert same(masks_of(plain.push(frame)), masks_of(weighted.push(frame)))
-    assert bool((weighted.scores < plain.scores).all())
-
-
-def test_memory_does_not_grow_with_the_video(frames: list[np.ndarray]) -> None:
-    tracker = OnlineTracker(build(), CONFIG, 3)
-
-    def held() -> int:
-        return len(pickle.dumps({key: value for key, value in vars(tracker).items() if key != "model"}))
-
-    for frame in frames[:4]:
-        tracker.push(frame)
-    after_four = held()
-    for frame in frames * 3:
-        tracker.push(frame)
-    assert held() - after_four <= 16  # the counters' digits
-
-
-def test_after_reset_nothing_is_remembered(frames: list[np.ndarray]) -> None:
-    tracker = OnlineTracker(build(), CONFIG, 3)
-    fresh = [tracker.push(frame) for frame in frames[:4]]
-    tracker.push(frames[7])
-    tracker.reset()
-    again = [tracker.push(frame) for frame in frames[:4]]
-    for one, other in zip(fresh, again, strict=True):
-        assert (one.frame_index, one.is_key_frame) == (other.frame_index, other.is_key_frame)
-        assert [(a.track_index, a.class_index, a.score) for a in one.instances] == [
-            (b.track_index, b.class_index, b.score) for b in other.instances
-        ]
-        assert same(masks_of(one), masks_of(other))
-
-
-def test_a_frame_shows_at_most_max_detections(frames: list[np.ndarray]) -> None:
-    full = OnlineTracker(build(), CONFIG, 1).push(frames[0]).instances
-    few = OnlineTracker(build(), CONFIG, 1, thresholds=Thresholds(max_detections=2)).push(frames[0]).instances
-    assert [one.track_index for one in few] == [one.track_index for one in full[:2]] != []
 
 
 def test_wrong_use_is_refused(frames: list[np.ndarray]) -> None:
@@ -260,3 +198,24 @@ def test_wrong_use_is_refused(frames: list[np.ndarray]) -> None:
             call()
     with pytest.raises(ImageError):
         tracker.push(frames[0].astype(np.float32))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(2, 6))
+def test_order_has_the_largest_sum_of_cosines(seed: int, count: int, length: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    previous, current = (torch.randn(count, length, generator=generator, dtype=torch.float64) for _ in range(2))
+
+    def cosine(a: list[float], b: list[float]) -> float:
+        dot = sum(x * y for x, y in zip(a, b, strict=True))
+        return dot / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+
+    table = [[cosine(a, b) for b in current.tolist()] for a in previous.tolist()]
+    torch.testing.assert_close(cosine_similarity(previous, current), torch.tensor(table, dtype=torch.float64))
+    best = max(itertools.permutations(range(count)), key=lambda order: sum(table[i][j] for i, j in enumerate(order)))
+    assert associate(previous, current).tolist() == list(best)
+
+
+def test_kernels_that_are_not_numbers_are_refused() -> None:
+    with pytest.raises(NonFiniteError):
+        associate(torch.ones(2, 3), torch.full((2, 3), float("nan")))
