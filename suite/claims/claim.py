@@ -60,20 +60,20 @@ class Claim:
 
     claim_id: str
     row_id: str
-    method: str
-    backbone: str
-    short_side_px: int | None
-    metric: str
-    value: float
-    value_high: float | None
-    text: str
-    unit: str
-    dataset: str
-    device: str | None
-    protocol: str
-    source: str
-    kind: Kind
-    own: bool
+    method: str = "MobileInst"
+    backbone: str = ""
+    short_side_px: int | None = None
+    metric: str = ""
+    value: float = 0.0
+    value_high: float | None = None
+    text: str = ""
+    unit: str = ""
+    dataset: str = ""
+    device: str | None = None
+    protocol: str = ""
+    source: str = ""
+    kind: Kind = "absolute"
+    own: bool = True
     reimplemented: bool = False
     origin: ClaimOrigin = "published"
     statement: str = ""

@@ -129,57 +129,44 @@ def _cell_claims(row: PrintedRow, base: Claim) -> Iterator[Claim]:
         )
 
 
-def _base(row_id: str, method: str, dataset: str, protocol: str, source: str, backbone: str = "") -> Claim:
-    """Return a claim about MobileInst without a number, for `dataclasses.replace`."""
-    return Claim(
-        claim_id=row_id,
-        row_id=row_id,
-        method=method,
-        backbone=backbone,
-        short_side_px=None,
-        metric="",
-        value=0.0,
-        value_high=None,
-        text="",
-        unit="",
-        dataset=dataset,
-        device=None,
-        protocol=protocol,
-        source=source,
-        kind="absolute",
-        own=True,
-    )
-
-
-def _paper(
-    row: CocoRow | YoutubeVisRow, row_id: str, dataset: str, protocol: str, short_side: str = ""
-) -> Iterator[Claim]:
-    base = dataclasses.replace(
-        _base(row_id, row.method, dataset, protocol, row.source, row.backbone),
+def _paper(row: CocoRow | YoutubeVisRow, base: Claim, short_side: str | None = None) -> Iterator[Claim]:
+    shared = dataclasses.replace(
+        base,
+        method=row.method,
+        backbone=row.backbone,
+        source=row.source,
         short_side_px=int(short_side) if short_side else None,
         own=row.reimplemented_by_authors == "own",
         reimplemented=row.reimplemented_by_authors == "yes",
     )
-    yield from _cell_claims(row, base)
+    yield from _cell_claims(row, shared)
 
 
 def _tables(folder: Path) -> Iterator[Claim]:
     for _, coco in read_rows(folder / "coco_test_dev.csv", CocoRow):
-        size = coco.short_side_px or ""
-        row_id = f"table1/{slug(coco.method, coco.backbone, size)}"
+        row_id = f"table1/{slug(coco.method, coco.backbone, coco.short_side_px or '')}"
         if coco.source.endswith("-abstract"):
             row_id = f"arxiv-v1-abstract/{slug(coco.method)}"
-        yield from _paper(coco, row_id, "coco test-dev", "COCO mask AP, scored by the evaluation server", size)
+        protocol = "COCO mask AP, scored by the evaluation server"
+        yield from _paper(coco, Claim(row_id, row_id, dataset="coco test-dev", protocol=protocol), coco.short_side_px)
     for _, video in read_rows(folder / "youtube_vis.csv", YoutubeVisRow):
         row_id = f"table2/{video.dataset.removeprefix('youtube-vis-')}/{slug(video.method, video.backbone)}"
         protocol = "YouTube-VIS track AP, scored by the evaluation server"
-        yield from _paper(video, row_id, f"{video.dataset} valid", protocol)
+        yield from _paper(video, Claim(row_id, row_id, dataset=f"{video.dataset} valid", protocol=protocol))
     for _, other in read_rows(folder / "third_party_reproductions.csv", ThirdPartyRow):
         size = other.short_side_px or ""
         row_id = f"third-party/{slug(other.reproduction.split('/')[0])}/{slug(other.backbone, size)}"
-        base = _base(row_id, "MobileInst", other.dataset_split, other.note, other.reproduction, other.backbone)
-        short_side_px = int(size) if size else None
-        yield from _cell_claims(other, dataclasses.replace(base, origin="third-party", short_side_px=short_side_px))
+        base = Claim(
+            row_id,
+            row_id,
+            backbone=other.backbone,
+            short_side_px=int(size) if size else None,
+            dataset=other.dataset_split,
+            protocol=other.note,
+            source=other.reproduction,
+            origin="third-party",
+        )
+        yield from _cell_claims(other, base)
 
 
 def _ratios(folder: Path, known: dict[str, Claim]) -> Iterator[Claim]:
@@ -212,14 +199,17 @@ def _trends(folder: Path) -> Iterator[Claim]:
         low, high = float(row.low), float(row.high) if row.high else None
         if high is not None and high < low:
             raise InputError(f"{place}: high is below low; give the printed range")
-        protocol = "difference between two models of the paper's ablation"
-        yield dataclasses.replace(
-            _base(row.claim_id, "MobileInst", row.dataset, protocol, row.source),
+        yield Claim(
+            row.claim_id,
+            row.claim_id,
             metric=row.metric,
             value=low,
             value_high=high,
             text=row.low if high is None else f"{row.low} to {row.high}",
             unit=row.unit,
+            dataset=row.dataset,
+            protocol="difference between two models of the paper's ablation",
+            source=row.source,
             kind="trend",
             statement=row.statement,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -125,8 +126,7 @@ def estimate(models: str, precision: str, core: str, as_json: bool) -> None:
     Cycles that llvm-mca models for the counted blocks, over the core's clock; nothing is fitted. The interval comes
     from published one-thread times of other networks. Exit code 3 if a network was not counted.
     """
-    from suite.latency.estimate.calibration import estimate_table, estimates
-    from suite.latency.estimate.core import load_core
+    from suite.latency.estimate.calibration import estimate_table, estimates, load_core
     from suite.latency.request import words_of
 
     found, errors = estimates(words_of(models, "--models"), words_of(precision, "--precision"), load_core(core))
@@ -159,7 +159,6 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
     operators or peak tensor memory differ at all; exit code 3 if nothing was compared.
     """
     from suite.latency import gate as gates
-    from suite.latency.baseline import baseline_graphs, resolve_commit
     from suite.latency.device import load_device
     from suite.latency.prepare import prepare_model
     from suite.latency.request import words_of
@@ -168,16 +167,17 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
     names = rules.models if models is None else words_of(models, "--models")
     permitted = rules.tolerance if tolerance is None else tolerance
     protocol = load_device("host").protocol(rules.protocol)
-    sha = resolve_commit(baseline)
+    sha = gates.resolve_commit(baseline)
     current = {name: prepare_model(name).timed.graphs["whole"] for name in names}
-    before = baseline_graphs(sha, names)
+    before = gates.baseline_graphs(sha, names)
     results = []
     for name in names:
         results.append(gates.compare(name, before[name], current[name], protocol, permitted, core))
         if not as_json:
             click.echo(results[-1].line())
     if as_json:
-        click.echo(json.dumps(gates.to_json(results, sha, permitted), allow_nan=False))
+        outcomes = [dataclasses.asdict(result) for result in results]
+        click.echo(json.dumps({"baseline": sha, "tolerance": permitted, "results": outcomes}, allow_nan=False))
     gates.end_gate(results)
 
 
@@ -189,7 +189,6 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
 @click.option("--folder", default="/tmp", show_default=True, help="Folder on a board whose storage lets programs run.")
 @click.option("--engine", default="ncnn", show_default=True, help="ncnn or ncnn_fp16.")
 @click.option("--runner", type=EXISTING, help="The runner; default: where docs/phone.md builds it.")
-@click.option("--library", "libraries", multiple=True, type=EXISTING, help="Library the runner takes along.")
 @click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest.")
 @_timing_options("inputs")
 def device(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
 
 from suite.errors import InputError, NothingMeasuredError
 from suite.export.graph_counts import count_graph
 from suite.export.runtime import Session, graph_form, open_session
+from suite.export.runtimes.onnxruntime_cpu import PROVIDER
 from suite.latency.device import load_device
-from suite.latency.inputs import fresh_from
 from suite.latency.layer_times import LayerTime, steady_layers
 from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare import prepare_model
-from suite.latency.roofline import copy_speed, product_candidate, product_macs
-from suite.latency.timer import Candidate, time_candidates
+from suite.latency.timer import Candidate, fresh_from, time_candidates
 from suite.latency.timing import Labels
 from suite.progress import say
 from suite.records.difference import RatioInterval, ratio_of_medians
@@ -38,6 +41,8 @@ SPEEDUP_COVERS = "timing noise of this run on this machine (rounds resampled); n
 LAYER_COLUMNS = ["module", "operator", "node", "time_ms"]
 MODULE_COLUMNS = ["module", "macs"]
 LONGEST_LAYERS = 12
+PRODUCT_SIDE = 2048
+COPIED_BYTES = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,7 @@ class Breakdown:
 
 @contextmanager
 def _on_core(core: int) -> Iterator[None]:
-    """Pin this process for a while.
-
-    Raises:
-        InputError: if it cannot be pinned to that core.
-    """
+    """Pin this process for a while."""
     before = os.sched_getaffinity(0)
     pin_to(core)
     try:
@@ -116,13 +117,47 @@ def _candidate(name: str, session: Session, pool: int) -> Candidate:
     return Candidate(labels, lambda image: session.run({"image": image}), fresh_from(images))
 
 
+def product_candidate() -> Candidate:
+    """Return a product of two square fp32 matrices on one thread of ONNX Runtime, as something to be timed."""
+    generator = np.random.default_rng(0)
+    side = [PRODUCT_SIDE, PRODUCT_SIDE]
+    weights = numpy_helper.from_array(generator.standard_normal(side, dtype=np.float32), "weights")
+    node = helper.make_node("MatMul", ["x", "weights"], ["y"])
+    values = [helper.make_tensor_value_info(value, TensorProto.FLOAT, side) for value in ("x", "y")]
+    graph = helper.make_graph([node], "product", values[:1], values[1:], [weights])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(proto)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[PROVIDER])
+    base = generator.standard_normal(side, dtype=np.float32)
+
+    def fresh(index: int) -> np.ndarray:
+        base[0, 0] = index
+        return base
+
+    labels = Labels("matrix product", "network", "onnxruntime", "fp32", PRODUCT_SIDE, PRODUCT_SIDE)
+    return Candidate(labels, lambda x: session.run(None, {"x": x}), fresh)
+
+
+def copy_speed(repeats: int = 5) -> float:
+    """Return how many GB a second one core moves (read and written) when it copies an array larger than its caches."""
+    source = np.ones(COPIED_BYTES // 8)
+    target = np.empty_like(source)
+    fastest = float("inf")
+    for _ in range(repeats):
+        started = time.process_time()
+        np.copyto(target, source)
+        fastest = min(fastest, time.process_time() - started)
+    return 2 * COPIED_BYTES / fastest / 1e9
+
+
 def measure_breakdown(
     name: str,
     size: tuple[int, int] | None = None,
     rounds: int = 10,
     core: int | None = None,
     seed: int = 0,
-    with_layers: bool = True,
 ) -> Breakdown:
     """Time a network's best and straightforward graphs and a large matrix product together, then profile its layers.
 
@@ -132,7 +167,9 @@ def measure_breakdown(
         rounds: interleaved rounds, and runs of one try under the profiler.
         core: the core to pin to; the idlest one if None.
         seed: of the random weights.
-        with_layers: also time the layers; left out, with a message, where other load kept them from being timed.
+
+    Returns:
+        What was found out; without layers, after a message, where other load kept them from being timed.
 
     Raises:
         InputError: if the model or core is unknown, or the model cannot be exported.
@@ -161,11 +198,10 @@ def measure_breakdown(
         own_ms = float(np.median(times[0]))
         layers: list[LayerTime] = []
         profiled_runs = 0
-        if with_layers:
-            try:
-                layers, profiled_runs = steady_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
-            except NothingMeasuredError as error:
-                say(str(error))
+        try:
+            layers, profiled_runs = steady_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
+        except NothingMeasuredError as error:
+            say(str(error))
     _, _, height_px, width_px = session.input_shapes()["image"]
     speedup = ratio_of_medians(
         times[1],
@@ -185,7 +221,7 @@ def measure_breakdown(
         cpu_ms=own_ms,
         straightforward_cpu_ms=float(np.median(times[1])),
         speedup=speedup,
-        product_gmacs_per_s=product_macs() / float(np.median(times[2])) / 1e6,
+        product_gmacs_per_s=PRODUCT_SIDE**3 / float(np.median(times[2])) / 1e6,
         copy_gb_per_s=speed,
         macs=sum(split),
         done_macs=count_graph(graph).macs,

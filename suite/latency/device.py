@@ -1,11 +1,11 @@
 """Device files: what is known of a device before it is asked, and the protocols to measure it with.
 
-One TOML file per device in ``suite/latency/devices/``; adding a device is adding a file.
+One TOML file per device in ``suite/latency/devices/``; adding a device is adding a file. Protocols take
+what they do not say from the file's ``standard`` one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,20 +122,6 @@ def device_names(folder: Path = DEVICE_FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.toml"))
 
 
-def _complete(tables: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
-    """Return a protocol's table with what it takes from the protocol that it extends."""
-    table = tables[name]
-    if not isinstance(table, Mapping):
-        raise InputError(f"{where}: must be a table; {REMEDY}")
-    parent = table.get("extends")
-    if parent is None:
-        return dict(table)
-    if parent not in tables or parent == name or "extends" in tables[parent]:
-        raise InputError(f"{where}: extends {parent!r}, which is not another complete protocol of this file")
-    own = {key: value for key, value in table.items() if key != "extends"}
-    return {**tables[parent], **own, "rules": {**tables[parent].get("rules", {}), **own.get("rules", {})}}
-
-
 def load_device(name: str, folder: Path = DEVICE_FOLDER) -> Host | Board | Phone:
     """Read one device file.
 
@@ -147,10 +133,14 @@ def load_device(name: str, folder: Path = DEVICE_FOLDER) -> Host | Board | Phone
         raise InputError(f"{name}: no such device; known devices: {', '.join(device_names(folder))}")
     content = read_typed(path, dict[str, Any], "device file", REMEDY)
     tables = content.get("protocols")
-    if not isinstance(tables, Mapping) or "standard" not in tables:
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise InputError(f"{path}: [protocols] must hold tables; {REMEDY}")
+    if "standard" not in tables:
         raise InputError(f"{path}: [protocols.standard] is missing; add it")
+    base = tables["standard"]
     protocols = {
-        each: {**_complete(tables, each, f"{path}: protocols.{each}"), "name": f"{name}-{each}"} for each in tables
+        each: {**base, **own, "rules": {**base.get("rules", {}), **own.get("rules", {})}, "name": f"{name}-{each}"}
+        for each, own in tables.items()
     }
     device: Host | Board | Phone = convert(
         {**content, "protocols": protocols},

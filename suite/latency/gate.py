@@ -2,29 +2,46 @@
 
 Time decides only where statistics leave no doubt: the bootstrap interval of the CPU-time ratio has to clear the
 tolerance. Parameters, MACs, operators and peak tensor memory follow from the graphs alone, so they have to be equal.
+The other commit's graphs are exported by its own code, in a work tree of its own.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from suite.errors import NothingMeasuredError, RegressionError
+from suite.errors import InputError, NothingMeasuredError, RegressionError
 from suite.export.artifact import GraphArtifact
 from suite.export.graph_counts import GraphCounts, count_graph
 from suite.latency.host import measure_host
+from suite.latency.pinning import ONE_THREAD_ENVIRONMENT
 from suite.latency.protocol import Protocol
-from suite.latency.report import LatencyReport
-from suite.latency.timed_model import TimedModel
+from suite.latency.spans import TimedModel
+from suite.latency.timing import Timing
+from suite.paths import repository_root, runs_dir
+from suite.progress import say
 from suite.records.difference import RatioInterval, word_of
 from suite.typed import read_typed
 
 GATE_FILE = Path(__file__).with_name("gate.toml")
+EXPORT_LIMIT_S = 900
+EXPORT = """
+import json, pathlib, sys
+from suite.latency.prepare import prepare_model
+name, seed, folder = sys.argv[1:]
+graph = prepare_model(name, seed=int(seed), folder=pathlib.Path(folder)).timed.graphs["whole"]
+print(json.dumps({"path": str(graph.path), "sha256": graph.sha256, "reference": str(graph.reference)}))
+"""
 GateWord = Literal["pass", "slower", "not measured"]
 
 
@@ -67,14 +84,9 @@ class GateResult:
         return f"{self.model}: " + "; ".join([*parts, *self.differences])
 
 
-def load_gate(path: Path = GATE_FILE) -> GateRules:
-    """Read the gate's rules.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: if the file is not TOML, or a key is unknown, missing or of the wrong type.
-    """
-    return read_typed(path, GateRules, "gate's rules", "restore it, or see docs/latency.md")
+def load_gate() -> GateRules:
+    """Read the gate's rules."""
+    return read_typed(GATE_FILE, GateRules, "gate's rules", "restore it, or see docs/latency.md")
 
 
 def count_differences(baseline: GraphCounts, current: GraphCounts) -> tuple[str, ...]:
@@ -89,22 +101,6 @@ def count_differences(baseline: GraphCounts, current: GraphCounts) -> tuple[str,
         if before != after:
             lines.append(f"operator {operator} {before} -> {after}")
     return tuple(lines)
-
-
-def judge_ratio(report: LatencyReport, tolerance: float) -> tuple[GateWord, RatioInterval, str]:
-    """Judge a report of two candidates, the baseline first.
-
-    Returns:
-        The word, the ratio of the second candidate's CPU time to the first's, and the reason if it was not measured.
-    """
-    baseline, current = report.results
-    ratio = current.ratio_cpu
-    assert ratio is not None
-    for result in (baseline, current):
-        if not result.valid:
-            return "not measured", ratio, f"{result.labels.title} is {result.summary}"
-    word = word_of(ratio.low - 1, ratio.high - 1, higher_is_better=False, tolerance=tolerance)
-    return "slower" if word == "worse" else "pass", ratio, ""
 
 
 def compare(
@@ -129,10 +125,22 @@ def compare(
         InputError: if a graph is bad.
         NothingMeasuredError: if the measured process crashed.
     """
-    differences = count_differences(count_graph(baseline.path), count_graph(current.path))
     timed = [TimedModel(f"{model} baseline", {"whole": baseline}), TimedModel(model, {"whole": current})]
-    word, ratio, reason = judge_ratio(measure_host(timed, protocol, core), tolerance)
-    return GateResult(model, word, ratio, reason, differences)
+    results = measure_host(timed, protocol, core).results
+    differences = count_differences(count_graph(baseline.path), count_graph(current.path))
+    return judge_results(model, results, tolerance, differences)
+
+
+def judge_results(
+    model: str, results: Sequence[Timing], tolerance: float, differences: tuple[str, ...] = ()
+) -> GateResult:
+    """Judge two judged timings, the baseline's first; the counts' differences travel along."""
+    ratio = results[1].ratio_cpu
+    assert ratio is not None
+    invalid = [f"{result.labels.title} is {result.summary}" for result in results if not result.valid]
+    worse = word_of(ratio.low - 1, ratio.high - 1, higher_is_better=False, tolerance=tolerance) == "worse"
+    word: GateWord = "not measured" if invalid else "slower" if worse else "pass"
+    return GateResult(model, word, ratio, "; ".join(invalid), differences)
 
 
 def end_gate(results: Sequence[GateResult]) -> None:
@@ -151,10 +159,82 @@ def end_gate(results: Sequence[GateResult]) -> None:
         raise NothingMeasuredError(f"latency gate: compared nothing for {named}; free the machine and run it again")
 
 
-def to_json(results: Sequence[GateResult], baseline: str, tolerance: float) -> dict[str, Any]:
-    """Return the outcome as plain values."""
-    return {
-        "baseline": baseline,
-        "tolerance": tolerance,
-        "results": [dataclasses.asdict(result) for result in results],
-    }
+def _git(*words: str, root: Path) -> str:
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise InputError(
+            f"git {' '.join(words[:2])}: {done.stderr.strip() or 'failed'}; name a commit of this repository"
+        )
+    return done.stdout.strip()
+
+
+def resolve_commit(revision: str | None) -> str:
+    """Return the full SHA of a revision.
+
+    Args:
+        revision: anything git understands. None means the last commit if files differ from it, and the one before
+            otherwise: what is compared with it is then never itself.
+
+    Raises:
+        InputError: if git does not know it, or this is not a git checkout.
+    """
+    root = repository_root()
+    if revision is None:
+        dirty = _git("status", "--porcelain", "--untracked-files=no", "--", "reference_model", "suite", root=root)
+        revision = "HEAD" if dirty else "HEAD~1"
+    return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}", root=root)
+
+
+@contextmanager
+def work_tree(sha: str) -> Iterator[Path]:
+    """Check a commit out beside this one for a while; nothing of this checkout changes."""
+    root = repository_root()
+    with tempfile.TemporaryDirectory(prefix="latency-baseline-") as folder:
+        path = Path(folder) / "tree"
+        _git("worktree", "add", "--detach", str(path), sha, root=root)
+        try:
+            yield path
+        finally:
+            _git("worktree", "remove", "--force", str(path), root=root)
+
+
+def baseline_graphs(sha: str, models: Sequence[str], seed: int = 0) -> dict[str, GraphArtifact]:
+    """Export models with the code of a commit.
+
+    Args:
+        sha: the commit.
+        models: names that the commit knows.
+        seed: of the random weights, the same as this code's.
+
+    Returns:
+        The graphs by model, kept under ``runs/onnx/baseline``.
+
+    Raises:
+        InputError: if the commit cannot export a model; the message has its last line.
+        NothingMeasuredError: if an export does not end in time.
+    """
+    folder = runs_dir() / "onnx" / "baseline"
+    graphs = {}
+    with work_tree(sha) as tree:
+        environment = {**os.environ, **ONE_THREAD_ENVIRONMENT, "PYTHONPATH": str(tree)}
+        for name in models:
+            say(f"baseline: {name} with the code of {sha[:12]}")
+            try:
+                done = subprocess.run(
+                    [sys.executable, "-c", EXPORT, name, str(seed), str(folder.resolve())],
+                    cwd=tree,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=EXPORT_LIMIT_S,
+                )
+            except subprocess.TimeoutExpired:
+                raise NothingMeasuredError(
+                    f"baseline {sha[:12]}: {name} was not exported in {EXPORT_LIMIT_S} s; free the machine, run again"
+                ) from None
+            if done.returncode != 0:
+                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                raise InputError(f"baseline {sha[:12]}: cannot export {name} ({last}); name a later commit")
+            answer = json.loads(done.stdout.strip().splitlines()[-1])
+            graphs[name] = GraphArtifact(Path(answer["path"]), answer["sha256"], Path(answer["reference"]))
+    return graphs

@@ -19,8 +19,7 @@ from suite.latency.child import PROGRESS_MARK
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT, idlest_core
 from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport
-from suite.latency.spans import build_candidates
-from suite.latency.timed_model import TimedModel
+from suite.latency.spans import TimedModel, build_candidates
 from suite.latency.timer import Candidate
 from suite.latency.timing import MeasuredRun
 from suite.latency.validity import ENVIRONMENTAL, judged, pinning_problem

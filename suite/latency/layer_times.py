@@ -42,18 +42,14 @@ class LayerTime:
     time_ms: float
 
 
-def _modules_of_values(graph: onnx.GraphProto) -> dict[str, str]:
-    """Return the module of each value of an exported graph; outputs of the graph keep plain names, their nodes not."""
-    return {value: module_of(node.name) for node in graph.node for value in node.output if value}
-
-
 def node_modules(exported: onnx.GraphProto, optimised: onnx.GraphProto) -> dict[str, str]:
     """Return the module of every node that the engine made of an exported graph.
 
     A fused node carries its last output's name; a change of layout, which has none of its own, belongs to the module
     whose output it turns, otherwise to the one that reads it. Constants tell nothing: modules may share them.
     """
-    known = _modules_of_values(exported)
+    # By values: outputs of the graph keep plain names, their nodes not.
+    known = {value: module_of(node.name) for node in exported.node for value in node.output if value}
     paths = set(known.values())
     constants = {item.name for item in optimised.initializer}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from suite.errors import InputError
 from suite.export.kept import ExportedPart, export_kept
 from suite.export.runtime import graph_form, prepare_graph
-from suite.latency.timed_model import REFERENCE_SPANS, SPANS, TimedModel
+from suite.latency.spans import KEY_FRAME_INTERVALS, REFERENCE_SPANS, SPANS, TimedModel
 from suite.models import ModelEntry, build_model, get_entry
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def prepare_model(
         checkpoint: its weights; random ones from ``seed`` if None.
         size: (height_px, width_px) of the image graph; the model's primary size if None. Video graphs always take the
             size that preprocessing pads the model's pictures to.
-        spans: keys of `suite.latency.timed_model.SPANS`; the model's `default_spans` if empty.
+        spans: keys of `suite.latency.spans.SPANS`; the model's `default_spans` if empty.
         key_frame_intervals: T of the video spans.
         images: pictures for the spans outside the network; synthetic ones if empty.
         seed: of random weights and synthetic pictures.
@@ -120,7 +120,7 @@ def prepare_model(
         form: of `suite.export.rewriting`; the one that the runtime runs best if None.
 
     Raises:
-        InputError: if the name, size, span, checkpoint or picture is bad, or the model cannot be exported.
+        InputError: if the name, size, span, interval or checkpoint is bad, or the model cannot be exported.
     """
     from reference_model.config import config_to_dict
     from reference_model.mobileinst import MobileInst
@@ -130,6 +130,10 @@ def prepare_model(
     for span in spans:
         if span not in SPANS:
             raise InputError(f"{name}: unknown span {span!r}; known: {', '.join(SPANS)}")
+    for interval in key_frame_intervals:
+        if interval not in KEY_FRAME_INTERVALS:
+            known = ", ".join(map(str, KEY_FRAME_INTERVALS))
+            raise InputError(f"{name}: key frame interval {interval} does not divide the clip; known: {known}")
     model, weights_sha256 = build_model(name, checkpoint, seed)
     parts = {part for span in spans for part in SPANS[span]}
     chosen_size = size or (entry.input_height_px, entry.input_width_px)

@@ -14,7 +14,7 @@ from suite.latency.device import Phone, RemoteDevice, load_device
 from suite.latency.host import measure_host
 from suite.latency.prepare import prepare_model
 from suite.latency.report import LatencyReport, write_report
-from suite.latency.timed_model import TimedModel
+from suite.latency.spans import TimedModel
 from suite.paths import runs_dir
 from suite.records.provenance import shown_command
 
@@ -42,11 +42,7 @@ def _intervals(text: str) -> tuple[int, ...]:
 
 
 def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
-    """Return the checkpoints by the model that each holds.
-
-    Raises:
-        InputError: if a file is no checkpoint, or holds a model that is not named or named before.
-    """
+    """Return the checkpoints by the model that each holds."""
     if not paths:
         return {}
     from reference_model.weights import CheckpointError, checkpoint_config
@@ -66,16 +62,7 @@ def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]
 
 
 def _prepared(names: Sequence[str], checkpoints: Sequence[Path], **options: Any) -> list[TimedModel]:
-    """Export every model as its spans need it.
-
-    Args:
-        names: of the models, the anchor first.
-        checkpoints: weights; models that none of them holds get seeded random ones.
-        **options: of `suite.latency.prepare.prepare_model`.
-
-    Raises:
-        InputError: if a model, span, size or file is bad.
-    """
+    """Export every model as its spans need it."""
     weights = _checkpoints(checkpoints, names)
     return [prepare_model(name, checkpoint=weights.get(name), **options).timed for name in names]
 
@@ -147,7 +134,6 @@ def measure_device(
     protocol: str,
     engine: str,
     runner: Path | None,
-    libraries: Sequence[Path],
     core: int | None,
     seed: int,
     device: RemoteDevice,
@@ -164,12 +150,12 @@ def measure_device(
     """
     from suite.latency.remote.engines import load_engine
     from suite.latency.remote.measure import measure_remote
-    from suite.latency.remote.session import Runner
+    from suite.latency.remote.session import runner_file
     from suite.latency.remote.target import open_target
 
     names, chosen = words_of(models, "--models"), load_engine(engine)
     built = runs_dir() / "runners" / ("android" if isinstance(device, Phone) else "linux") / f"{chosen.name}_runner"
-    program = Runner(runner or built, tuple(libraries))
+    program = runner_file(runner or built)
     target = open_target(device, serial, ssh, folder, core)
     target.require_fit()
     timed = _prepared(names, checkpoints, size=size, seed=seed, runtime=chosen.host_runtime)

@@ -1,9 +1,10 @@
-"""Candidates of one exported model, one for each span that the clock may cover. Runs in the measured process."""
+"""A model to be timed, and its candidates: one for each span that the clock may cover, made in the measured process."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,8 @@ from numpy.typing import NDArray
 from suite.errors import InputError
 from suite.export.artifact import GraphArtifact, output_problems
 from suite.export.runtime import Session, open_session
-from suite.latency.inputs import Array, fresh_from, smooth_image, stamped
 from suite.latency.protocol import Protocol
-from suite.latency.timed_model import SPANS, TimedModel
-from suite.latency.timer import Candidate
+from suite.latency.timer import Array, Candidate, fresh_from, smooth_image, stamped
 from suite.latency.timing import Labels, Problem
 from suite.models import get_entry
 
@@ -25,10 +24,55 @@ if TYPE_CHECKING:
 
     from reference_model.images import Geometry
 
+SPANS: dict[str, tuple[str, ...]] = {
+    "network": ("whole",),
+    "with_masks": ("with_masks",),
+    "selection": (),
+    "preprocess": ("whole",),
+    "postprocess": ("whole",),
+    "video_network": ("key_frame", "frame"),
+    "video": ("key_frame", "frame"),
+}
+"""Spans and the graphs they need. ``with_masks`` is the network that goes on to the masks of 100 instances, for methods
+whose network stops before; ``selection`` chooses detections from synthetic scores. ``video`` is end to end, per frame:
+preprocess, network with kernel reuse, postprocess; ``video_network`` is the network's part of it."""
+REFERENCE_SPANS = ("preprocess", "postprocess", "video")
+"""Spans that only the reference model has, since they need its configuration."""
+KEY_FRAME_INTERVALS = (1, 2, 3, 6)
+"""Reuse intervals that divide the timed clip of six frames."""
 CLIP_FRAMES = 6
 """Frames of a timed clip: a multiple of every reuse interval, so that per-frame times of all intervals compare."""
 SYNTHETIC_SCALE = 0.75
 """Synthetic pictures are this much smaller than the network's input, so that preprocessing really resizes them."""
+
+
+@dataclass(frozen=True)
+class TimedModel:
+    """One model to be timed.
+
+    Attributes:
+        name: the model's name, as tables show it.
+        graphs: exported parts by name: ``whole``, and ``key_frame`` and ``frame`` for videos.
+        spans: keys of `SPANS`.
+        key_frame_intervals: T of the video spans, of `KEY_FRAME_INTERVALS`.
+        weights_sha256: digest of the checkpoint; None for random weights.
+        config: the reference model's configuration as plain values, needed by all spans outside the network.
+        images: pictures for the spans outside the network; synthetic ones if empty.
+        runtime: a module of ``suite/export/runtimes``.
+        seed: of synthetic inputs.
+        size: (height_px, width_px) of the network's input; needed by ``selection`` alone.
+    """
+
+    name: str
+    graphs: Mapping[str, GraphArtifact]
+    spans: Sequence[str] = ("network",)
+    key_frame_intervals: Sequence[int] = (1, 3, 6)
+    weights_sha256: str | None = None
+    config: Mapping[str, Any] | None = None
+    images: Sequence[Path] = ()
+    runtime: str = "onnxruntime_cpu"
+    seed: int = 0
+    size: tuple[int, int] | None = None
 
 
 def proof_problems(session: Session, artifact: GraphArtifact, limit: float) -> list[Problem]:

@@ -12,22 +12,6 @@ from suite.latency.protocol import RULE_NAMES
 from suite.records.difference import RatioInterval
 
 
-def nearest_rank(samples: NDArray[np.float64], percentile: float) -> float:
-    """Return the nearest-rank percentile: the smallest sample that at least ``percentile`` % of samples do not exceed.
-
-    Args:
-        samples: any shape, at least one value.
-        percentile: above 0, up to 100.
-
-    Raises:
-        ValueError: if there is no sample or the percentile is out of range.
-    """
-    if samples.size == 0 or not 0 < percentile <= 100:
-        raise ValueError(f"needs samples and a percentile in (0, 100], got {samples.size} and {percentile}")
-    rank = int(np.ceil(percentile / 100 * samples.size))
-    return float(np.sort(samples, axis=None)[rank - 1])
-
-
 class Labels(msgspec.Struct, frozen=True):
     """What times are the times of.
 
@@ -126,9 +110,8 @@ class Timing(msgspec.Struct, frozen=True):
         repeat_pairs: CPU nanoseconds of (fresh input, same input again), from the warm-up.
         problems: broken rules that cannot be seen in the samples, such as pinning, precision and outputs.
         verdict: the rules applied to everything known; None before that (`suite.latency.validity.judged`).
-        anchor: title of the candidate that the ratios compare with.
+        anchor: title of the candidate that the ratio compares with.
         ratio_cpu: CPU time over the anchor's.
-        ratio_wall: wall time over the anchor's.
     """
 
     labels: Labels
@@ -141,7 +124,6 @@ class Timing(msgspec.Struct, frozen=True):
     verdict: Verdict | None = None
     anchor: str = ""
     ratio_cpu: RatioInterval | None = None
-    ratio_wall: RatioInterval | None = None
 
     def clock_ns(self, clock: str) -> NDArray[np.float64]:
         """Return one clock (``wall_ns``, ``cpu_ns``, ``thread_ns``) of whole calls, shape (rounds, 2)."""
@@ -173,8 +155,8 @@ class Timing(msgspec.Struct, frozen=True):
         return float(np.median(self.wall_ms))
 
     def wall_tail_ms(self, percentile: int) -> float:
-        """Return the wall time per unit at a percentile (nearest rank)."""
-        return nearest_rank(self.wall_ms, percentile)
+        """Return the wall time per unit at a percentile: nearest rank, the smallest sample that suffices."""
+        return float(np.percentile(self.wall_ms, percentile, method="inverted_cdf"))
 
     @property
     def valid(self) -> bool:
@@ -192,7 +174,7 @@ class Timing(msgspec.Struct, frozen=True):
         return "not judged" if self.verdict is None else self.verdict.summary()
 
     def to_json(self, percentile: int) -> dict[str, Any]:
-        """Return labels, times, verdict and ratios as plain values, without the samples."""
+        """Return labels, times, verdict and ratio as plain values, without the samples."""
         return {
             **msgspec.to_builtins(self.labels),
             "valid": self.valid,
@@ -204,7 +186,6 @@ class Timing(msgspec.Struct, frozen=True):
             "engine": self.engine,
             "verdict": msgspec.to_builtins(self.verdict),
             "ratio_cpu": msgspec.to_builtins(self.ratio_cpu),
-            "ratio_wall": msgspec.to_builtins(self.ratio_wall),
         }
 
 

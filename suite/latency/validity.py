@@ -13,7 +13,7 @@ import numpy as np
 
 from suite.latency.protocol import Protocol
 from suite.latency.timing import Labels, Problem, Timing, Verdict
-from suite.records.difference import RatioInterval, ratio_of_medians
+from suite.records.difference import ratio_of_medians
 from suite.seeds import derive_seed
 
 ENVIRONMENTAL = frozenset({"core_taken_away", "throttled"})
@@ -51,68 +51,38 @@ def judge(timing: Timing, anchor: Timing, elapsed_s: float, protocol: Protocol) 
         protocol: counts, durations and thresholds.
     """
     rules = protocol.rules
-    problems = list(timing.problems)
     wall, cpu, thread = (timing.clock_ns(name).ravel() for name in ("wall_ns", "cpu_ns", "thread_ns"))
     cpu_safe = np.maximum(cpu, 1.0)
-
     other_share = float(np.maximum(cpu - thread - CLOCK_READ_NS, 0.0).sum() / cpu_safe.sum())
     cpu_over_wall = float(np.median(cpu / np.maximum(wall, 1.0)))
-    if other_share > rules.max_other_thread_share:
-        problems.append(
-            Problem(
-                "more_than_one_thread",
-                f"{other_share:.0%} of the CPU time was spent outside the calling thread "
-                f"(allowed {rules.max_other_thread_share:.0%})",
-            )
-        )
-    elif cpu_over_wall > rules.max_cpu_over_wall:
-        problems.append(
-            Problem("more_than_one_thread", f"CPU / wall = {cpu_over_wall:.2f} (allowed {rules.max_cpu_over_wall})")
-        )
-
     stretch = wall / cpu_safe
     disturbed_share = float(np.mean(stretch > rules.max_wall_over_cpu))
     kept = np.argsort(stretch)[: max(1, len(stretch) - int(np.ceil(rules.trimmed_share * len(stretch))))]
     overall = float(wall[kept].sum() / cpu_safe[kept].sum())
-    if disturbed_share > rules.max_disturbed_share or overall > rules.max_wall_over_cpu:
-        problems.append(
-            Problem(
-                "core_taken_away",
-                f"wall / CPU = {overall:.2f} over the run (allowed {rules.max_wall_over_cpu}), {disturbed_share:.0%} "
-                f"of samples above it (allowed {rules.max_disturbed_share:.0%})",
-            )
-        )
-
-    if len(wall) < protocol.min_samples or elapsed_s < protocol.min_duration_s:
-        problems.append(
-            Problem(
-                "too_few_samples",
-                f"{len(wall)} samples in {elapsed_s:.1f} s "
-                f"(needs {protocol.min_samples} and {protocol.min_duration_s} s)",
-            )
-        )
-
     drift = anchor_drift(anchor)
-    if drift > rules.max_anchor_drift:
-        problems.append(
-            Problem(
-                "throttled",
-                f"anchor {anchor.labels.title} took {drift:.2f} times as long in the last quarter as in the first "
-                f"(allowed {rules.max_anchor_drift})",
-            )
-        )
+    pairs = np.array(timing.repeat_pairs or [(1, 1)], dtype=np.float64)
+    repeat_ratio = float(np.median(pairs[:, 1]) / max(float(np.median(pairs[:, 0])), 1.0))
 
-    pairs = np.array(timing.repeat_pairs, dtype=np.float64).reshape(-1, 2)
-    if len(pairs):
-        repeat_ratio = float(np.median(pairs[:, 1]) / max(float(np.median(pairs[:, 0])), 1.0))
-        if repeat_ratio < rules.min_repeat_ratio:
-            problems.append(
-                Problem(
-                    "cached",
-                    f"a repeated input took {repeat_ratio:.2f} of a fresh one's time "
-                    f"(allowed from {rules.min_repeat_ratio})",
-                )
-            )
+    problems = list(timing.problems)
+    if other_share > rules.max_other_thread_share:
+        seen = f"{other_share:.0%} of the CPU time was spent outside the calling thread"
+        problems.append(Problem("more_than_one_thread", f"{seen} (allowed {rules.max_other_thread_share:.0%})"))
+    elif cpu_over_wall > rules.max_cpu_over_wall:
+        seen = f"CPU / wall = {cpu_over_wall:.2f} (allowed {rules.max_cpu_over_wall})"
+        problems.append(Problem("more_than_one_thread", seen))
+    if disturbed_share > rules.max_disturbed_share or overall > rules.max_wall_over_cpu:
+        seen = f"wall / CPU = {overall:.2f} over the run (allowed {rules.max_wall_over_cpu}), {disturbed_share:.0%} "
+        seen += f"of samples above it (allowed {rules.max_disturbed_share:.0%})"
+        problems.append(Problem("core_taken_away", seen))
+    if len(wall) < protocol.min_samples or elapsed_s < protocol.min_duration_s:
+        needed = f"(needs {protocol.min_samples} and {protocol.min_duration_s} s)"
+        problems.append(Problem("too_few_samples", f"{len(wall)} samples in {elapsed_s:.1f} s {needed}"))
+    if drift > rules.max_anchor_drift:
+        seen = f"anchor {anchor.labels.title} took {drift:.2f} times as long in the last quarter as in the first"
+        problems.append(Problem("throttled", f"{seen} (allowed {rules.max_anchor_drift})"))
+    if repeat_ratio < rules.min_repeat_ratio:
+        seen = f"a repeated input took {repeat_ratio:.2f} of a fresh one's time (allowed from {rules.min_repeat_ratio})"
+        problems.append(Problem("cached", seen))
     return Verdict(tuple(problems), disturbed_share, other_share, drift)
 
 
@@ -144,22 +114,17 @@ def judged(timings: Sequence[Timing], elapsed_s: float, protocol: Protocol) -> t
         protocol: counts, thresholds and how intervals are made.
     """
     labels = [timing.labels for timing in timings]
-
-    def ratio(timing: Timing, anchor: Timing, clock: str) -> RatioInterval:
-        times = (timing.cpu_ms, anchor.cpu_ms) if clock == "cpu" else (timing.wall_ms, anchor.wall_ms)
-        seed = derive_seed(0, f"latency/{timing.labels.title}/{anchor.labels.title}/{clock}")
-        return ratio_of_medians(*times, protocol.interval_level, protocol.bootstrap_resamples, seed)
-
     results = []
     for index, timing in enumerate(timings):
         anchor = timings[anchor_index(labels, index)]
+        seed = derive_seed(0, f"latency/{timing.labels.title}/{anchor.labels.title}/cpu")
+        level, resamples = protocol.interval_level, protocol.bootstrap_resamples
         results.append(
             msgspec.structs.replace(
                 timing,
                 verdict=judge(timing, timings[0], elapsed_s, protocol),
                 anchor=anchor.labels.title,
-                ratio_cpu=ratio(timing, anchor, "cpu"),
-                ratio_wall=ratio(timing, anchor, "wall"),
+                ratio_cpu=ratio_of_medians(timing.cpu_ms, anchor.cpu_ms, level, resamples, seed),
             )
         )
     return tuple(results)

@@ -44,7 +44,7 @@ class Row:
     Attributes:
         entry: the model.
         size: (height_px, width_px).
-        spans: what is timed of it, keys of `suite.latency.timed_model.SPANS`.
+        spans: what is timed of it, keys of `suite.latency.spans.SPANS`.
     """
 
     entry: ModelEntry

@@ -13,8 +13,7 @@ import pytest
 
 from suite.latency.device import load_device
 from suite.latency.protocol import Protocol
-from suite.latency.remote.answer import read_answer
-from suite.latency.remote.plan import PLAN_VERSION, Plan, PlannedCandidate
+from suite.latency.remote.plan import PLAN_VERSION, Plan, PlannedCandidate, read_answer
 from suite.latency.timer import time_call
 from suite.latency.timing import Labels, Sample, Timing
 from suite.latency.validity import judge

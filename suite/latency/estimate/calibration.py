@@ -14,19 +14,51 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from suite.claims.csv_rows import Digits, Whole, read_rows
-from suite.errors import NothingMeasuredError
-from suite.latency.estimate.core import Core
+from suite.errors import InputError, NothingMeasuredError
 from suite.records.difference import student_quantile
+from suite.typed import read_typed
 
 FOLDER = Path(__file__).parent
+CORE_FOLDER = FOLDER / "cores"
+"""Cores that milliseconds are estimated for, one TOML file each; adding a core is adding a file."""
 LEVEL = 0.9
 """Coverage of an estimate's interval, for one network unlike those compared."""
+
+
+class Core(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One core.
+
+    Attributes:
+        title: how tables call it.
+        clock_ghz: cycles per nanosecond that milliseconds are estimated at.
+        mca_model: the core as llvm-mca models it (its ``-mcpu``); counts of another model are not used.
+        boards: boards of ``published.csv`` whose times say how far estimates are off.
+        sources: where clock and boards come from.
+    """
+
+    title: str
+    clock_ghz: Annotated[float, msgspec.Meta(gt=0)]
+    mca_model: str
+    boards: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    sources: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
+def load_core(name: str) -> Core:
+    """Read one core file.
+
+    Raises:
+        InputError: if there is no such core; the message lists those there are.
+    """
+    known = sorted(path.stem for path in CORE_FOLDER.glob("*.toml"))
+    if name not in known:
+        raise InputError(f"--core {name}: no such core; known cores: {', '.join(known)}")
+    return read_typed(CORE_FOLDER / f"{name}.toml", Core, "core file", "compare with the files beside it")
 
 
 class CountRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,24 +161,14 @@ class Estimate:
         }
 
 
-def load_counts(path: Path = FOLDER / "counts.csv") -> list[CountRow]:
-    """Return the counted networks.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: naming the line and column of a fault.
-    """
-    return [row for _, row in read_rows(path, CountRow)]
+def load_counts() -> list[CountRow]:
+    """Return the counted networks of ``counts.csv``."""
+    return [row for _, row in read_rows(FOLDER / "counts.csv", CountRow)]
 
 
-def load_published(path: Path = FOLDER / "published.csv") -> list[PublishedRow]:
-    """Return the published times.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: naming the line and column of a fault.
-    """
-    return [row for _, row in read_rows(path, PublishedRow)]
+def load_published() -> list[PublishedRow]:
+    """Return the published times of ``published.csv``."""
+    return [row for _, row in read_rows(FOLDER / "published.csv", PublishedRow)]
 
 
 def compare(core: Core, counts: Sequence[CountRow], published: Sequence[PublishedRow]) -> Errors:

@@ -62,11 +62,7 @@ class Engine:
 
 
 def _ncnn_files(graph: Path) -> GraphOnDevice:
-    """Return ncnn's files of an exported graph, converted where that was not done yet; its names are positions.
-
-    Raises:
-        InputError: if it cannot be converted.
-    """
+    """Return ncnn's files of an exported graph, converted where that was not done yet; its names are positions."""
     from suite.export.runtimes.ncnn_cpu import convert
 
     model = read_graph(graph)

@@ -12,14 +12,12 @@ from suite.export.artifact import difference_problems, read_reference
 from suite.export.runtime import open_session
 from suite.latency.device import Blocks
 from suite.latency.protocol import Protocol
-from suite.latency.remote.answer import Answer
 from suite.latency.remote.engines import Engine
-from suite.latency.remote.folder import work_folder
-from suite.latency.remote.session import PushedGraph, Runner, Session
+from suite.latency.remote.plan import Answer
+from suite.latency.remote.session import PushedGraph, Session, work_folder
 from suite.latency.remote.target import Target
 from suite.latency.report import LatencyReport
-from suite.latency.spans import proof_problems
-from suite.latency.timed_model import TimedModel
+from suite.latency.spans import TimedModel, proof_problems
 from suite.latency.timer import round_order
 from suite.latency.timing import Labels, Problem, Sample, Timing
 from suite.latency.validity import judged, pinning_problem
@@ -161,7 +159,7 @@ def measure_remote(
     models: Sequence[TimedModel],
     protocol: Protocol,
     engine: Engine,
-    runner: Runner,
+    runner: Path,
     seed: int = 0,
 ) -> LatencyReport:
     """Time the networks of models on one core of a device, interleaved; the first model is the anchor.
@@ -173,7 +171,7 @@ def measure_remote(
         models: what to time; their graph ``whole``.
         protocol: counts, durations and rules.
         engine: what the runner is built on.
-        runner: the runner's files.
+        runner: the runner's program.
         seed: of the fresh inputs.
 
     Returns:

@@ -1,25 +1,42 @@
-"""A work folder on a device with runner, graphs and inputs in it: pushed once, run in blocks, answers pulled."""
+"""A work folder on a device, gone afterwards, with runner, graphs and inputs in it: pushed once, run in blocks.
+
+The device may be shared: its temporary folder is everybody's. So the work folder is made by ourselves, with a name
+nobody can guess and for our user alone, and nothing that somebody else left there is read, run or removed.
+"""
 
 from __future__ import annotations
 
+import secrets
 import shlex
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
+import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.errors import InputError, NothingMeasuredError
+from suite.errors import InputError, NothingMeasuredError, SuiteError
 from suite.export.artifact import GraphArtifact, read_reference
 from suite.latency.protocol import Protocol
-from suite.latency.remote.answer import Answer, read_answer
 from suite.latency.remote.engines import Engine
-from suite.latency.remote.folder import PROCESS
-from suite.latency.remote.plan import Plan, PlannedCandidate, PlannedInput
+from suite.latency.remote.plan import Answer, Plan, PlannedCandidate, PlannedInput, read_answer
 from suite.latency.remote.target import Target
+from suite.latency.remote.transport import Transport
+from suite.paths import runs_dir
+from suite.progress import say
 
+PREFIX = "mobileinst-suite-"
+PROCESS = "runner.pid"
+CLEANING_LIMIT_S = 120
+# $f is the folder, ours alone. A process is ended only if it works there: process numbers are used again.
+OURS = '[ -d "$f" ] && [ ! -L "$f" ] && [ -O "$f" ]'
+END_RUNNER = f'p=$(cat "$f/{PROCESS}" 2>/dev/null) && [ "$(readlink /proc/$p/cwd)" = "$f" ] && kill -KILL "$p"'
+REMOVE = f'if {OURS}; then {END_RUNNER}; rm -rf "$f"; else [ ! -e "$f" ]; fi'
 LOADING_LIMIT_S = 300
 TRIAL_LIMIT_S = 30
 ANSWER_LIMIT_BYTES = 64 << 20
@@ -27,22 +44,83 @@ RUNNER, PLAN, ANSWER = "runner", "plan.txt", "answer.jsonl"
 RUNNER_GAVE_UP = 3
 
 
-@dataclass(frozen=True)
-class Runner:
-    """A runner's file and the shared libraries to lie beside it on the device."""
+@contextmanager
+def _ending_signals_raise() -> Iterator[None]:
+    """Let an ending by signal (a closed terminal, a job's time limit) unwind like Ctrl-C does, so that it cleans up."""
 
-    path: Path
-    libraries: tuple[Path, ...] = ()
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
 
-    def __post_init__(self) -> None:
-        """Refuse files that are not there.
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        try:
+            before[number] = signal.signal(number, leave)
+        except ValueError:  # not the main thread, where only a caller could handle signals
+            break
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-        Raises:
-            InputError: naming the file.
-        """
-        for path in (self.path, *self.libraries):
-            if not path.is_file():
-                raise InputError(f"{path}: no such file; build the runners as docs/phone.md describes")
+
+def _make_folder(device: Transport) -> str:
+    """Make a fresh folder that is ours alone and return its path."""
+    path = f"{device.base_folder}/{PREFIX}{secrets.token_hex(16)}"
+    base, folder = shlex.quote(device.base_folder), shlex.quote(path)
+    # In a folder that is neither ours nor sticky, others could put one of theirs in the place of ours.
+    safe = f"{{ [ -O {base} ] || [ -k {base} ]; }}"
+    made = device.shell(f"{safe} && mkdir -m 700 {folder} && f={folder} && {OURS}")
+    if made.code != 0:
+        raise InputError(
+            f"{device.kind} {device.name}: cannot make a folder of our own in {device.base_folder} ({made.said}); "
+            "name one with --folder that is yours, or sticky as /tmp is"
+        )
+    return path
+
+
+def _remove(device: Transport, folder: str) -> None:
+    """End the runner that works in a folder of ours and remove the folder; say so where that fails."""
+    try:
+        done = device.shell(f"f={shlex.quote(folder)}; {REMOVE}", timeout_s=CLEANING_LIMIT_S)
+        why = "" if done.code == 0 else done.said
+    except SuiteError as error:
+        why = str(error)
+    if why:  # not raised: it would hide the reason why the measurement ended
+        say(f"{device.kind}: could not remove {folder} ({why}); remove it by hand")
+
+
+@contextmanager
+def work_folder(device: Transport) -> Iterator[str]:
+    """Make a folder on the device and yield its path; end what runs there and remove it at the end.
+
+    Raises:
+        InputError: if none can be made there, or another measurement of this computer runs on the device.
+        NothingMeasuredError: if the device was lost.
+    """
+    locks = runs_dir() / "devices"
+    locks.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = filelock.FileLock(locks / f"{device.kind}-{device.name_digest}.lock", timeout=0).acquire()
+    except filelock.Timeout:
+        raise InputError(f"{device.kind}: another measurement runs on this device; wait until it has ended") from None
+    with lock, _ending_signals_raise():
+        folder = _make_folder(device)
+        try:
+            yield folder
+        finally:
+            _remove(device, folder)
+
+
+def runner_file(path: Path) -> Path:
+    """Return the path of a runner's program.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; build the runner as docs/phone.md describes")
+    return path
 
 
 @dataclass(frozen=True)
@@ -70,22 +148,18 @@ class Session:
     def _on_device(self, name: str) -> str:
         return f"{self.folder}/{name}"
 
-    def push_runner(self, runner: Runner) -> None:
-        """Push the runner and its libraries, and run it once without a plan, which shows that it can start.
+    def push_runner(self, runner: Path) -> None:
+        """Push the runner and run it once without a plan, which shows that it can start.
 
         Raises:
-            InputError: if a file could not be copied.
+            InputError: if it could not be copied.
             NothingMeasuredError: if it does not start; the message has what the device said.
         """
-        self.device.push(runner.path, self._on_device(RUNNER))
-        for library in runner.libraries:
-            self.device.push(library, self._on_device(library.name))
+        self.device.push(runner, self._on_device(RUNNER))
         self.device.shell(f"chmod 700 {shlex.quote(self._on_device(RUNNER))}")
         self._run("", TRIAL_LIMIT_S)
         if '"kind":"error"' not in self._last_answer():
-            raise NothingMeasuredError(
-                f"{self.device.kind}: {runner.path.name} is not a runner of this suite; build one"
-            )
+            raise NothingMeasuredError(f"{self.device.kind}: {runner.name} is not a runner of this suite; build one")
 
     def push_graph(self, number: int, artifact: GraphArtifact) -> PushedGraph:
         """Push a graph as the engine takes it, with its reference input.
@@ -139,24 +213,17 @@ class Session:
         for name, (_, file), line in zip(graph.output_names, graph.planned.outputs, told, strict=True):
             self.device.pull(self._on_device(file), self.here / file)
             values = np.fromfile(self.here / file, dtype="<f4")
-            first = [float(value) if np.isfinite(value) else None for value in values[: len(line.first)]]
-            said = [None if value is None else float(np.float32(value)) for value in line.first]
-            if line.file != file or values.size != int(np.prod(line.shape)) or first != said:
+            if line.file != file or values.size != int(np.prod(line.shape)):
                 raise NothingMeasuredError(f"{self.device.kind}: {file} is not what the runner wrote; run again")
             outputs[name] = values.reshape(line.shape)
         return outputs
 
     def _run(self, plan: str, limit_s: int) -> None:
-        """Run the runner on the device.
-
-        Raises:
-            NothingMeasuredError: if it neither ended well nor gave up with a reason in its answer.
-        """
+        """Run the runner on the device."""
         folder = shlex.quote(self.folder)
         # The shell becomes taskset and then the runner, so its number is the runner's, which the time limit ends.
         command = (
-            f"cd {folder} && echo $$ > {PROCESS} && export LD_LIBRARY_PATH={folder} && "
-            f"exec taskset {1 << self.target.core:x} ./{RUNNER} {plan} > {ANSWER}"
+            f"cd {folder} && echo $$ > {PROCESS} && exec taskset {1 << self.target.core:x} ./{RUNNER} {plan} > {ANSWER}"
         )
         started = time.monotonic()
         reply = self.device.shell(command, timeout_s=limit_s)

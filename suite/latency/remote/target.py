@@ -13,11 +13,15 @@ from typing import Any
 
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.device import Phone, RemoteDevice
-from suite.latency.remote.adb import Adb
-from suite.latency.remote.checks import Finding, fastest_core, pinning_findings, state_findings
-from suite.latency.remote.folder import device_digest
-from suite.latency.remote.ssh import Ssh
-from suite.latency.remote.state import DeviceState, read_state
+from suite.latency.remote.clients import Adb, Ssh
+from suite.latency.remote.state import (
+    DeviceState,
+    Finding,
+    fastest_core,
+    pinning_findings,
+    read_state,
+    state_findings,
+)
 from suite.latency.remote.transport import Transport
 from suite.latency.timing import Problem
 from suite.progress import say
@@ -142,7 +146,7 @@ class Target:
         return machine, {
             "device": self.device.name if real else STAND_IN,
             "real_device": real,
-            "device_digest": device_digest(self.transport),
+            "device_digest": self.transport.name_digest,
             "device_build": self.transport.shell(asked).output.strip(),
             "device_cpu": machine.cpu,
         }

@@ -1,19 +1,18 @@
 """What reaches a device: run a command, push a file, pull a file, each with proof that the device really did it.
 
 A client's return code is not believed, neither adb's (0 for a phone that dropped off) nor ssh's: every command ends
-with a mark that the device itself prints, every copy with a digest computed there. What comes back is read up to a
-limit only.
+with a mark that the device itself prints, every copy with a digest computed there.
 """
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import os
 import re
 import shlex
 import signal
 import subprocess
-import threading
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,13 +25,10 @@ from suite.files import atomic_path, file_digest
 
 END_MARK = re.compile(r"@@RC=(\d+)@@\s*$")
 CLIENT_GRACE_S = 15
-STREAM_GRACE_S = 2
 COPY_LIMIT_S = 600
 DIGEST_LIMIT_S = 120
 ANSWER_LIMIT_BYTES = 4 << 20
 """Most that is read of a command's output, and of its errors."""
-FILE_LIMIT_BYTES = 1 << 30
-"""Most that is written of a file from a device."""
 
 
 @dataclass(frozen=True)
@@ -53,41 +49,6 @@ class Reply:
         return next((line[:200] for line in lines if line and not line.startswith("* daemon")), "no message")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a client that still runs, and what it started in its process group."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-class _Reader(threading.Thread):
-    """Copies a client's stream into a buffer or file, and ends the client when it says too much."""
-
-    def __init__(self, stream: IO[bytes], limit: int, process: subprocess.Popen[bytes], file: IO[bytes] | None) -> None:
-        super().__init__(daemon=True)
-        self.stream, self.left, self.process, self.file = stream, limit, process, file
-        self.content = bytearray()
-        self.overflown = False
-        self.start()
-
-    def run(self) -> None:
-        """Read until the end or the limit."""
-        while chunk := os.read(self.stream.fileno(), 1 << 16):
-            self.left -= len(chunk)
-            if self.left < 0:
-                self.overflown = True
-                _end(self.process)
-                return
-            if self.file is None:
-                self.content += chunk
-            else:
-                self.file.write(chunk)
-
-    def text(self) -> str:
-        """Return what was read as text."""
-        return self.content.decode("utf-8", "replace")
-
-
 def run_client(
     words: Sequence[str], timeout_s: float, source: Path | None = None, target: Path | None = None
 ) -> Reply | None:
@@ -97,39 +58,37 @@ def run_client(
         words: the command.
         timeout_s: seconds after which it is ended.
         source: file to give it on standard input.
-        target: file that takes its standard output, up to `FILE_LIMIT_BYTES`.
+        target: file that takes its standard output.
 
     Returns:
         Its reply; None if it did not end in time.
 
     Raises:
-        NothingMeasuredError: if it printed more than is read.
+        NothingMeasuredError: if it printed more than `ANSWER_LIMIT_BYTES`.
     """
     with ExitStack() as files:
         given = files.enter_context(source.open("rb")) if source else subprocess.DEVNULL
-        taken = files.enter_context(target.open("wb")) if target else None
-        process = files.enter_context(
-            subprocess.Popen(words, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-        )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        limit = FILE_LIMIT_BYTES if taken else ANSWER_LIMIT_BYTES
-        output = _Reader(process.stdout, limit, process, taken)
-        errors = _Reader(process.stderr, ANSWER_LIMIT_BYTES, process, None)
+        # Files, not pipes: what the client leaves running, as adb's server, may hold a pipe open.
+        answer, errors = (files.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+        taken = files.enter_context(target.open("wb")) if target else answer
+        process = subprocess.Popen(words, stdin=given, stdout=taken, stderr=errors, start_new_session=True)
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
         finally:
-            _end(process)
-            for reader in (output, errors):
-                # What the client started may hold its streams open.
-                reader.join(STREAM_GRACE_S)
-        if output.overflown or errors.overflown:
-            raise NothingMeasuredError(
-                f"{words[0]}: answered more than {limit >> 20} MiB, which is not read; try it by hand"
-            )
-        return Reply(code, output.text().replace("\r\n", "\n"), errors.text())
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        return Reply(code, _told(answer, words[0]).replace("\r\n", "\n"), _told(errors, words[0]))
+
+
+def _told(stream: IO[bytes], client: str) -> str:
+    stream.seek(0)
+    content = stream.read(ANSWER_LIMIT_BYTES + 1)
+    if len(content) > ANSWER_LIMIT_BYTES:
+        raise NothingMeasuredError(f"{client}: answered more than {ANSWER_LIMIT_BYTES >> 20} MiB; try it by hand")
+    return content.decode("utf-8", "replace")
 
 
 class Transport(ABC):
@@ -144,6 +103,11 @@ class Transport(ABC):
     kind: str
     name: str
     base_folder: str
+
+    @property
+    def name_digest(self) -> str:
+        """First digits of the SHA-256 of the serial number or address, which tells devices apart unpublished."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
     @abstractmethod
     def shell_words(self, command: str) -> list[str]:
@@ -209,7 +173,7 @@ class Transport(ABC):
 
         Raises:
             InputError: if it does not exist there or could not be copied whole.
-            NothingMeasuredError: if the device was lost, or the file is larger than is read.
+            NothingMeasuredError: if the device was lost.
         """
         name = source.rpartition("/")[2]
         expected = self.digest(source)

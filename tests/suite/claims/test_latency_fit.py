@@ -11,15 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.claims.latency_fit import (
-    CONVOLUTIONS,
     Reading,
     fit_constants,
     load_readings,
-    load_reconstructions,
-    weighted_interval,
 )
 from suite.claims.loader import CLAIMS_FOLDER, load_claims
-from suite.errors import InputError
 from suite.latency.forensic_counts import OwnReading, count_own, own_readings, write_readings
 
 
@@ -44,15 +40,8 @@ def test_constants_that_made_the_rows_are_found(dense: float, other: float) -> N
 
 def test_constants_minimise_squared_relative_errors() -> None:
     generator = np.random.default_rng(0)
-    rows = [
-        reading(
-            f"row/{i}",
-            float(generator.uniform(1, 30)),
-            float(generator.uniform(1, 30)),
-            float(generator.uniform(100, 900)),
-        )
-        for i in range(6)
-    ]
+    columns = (generator.uniform(*bounds, 6).tolist() for bounds in ((1, 30), (1, 30), (100, 900)))
+    rows = [reading(f"row/{number}", *values) for number, values in enumerate(zip(*columns, strict=True))]
     fit = fit_constants(rows)
     scaled = np.array([[row.dense, row.other] for row in rows]) / np.array([[row.published_ms] for row in rows])
     expected, *_ = np.linalg.lstsq(scaled, np.ones(6), rcond=None)
@@ -86,23 +75,6 @@ def test_the_papers_rows_give_the_published_pattern() -> None:
     assert len({row.row_id for row in readings if row.default}) == len({row.row_id for row in readings}) == 15
 
 
-def test_reconstructions_scale_with_the_number_of_convolutions() -> None:
-    found = load_reconstructions(load_claims())
-    ours = [one for one in found if one.ours]
-    assert len(ours) == 5
-    assert {one.convolutions for one in found} == set(CONVOLUTIONS)
-    for one in ours:
-        same = (one.backbone, one.width, one.pyramid, one.shape_rule, one.reading.row_id)
-        twice = next(
-            other
-            for other in found
-            if (other.backbone, other.width, other.pyramid, other.shape_rule, other.reading.row_id) == same
-            and other.convolutions == 12
-        )
-        assert twice.reading.dense == pytest.approx(2 * one.reading.dense)
-        assert twice.reading.other == one.reading.other
-
-
 def test_counted_reconstruction_is_the_one_in_the_file() -> None:
     one = OwnReading("table2/2019/mobileinst-topformer-base", "topformer_tiny", 128, "raw", 384, 640)
     assert one in set(own_readings())
@@ -127,26 +99,3 @@ def test_files_are_what_the_graphs_count(tmp_path: Path) -> None:
             gmacs = [float(line.pop("gmacs_dense3x3")) + float(line.pop("gmacs_other")) for line in (one, other)]
             assert gmacs[0] == pytest.approx(gmacs[1], rel=0.01)
             assert one == other
-
-
-def test_weighted_interval_is_the_central_one() -> None:
-    assert weighted_interval([(float(value), 1.0) for value in range(1000)]) == pytest.approx((25, 975), abs=1)
-
-
-@pytest.mark.parametrize(
-    ("name", "load"), [("latency_readings.csv", load_readings), ("mobileinst_readings.csv", load_reconstructions)]
-)
-@pytest.mark.parametrize("damage", ["", "-1", "nan"])
-def test_a_damaged_line_is_named(name: str, load: object, damage: str, tmp_path: Path) -> None:
-    header, first, *_ = (CLAIMS_FOLDER / name).read_text(encoding="utf-8").splitlines()
-    cells = dict(zip(header.split(","), first.split(","), strict=True)) | {"gmacs_other": damage}
-    (tmp_path / name).write_text(f"{header}\n{','.join(cells.values())}\n", encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        load(load_claims(), tmp_path)  # type: ignore[operator]
-    assert f"{name} line 2" in str(caught.value)
-    assert "gmacs_other" in str(caught.value)
-
-
-def test_two_rows_are_too_few() -> None:
-    with pytest.raises(ValueError, match="2"):
-        fit_constants([reading("a", 1, 2, 3), reading("b", 2, 1, 3)])

@@ -63,11 +63,6 @@ def test_ratios_are_computed_from_the_tables(numbers, folder):
     assert changed["ratio/coco-latency-vs-mask2former"].value == pytest.approx(0.5)
 
 
-def test_trends_keep_their_range(numbers):
-    trend = numbers["trend/query-passing-helps-video-ap"]
-    assert (trend.value, trend.value_high, trend.kind, trend.family) == (0.8, 1.3, "trend", "youtube-vis")
-
-
 def test_doubts_travel_with_the_claims_they_concern(numbers):
     assert any("zero-area" in doubt for doubt in numbers["table1/mask2former-topformer-base-640/ap_medium"].doubts)
     assert not any("zero-area" in doubt for doubt in numbers["table1/fastinst-topformer-base-640/ap_medium"].doubts)
@@ -82,18 +77,11 @@ def test_doubts_travel_with_the_claims_they_concern(numbers):
     ("name", "old", "new", "place"),
     [
         ("coco_test_dev.csv", "method,backbone", "method,trunk", "line 1"),
-        ("coco_test_dev.csv", "4451,37.8", "44x51,37.8", "line 3: latency_snapdragon_778g_ms"),
         ("coco_test_dev.csv", "4451,37.8", "4451,378", "line 3: ap:"),
-        ("coco_test_dev.csv", "4451,37.8", "4451,nan", "line 3: ap:"),
         ("coco_test_dev.csv", "48.7,no,", "48.7,", "line 3: 11 cells"),
-        ("coco_test_dev.csv", "48.7,no,", "48.7,maybe,", "line 3: reimplemented_by_authors"),
-        ("coco_test_dev.csv", "CondInst,ResNet-50", "CondInst,", "`backbone`"),
-        ("coco_test_dev.csv", "ResNet-50,800,4451", "ResNet-50,800.5,4451", "line 3: short_side_px"),
         ("coco_test_dev.csv", "CondInst,ResNet-50,800,4451", "Mask R-CNN,ResNet-50,800,4451", "mask-r-cnn"),
-        ("youtube_vis.csv", "youtube-vis-2019", "ovis", "line 2: dataset"),
         ("ratios.csv", "table1/fastinst-", "table1/slowinst-", "line 3: 'table1/slowinst-"),
         ("trends.csv", "0.8,1.3", "1.8,1.3", "line 2"),
-        ("doubts.csv", "table1/condinst-*/latency*,footnote", "table1/condinst-*/latency*,maybe", "line 9: use"),
         ("doubts.csv", "arxiv-v1-abstract/*", "arxiv-v7/*", "arxiv-v7/*"),
         ("doubts.csv", "upstream prints 35.5", '"upstream" prints 35.5"', "line 15"),
     ],
@@ -106,10 +94,7 @@ def test_a_damaged_table_is_refused_by_file_and_line(folder, name, old, new, pla
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_table_and_one_of_another_encoding_are_named(folder):
+def test_a_missing_table_is_named(folder):
     (folder / "trends.csv").unlink()
     with pytest.raises(DataError, match=r"trends\.csv"):
-        load_claims(folder)
-    (folder / "coco_test_dev.csv").write_bytes(b"method\xff")
-    with pytest.raises(InputError, match=r"coco_test_dev\.csv"):
         load_claims(folder)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from suite.errors import InputError
-from suite.latency.inputs import fresh_from
-from suite.latency.timer import Candidate
+from suite.latency.timer import Candidate, fresh_from
 from suite.latency.timing import Labels
 
 BYTES = 600_000

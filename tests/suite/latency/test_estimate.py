@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from suite.cli import main
-from suite.errors import NOTHING_MEASURED, PASS, USAGE, InputError, NothingMeasuredError
+from suite.errors import NOTHING_MEASURED, PASS, USAGE, NothingMeasuredError
 from suite.latency.estimate.calibration import (
+    Core,
     CountRow,
     PublishedRow,
     compare,
     estimate,
+    load_core,
     load_counts,
     load_published,
 )
-from suite.latency.estimate.core import CORE_FOLDER, Core, core_names, load_core
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -79,25 +79,6 @@ def test_errors_and_interval_are_those_on_paper() -> None:
         estimate(counted("d", 1, "other"), TINY_CORE, errors)
     with pytest.raises(NothingMeasuredError):
         compare(TINY_CORE, counts, published[:2])
-
-
-@pytest.mark.parametrize("name", core_names())
-def test_every_core_names_boards_that_were_published_and_a_model_that_was_counted(name: str) -> None:
-    core = load_core(name)
-    assert set(core.boards) <= {row.board for row in load_published()}
-    assert core.mca_model in {row.mca_model for row in load_counts()}
-    assert all(row.source for row in load_published())
-
-
-@pytest.mark.parametrize(
-    ("old", "new"), [("clock_ghz", "clock_mhz"), ("2.4\n", "0.0\n"), ("boards = [", "boards = [] #")]
-)
-def test_a_wrong_core_file_is_named(tmp_path: Path, old: str, new: str) -> None:
-    text = (CORE_FOLDER / "cortex_a78.toml").read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / "mine.toml").write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises(InputError, match=r"mine\.toml"):
-        load_core("mine", tmp_path)
 
 
 def test_the_command_gives_the_same_numbers_everywhere(capsys: Capsys) -> None:

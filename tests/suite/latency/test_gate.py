@@ -11,29 +11,21 @@ from suite.cli import main
 from suite.errors import USAGE, InputError, NothingMeasuredError, RegressionError
 from suite.export.artifact import GraphArtifact
 from suite.latency import gate
-from suite.latency.baseline import baseline_graphs, resolve_commit
+from suite.latency.gate import baseline_graphs, resolve_commit
 from suite.latency.protocol import Protocol
-from suite.latency.report import LatencyReport
 from suite.latency.timing import Labels, Timing, Verdict
 from suite.records.difference import RatioInterval
-from suite.records.provenance import describe_machine
 
 GraphMaker = Callable[..., GraphArtifact]
 RATIO = RatioInterval(1.1, 1.08, 1.12, 0.95, 2000)
 
 
-def test_the_same_graph_is_no_regression(make_graph: GraphMaker, quick: Protocol) -> None:
-    artifact = make_graph(channels=64)
-    result = gate.compare("same", artifact, artifact, quick, 0.5)
-    assert result.differences == ()
-    assert result.word in ("pass", "not measured")  # the second where the machine is busy
-
-
 def test_a_larger_graph_is_slower_and_its_counts_differ(make_graph: GraphMaker, quick: Protocol) -> None:
     steady = msgspec.structs.replace(quick, attempts=5)
     result = gate.compare("grown", make_graph("small", 32), make_graph("large", 128), steady, 0.03)
-    assert result.ratio.value > 1.5
-    assert result.word in ("slower", "not measured")
+    assert result.word in ("slower", "not measured")  # the second where the machine is busy
+    if result.word == "slower":
+        assert result.ratio.value > 1.5
     assert any(line.startswith("macs ") for line in result.differences)
     assert any(line.startswith("peak_tensor_bytes ") for line in result.differences)
     with pytest.raises(RegressionError, match="grown"):
@@ -61,28 +53,11 @@ def test_a_gate_passes_only_what_it_compared() -> None:
 @pytest.mark.parametrize(
     ("low", "word"), [(1.029, "pass"), (1.031, "slower"), (0.5, "pass")], ids=["touches", "clears", "faster"]
 )
-def test_only_an_interval_that_clears_the_tolerance_fails(low: float, word: str, quick: Protocol) -> None:
+def test_only_an_interval_that_clears_the_tolerance_fails(low: float, word: str) -> None:
     ratio = RatioInterval(low + 0.01, low, low + 0.02, 0.95, 2000)
     labels = Labels("net", "network", "none", "fp32", 24, 24)
     timing = Timing(labels, (0, 1), verdict=Verdict((), 0.0, 0.0, 1.0), ratio_cpu=ratio)
-    report = LatencyReport(quick, 0, 0, 0, 1.0, 1, (timing, timing), describe_machine(), {"device": "host"})
-    assert gate.judge_ratio(report, 0.03)[0] == word
-
-
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        ("models = []\nprotocol = 'gate'\ntolerance = 0.1", "models"),
-        ("models = ['a']\nprotocol = 'gate'\ntolerance = 1.5", "tolerance"),
-        ("models = ['a']\nprotocol = 'gate'\ntolerance = 0.1\nmood = 1", "mood"),
-    ],
-)
-def test_wrong_rules_are_named(text: str, place: str, tmp_path: Path) -> None:
-    path = tmp_path / "gate.toml"
-    path.write_text(text)
-    with pytest.raises(InputError, match=r"gate\.toml") as caught:
-        gate.load_gate(path)
-    assert place in str(caught.value)
+    assert gate.judge_results("net", (timing, timing), 0.03).word == word
 
 
 PREPARE = """
@@ -129,15 +104,6 @@ def test_a_baseline_is_exported_by_its_own_code_and_leaves_no_work_tree(history:
     assert "latency-baseline-" in graphs["net"].path.read_text()
     assert len(history("worktree", "list").splitlines()) == 1
     assert history("status", "--porcelain") == ""
-
-
-def test_an_export_that_does_not_end_is_one_line_and_leaves_no_work_tree(
-    history: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("suite.latency.baseline.EXPORT_LIMIT_S", 0.001)
-    with pytest.raises(NothingMeasuredError, match="net"):
-        baseline_graphs(resolve_commit("HEAD"), ["net"])
-    assert len(history("worktree", "list").splitlines()) == 1
 
 
 def test_without_a_name_the_baseline_is_never_the_code_itself(history: Callable[..., str], tmp_path: Path) -> None:

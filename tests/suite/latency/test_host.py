@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.export.artifact import GraphArtifact
-from suite.latency.host import measure_host, measure_makers
+from suite.latency.host import measure_makers
 from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport, record_lines, report_table
-from suite.latency.timed_model import TimedModel
-from suite.latency.timing import MeasuredRun, Problem, Timing, Verdict
+from suite.latency.timing import Problem, Timing, Verdict
 from suite.records.provenance import start_run
 from suite.records.schema import Measurement, Series
 from suite.records.store import read_run, writing
@@ -54,46 +50,25 @@ def spoiled(report: LatencyReport, *indices: int) -> LatencyReport:
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "words"),
+    ("kind", "core", "error", "words"),
     [
-        ("crashes", NothingMeasuredError, "RuntimeError"),
-        ("dies", NothingMeasuredError, "signal 9"),
-        ("refuses", InputError, "refuses"),
+        ("crashes", None, NothingMeasuredError, "RuntimeError"),
+        ("dies", None, NothingMeasuredError, "signal 9"),
+        ("refuses", None, InputError, "refuses"),
+        ("honest", 4095, InputError, "core 4095"),
     ],
 )
-def test_a_failing_process_gives_one_line(kind: str, error: type[Exception], words: str, hasty: Protocol) -> None:
+def test_a_failing_process_gives_one_line(
+    kind: str, core: int | None, error: type[Exception], words: str, hasty: Protocol
+) -> None:
     with pytest.raises(error) as caught:
-        measure_makers([functools.partial(getattr(subjects, kind), kind)], hasty)
+        measure_makers([functools.partial(getattr(subjects, kind), kind)], hasty, core)
     assert words in str(caught.value)
 
 
 def test_an_engine_that_prints_does_not_spoil_the_answer(hasty: Protocol) -> None:
     measured = measure_makers([functools.partial(subjects.chatters, "chatters")], hasty)
     assert measured.results[0].samples == 4
-
-
-def test_a_core_that_does_not_exist_is_refused_with_the_usable_ones(hasty: Protocol) -> None:
-    with pytest.raises(InputError, match="core 4095"):
-        measure_makers([functools.partial(subjects.honest, "honest")], hasty, core=4095)
-
-
-def test_bad_requests_are_refused_before_anything_is_measured(
-    make_graph: Callable[..., GraphArtifact], hasty: Protocol, tmp_path: Path
-) -> None:
-    model = TimedModel("twice", {"whole": make_graph()})
-    with pytest.raises(InputError, match="twice"):
-        measure_host([model, model], hasty)
-    with pytest.raises(InputError):
-        measure_host([], hasty)
-    for change, words in (
-        ({"spans": ("lunch",)}, "lunch"),
-        ({"spans": ("video_network",)}, "key_frame"),
-        ({"spans": ("preprocess",)}, "preprocess"),
-        ({"key_frame_intervals": (4,)}, "4"),
-        ({"images": (tmp_path / "none.png",)}, "none.png"),
-    ):
-        with pytest.raises(InputError, match=words):
-            dataclasses.replace(model, **change)
 
 
 def test_valid_candidates_become_records_that_can_be_read_back(report: LatencyReport, tmp_path: Path) -> None:
@@ -107,17 +82,13 @@ def test_valid_candidates_become_records_that_can_be_read_back(report: LatencyRe
     assert metrics == [("anchor", metric) for metric in plain] + [
         (model, metric) for model in ("other", "third") for metric in [*plain, "latency_ratio_cpu"]
     ]
+    expected = {"device": "host", "threads": 1, "precision": "fp32", "valid": True, "samples": 6}
     for line in read.measurements:
         assert line.value is not None
-        assert line.protocol["device"] == "host"
-        assert line.protocol["threads"] == 1
-        assert line.protocol["precision"] == "fp32"
-        assert line.protocol["valid"] is True
-        assert line.protocol["samples"] == 6
+        assert {key: line.protocol[key] for key in expected} == expected
     ratio = read.measurements[-1]
     assert ratio.interval is not None
-    assert ratio.value is not None
-    assert ratio.interval.low <= ratio.value <= ratio.interval.high
+    assert ratio.interval.low <= float(ratio.value or 0) <= ratio.interval.high
     assert ratio.protocol["anchor"] == "anchor network"
     for series, result in zip(read.series, report.results, strict=True):
         assert series.columns == ["round", "position", "span", "wall_ms", "cpu_ms"]
@@ -137,17 +108,9 @@ def test_an_invalid_candidate_has_no_value_and_no_samples(report: LatencyReport)
         assert line.reason is not None
         assert "throttled" in line.reason
     assert all(line.value is not None for line in lines if isinstance(line, Measurement) and line not in other)
-
-
-def test_a_ratio_to_an_invalid_anchor_is_none(report: LatencyReport) -> None:
-    lines = [line for line in record_lines(spoiled(report, 0)) if isinstance(line, Measurement)]
-    ratios = [line for line in lines if line.metric == "latency_ratio_cpu"]
-    assert len(ratios) == 2
-    for line in ratios:
-        assert line.value is None
-        assert line.interval is None
-        assert "anchor network" in str(line.reason)
-    assert all(line.value is not None for line in lines if line.subject.model == "third" and line not in ratios)
+    without_anchor = [line for line in record_lines(spoiled(report, 0)) if isinstance(line, Measurement)]
+    ratios = [line for line in without_anchor if line.metric == "latency_ratio_cpu"]
+    assert [(line.value, line.interval) for line in ratios] == [(None, None), (None, None)]
 
 
 def test_the_table_shows_numbers_for_valid_candidates_only(report: LatencyReport) -> None:
@@ -159,20 +122,3 @@ def test_the_table_shows_numbers_for_valid_candidates_only(report: LatencyReport
     assert "[" in rows["third"]
     assert "throttled" in text
     assert "[" not in report_table(spoiled(report, 0))
-
-
-def test_json_holds_all_but_the_samples(report: LatencyReport) -> None:
-    values = json.loads(json.dumps(report.to_json(), allow_nan=False))
-    assert [item["model"] for item in values["results"]] == ["anchor", "other", "third"]
-    assert values["results"][0]["valid"] is True
-    assert values["affinities"] == [str(values["core"])]
-    assert values["protocol"]["rules"]["max_wall_over_cpu"] == 1.1
-    assert "wall_ms" not in values["results"][0]
-    assert report.result("third network").labels.model == "third"
-    with pytest.raises(KeyError):
-        report.result("fourth network")
-
-
-def test_a_timing_is_the_same_after_the_way_from_the_measured_process(report: LatencyReport) -> None:
-    run = MeasuredRun(list(report.results), 1.0, ["0"], 0, 1, 1)
-    assert msgspec.json.decode(msgspec.json.encode(run), type=MeasuredRun) == run

@@ -16,8 +16,6 @@ from suite.commands.latency import command
 from suite.errors import NothingMeasuredError
 from suite.latency import layer_times
 from suite.latency.layer_times import UNKNOWN_MODULE, LayerTime, profile_layers, steady_layers
-from suite.latency.roofline import copy_speed, product_candidate
-from suite.records.module_times import by_module
 
 
 @pytest.fixture
@@ -73,24 +71,6 @@ def test_disturbed_layers_are_not_returned(graph: Path, monkeypatch: pytest.Monk
     assert [layer.time_ms for layer in layers] == [8.0, 10.0]
     assert len(tries) == 2, "stops as soon as the layers add up"
     assert runs == 2 * 3, "each try adds its own"
-
-
-def test_modules_are_cut_at_two_parts_and_share_no_arithmetic() -> None:
-    layers = [("a.b.c", 1.0), ("a.b.d", 2.0), ("a", 4.0), ("e", 8.0)]
-    macs = {"a": 10_000_000, "a.b": 6_000_000, "a.b.c": 5_000_000, "a.f": 1_000_000}
-    found = {item.module: item for item in by_module(layers, macs)}
-    assert {name: item.time_ms for name, item in found.items()} == {"a.b": 3.0, "a": 4.0, "e": 8.0}
-    assert {name: item.macs for name, item in found.items()} == {"a.b": 6_000_000, "a": 4_000_000, "e": 0}
-    assert found["a.b"].gmacs_per_s == pytest.approx(2.0)
-    assert found["a.b"].nodes == 2
-
-
-def test_what_a_core_can_do_is_measured() -> None:
-    candidate = product_candidate()
-    (product,) = candidate.run(candidate.fresh_input(3))
-    assert product.shape == (2048, 2048)
-    assert np.isfinite(product).all()
-    assert 0.1 < copy_speed(1) < 10_000
 
 
 @pytest.mark.slow  # exports two graphs

@@ -1,18 +1,24 @@
+"""From a name to something that can be timed, and what its spans say that they are the times of."""
+
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from reference_model.config import VARIANTS, config_to_dict
 from suite.errors import InputError
 from suite.export.artifact import GraphArtifact
 from suite.latency import prepare
 from suite.latency.host import measure_host
 from suite.latency.protocol import Protocol
-from suite.latency.timed_model import TimedModel
+from suite.latency.spans import PictureSpans, TimedModel
 from suite.latency.validity import ENVIRONMENTAL
+
+TINY = "mobileinst_topformer_tiny_shapes"
 
 
 def ends_at_once(name: str, **options: Any) -> None:
@@ -37,3 +43,11 @@ def test_a_measured_run_proves_one_thread_and_fp32(make_graph: Callable[..., Gra
     assert {problem.rule for problem in result.verdict.problems} <= ENVIRONMENTAL
     assert (result.engine["runtime"], result.engine["threads"]) == ("ncnn", "1")
     assert result.labels.runtime == "ncnn"
+
+
+def test_preprocessing_is_labelled_with_the_size_that_it_makes_and_not_with_the_network_s() -> None:
+    model = TimedModel(TINY, {}, spans=(), config=config_to_dict(VARIANTS[TINY]))
+    elsewhere: Any = SimpleNamespace(sessions={}, size=lambda part: (64, 96))  # the network is timed at another --size
+    candidate = PictureSpans(model, elsewhere, pool=1).preprocess()
+    image, _ = candidate.run(candidate.fresh_input(0))
+    assert (candidate.labels.height_px, candidate.labels.width_px) == tuple(image.shape[-2:]) == (128, 192)

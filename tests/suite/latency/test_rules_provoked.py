@@ -25,7 +25,7 @@ from suite.latency.host import Maker, measure_host, measure_makers
 from suite.latency.pinning import usable_cores
 from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport
-from suite.latency.timed_model import TimedModel
+from suite.latency.spans import TimedModel
 from suite.latency.validity import ENVIRONMENTAL
 from tests.suite.latency import subjects
 
@@ -74,63 +74,33 @@ def test_honest_subjects_break_no_rule_of_their_own(quick: Protocol) -> None:
     assert own.value == 1.0
 
 
-@several_cores
-def test_a_process_that_widens_its_affinity_is_not_pinned(quick: Protocol) -> None:
-    assert "not_pinned" in broken(measure_makers([subject("loses_its_core")], quick))
+@pytest.mark.parametrize(
+    ("rule", "kinds", "changes"),
+    [
+        pytest.param("not_pinned", ["loses_its_core"], {}, marks=several_cores),
+        ("more_than_one_thread", ["honest", "two_threads"], {}),
+        ("cached", ["honest", "remembers"], {}),
+        ("throttled", ["slows_down", "honest"], {}),  # an anchor that slows down spoils the others
+        ("too_few_samples", ["honest"], {"min_samples": 100_000, "max_duration_s": 0.1}),
+    ],
+)
+def test_each_rule_that_a_subject_breaks_is_named(
+    rule: str, kinds: list[str], changes: dict[str, Any], quick: Protocol
+) -> None:
+    report = measure_makers([subject(kind) for kind in kinds], msgspec.structs.replace(quick, **changes))
+    assert rule in broken(report, len(kinds) - 1)
+    if rule in ("more_than_one_thread", "cached"):
+        assert rule not in broken(report, 0)
 
 
-def test_work_in_a_second_thread_is_seen_although_both_share_the_core(quick: Protocol) -> None:
-    report = measure_makers([subject("honest"), subject("two_threads")], quick)
-    assert "more_than_one_thread" in broken(report, 1)
-    assert "more_than_one_thread" not in broken(report, 0)
-    verdict = report.results[1].verdict
-    assert verdict is not None
-    assert verdict.other_thread_share == pytest.approx(0.5, abs=0.15)
-
-
-def test_a_busy_neighbour_on_the_same_core_takes_the_core_away(quick: Protocol) -> None:
-    core, short = usable_cores()[-1], msgspec.structs.replace(quick, min_samples=12)
+def test_a_busy_neighbour_takes_the_core_away_and_the_run_is_tried_again(
+    quick: Protocol, capsys: pytest.CaptureFixture[str]
+) -> None:
+    core, short = usable_cores()[-1], msgspec.structs.replace(quick, attempts=2, min_samples=12)
     with busy_neighbour(core, quick.niceness):
         report = measure_makers([subject("honest")], short, core=core)
     assert "core_taken_away" in broken(report)
-
-
-def test_a_disturbed_run_is_tried_again(quick: Protocol, capsys: pytest.CaptureFixture[str]) -> None:
-    core = usable_cores()[-1]
-    with busy_neighbour(core, quick.niceness):
-        report = measure_makers(
-            [subject("honest")], msgspec.structs.replace(quick, attempts=2, min_samples=8), core=core
-        )
-    assert report.valid_count == 0
     assert "attempt 1" in capsys.readouterr().err
-
-
-def test_a_run_cut_short_has_too_few_samples(quick: Protocol) -> None:
-    report = measure_makers(
-        [subject("honest")], msgspec.structs.replace(quick, min_samples=100_000, max_duration_s=0.1)
-    )
-    assert "too_few_samples" in broken(report)
-
-
-def test_an_anchor_that_slows_down_spoils_every_candidate(quick: Protocol) -> None:
-    report = measure_makers([subject("slows_down"), subject("honest")], quick)
-    assert "throttled" in broken(report, 0)
-    assert "throttled" in broken(report, 1)
-
-
-def test_an_answer_remembered_from_the_same_input_is_caching(quick: Protocol) -> None:
-    report = measure_makers([subject("honest"), subject("remembers")], quick)
-    assert "cached" in broken(report, 1)
-    assert "cached" not in broken(report, 0)
-
-
-def test_a_sound_graph_breaks_no_rule_of_its_own(make_graph: GraphMaker, quick: Protocol) -> None:
-    models = [TimedModel(f"c{channels}", {"whole": make_graph(f"c{channels}", channels)}) for channels in (32, 64)]
-    report = measure_host(models, quick)
-    assert broken(report, 0) | broken(report, 1) <= ENVIRONMENTAL
-    assert report.results[0].labels.height_px == 24
-    assert report.results[0].engine["provider"] == "CPUExecutionProvider"
-    assert report.results[0].engine["threads"] == "1 intra, 1 inter"
 
 
 def test_half_precision_weights_are_not_fp32(make_graph: GraphMaker, quick: Protocol) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from suite.latency.protocol import Protocol
-from suite.latency.timing import Labels, Problem, Sample, Timing, Verdict
+from suite.latency.timing import Labels, Sample, Timing
 from suite.latency.validity import anchor_index, judge, pinning_problem
 
 MS = 1_000_000
@@ -31,69 +31,46 @@ def timings(
     return made
 
 
-def judged(subject: Timing, protocol: Protocol, anchor: Timing | None = None, elapsed_s: float = 5.0) -> Verdict:
-    return judge(subject, anchor or subject, elapsed_s, protocol)
-
-
-def test_steady_samples_of_one_thread_are_valid(quick: Protocol) -> None:
-    verdict = judged(timings(), quick)
-    assert verdict.valid
-    assert verdict.anchor_drift == 1.0
-
-
-def test_a_few_disturbed_samples_are_reported_and_forgiven_many_are_not(quick: Protocol) -> None:
-    few, many = judged(timings(disturbed=3), quick), judged(timings(disturbed=11), quick)
-    assert few.valid
-    assert few.disturbed_share == 3 / 40
-    assert [problem.rule for problem in many.problems] == ["core_taken_away"]
-    assert many.disturbed_share == 11 / 40
-
-
-def test_one_long_stall_does_not_decide_but_a_tenth_of_the_time_does(quick: Protocol) -> None:
+def with_stall() -> Timing:
     stalled = timings(rounds=60)
     stalled.rounds[7] = (Sample(900 * MS, 10 * MS, 10 * MS), stalled.rounds[7][1])
-    assert judged(stalled, quick).valid
-    assert not judged(timings(wall=11.5), quick).valid
+    return stalled
 
 
-def test_work_outside_the_calling_thread_is_a_second_thread(quick: Protocol) -> None:
-    assert judged(timings(thread=9.8), quick).valid
-    problems = judged(timings(thread=9.0), quick).problems
-    assert [problem.rule for problem in problems] == ["more_than_one_thread"]
-    assert "10%" in problems[0].detail
+def repeats(repeated_ms: int) -> Timing:
+    return msgspec.structs.replace(timings(), repeat_pairs=[(10 * MS, repeated_ms * MS)] * 3)
 
 
-def test_more_cpu_than_wall_time_is_a_second_core(quick: Protocol) -> None:
-    assert [problem.rule for problem in judged(timings(wall=9.0), quick).problems] == ["more_than_one_thread"]
+def drifting(first_ms: float, last_ms: float) -> Timing:
+    anchor = timings(rounds=10, wall=first_ms, cpu=first_ms)
+    anchor.rounds.extend(timings(rounds=10, wall=last_ms, cpu=last_ms).rounds)
+    return anchor
 
 
-def test_samples_and_seconds_are_both_needed(quick: Protocol) -> None:
-    assert [problem.rule for problem in judged(timings(rounds=19), quick).problems] == ["too_few_samples"]
-    assert [problem.rule for problem in judged(timings(), quick, elapsed_s=0.001).problems] == ["too_few_samples"]
-
-
-def test_an_anchor_slower_at_the_end_spoils_the_others(quick: Protocol) -> None:
-    anchor = timings(rounds=10)
-    anchor.rounds.extend(timings(rounds=10, wall=12.0, cpu=12.0).rounds)
-    verdict = judged(timings(), quick, anchor)
-    assert [problem.rule for problem in verdict.problems] == ["throttled"]
-    assert verdict.anchor_drift == pytest.approx(1.2)
-    faster = timings(rounds=10, wall=12.0, cpu=12.0)
-    faster.rounds.extend(timings(rounds=10).rounds)
-    assert judged(timings(), quick, faster).valid
-
-
-def test_a_repeated_input_may_be_a_little_faster_but_not_much(quick: Protocol) -> None:
-    assert judged(msgspec.structs.replace(timings(), repeat_pairs=[(10 * MS, 7 * MS)] * 3), quick).valid
-    remembered = msgspec.structs.replace(timings(), repeat_pairs=[(10 * MS, 5 * MS)] * 3)
-    assert [problem.rule for problem in judged(remembered, quick).problems] == ["cached"]
-
-
-def test_what_the_backend_saw_comes_first(quick: Protocol) -> None:
-    seen = Problem("precision_not_fp32", "weights of type FLOAT16")
-    verdict = judge(msgspec.structs.replace(timings(rounds=1), problems=[seen]), timings(), 5.0, quick)
-    assert [problem.rule for problem in verdict.problems] == ["precision_not_fp32", "too_few_samples"]
-    assert seen.detail in verdict.summary()
+@pytest.mark.parametrize(
+    ("subject", "anchor", "elapsed_s", "rules"),
+    [
+        (timings(), None, 5.0, []),
+        (timings(disturbed=3), None, 5.0, []),
+        (timings(disturbed=11), None, 5.0, ["core_taken_away"]),
+        (with_stall(), None, 5.0, []),  # one long stall does not decide
+        (timings(wall=11.5), None, 5.0, ["core_taken_away"]),
+        (timings(thread=9.8), None, 5.0, []),
+        (timings(thread=9.0), None, 5.0, ["more_than_one_thread"]),
+        (timings(wall=9.0), None, 5.0, ["more_than_one_thread"]),  # more CPU than wall time
+        (timings(rounds=19), None, 5.0, ["too_few_samples"]),
+        (timings(), None, 0.001, ["too_few_samples"]),
+        (timings(), drifting(10.0, 12.0), 5.0, ["throttled"]),
+        (timings(), drifting(12.0, 10.0), 5.0, []),
+        (repeats(7), None, 5.0, []),
+        (repeats(5), None, 5.0, ["cached"]),
+    ],
+)
+def test_each_rule_has_its_threshold(
+    subject: Timing, anchor: Timing | None, elapsed_s: float, rules: list[str], quick: Protocol
+) -> None:
+    verdict = judge(subject, anchor or subject, elapsed_s, quick)
+    assert [problem.rule for problem in verdict.problems] == rules
 
 
 def test_pinning_needs_every_core_list_read_back_to_be_the_one_core() -> None:

@@ -1,6 +1,6 @@
 // The plan that a runner follows, and how a runner says anything: one JSON object a line.
 //
-// Words of the plan are described in suite/latency/remote/plan.py, keys of the lines in suite/latency/remote/answer.py.
+// Words of the plan and keys of the lines are described in suite/latency/remote/plan.py.
 #pragma once
 
 #include <cstdarg>

@@ -17,8 +17,7 @@ from suite.export.artifact import GraphArtifact
 from suite.latency.device import Board, Phone, load_device
 from suite.latency.protocol import Protocol
 from suite.latency.remote.engines import RUNNER_SOURCES, Engine, GraphOnDevice
-from suite.latency.remote.session import Runner
-from suite.latency.timed_model import TimedModel
+from suite.latency.spans import TimedModel
 
 Patch = pytest.MonkeyPatch
 
@@ -59,11 +58,6 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{RUNNER_SOURCES}"]
     subprocess.run([compiler, *words, str(HERE / "convolution_runner.cpp"), "-o", str(program)], check=True)
     return program
-
-
-@pytest.fixture
-def runner(compiled: Path) -> Runner:
-    return Runner(compiled)
 
 
 def describe(graph: Path) -> GraphOnDevice:
@@ -186,10 +180,14 @@ def client(request: pytest.FixtureRequest) -> Callable[[str], Answer]:
 
 
 class FakePhone:
-    """A healthy phone unless told otherwise; `calls` is every call of adb so far."""
+    """A healthy phone unless told otherwise; `calls` is every call of adb so far.
+
+    With `lend_hands` it also runs what it is told, in a folder of this computer: pinning, folders and processes are
+    real then; what the phone says of itself is not.
+    """
 
     def __init__(self, folder: Path, client: Callable[[str], Answer]) -> None:
-        self.folder, self.client = folder, client
+        self.folder, self.root = folder, folder / "phone"
         self.shell: dict[str, Answer] = {
             "taskset ": told("status_pinned_cpu7"),
             "getprop": told("getprop_sm7325_a52s"),
@@ -200,23 +198,15 @@ class FakePhone:
             "thermalservice": told("thermalservice_status0"),
             "power": told("power_awake"),
         }
-        self.said = {name: client(file) for name, file in CLIENT.items()}
-        self.marks: dict[str, str | None] = {"merges": None, "hands": None, "lost_at": None}
-        self.write()
+        self._write_shell()
+        self.tells(**{name: client(file) for name, file in CLIENT.items()})
 
-    def write(self) -> None:
+    def _write_shell(self) -> None:
         shutil.rmtree(self.folder / "shell", ignore_errors=True)
         (self.folder / "shell").mkdir()
-        for name, answer in self.said.items():
-            self._put(self.folder / name, answer)
         for number, (words, answer) in enumerate(self.shell.items()):
             (self.folder / "shell" / f"{number:02}.words").write_text(words + "\n", encoding="utf-8")
             self._put(self.folder / "shell" / f"{number:02}", answer)
-        for mark, text in self.marks.items():
-            if text is None:
-                (self.folder / mark).unlink(missing_ok=True)
-            else:
-                (self.folder / mark).write_text(text + "\n", encoding="utf-8")
 
     def _put(self, stem: Path, answer: Answer) -> None:
         for suffix, key in ((".out", "stdout"), (".err", "stderr"), (".rc", "rc")):
@@ -225,18 +215,23 @@ class FakePhone:
 
     def tells(self, **answers: Answer) -> None:
         """Replaces what the client says by the name of its command; see fake_adb.sh."""
-        self.said |= answers
-        self.write()
-
-    def marked(self, **marks: str | None) -> None:
-        """Sets or clears a property of the phone; see fake_adb.sh."""
-        self.marks |= marks
-        self.write()
+        for name, answer in answers.items():
+            self._put(self.folder / name, answer)
 
     def answers(self, words: str, answer: Answer) -> None:
         """Replaces, or adds in front, the phone's answer to commands with these words."""
         self.shell = {**self.shell, words: answer} if words in self.shell else {words: answer, **self.shell}
-        self.write()
+        self._write_shell()
+
+    def lend_hands(self) -> None:
+        self.root.mkdir()
+        for words in ("taskset ", "/proc/self/status"):
+            del self.shell[words]
+        self._write_shell()
+        (self.folder / "hands").touch()
+
+    def leftovers(self) -> list[Path]:
+        return list(self.root.iterdir())
 
     @property
     def calls(self) -> list[list[str]]:
@@ -260,23 +255,8 @@ def phone(tmp_path: Path, monkeypatch: Patch, client: Callable[[str], Answer]) -
     return FakePhone(folder, client)
 
 
-class Hands:
-    """A fake phone that also runs what it is told, in a folder of this computer."""
-
-    def __init__(self, phone: FakePhone, folder: Path) -> None:
-        self.phone, self.root = phone, folder / "phone"
-        self.root.mkdir()
-        # Pinning, folders and processes are real; what the phone says of itself is not.
-        for words in ("taskset ", "/proc/self/status"):
-            del phone.shell[words]
-        phone.marked(hands="")
-
-    def leftovers(self) -> list[Path]:
-        return list(self.root.iterdir())
-
-
 @pytest.fixture
-def hands(phone: FakePhone, tmp_path: Path, monkeypatch: Patch) -> Hands:
-    fake = Hands(phone, tmp_path)
-    monkeypatch.setattr("suite.latency.remote.adb.Adb.base_folder", str(fake.root))
-    return fake
+def hands(phone: FakePhone, monkeypatch: Patch) -> FakePhone:
+    phone.lend_hands()
+    monkeypatch.setattr("suite.latency.remote.clients.Adb.base_folder", str(phone.root))
+    return phone

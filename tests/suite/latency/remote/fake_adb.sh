@@ -3,7 +3,6 @@
 #   NAME.out .err .rc    an answer: standard output, standard error, return code
 #   devices features push    answers of the client; `client`, if there, answers every shell command itself: no phone does
 #   shell/NUMBER.words   the first whose words are in a command answers it, as a phone would, closing mark included
-#   merges               if there, the phone lacks shell_v2: no return codes, one stream
 #   hands                if there, what nothing answers is run on this computer, and files are really copied
 #   lost_at              words where the cable is pulled: `lost` answers that call, `gone` all that follow
 f=$FAKE_ADB
@@ -42,15 +41,13 @@ done
 if [ -n "$answer" ]; then
     read -r rc < "$answer.rc"
     cat "$answer.out"
-    if [ -f "$f/merges" ]; then cat "$answer.err"; else cat "$answer.err" >&2; fi
+    cat "$answer.err" >&2
     echo "@@RC=$rc@@"
 elif [ -f "$f/hands" ]; then
-    if [ -f "$f/merges" ]; then sh -c "$2" 2>&1; exit 0; fi
     exec sh -c "$2"
 else
     rc=127
     echo "sh: $2: inaccessible or not found" >&2
     echo "@@RC=127@@"
 fi
-if [ -f "$f/merges" ]; then exit 0; fi
 exit "$rc"

@@ -1,29 +1,12 @@
+"""The interval of a ratio of medians, against SciPy's bootstrap."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from suite.latency.timing import nearest_rank
 from suite.records.difference import ratio_of_medians
-
-positive = st.floats(0.1, 1e4, allow_nan=False)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(positive, min_size=1, max_size=60), st.integers(1, 100))
-def test_nearest_rank_is_the_inverted_distribution_function(samples: list[float], percentile: int) -> None:
-    ours = nearest_rank(np.array(samples), percentile)
-    assert ours == np.percentile(samples, percentile, method="inverted_cdf")
-    assert ours in samples
-
-
-@pytest.mark.parametrize(("samples", "percentile"), [([], 90), ([1.0], 0), ([1.0], 101)])
-def test_nearest_rank_refuses_what_has_no_answer(samples: list[float], percentile: float) -> None:
-    with pytest.raises(ValueError, match="percentile"):
-        nearest_rank(np.array(samples), percentile)
 
 
 def rounds(seed: int, count: int, ratio: float, noise: float) -> tuple[np.ndarray, np.ndarray]:
@@ -56,11 +39,3 @@ def test_a_candidate_against_itself_is_exactly_one() -> None:
     _, anchor = rounds(0, 9, 1, 0.5)
     interval = ratio_of_medians(anchor, anchor, 0.95, 200, seed=0)
     assert (interval.low, interval.value, interval.high) == (1.0, 1.0, 1.0)
-
-
-@pytest.mark.parametrize("shape", [(3, 2), (0, 2), (4,)])
-def test_unequal_or_empty_rounds_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="equal shapes"):
-        ratio_of_medians(np.ones(shape), np.ones((4, 2) if shape != (0, 2) else shape), 0.95, 10, 0)
-    with pytest.raises(ValueError, match="not positive"):
-        ratio_of_medians(np.ones((4, 2)), np.zeros((4, 2)), 0.95, 10, 0)
