@@ -1,5 +1,7 @@
 """Verdicts follow from claims and records by the stated rules, and from nothing else."""
 
+import json
+
 import pytest
 from click.testing import CliRunner
 
@@ -168,6 +170,13 @@ def test_terminal_summary_first_and_nothing_wider_than_100(filled: RunMaker):
         assert "\x1b" not in result.output
     assert len(CliRunner().invoke(entry, ["ledger", "--records", str(filled.folder)]).output.splitlines()) <= 40
     assert "\ntable1/mobileinst-topformer-base-640\n  latency_snapdragon_778g_ms: 433 ms: not run" in result.output
+
+
+def test_json_is_one_object_with_every_claim(filled: RunMaker):
+    document = json.loads(CliRunner().invoke(entry, ["ledger", "--json", "--records", str(filled.folder)]).output)
+    assert len(document["claims"]) == len(ledger_of(filled).verdicts)
+    (cell,) = (cell for cell in document["measured"] if cell["metric"] == "mask_ap")
+    assert [sample["value"] for sample in cell["samples"]] == [0.55, 0.57, 0.52]
 
 
 def test_every_deciding_command_is_one_the_suite_understands(maker: RunMaker):
