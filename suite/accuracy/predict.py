@@ -12,11 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from reference_model.config import ModelConfig
-from reference_model.mobileinst import MobileInst
 from suite.accuracy.part_file import PartFile, finished_entries, part_path, remove_part_files, write_results
-from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter, Segmenter, VideoSegmenter
+from suite.accuracy.segmenter import ImageSegmenter, Segmenter, VideoSegmenter
 from suite.datasets.categories import Categories, ClassMap, map_classes
 from suite.datasets.coco import CocoDataset, CocoImage
 from suite.datasets.fields import Id
@@ -227,33 +224,3 @@ def track_dataset(
 
     title = f"track videos, T = {segmenter.protocol.key_frame_interval}"
     return _predict_all(segmenter, "youtube-vis", dataset, results, title, list(videos), predict, classes, quiet)
-
-
-def predict_images(
-    model: MobileInst,
-    config: ModelConfig,
-    dataset: CocoDataset,
-    results: Path,
-    protocol: PredictionProtocol | None = None,
-    quiet: bool = False,
-    categories: Categories | None = None,
-    by_position: bool = False,
-) -> str | None:
-    """Write the COCO results file of a reference model; see `segment_dataset`. No protocol: the variant's own."""
-    return segment_dataset(
-        ReferenceSegmenter(model, config, protocol, categories), dataset, results, quiet, by_position
-    )
-
-
-def predict_videos(
-    model: MobileInst,
-    config: ModelConfig,
-    dataset: YoutubeVisDataset,
-    results: Path,
-    protocol: PredictionProtocol | None = None,
-    quiet: bool = False,
-    categories: Categories | None = None,
-    by_position: bool = False,
-) -> str | None:
-    """Write the YouTube-VIS results file of a reference model; see `track_dataset`. No protocol: the variant's own."""
-    return track_dataset(ReferenceSegmenter(model, config, protocol, categories), dataset, results, quiet, by_position)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from suite.datasets.track_masks import TrackMasks
+from suite.datasets.masks import TrackMasks
 
 FRAMES_PER_BLOCK = 2
 """After each block, pairs that cannot reach the lowest threshold any more are given up."""

@@ -58,7 +58,7 @@ def _run(
     **settings: Any,
 ) -> None:
     """Analyse, draw if asked to, and print."""
-    from suite.accuracy.error_analysis.text import analysis_text
+    from suite.accuracy.error_analysis.output import analysis_text
     from suite.progress import say
 
     if (pictures is None) != (images is None):

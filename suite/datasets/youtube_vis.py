@@ -30,9 +30,8 @@ from suite.datasets.fields import (
     refuse_duplicates,
     relative_name,
 )
-from suite.datasets.masks import is_absent
+from suite.datasets.masks import TrackMasks, compress_tracks, is_absent
 from suite.datasets.pictures import located, read_picture
-from suite.datasets.track_masks import TrackMasks, compress_tracks
 from suite.errors import DataError, InputError
 from suite.typed import read_typed
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import msgspec
 
 from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube_vis
-from suite.accuracy.error_analysis.lines import error_lines
+from suite.accuracy.error_analysis.output import error_lines
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import predict_images, predict_videos
+from suite.accuracy.predict import segment_dataset, track_dataset
 from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
+from suite.accuracy.score_output import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
+from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
 from suite.datasets.fields import Id
@@ -59,7 +60,8 @@ def score_images(finished: FinishedRun, dataset: Dataset) -> list[Measurement | 
     """Predict and score every held-out frame; return the record lines."""
     protocol = PredictionProtocol.of(finished.result.config)
     results, truth = images_results(finished.checkpoint.parent), embedded.annotations_path("instances", "val")
-    predict_images(finished.result.model, finished.result.config, embedded.images("val"), results, protocol)
+    segmenter = ReferenceSegmenter(finished.result.model, finished.result.config, protocol)
+    segment_dataset(segmenter, embedded.images("val"), results)
     score = score_coco(truth, results, resamples=RESAMPLES)
     fields = {**finished.protocol, **protocol.scalars("coco")}
     say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
@@ -115,7 +117,8 @@ def score_videos(
         PredictionProtocol.of(finished.result.config), key_frame_interval=interval, association=association
     )
     results = videos_results(finished.checkpoint.parent, interval, association)
-    predict_videos(finished.result.model, finished.result.config, embedded.videos("val"), results, protocol)
+    segmenter = ReferenceSegmenter(finished.result.model, finished.result.config, protocol)
+    track_dataset(segmenter, embedded.videos("val"), results)
     score = score_youtube_vis(truth, results, resamples=RESAMPLES)
     fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
     setting = f"T = {interval}" + ("" if association else " without association")

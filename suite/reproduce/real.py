@@ -9,9 +9,10 @@ from typing import Literal
 from reference_model.weights import CheckpointError, load_checkpoint
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import predict_images, predict_videos
+from suite.accuracy.predict import segment_dataset, track_dataset
 from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.record_lines import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
+from suite.accuracy.score_output import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
+from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
@@ -118,17 +119,15 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         protocol = PredictionProtocol.of(config)
         if isinstance(dataset, CocoDataset):
             described = Dataset(data.name, data.split, data.digest, data.pinned, images=len(dataset.images))
-            caution = predict_images(
-                model, config, dataset, results, protocol, categories=trained, by_position=checkpoint is None
-            )
+            segmenter = ReferenceSegmenter(model, config, protocol, trained)
+            caution = segment_dataset(segmenter, dataset, results, by_position=checkpoint is None)
             score, metrics = score_coco(annotations, results, resamples=RESAMPLES), COCO_METRICS
             caption = draw_detections(dataset, results, picture)
         else:
             described = Dataset(data.name, data.split, data.digest, data.pinned, videos=len(dataset.videos))
             protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
-            caution = predict_videos(
-                model, config, dataset, results, protocol, categories=trained, by_position=checkpoint is None
-            )
+            segmenter = ReferenceSegmenter(model, config, protocol, trained)
+            caution = track_dataset(segmenter, dataset, results, by_position=checkpoint is None)
             ids = data.part.video_ids if data.part else None
             score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
             metrics = YOUTUBE_VIS_METRICS

@@ -10,8 +10,9 @@ from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from reference_model.weights import save_checkpoint
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import predict_images, predict_videos
+from suite.accuracy.predict import segment_dataset, track_dataset
 from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
@@ -74,7 +75,8 @@ class ImageEvaluation:
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file; under torchrun the images are shared out."""
-        predict_images(model, config, self.dataset, self.results, self.protocol, quiet=True, categories=self.categories)
+        segmenter = ReferenceSegmenter(model, config, self.protocol, self.categories)
+        segment_dataset(segmenter, self.dataset, self.results, quiet=True)
 
     def score(self) -> float:
         """Return the mask AP of the last prediction, in [0, 1]."""
@@ -104,7 +106,8 @@ class VideoEvaluation:
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file; under torchrun the videos are shared out."""
-        predict_videos(model, config, self.dataset, self.results, quiet=True, categories=self.categories)
+        segmenter = ReferenceSegmenter(model, config, categories=self.categories)
+        track_dataset(segmenter, self.dataset, self.results, quiet=True)
 
     def score(self) -> float:
         """Return the video AP of the last prediction, in [0, 1]."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from suite.accuracy.error_analysis.images import judge_images
 from suite.accuracy.error_analysis.judging import Judged
 from suite.accuracy.error_analysis.kinds import (
     BACKGROUND_IOU,
@@ -18,7 +17,7 @@ from suite.accuracy.error_analysis.kinds import (
     Kind,
 )
 from suite.accuracy.error_analysis.ladder import Ladder
-from suite.accuracy.error_analysis.tracks import judge_tracks
+from suite.accuracy.error_analysis.units import judge_images, judge_tracks
 from suite.accuracy.score import Score
 from suite.datasets.fields import Id
 

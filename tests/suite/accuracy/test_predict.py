@@ -25,7 +25,7 @@ from reference_model.tracking import Track
 from reference_model.weights import save_checkpoint
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.part_file import part_path
-from suite.accuracy.predict import predict_images, predict_videos, protocol_path, segment_dataset, track_dataset
+from suite.accuracy.predict import protocol_path, segment_dataset, track_dataset
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.cli import main
@@ -104,8 +104,9 @@ def environment(**more: str) -> dict[str, str]:
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory, model: MobileInst) -> dict[str, bytes]:
     """The results of undisturbed runs."""
     folder = tmp_path_factory.mktemp("finished")
-    predict_images(model, CONFIG, CocoDataset.load(data / "coco.json", data), folder / "coco", quiet=True)
-    predict_videos(model, CONFIG, YoutubeVisDataset.load(data / "videos.json", data), folder / "videos", quiet=True)
+    segmenter = ReferenceSegmenter(model, CONFIG)
+    segment_dataset(segmenter, CocoDataset.load(data / "coco.json", data), folder / "coco", quiet=True)
+    track_dataset(segmenter, YoutubeVisDataset.load(data / "videos.json", data), folder / "videos", quiet=True)
     return {"coco": (folder / "coco").read_bytes(), "youtube-vis": (folder / "videos").read_bytes()}
 
 
@@ -357,12 +358,12 @@ def test_an_image_of_another_size_is_named(data: Path, tmp_path: Path, model: Mo
     document = json.loads((data / "coco.json").read_text())
     document["images"][3]["height"] += 1
     (tmp_path / "coco.json").write_text(json.dumps(document))
-    dataset = CocoDataset.load(tmp_path / "coco.json", data)
+    dataset, segmenter = CocoDataset.load(tmp_path / "coco.json", data), ReferenceSegmenter(model, CONFIG)
     with pytest.raises(InputError, match=r"3\.png"):
-        predict_images(model, CONFIG, dataset, tmp_path / "results.json", quiet=True)
+        segment_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
     document["images"][3].update(height=80, file_name="none.png")
     (tmp_path / "coco.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"none\.png"):
-        predict_images(
-            model, CONFIG, CocoDataset.load(tmp_path / "coco.json", data), tmp_path / "results.json", quiet=True
+        segment_dataset(
+            segmenter, CocoDataset.load(tmp_path / "coco.json", data), tmp_path / "results.json", quiet=True
         )

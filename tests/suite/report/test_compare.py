@@ -118,7 +118,7 @@ def test_without_the_same_draws_both_intervals_are_joined(maker: RunMaker, draws
 
 def test_real_draws_of_two_scores_give_the_interval_of_scoring_them_together(tmp_path: Path, maker: RunMaker):
     from suite.accuracy.mask_ap import score_coco
-    from suite.accuracy.record_lines import COCO_METRICS, draw_series, score_lines
+    from suite.accuracy.score_output import COCO_METRICS, draw_series, score_lines
 
     noise = random.Random(3)
     images = [{"id": number, "width": 20, "height": 20} for number in range(12)]

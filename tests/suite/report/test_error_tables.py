@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from suite.accuracy.error_analysis.analysis import Analysis, analyse_coco, analyse_youtube_vis
-from suite.accuracy.error_analysis.lines import error_lines
+from suite.accuracy.error_analysis.output import error_lines
 from suite.records.schema import METRICS, Scalar, Subject
 from suite.report.tables import errors
 from suite.report.verdicts import load_evidence

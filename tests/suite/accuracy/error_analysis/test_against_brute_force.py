@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube_vis
-from suite.accuracy.error_analysis.images import judge_images
 from suite.accuracy.error_analysis.kinds import IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS
 from suite.accuracy.error_analysis.ladder import Ladder
-from suite.accuracy.error_analysis.tracks import judge_tracks
+from suite.accuracy.error_analysis.units import judge_images, judge_tracks
 from suite.accuracy.mask_ap import read_ground_truth
 from suite.accuracy.mask_engines import PycocotoolsEvaluation
 from suite.accuracy.video_ap import evaluate_tracks, read_video_ground_truth

@@ -1,4 +1,4 @@
-"""Judges the tracks of a YouTube-VIS results file, and says in what a badly placed track fails."""
+"""Judges the detections of COCO results and the tracks of YouTube-VIS results, and says in what a bad track fails."""
 
 from __future__ import annotations
 
@@ -6,20 +6,69 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from suite.accuracy.error_analysis.judging import Flags, Floats, Integers, Judged, Localise, Unit, judge
 from suite.accuracy.error_analysis.kinds import (
     BACKGROUND_IOU,
     FOREGROUND_IOU,
     IDENTITY_SWITCH,
+    IMAGE_KINDS,
     SPATIAL,
     TEMPORAL_MISS,
     VIDEO_KINDS,
 )
+from suite.accuracy.mask_engines import image_ranks, object_areas
 from suite.accuracy.track_iou import frame_overlaps, track_iou
 from suite.accuracy.video_ap import AREA_RANGES_PX
-from suite.datasets.coco import Groups
+from suite.datasets.coco import CocoDataset, Detections, Groups
+from suite.datasets.masks import Codes
 from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset
+
+IMAGE_AREA_RANGES_PX = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))
+"""All, small, medium, large."""
+
+
+def _masks(codes: Codes, places: Integers, size: Sequence[int]) -> list[dict[str, object]]:
+    return [{"size": list(size), "counts": codes.counts[place]} for place in places.tolist()]
+
+
+def _image_units(dataset: CocoDataset, detections: Detections) -> Iterator[Unit]:
+    objects, areas, found_areas = dataset.objects, object_areas(dataset), detections.areas_px
+    painted = Groups(detections.image, len(dataset.images))
+    wanted = Groups(objects.image, len(dataset.images))
+    for index, place in enumerate(np.argsort(image_ranks(dataset)).tolist()):
+        found, real = painted.rows(place), wanted.rows(place)
+        if not len(found) and not len(real):
+            continue
+        crowd = objects.crowd[real]
+        ious = np.zeros((len(found), len(real)))
+        if ious.size:
+            size = dataset.images[place].height, dataset.images[place].width
+            masks = _masks(detections.codes, found, size), _masks(dataset.codes, real, size)
+            ious = coco_mask.iou(*masks, crowd.astype(np.uint8).tolist())
+        yield Unit(
+            index=index,
+            ious=ious,
+            category=detections.class_index[found],
+            score=detections.scores[found],
+            area=found_areas[found],
+            object_category=objects.class_index[real],
+            object_area=areas[real],
+            crowd=crowd,
+            places=found,
+            object_places=real,
+        )
+
+
+def judge_images(dataset: CocoDataset, detections: Detections) -> Judged:
+    """Judge every detection over all areas and over small, medium and large objects, one image in memory at a time.
+
+    Units are the images in ascending order of id.
+    """
+    units = _image_units(dataset, detections)
+    return judge(units, len(dataset.images), len(dataset.categories), IMAGE_KINDS, IMAGE_AREA_RANGES_PX)
+
 
 SWITCHED, MISTIMED, MISDRAWN = (VIDEO_KINDS.index(kind) for kind in (IDENTITY_SWITCH, TEMPORAL_MISS, SPATIAL))
 
@@ -73,7 +122,7 @@ def _localise(results: Sequence[MaskedTrack], annotated: Sequence[MaskedTrack], 
     return localise
 
 
-def _units(dataset: YoutubeVisDataset, tracks: Sequence[MaskedTrack]) -> Iterator[Unit]:
+def _track_units(dataset: YoutubeVisDataset, tracks: Sequence[MaskedTrack]) -> Iterator[Unit]:
     ranks = {key: rank for rank, key in enumerate(sorted(dataset.places))}
 
     def column(items: Sequence[MaskedTrack], name: str, kind: type = np.float64) -> Floats:
@@ -111,5 +160,5 @@ def judge_tracks(dataset: YoutubeVisDataset, tracks: Sequence[MaskedTrack]) -> J
 
     Units are the videos in ascending order of id.
     """
-    units = _units(dataset, tracks)
+    units = _track_units(dataset, tracks)
     return judge(units, len(dataset.videos), len(dataset.categories), VIDEO_KINDS, AREA_RANGES_PX)
