@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.accuracy.matches import Matches
-from suite.accuracy.resampling import WeightedAp, statistics
+from suite.accuracy.matches import Matches, WeightedAp, statistics
 from suite.accuracy.score import Difference, Score
 from suite.errors import InputError
 from suite.records.difference import student_quantile

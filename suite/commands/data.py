@@ -73,8 +73,7 @@ def add(group: str, source: Path | None, unpacking: bool, as_json: bool) -> None
     SOURCE is a file, or a folder with the archives; without it, the files at their places are taken. A file nobody
     has published a digest of is pinned in datasets.dvc, if its counts are the official ones.
     """
-    from suite.datasets.add import add
-    from suite.datasets.fetch import fetch, overview, overview_table
+    from suite.datasets.fetch import add, fetch, overview, overview_table
     from suite.datasets.pins import select_pins
 
     add(select_pins((group,)), source)

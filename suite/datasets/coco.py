@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from suite.datasets.categories import Categories
 from suite.datasets.fields import (
+    AnnotationsFile,
     Flag,
     Id,
     Number,
     RawCategory,
     RawId,
     Segmentation,
-    no_ground_truth,
     places_of,
     places_text,
     read_areas,
@@ -136,7 +136,7 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class CocoDataset:
+class CocoDataset(AnnotationsFile):
     """A COCO instances file.
 
     Attributes:
@@ -226,15 +226,6 @@ class CocoDataset:
             self.path,
             lambda row: f"annotations[{objects.places[row]}].segmentation",
         )
-
-    def require_truth(self) -> None:
-        """Refuse a file without annotations, which nothing can be scored against.
-
-        Raises:
-            InputError: if it has none.
-        """
-        if not self.annotated:
-            raise no_ground_truth(self.path)
 
     def notes(self) -> list[str]:
         """Return what a reader of numbers from these annotations must know."""

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from suite.datasets import shapes_render
 from suite.datasets.coco import CocoDataset
-from suite.datasets.digests import directory_digest
 from suite.datasets.masks import encode_mask
 from suite.datasets.pins import PINS_NAME, load_pins
 from suite.datasets.png import encode_palette_png
 from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_scene
-from suite.datasets.state import verified_digest
+from suite.datasets.state import directory_digest, verified_digest
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError
 from suite.progress import Step, track

@@ -182,9 +182,20 @@ def places_text(places: Sequence[int], root: str, shown: int = 5) -> str:
     return named + (f" and {len(places) - shown} more" if len(places) > shown else "")
 
 
-def no_ground_truth(path: Path) -> InputError:
-    """Return the error for an annotations file without annotations, such as the published ones of test splits."""
-    return InputError(
-        f"{path}: no 'annotations', so there is nothing to score against; the ground truth of test splits (and of "
-        "YouTube-VIS valid) is not public, give a split that has it"
-    )
+class AnnotationsFile:
+    """What both formats share: where the file is, and whether it holds annotations (published test splits do not)."""
+
+    path: Path
+    annotated: bool
+
+    def require_truth(self) -> None:
+        """Refuse a file without annotations, which nothing can be scored against.
+
+        Raises:
+            InputError: if it has none.
+        """
+        if not self.annotated:
+            raise InputError(
+                f"{self.path}: no 'annotations', so there is nothing to score against; the ground truth of test splits "
+                "(and of YouTube-VIS valid) is not public, give a split that has it"
+            )

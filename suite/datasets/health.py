@@ -15,10 +15,10 @@ from typing import Literal
 
 from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, Categories
 from suite.datasets.coco import CocoDataset
-from suite.datasets.digests import read_notes, write_notes
 from suite.datasets.fields import Segmentation, places_text
 from suite.datasets.masks import to_mask
 from suite.datasets.pictures import Size, check_pictures, named_list
+from suite.datasets.state import read_notes, write_notes
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError, SuiteError
 from suite.files import file_digest

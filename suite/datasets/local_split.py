@@ -1,21 +1,25 @@
-"""The local split of YouTube-VIS train: videos held out here, because nobody can score valid any more.
+"""The split of YouTube-VIS train that is held out here, because the servers that scored valid are closed.
 
-The list is a pure function of the pinned train annotations (`suite.datasets.splits`) and belongs to the repository
-as a list of ids, in ``suite/datasets/local_splits/``. It is as long as the official valid.
+Which videos are held out is a pure function of ids and categories, iterative stratification (Sechidis, Tsoumakas,
+Vlahavas 2011): the rarest category is shared out first, each of its videos to the part that still lacks most of it.
+Ties are broken by a hash of the video's id, so that neither the order of a file nor a random generator matters.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import textwrap
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
+from suite.datasets.fields import Id
 from suite.datasets.official import READY, annotations_pin, check_counts
 from suite.datasets.pins import load_pins
-from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID, VALID_VIDEOS, held_out, part_of
 from suite.datasets.state import examine, read_stamp
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
@@ -23,8 +27,110 @@ from suite.files import file_digest, read_json, write_json, write_text
 from suite.paths import repository_root, shown
 from suite.typed import read_typed
 
+LOCAL_VALID = "local-valid"
+"""Split name in records of the videos of YouTube-VIS train that are held out here."""
+
+LOCAL_TRAIN = "local-train"
+"""The other videos of train; weights that are scored on `LOCAL_VALID` were trained on nothing else of train."""
+
+VALID_VIDEOS = {"youtube-vis-2019": 302, "youtube-vis-2021": 421}
+"""Number of videos in the official valid split of each year, and so in `LOCAL_VALID`."""
+
+Unit = Literal["image", "video"]
+
+
+def part_of(content: Mapping[str, Any], unit: Unit, ids: Collection[Id]) -> dict[str, Any]:
+    """Return a document of COCO or YouTube-VIS with only these images or videos, everything else as it is.
+
+    Args:
+        content: the document; one without ``annotations`` gets an empty list of them.
+        unit: what the file lists.
+        ids: which of them to keep; their order stays the file's.
+    """
+    return {
+        **content,
+        f"{unit}s": [item for item in content[f"{unit}s"] if item["id"] in ids],
+        "annotations": [item for item in content.get("annotations") or [] if item[f"{unit}_id"] in ids],
+    }
+
+
+def _rank(name: str, video_id: int) -> str:
+    return hashlib.sha256(f"{name}:{video_id}".encode()).hexdigest()
+
+
+def _shares(categories_of: Mapping[int, frozenset[int]], amount: int) -> dict[int, tuple[float, float]]:
+    """Return for each category how many of its videos each side should get: (held out, rest).
+
+    A category of at least two videos gets one on each side, or its AP could not be measured, or not be learned. What
+    rare categories get beyond their share for that is taken from all common ones alike.
+    """
+    found: dict[int, int] = {}
+    for categories in categories_of.values():
+        for category in categories:
+            found[category] = found.get(category, 0) + 1
+    wanted = amount / len(categories_of) * sum(found.values())
+
+    def held(share: float) -> dict[int, float]:
+        return {key: min(max(count * share, 1.0), count - 1.0) if count > 1 else 0.0 for key, count in found.items()}
+
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(held(middle).values()) < wanted else (low, middle)
+    return {key: (share, found[key] - share) for key, share in held(high).items()}
+
+
+def _needier(lacks: list[float], room: list[int], share: float, rank: str) -> int:
+    """Return the side that lacks more of a stratum: 0 to hold out, 1 for the rest."""
+    if not all(room):
+        return 0 if room[0] else 1
+    needs = [(lacks[0], room[0] / share), (lacks[1], room[1] / (1 - share))]
+    if needs[0] == needs[1]:
+        return 0 if rank < "8" else 1
+    return 0 if needs[0] > needs[1] else 1
+
+
+def held_out(categories_of: Mapping[int, frozenset[int]], amount: int, name: str) -> tuple[int, ...]:
+    """Choose the videos to hold out.
+
+    Args:
+        categories_of: video id -> the categories that occur in it; empty where nothing is annotated.
+        amount: how many videos to hold out.
+        name: of the dataset; another name gives another choice.
+
+    Returns:
+        The chosen ids, ascending; exactly ``amount`` of them.
+
+    Raises:
+        InputError: if there are not more videos than are to be held out, or none is.
+    """
+    if not 0 < amount < len(categories_of):
+        raise InputError(f"{name}: cannot hold out {amount} of {len(categories_of)} videos; give the whole file")
+    # How many categories a video has is a stratum too (negative, so that it is no category): with the shares of these
+    # strata the amount comes out right without leaving the last category short.
+    strata = {key: categories | {-len(categories) - 1} for key, categories in categories_of.items()}
+    room = [amount, len(strata) - amount]
+    lacks = {stratum: list(shares) for stratum, shares in _shares(strata, amount).items()}
+    open_videos: dict[int, set[int]] = {stratum: set() for stratum in lacks}
+    for video_id, of_video in strata.items():
+        for stratum in of_video:
+            open_videos[stratum].add(video_id)
+    chosen: list[int] = []
+    while any(open_videos.values()):
+        sizes = ((len(videos), stratum) for stratum, videos in open_videos.items() if videos)
+        rarest = min(sizes)[1]
+        for video_id in sorted(open_videos[rarest], key=lambda key: _rank(name, key)):
+            side = _needier(lacks[rarest], room, amount / len(strata), _rank(name, video_id))
+            room[side] -= 1
+            chosen += [video_id] if side == 0 else []
+            for stratum in strata[video_id]:
+                lacks[stratum][side] -= 1
+                open_videos[stratum].discard(video_id)
+    return tuple(sorted(chosen))
+
+
 LISTS = "suite/datasets/local_splits"
-RULE = "iterative stratification by video and category, suite/datasets/splits.py"
+RULE = "iterative stratification by video and category, suite/datasets/local_split.py"
 _AGAIN = "make it with 'python -m suite data split'"
 
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from suite.datasets.categories import Categories
 from suite.datasets.fields import (
+    AnnotationsFile,
     Flag,
     Id,
     Number,
     RawCategory,
     RawId,
     Segmentation,
-    no_ground_truth,
     places_of,
     read_flags,
     read_ids,
@@ -146,7 +146,7 @@ class MaskedTrack:
 
 
 @dataclass(frozen=True)
-class YoutubeVisDataset:
+class YoutubeVisDataset(AnnotationsFile):
     """A YouTube-VIS annotations file.
 
     Attributes:
@@ -278,15 +278,6 @@ class YoutubeVisDataset:
         if video_id not in self.by_video:
             raise InputError(f"{self.path}: has no video with id {video_id}; is it another dataset's id?")
         return self.by_video[video_id]
-
-    def require_truth(self) -> None:
-        """Refuse a file without annotations, which nothing can be scored against.
-
-        Raises:
-            InputError: if it has none.
-        """
-        if not self.annotated:
-            raise no_ground_truth(self.path)
 
     def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
         """Return the path and the (height, width) in pixels of every frame."""

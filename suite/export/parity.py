@@ -12,7 +12,7 @@ from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import segment_dataset
 from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
 from suite.datasets.coco import CocoDataset
-from suite.datasets.splits import part_of
+from suite.datasets.local_split import part_of
 from suite.errors import NothingMeasuredError
 from suite.export.segmenter import OnnxSegmenter, PaddedReference
 from suite.files import read_json, write_json

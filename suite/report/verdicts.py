@@ -9,7 +9,7 @@ from pathlib import Path
 from suite.claims.claim import Claim
 from suite.claims.consistency import check_consistency
 from suite.claims.loader import load_claims
-from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
+from suite.datasets.local_split import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.store import RunFile, read_folder
 from suite.report.ablation import DATASET, MIN_SEEDS, TRENDS, ablation_scores
 from suite.report.cells import Cell, select_cells

@@ -21,7 +21,7 @@ from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
 from suite.datasets.fields import Id
-from suite.datasets.splits import part_of
+from suite.datasets.local_split import part_of
 from suite.datasets.video_traits import videos_by_trait
 from suite.files import file_digest, read_json, write_json
 from suite.progress import say

@@ -18,7 +18,7 @@ from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
 from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
-from suite.datasets.splits import LOCAL_TRAIN
+from suite.datasets.local_split import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_strip

@@ -16,7 +16,7 @@ from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
-from suite.datasets.splits import Unit, part_of
+from suite.datasets.local_split import Unit, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.distributed import Processes
 from suite.drawing.detections import draw_detections

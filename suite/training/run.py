@@ -16,7 +16,7 @@ import reference_model
 import suite
 from reference_model.weights import load_checkpoint, save_checkpoint
 from suite.datasets.categories import METADATA_KEY
-from suite.datasets.splits import LOCAL_TRAIN
+from suite.datasets.local_split import LOCAL_TRAIN
 from suite.distributed import start_processes
 from suite.errors import InputError
 from suite.files import atomic_path, disk_faults, file_digest, write_bytes, write_text

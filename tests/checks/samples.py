@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from suite.datasets.splits import part_of
+from suite.datasets.local_split import part_of
 
 
 def sample_folder() -> Path:

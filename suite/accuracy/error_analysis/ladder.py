@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from suite.accuracy.error_analysis.judging import Flags, Floats, Integers, Judged
 from suite.accuracy.error_analysis.kinds import FALSE_NEGATIVES, FALSE_POSITIVES, MISSED, Kind
-from suite.accuracy.resampling import RECALLS
+from suite.accuracy.matches import RECALLS
 
 NONE = np.zeros(0, np.int64)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019, COCO_TO_YOUTUBE_VIS_2021
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
+from suite.datasets.local_split import LOCAL_TRAIN
 from suite.datasets.pictures import require_pictures
-from suite.datasets.splits import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import InputError
 from suite.progress import say

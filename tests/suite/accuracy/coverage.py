@@ -1,19 +1,14 @@
-"""How often the 95 % intervals of AP cover the truth, in simulated worlds where it is known.
-
-``python -m tests.suite.accuracy.coverage`` prints the table of docs/decisions.md.
-"""
+"""How often the 95 % intervals of AP cover the truth, in simulated worlds where it is known: docs/decisions.md."""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.accuracy.intervals import bootstrap
-from suite.accuracy.matches import Matches
-from suite.accuracy.resampling import WeightedAp, statistics
+from suite.accuracy.matches import Matches, WeightedAp, statistics
 
 ENDLESS = 30_000
 """So many images give the AP of endless images to a few thousandths of its size."""
@@ -161,36 +156,3 @@ def measure(world: World, images: int, trials: int, resamples: int, sets: int, s
         endless_ap=endless,
         width=float(np.mean(widths)),
     )
-
-
-def main() -> None:
-    """Print coverage by world and size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=400)
-    parser.add_argument("--resamples", type=int, default=100)
-    parser.add_argument("--sets", type=int, default=1500, help="datasets that the expected AP is the mean of")
-    parser.add_argument("--images", type=int, nargs="*", default=[48, 120, 400])
-    parser.add_argument("--world", choices=WORLDS, nargs="*", default=list(WORLDS))
-    given = parser.parse_args()
-    columns = [
-        "world",
-        "images",
-        "expected AP",
-        "same size",
-        "difference",
-        "almost equal",
-        "endless",
-        "percentiles",
-        "width",
-    ]
-    print("| " + " | ".join(columns) + " |")
-    for name in given.world:
-        for images in given.images:
-            found = measure(WORLDS[name], images, given.trials, given.resamples, given.sets)
-            shares = (found.same_size, found.difference, found.almost_equal, found.endless, found.percentiles)
-            numbers = [f"{100 * value:.1f}" for value in (found.expected_ap, *shares, found.width)]
-            print(f"| {name} | {images} | " + " | ".join(numbers) + " |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,8 +15,7 @@ from scipy.stats import t
 from suite.accuracy.intervals import bootstrap, reach
 from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth, score_coco
 from suite.accuracy.mask_engines import matches_of
-from suite.accuracy.matches import Matches
-from suite.accuracy.resampling import WeightedAp, statistics
+from suite.accuracy.matches import Matches, WeightedAp, statistics
 from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth, score_youtube_vis
 from suite.cli import main
 from suite.datasets.coco import read_detections
@@ -109,24 +108,6 @@ def test_reach_of_equal_categories_is_students(categories: int, units: int) -> N
     objects = np.ones((units, categories), np.int64)
     expected = t.ppf(0.975, categories * (units - 1)) * np.sqrt(units / (units - 1))
     assert reach(objects) == pytest.approx(expected)
-
-
-def test_pairing_removes_what_both_models_share() -> None:
-    rng = np.random.default_rng(1)
-    matches = population(rng, 200)
-    same = bootstrap([matches, matches], "images", 50)
-    assert same is not None
-    assert (same.difference().low, same.difference().high) == (0, 0)
-    hits = matches.hit & (rng.random(matches.hit.shape) < 0.97)
-    worse = Matches(matches.unit, matches.category, hits, matches.ignored, matches.objects)
-    drawn = bootstrap([matches, worse], "images", 200, seed=3)
-    assert drawn is not None
-    paired = drawn.difference()
-    assert paired.low > 0
-    alone = drawn.interval()
-    assert paired.high - paired.low < 0.7 * (alone.high - alone.low)
-    assert "images" in alone.covers
-    assert "not training seeds" in alone.covers
 
 
 def test_nothing_to_draw_from() -> None:

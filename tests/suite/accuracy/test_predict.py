@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -222,21 +221,6 @@ def test_machines_without_a_shared_folder(
     assert list(folders[1].iterdir()) == []
 
 
-@pytest.mark.slow
-def test_a_graph_gives_the_reference_models_results(
-    data: Path, tmp_path: Path, model: MobileInst, finished: dict[str, bytes]
-) -> None:
-    export_mobileinst(model, tmp_path / "dynamic.onnx", (128, 192), dynamic=True)
-    segmenter = OnnxSegmenter(tmp_path / "dynamic.onnx")
-    segment_dataset(segmenter, CocoDataset.load(data / "coco.json", data), tmp_path / "coco.json", quiet=True)
-    track_dataset(segmenter, YoutubeVisDataset.load(data / "videos.json", data), tmp_path / "videos.json", quiet=True)
-    for path, task in ((tmp_path / "coco.json", "coco"), (tmp_path / "videos.json", "youtube-vis")):
-        ours, theirs = json.loads(path.read_bytes()), json.loads(finished[task])
-        assert len(ours) == pytest.approx(len(theirs), rel=0.02)
-        scores = [[result["score"] for result in results[:50]] for results in (ours, theirs)]
-        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
-
-
 def test_a_graph_of_fixed_size_takes_every_shape(tmp_path: Path, model: MobileInst) -> None:
     export_mobileinst(model, tmp_path / "fixed.onnx", (128, 192))
     segmenter = OnnxSegmenter(tmp_path / "fixed.onnx")
@@ -288,32 +272,6 @@ def test_any_model_can_be_used_and_foreign_classes_are_dropped_with_a_caution(da
     made = json.loads(protocol_path(tmp_path / "b.json").read_bytes())
     assert made["caution"] == caution
     assert made["protocol"]["short_side_px"] == 64
-
-
-def test_the_protocol_given_is_the_one_used(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "results.json"
-    options = ["--short-side", "64", "--long-side", "128", "--score-threshold", "0.01", "--max-detections", "3"]
-    assert main([*words(data, "coco", out), *options, "--json"]) == 0
-    protocol = json.loads(capsys.readouterr().out)["protocol"]
-    assert protocol["short_side_px"] == 64
-    assert protocol["score_threshold"] == 0.01
-    results = json.loads(out.read_bytes())
-    assert max(sum(result["image_id"] == number for result in results) for number in range(101)) == 3
-
-
-def test_only_listed_videos_are_predicted(data: Path, tmp_path: Path, finished: dict[str, bytes]) -> None:
-    command = words(data, "youtube-vis", tmp_path / "results.json")
-    annotations = Path(command[command.index("--annotations") + 1])
-    chosen = sorted(video["id"] for video in json.loads(annotations.read_text())["videos"])[:2]
-    content = {"dataset": "youtube-vis-2019", "split": "local-valid", "rule": "a rule", "videos": 4}
-    content |= {"held_out": chosen, "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest()}
-    listed = tmp_path / "ids.json"
-    listed.write_text(json.dumps(content))
-    assert main([*command, "--split-ids", str(listed)]) == 0
-    expected = [item for item in json.loads(finished["youtube-vis"]) if item["video_id"] in chosen]
-    assert json.loads((tmp_path / "results.json").read_text()) == expected
-    made = json.loads(protocol_path(tmp_path / "results.json").read_text())
-    assert made["part"] == hashlib.sha256(listed.read_bytes()).hexdigest()
 
 
 def bad(name: str, change: Any, exit_code: int, text: str) -> Any:

@@ -200,12 +200,6 @@ def test_what_an_earlier_run_has_left(empty_root, pin, behaviour, content, reque
     assert tree(empty_root) == {"a.zip": CONTENT}
 
 
-def test_a_mirror_has_the_last_folder_and_the_name(empty_root, address, behaviour):
-    pin = pinned(empty_root, "http://nowhere.invalid/bucket")
-    download(pin, DownloadOptions(f"{address}/other/", 0.5, 1))
-    assert behaviour.requests == [("/other/zips/a.zip", None)]
-
-
 def test_the_environments_proxy_is_asked_instead_of_the_host(empty_root, address, behaviour, monkeypatch):
     monkeypatch.delenv("no_proxy")
     monkeypatch.setenv("http_proxy", address)

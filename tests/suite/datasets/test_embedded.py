@@ -11,9 +11,9 @@ from pycocotools.coco import COCO
 
 from suite.datasets import embedded
 from suite.datasets.coco import CocoDataset
-from suite.datasets.digests import directory_digest
 from suite.datasets.pins import load_pins
 from suite.datasets.shapes_scene import CATEGORIES
+from suite.datasets.state import directory_digest
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError
 from tests.suite.datasets.conftest import REPOSITORY, SMALL

@@ -13,8 +13,6 @@ from suite.datasets.state import examine, verified_digest
 from tests.suite.datasets.conftest import REPOSITORY
 from tests.suite.datasets.fault_server import Behaviour, serving
 
-OFFLINE = "http://127.0.0.1:9"
-
 
 def zipped(folder: Path, path: Path) -> bytes:
     """Pack a folder under its own name, as the official archives are."""
@@ -77,21 +75,6 @@ def test_real_coco_goes_the_whole_way_and_the_second_time_nothing_happens(dvc_ro
     assert main([*words, "--json"]) == 4
     report = json.loads(capsys.readouterr().out)
     assert {check["what"]: check["well"] for check in report["checks"]}["files"] is False
-
-
-def test_a_wrong_archive_elsewhere_is_neither_linked_nor_touched(empty_root, archives, tmp_path_factory, capsys):
-    pin_all(empty_root, archives, OFFLINE)
-    path = tmp_path_factory.mktemp("elsewhere") / "val2017.zip"
-    wrong = archives["val2017.zip"][:-1] + b"x"
-    for content, source in ((wrong, path), (wrong[:100], path.parent)):
-        path.write_bytes(content)
-        assert main(["data", "add", "val2017", str(source)]) == 4
-        assert str(path) in capsys.readouterr().err
-        assert path.read_bytes() == content
-    path.unlink()
-    assert main(["data", "add", "val2017", str(path.parent)]) == 4
-    assert "val2017.zip" in capsys.readouterr().err
-    assert not (empty_root / "data/archives/val2017.zip").exists()
 
 
 def test_files_nobody_pinned_are_linked_and_pinned_and_may_be_added_again(empty_root, tmp_path_factory, capsys):

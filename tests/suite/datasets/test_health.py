@@ -55,22 +55,6 @@ def test_health_survives_odd_image_folders(empty_root, tmp_path):
         assert not report.well
 
 
-def test_only_what_is_well_is_remembered(empty_root, tmp_path, monkeypatch):
-    annotations = one_picture(tmp_path, [[1, 1, 9, 1, 9, 9]])
-    Image.new("RGB", (300, 400)).save(tmp_path / "images" / "a.png")
-
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("Permission denied")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Image, "open", refuse)
-        assert not check_health("coco", annotations, tmp_path / "images").well
-    # A permission that is given changes neither size nor time of the file.
-    assert check_health("coco", annotations, tmp_path / "images").well
-    monkeypatch.setattr(Image, "open", refuse)
-    assert check_health("coco", annotations, tmp_path / "images").well
-
-
 @pytest.mark.parametrize(
     ("change", "what", "words"),
     [

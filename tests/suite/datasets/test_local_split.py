@@ -17,8 +17,7 @@ import yaml
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.cli import main
 from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
-from suite.datasets.local_split import categories_by_video, list_path, read_local_split
-from suite.datasets.splits import held_out, part_of
+from suite.datasets.local_split import categories_by_video, held_out, list_path, part_of, read_local_split
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from tests.suite.accuracy.cases import random_video
 from tests.suite.datasets.lists import write_list

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.datasets.digests import IGNORED_NAMES, directory_digest, remembered_md5
 from suite.datasets.pins import load_pins, select_pins
-from suite.datasets.state import examine, verified_digest
+from suite.datasets.state import IGNORED_NAMES, directory_digest, examine, remembered_md5, verified_digest
 from suite.errors import DataError, InputError
 from suite.paths import repository_root
 from tests.suite.datasets.conftest import REPOSITORY
@@ -138,7 +137,7 @@ def test_digests_are_remembered_until_the_file_changes(empty_root, monkeypatch):
     old = remembered_md5(path)
     assert old == hashlib.md5(b"old").hexdigest()
     with monkeypatch.context() as patch:
-        patch.setattr("suite.datasets.digests.file_digest", lambda *_: "read")
+        patch.setattr("suite.datasets.state.file_digest", lambda *_: "read")
         assert remembered_md5(path) == old
         assert remembered_md5(path, again=True) == "read"
     path.write_bytes(b"new")

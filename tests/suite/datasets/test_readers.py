@@ -151,15 +151,6 @@ def test_prediction_reads_images_sizes_and_categories_only(tmp_path):
     assert len(YoutubeVisDataset.load(path, truth=False).videos) == 1
 
 
-@pytest.mark.parametrize("place", ["images.0.file_name", "images.1.file_name"])
-def test_a_picture_without_a_file_name_is_named_before_any_work(tmp_path, place):
-    path = write(tmp_path / "a.json", changed(COCO_FILE, place, REMOVE))
-    assert CocoDataset.load(path).images
-    with pytest.raises(InputError) as caught:
-        CocoDataset.load(path, tmp_path)
-    assert f"images[{place[7]}]" in str(caught.value)
-
-
 @pytest.mark.parametrize("value", [[None, []], [None, {}], [[], {}]])
 def test_an_absent_frame_may_be_null_or_empty(tmp_path, value):
     path = write(tmp_path / "a.json", changed(VIDEO_FILE, "annotations.0.segmentations", value))

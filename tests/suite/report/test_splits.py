@@ -2,7 +2,7 @@
 
 import pytest
 
-from suite.datasets.splits import LOCAL_TRAIN, LOCAL_VALID
+from suite.datasets.local_split import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
 from suite.report.evidence import Verdict
 from suite.report.verdicts import load_evidence

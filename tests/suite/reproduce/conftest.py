@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from suite.datasets.digests import directory_digest
 from suite.datasets.embedded import generate
 from suite.datasets.shapes_scene import ShapesConfig
+from suite.datasets.state import directory_digest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

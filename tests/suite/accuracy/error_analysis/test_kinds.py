@@ -55,17 +55,6 @@ def only(analysis: Analysis, name: str, price: float, count: int = 1) -> None:
     assert analysis.ap50 + price == pytest.approx(1, abs=1e-12)
 
 
-def test_only_the_best_of_two_detections_for_one_object_is_corrected_and_the_object_is_not_missed(
-    tmp_path: Path,
-) -> None:
-    found = images([(1, CAT, LEFT)], [(1, CAT, PART, 0.9), (1, DOG, LEFT, 0.8)], tmp_path)
-    assert {rung.kind.name: rung.count for rung in found.rungs if rung.count} == {
-        "localisation": 1,
-        "classification": 1,
-    }
-    assert [rung.gain for rung in found.rungs if rung.count] == pytest.approx([0.0, 1.0])
-
-
 def test_thresholds_belong_where_tide_puts_them(tmp_path: Path) -> None:
     tenth, half = box(0, 1), box(0, 5)
     kinds = {}
