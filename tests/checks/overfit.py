@@ -7,6 +7,8 @@ targets, losses, matching, training and prediction belong together on real pictu
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import sys
 import tempfile
 import time
@@ -14,16 +16,31 @@ from pathlib import Path
 
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.datasets.coco import CocoDataset
+from suite.datasets.local_split import part_of
 from suite.errors import DataError, RegressionError, SuiteError
 from suite.progress import say
 from suite.training.evaluation import ImageEvaluation
 from suite.training.loop import train
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.source import DataPaths, open_source
-from tests.checks.samples import sample_folder, write_first_images
 
 IMAGES, LEAST_MASK_AP, LONGEST_S = 16, 0.50, 20 * 60
 RECIPE = Path(__file__).with_name("overfit.toml")
+
+
+def sample_folder() -> Path:
+    """Return the folder of samples: MOBILEINST_SHARED_DATA, or ``shared/data`` beside the repository."""
+    beside = Path(__file__).parents[2].parent / "shared" / "data"
+    return Path(os.environ.get("MOBILEINST_SHARED_DATA", beside))
+
+
+def write_first_images(annotations: Path, path: Path, count: int) -> None:
+    """Write the annotations of the first pictures of a COCO file that have an instance, without crowds."""
+    whole = json.loads(annotations.read_text())
+    objects = [item for item in whole["annotations"] if not item["iscrowd"]]
+    shown = {item["image_id"] for item in objects}
+    ids = [image["id"] for image in whole["images"] if image["id"] in shown][:count]
+    path.write_text(json.dumps(part_of(whole | {"annotations": objects}, "image", set(ids))))
 
 
 def evaluation_of(annotations: Path, images: Path, recipe: Recipe, folder: Path) -> ImageEvaluation:

@@ -25,7 +25,7 @@ from suite.training.initial import How, InitialFiles
 from suite.training.loop import TrainResult, train
 from suite.training.recipe import load_recipe
 from suite.training.source import DataPaths, open_source
-from tests.checks.samples import sample_folder, write_first_images
+from tests.checks.overfit import sample_folder, write_first_images
 
 ENDS = 5
 """Points of the training curve averaged at its start and at its end."""

@@ -1,16 +1,26 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from suite.errors import InputError
-from suite.export.artifact import GraphArtifact, graph_digest, graph_problems, output_problems, write_reference
-from suite.export.runtime import open_session, runtime_names
+from suite.export.artifact import (
+    GraphArtifact,
+    graph_digest,
+    graph_problems,
+    output_problems,
+    read_reference,
+    write_reference,
+)
+from suite.export.runtime import open_session, prepare_graph
+from suite.export.runtimes import ncnn_cpu
 
 GraphMaker = Callable[..., GraphArtifact]
 RUNTIME = "onnxruntime_cpu"
@@ -70,19 +80,6 @@ def test_damaged_files_are_named(make_graph: GraphMaker, tmp_path: Path) -> None
         open_session("abacus", artifact.path)
 
 
-def test_a_graph_the_engine_refuses_is_named(tmp_path: Path) -> None:
-    graph = helper.make_graph(
-        [helper.make_node("NoSuchOperator", ["image"], ["out"])],
-        "odd",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1])],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1])],
-    )
-    path = tmp_path / "odd.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
-    with pytest.raises(InputError, match=r"odd\.onnx"):
-        open_session(RUNTIME, path)
-
-
 def problems_of(nodes: list[onnx.NodeProto], initialisers: list[onnx.TensorProto]) -> list[str]:
     values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])]
     return graph_problems(helper.make_model(helper.make_graph(nodes, "g", values, values, initialisers)), "graph")
@@ -107,11 +104,41 @@ def test_every_other_number_format_is_seen_wherever_it_hides(number_type: int, n
         assert name in problem
 
 
-def test_quantised_operators_are_seen_and_shape_integers_are_not() -> None:
-    assert problems_of([], [numpy_helper.from_array(np.array([1, -1], dtype=np.int64), "shape")]) == []
-    for operator in ("QLinearConv", "DequantizeLinear", "ConvInteger", "DynamicQuantizeLinear", "MatMulNBits"):
-        assert operator in problems_of([helper.make_node(operator, ["x"], ["y"])], [])[0]
+def test_outputs_that_are_held_outlive_the_runs_of_other_sessions(make_graph: Callable[..., GraphArtifact]) -> None:
+    artifacts = [make_graph(f"graph{channels}", channels) for channels in (8, 16, 8)]
+    sessions = [open_session("onnxruntime_cpu", artifact.path) for artifact in artifacts]
+    assert {session.description()["arena"] for session in sessions} == {"one for all sessions"}
+    held = []
+    for artifact, session in [*zip(artifacts, sessions, strict=True)] * 3:
+        inputs, expected = read_reference(artifact)
+        held.append((session.run(inputs)["mask_logits"], expected["mask_logits"]))
+    del sessions[0]
+    for ours, theirs in held:
+        np.testing.assert_allclose(ours.astype(np.float64), theirs.astype(np.float64), atol=1e-5)
 
 
-def test_runtimes_are_found_by_their_file() -> None:
-    assert RUNTIME in runtime_names()
+def test_both_engines_agree_and_conversion_happens_once(make_graph: GraphMaker) -> None:
+    artifact = make_graph()
+    prepare_graph("ncnn_cpu", artifact.path)
+    prepare_graph("onnxruntime_cpu", artifact.path)
+    files = {path: path.stat().st_mtime_ns for path in artifact.path.parent.glob("*.ncnn.*")}
+    assert sorted(path.suffix for path in files) == [".bin", ".param"]
+    inputs = {"image": np.random.default_rng(5).normal(size=(1, 3, 24, 24)).astype(np.float32)}
+    ours, theirs = (open_session(runtime, artifact.path) for runtime in ("ncnn_cpu", "onnxruntime_cpu"))
+    assert ours.input_shapes() == theirs.input_shapes()
+    expected = theirs.run(inputs)["mask_logits"]
+    np.testing.assert_allclose(ours.run(inputs)["mask_logits"], expected, atol=1e-3 * float(np.abs(expected).max()))
+    assert {path: path.stat().st_mtime_ns for path in artifact.path.parent.glob("*.ncnn.*")} == files
+
+
+def test_half_precision_weights_and_options_are_seen(make_graph: GraphMaker, tmp_path: Path) -> None:
+    artifact = make_graph(channels=64)
+    assert open_session("ncnn_cpu", artifact.path).precision_problems() == []
+    shutil.copy(artifact.path, tmp_path / "half.onnx")
+    command = [ncnn_cpu._converter(), "half.onnx", "inputshape=[1,3,24,24]", "fp16=1"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    half = ncnn_cpu.NcnnSession(artifact.path, (tmp_path / "half.ncnn.param", tmp_path / "half.ncnn.bin"))
+    assert ["fp16 blobs" in problem for problem in half.precision_problems()] == [True]
+    full = ncnn_cpu.open_session(artifact.path)
+    full._net.opt.use_bf16_storage = True
+    assert "use_bf16_storage" in full.precision_problems()[0]

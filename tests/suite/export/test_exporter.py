@@ -2,21 +2,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from reference_model.config import config_from_dict
 from suite.errors import InputError
 from suite.export import exporter
-from suite.export.exporter import OPSET, ParityError, Part, averaging_matrix, export_graph
+from suite.export.exporter import OPSET, ParityError
 from suite.export.mobileinst import export_mobileinst
 from tests.reference_model.small import image, small_model
 
@@ -99,30 +96,6 @@ def test_frame_graph_takes_kernels_and_has_no_instance_decoder(
 
 
 @pytest.mark.slow
-def test_frame_graph_of_seaformer(tmp_path: Path) -> None:
-    path, model = tmp_path / "frame.onnx", small_model(backbone="seaformer_tiny")
-    export_mobileinst(model, path, (64, 64), "frame")
-    picture, kernels = image(64, 64, seed=7), torch.randn(1, 5, 8)
-    with torch.no_grad():
-        expected = model.masks(kernels, model(picture).mask_features)
-    assert largest_difference(run(path, image=picture, kernels=kernels)["mask_logits"], expected) < 1e-4
-
-
-@pytest.mark.slow  # symbolic sizes make the exporter three times slower
-@pytest.mark.parametrize("backbone", ["topformer_tiny", "seaformer_tiny", "mobilenetv2"])
-def test_key_frame_graph_of_dynamic_size(backbone: str, tmp_path: Path) -> None:
-    path, model = tmp_path / "dynamic.onnx", small_model(backbone=backbone)
-    export_mobileinst(model, path, (64, 128), "key_frame", dynamic=True)
-    for height, width in ((64, 128), (128, 64), (192, 256), (64, 64)):
-        picture = image(height, width, seed=7)
-        with torch.no_grad():
-            expected = model(picture)
-        for name, output in run(path, image=picture).items():
-            assert output.shape == getattr(expected, name).shape
-            assert largest_difference(output, getattr(expected, name)) < 1e-4, (name, height, width)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -170,44 +143,3 @@ def test_a_graph_that_differs_is_not_written(
     assert list(tmp_path.iterdir()) == []
     export = export_mobileinst(small_model(), tmp_path / "model.onnx", (64, 96), tolerance=1.0)
     assert export.report.parity_max_abs == pytest.approx(0.1, rel=0.01)
-
-
-class Pair(NamedTuple):
-    doubled: torch.Tensor
-    absent: torch.Tensor | None
-    halved: torch.Tensor
-
-
-class Shapes(torch.nn.Module):
-    """Halves the sides twice where they divide, and names its outputs."""
-
-    def forward(self, image: torch.Tensor) -> Pair:
-        return Pair(image * 2, None, image.unflatten(2, (-1, 8)).sum(3))
-
-    def unnamed(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (image,)
-
-
-def test_any_module_exports_under_the_names_of_its_outputs(tmp_path: Path) -> None:
-    export = export_graph("shapes", Shapes(), Part("whole"), tmp_path / "graph.onnx", (16, 24))
-    assert list(export.outputs) == ["doubled", "halved"]
-    found = run(tmp_path / "graph.onnx", image=torch.ones(1, 3, 16, 24))
-    assert {name: (value.shape, value.max()) for name, value in found.items()} == {
-        "doubled": ((1, 3, 16, 24), 2),
-        "halved": ((1, 3, 2, 24), 8),
-    }
-
-
-@pytest.mark.parametrize(("part", "size"), [(Part("whole"), (17, 24)), (Part("whole", "unnamed"), (16, 24))])
-def test_sizes_and_outputs_that_cannot_be_exported(part: Part, size: tuple[int, int], tmp_path: Path) -> None:
-    with pytest.raises(InputError):
-        export_graph("shapes", Shapes(), part, tmp_path / "graph.onnx", size)
-    assert list(tmp_path.iterdir()) == []
-
-
-@given(count=st.integers(1, 60), cells=st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
-def test_averaging_matrix_is_adaptive_pooling(count: int, cells: int) -> None:
-    values = torch.randn(1, 1, count, generator=torch.Generator().manual_seed(count))
-    expected = F.adaptive_avg_pool1d(values, cells)[0, 0].numpy()
-    np.testing.assert_allclose(averaging_matrix(count, cells) @ values[0, 0].numpy(), expected, rtol=1e-4, atol=1e-5)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from suite.export.blocked import keep_blocks
 from suite.export.graph_editor import fold_constants
 from suite.export.mobileinst import export_mobileinst
-from suite.export.rewriting import module_of, name_by_module
+from suite.export.rewriting import module_of
 from suite.export.winograd import MIN_CHANNELS, winograd_convolutions
 from tests.reference_model.small import image, small_model
 
@@ -84,33 +83,6 @@ def test_winograd_is_the_convolution(height: int, width: int, wide: bool, bias: 
     np.testing.assert_allclose(run(proto, x=x), expected, atol=2e-5 * float(np.abs(expected).max()))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"strides": [2, 2]},
-        {"dilations": [2, 2], "pads": [2, 2, 2, 2]},
-        {"in_channels": 16},
-        {"height": 8, "width": 8},
-    ],
-    ids=str,
-)
-def test_other_convolutions_stay(options: dict[str, object]) -> None:
-    proto, x = convolution(**{"height": 20, "width": 20, **options})  # type: ignore[arg-type]
-    before = proto.SerializeToString()
-    assert winograd_convolutions(proto) == 0
-    assert proto.SerializeToString() == before
-    run(proto, x=x)
-
-
-def test_a_value_that_others_read_survives_winograd() -> None:
-    proto, x = convolution(17, 18)
-    proto.graph.output.append(helper.make_tensor_value_info("middle", TensorProto.FLOAT, [1, MIN_CHANNELS, 17, 18]))
-    expected = run(proto, x=x)
-    assert winograd_convolutions(proto) == 1
-    assert {value.name for value in proto.graph.output} == {"y", "middle"}
-    np.testing.assert_allclose(run(proto, x=x), expected, atol=2e-5 * float(np.abs(expected).max()))
-
-
 def test_uneven_maps_are_brought_back_into_blocks(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     constants = {
@@ -149,25 +121,6 @@ def test_constants_are_computed_and_dead_branches_dropped() -> None:
     assert [node.op_type for node in proto.graph.node] == ["Mul"]
     assert [item.name for item in proto.graph.initializer] == ["sum"]
     np.testing.assert_array_equal(run(proto, x=np.ones((2, 3), np.float32)), np.full((2, 3), 3, np.float32))
-
-
-def test_large_results_are_not_stored() -> None:
-    nodes = [
-        helper.make_node("Expand", ["a", "shape"], ["wide"]),
-        helper.make_node("Mul", ["x", "wide"], ["y"]),
-    ]
-    constants = {"a": np.ones((1, 3), np.float32), "shape": np.array([50, 3], np.int64)}
-    proto = graph(nodes, {"x": [50, 3], "y": [50, 3]}, constants)  # type: ignore[arg-type]
-    fold_constants(proto, largest_bytes=100)
-    assert [node.op_type for node in proto.graph.node] == ["Expand", "Mul"]
-
-
-def test_graphs_without_scopes_keep_working() -> None:
-    proto, x = convolution(16, 16)
-    expected = run(proto, x=x)
-    name_by_module(proto)
-    assert {module_of(node.name) for node in proto.graph.node} == {"whole"}
-    np.testing.assert_array_equal(run(proto, x=x), expected)
 
 
 def test_fastest_form_computes_what_the_model_computes(tmp_path: Path) -> None:

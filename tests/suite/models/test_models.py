@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import suite.models as models
-from reference_model.config import VARIANTS
 from suite.claims.loader import load_claims
 from suite.cli import main
 from suite.errors import InputError
@@ -96,17 +95,6 @@ def test_exported_graphs_of_prior_art_compute_what_the_module_does(name: str, fo
     assert export.report.op_counts.get("GridSample", 0) == (18 if entry.variant == "deformable" else 0)
 
 
-def test_rows_of_the_reference_model_are_its_variants() -> None:
-    """Short side x longest long side, rounded up to 32 px, and from 512 px on the square of the short side."""
-    own = {name: entry for name, entry in ENTRIES.items() if entry.method == "MobileInst"}
-    assert set(own) == set(VARIANTS)
-    for name, config in VARIANTS.items():
-        short, long = (-(-side // 32) * 32 for side in (config.short_side_px, config.long_side_px))
-        assert own[name].input_shapes == ((short, long), *(((short, short),) if short >= 512 else ()))
-        assert own[name].num_classes == config.num_classes
-        assert own[name].backbone.lower().replace("-", "_") == config.backbone
-
-
 def test_every_published_latency_has_one_default_model_and_alternatives_name_it() -> None:
     claims = load_claims()
     timed = {claim.row_id for claim in claims if claim.metric == "latency_snapdragon_778g_ms"}
@@ -138,15 +126,11 @@ def test_a_new_file_is_a_new_model(a_new_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("", ""),
         ("ROWS = (", ""),
         (NEW_METHOD.replace("def build", "def make"), ""),
         (NEW_METHOD.replace('"new"', f'"{TINY}"'), ""),
         (NEW_METHOD.replace("Row(", "dict("), " line 3"),
-        (NEW_METHOD.replace('"new"', "str(1)"), " line 3"),
-        (NEW_METHOD.replace('method="New", ', ""), " line 3"),
         (NEW_METHOD.replace("num_classes=2", "classes=2"), " line 3"),
-        (NEW_METHOD.replace("num_classes=2", "num_classes='2'"), " line 3"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_line(text: str, place: str, a_new_folder: Path) -> None:
@@ -180,34 +164,3 @@ def test_json_of_a_model_adds_up_with_the_masks_of_100_instances(
     else:
         assert (size["height_px"], size["width_px"]) == (64, 96)
         assert list(size["modules"]) == ["backbone", "mask_decoder", "instance_decoder", "mask_product"]
-
-
-def test_table_and_list_of_models(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["model", TINY]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert TINY in lines[0]
-    assert "128x192" in lines[0]
-    assert ["backbone", "1.294"] in [line.split()[:2] for line in lines]
-    assert lines[-1].split()[0] == "total"
-    assert main(["model"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(ENTRIES)
-    assert main(["model", "--json"]) == 0
-    assert [model["model"] for model in json.loads(capsys.readouterr().out)["models"]] == list(ENTRIES)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["mobileinst_tiny"], "mobileinst_tiny"),
-        ([TINY, "--size", "640"], "'640'"),
-        ([TINY, "--size", "0x64"], "'0x64'"),
-        ([TINY, "--size", "64x-1"], "'64x-1'"),
-        (["--size", "64x64"], "--size"),
-    ],
-)
-def test_bad_options_end_in_one_line(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["model", *arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert named in captured.err

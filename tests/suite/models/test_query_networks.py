@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from suite.models import get_entry
-from suite.models.fastinst import FastInst, choose_places
+from suite.models.fastinst import choose_places
 from suite.models.mask2former import DeformableAttention, cell_centres
 from suite.models.parts.attention import HIDDEN, Attention, attention_bias
-from suite.models.sparseinst import InstanceBranch, SparseInst
+from suite.models.sparseinst import InstanceBranch
 
 torch.set_num_threads(1)
 
@@ -84,30 +84,6 @@ def _linear(layer: torch.nn.Linear, values: NDArray[np.float64]) -> NDArray[np.f
     return result
 
 
-def test_sparseinst_masks_are_kernels_times_features_then_doubled() -> None:
-    network = get_entry("sparseinst_topformer_base_608").build(0)
-    assert isinstance(network, SparseInst)
-    image = torch.randn(1, 3, 64, 96)
-    _, c3, c4, c5 = network.backbone(image)
-    feature = network.encoder(c3, c4, c5)
-    kernels = network.instance_branch(feature)[2][0].double().numpy()
-    coarse = np.einsum("nc,chw->nhw", kernels, network.mask_branch(feature)[0].double().numpy())
-    found = network(image).mask_logits[0].double().numpy()
-    # Twofold bilinear with half-pixel centres: a quarter of the way between neighbours, edges repeated.
-    padded = np.pad(coarse, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    rows = np.stack(
-        [0.25 * padded[:, :-2] + 0.75 * coarse_rows(padded), 0.75 * coarse_rows(padded) + 0.25 * padded[:, 2:]]
-    )
-    rows = rows.transpose(1, 2, 0, 3).reshape(100, 16, 14)
-    middle = rows[:, :, 1:-1]
-    columns = np.stack([0.25 * rows[:, :, :-2] + 0.75 * middle, 0.75 * middle + 0.25 * rows[:, :, 2:]], axis=-1)
-    np.testing.assert_allclose(found, columns.reshape(100, 16, 24), atol=1e-4 * float(np.abs(found).max()))
-
-
-def coarse_rows(padded: NDArray[np.float64]) -> NDArray[np.float64]:
-    return padded[:, 1:-1]
-
-
 def test_masked_attention_is_a_softmax_over_the_mask_s_foreground() -> None:
     torch.manual_seed(0)
     attention = Attention(width=16, heads=2).eval()
@@ -157,16 +133,6 @@ def test_fastinst_prefers_local_maxima_of_a_class_to_higher_neighbours() -> None
     assert chosen == [0, 19]
 
 
-def test_auxiliary_queries_take_part_but_make_no_masks() -> None:
-    network = get_entry("fastinst_topformer_base_640").build(0)
-    assert isinstance(network, FastInst)
-    image = torch.randn(1, 3, 64, 96)
-    before = network(image)
-    assert before.mask_logits.shape == (1, 24, 8, 12)
-    network.auxiliary_queries.add_(1.0)
-    assert not torch.equal(network(image).mask_logits, before.mask_logits)
-
-
 SIZES = [(2, 3), (4, 5)]
 
 
@@ -209,10 +175,3 @@ def test_every_token_mixes_bilinear_samples_of_every_map() -> None:
         mixed[token, head] += share * at(maps[level][:, :, head], x, y)
     expected = mixed.reshape(count, width) @ out[0].T + out[1]
     np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_centres_are_in_the_middle_of_cells_map_by_map() -> None:
-    centres = cell_centres(SIZES, torch.device("cpu"))
-    assert centres.shape == (26, 2)
-    torch.testing.assert_close(centres[0], torch.tensor([1 / 6, 1 / 4]))
-    torch.testing.assert_close(centres[6 + 5], torch.tensor([1 / 10, 3 / 8]))

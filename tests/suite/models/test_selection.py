@@ -18,8 +18,6 @@ from suite.models.parts.selection import (
     fast_nms,
     greedy_nms,
     matrix_nms,
-    sigmoid,
-    synthetic_logits,
 )
 
 
@@ -85,13 +83,6 @@ def test_matrix_suppression_against_its_definition(seed: int) -> None:
     np.testing.assert_allclose(matrix_nms(masks, scores, categories), expected, rtol=1e-5)
 
 
-def test_nothing_to_suppress() -> None:
-    nothing = np.zeros((0, 4), np.float32)
-    assert len(greedy_nms(nothing, nothing[:, 0], np.zeros(0, np.int64), 0.5, 10)) == 0
-    assert matrix_nms(np.zeros((0, 9), np.float32), nothing[:, 0], np.zeros(0, np.int64)).shape == (0,)
-    assert fast_nms(np.zeros((2, 0, 4), np.float32), 0.5).shape == (2, 0)
-
-
 def selection(model: str, seed: int) -> Selection:
     chosen = get_entry(model).selection
     assert chosen is not None
@@ -122,38 +113,3 @@ def test_selections_of_one_seed_repeat_and_decayed_scores_stay_ordered() -> None
     assert np.all(np.diff(score) <= 0)
     assert score.min() >= 0.05
     assert len(set(kept.tolist())) == len(kept)
-
-
-PLACES, GROUPS, NEIGHBOURS, CLASSES = 6000, 40, 9, 21
-THRESHOLD = 0.05
-"""YOLACT's and FCOS's, the lowest of those that decide how many candidates there are."""
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    exponents = np.exp(logits.astype(np.float64))
-    return exponents / exponents.sum(-1, keepdims=True)
-
-
-@pytest.mark.parametrize("background", [0, -1, None])
-def test_only_the_confident_places_become_candidates(background: int | None):
-    for logits in synthetic_logits(PLACES, CLASSES, 1, GROUPS, NEIGHBOURS, background=background):
-        scores = sigmoid(logits) if background is None else np.delete(softmax(logits), background, axis=1)
-        candidates = int((scores.max(1) > THRESHOLD).sum())
-        # A few background draws in ten thousand pass; a few groups overlap, or are drawn weak.
-        assert 0.7 * GROUPS * NEIGHBOURS <= candidates <= GROUPS * NEIGHBOURS + 0.05 * PLACES
-
-
-@pytest.mark.parametrize("background", [0, -1])
-def test_an_object_is_never_of_the_class_background(background: int):
-    for logits in synthetic_logits(PLACES, CLASSES, 2, GROUPS, NEIGHBOURS, background=background):
-        probability = softmax(logits)
-        is_object = probability[:, background] < 0.01
-        assert 0.7 * GROUPS * NEIGHBOURS <= is_object.sum() <= GROUPS * NEIGHBOURS
-        assert (np.median(np.delete(probability, background, axis=1).max(1)[is_object])) > 0.5
-
-
-def test_yolact_and_the_query_methods_with_a_softmax_are_timed_on_such_scores():
-    dense, queries = selection("yolact_resnet50_550", 3), selection("fastinst_topformer_base_640", 3)
-    for timed, background in ((dense, 0), (queries, -1)):
-        for logits in timed.score_maps:
-            assert (softmax(logits)[:, background] > 0.5).mean() > 0.6

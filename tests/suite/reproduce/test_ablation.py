@@ -5,13 +5,11 @@ from pathlib import Path
 import pytest
 
 from suite.cli import main
-from suite.locks import claimed
 from suite.records.store import read_folder
 from suite.report.ablation import CELLS, TRENDS
 from suite.report.tables import ablation
 from suite.report.verdicts import load_evidence
-from suite.reproduce.ablation import cell_recipe, code_digest, named_jobs
-from suite.training.run import run_folder
+from suite.reproduce.ablation import cell_recipe
 
 SHORT = ["--workers", "1", "--seeds", "1", "--iterations", "2", "--cell", "no_query_passing", "--cell", "single_global"]
 
@@ -61,23 +59,6 @@ def test_two_cells_run_are_told_apart_and_never_repeated(
     assert "1 done, 1 left" in capsys.readouterr().out
 
 
-def test_what_another_process_trains_is_left_to_it(small_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = named_jobs(["single_global"], 1, 2)
-    with claimed(run_folder(wanted[0].recipe, 0)) as held:
-        assert held
-        assert main(["ablation", "--seeds", "1", "--iterations", "2", "--cell", "single_global", "--no-report"]) == 0
-    captured = capsys.readouterr()
-    assert "0 done, 1 left" in captured.out
-    assert not (small_root / "reports").exists()
-
-
-def test_only_code_changes_the_digest() -> None:
-    one = {"a.py": b'"""Doc."""\nx = 1  # why\ndef f():\n    """Doc."""\n'}
-    assert code_digest(one) == code_digest({"a.py": b"x=1\ndef f():\n    'Other.'\n"})
-    assert code_digest(one) != code_digest({"a.py": b"x = 2\ndef f(): pass\n"})
-    assert code_digest(one) != code_digest({"b.py": one["a.py"]})
-
-
 def test_every_cell_differs_in_one_choice_from_its_neighbour() -> None:
     by_name = {cell.name: cell for cell in CELLS}
     for cell in CELLS:
@@ -86,10 +67,3 @@ def test_every_cell_differs_in_one_choice_from_its_neighbour() -> None:
             model = set(recipe.model_options.items()) ^ set(neighbour.model_options.items())
             assert len(model) + (recipe.query_passing != neighbour.query_passing) == 1, cell.name
     assert {trial.cell for trend in TRENDS for trial in (trend.better, trend.worse)} == set(by_name)
-
-
-def test_bad_words_are_one_line(small_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ablation", "--cell", "nonsense"]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "nonsense" in error

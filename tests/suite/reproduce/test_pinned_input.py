@@ -73,15 +73,6 @@ def coco_archives(small_root: Path, shared_data: Path) -> dict[str, str]:
     return digests
 
 
-def test_absent_data_are_refused_with_the_remedy(small_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = refusal(["reproduce", "--dataset", "coco"], capsys)
-    assert "data/archives/val2017.zip: absent" in line
-    assert "python -m suite data fetch coco-val" in line
-    line = refusal(["reproduce", "--dataset", "coco", "--allow-unpinned"], capsys)
-    assert "python -m suite data fetch coco-val" in line
-    assert not (small_root / "reports" / "records").exists()
-
-
 def test_pinned_archives_go_on_record_and_damaged_ones_are_refused(
     small_root: Path, coco_archives: dict[str, str], checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,55 +119,3 @@ def test_unpinned_video_needs_a_word_and_is_marked(
     assert "not pinned" in capsys.readouterr().err
     digest = hashlib.sha256(annotations.read_bytes()).hexdigest()
     assert recorded(small_root) == Dataset("youtube-vis-2019", "train", digest, pinned=False, videos=1)
-
-
-@pytest.mark.parametrize(
-    ("words", "text"),
-    [
-        (["--dataset", "coco", "--annotations", "a.json"], "give both"),
-        (["--dataset", "youtube-vis", "--images", "."], "give both"),
-        (["--dataset", "coco", "--pin", "youtube_vis_2019_train"], "no coco dataset 'youtube_vis_2019_train'"),
-        (["--dataset", "coco", "--annotations", "a.json", "--images", ".", "--allow-unpinned"], "leave them out"),
-        (["--pin", "val2017"], "goes with --dataset"),
-        (["--allow-unpinned"], "goes with --dataset"),
-    ],
-)
-def test_words_that_do_not_go_together(
-    small_root: Path, capsys: pytest.CaptureFixture[str], words: list[str], text: str
-) -> None:
-    assert text in refusal(["reproduce", *words], capsys, code=2)
-
-
-def test_a_split_without_public_ground_truth_is_refused_before_predicting(
-    small_root: Path, shared_data: Path, tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    content = json.loads((shared_data / "coco_mini" / "annotations" / "instances_val2017.json").read_text())
-    path = tmp_path / "image_info.json"
-    path.write_text(json.dumps({key: value for key, value in content.items() if key != "annotations"}))
-    images = ["--images", str(shared_data / "coco_mini" / "val2017")]
-    line = refusal(["reproduce", "--dataset", "coco", "--annotations", str(path), *images], capsys, code=2)
-    assert "nothing to score against" in line
-    assert not (small_root / "runs").exists()
-
-
-def test_local_split_goes_on_record_as_what_it_is(
-    small_root: Path, shared_data: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = shared_data / "ytvis_mini"
-    annotations = folder / "valid.json"
-    video = json.loads(annotations.read_text())["videos"][0]["id"]
-    listed = small_root / "suite" / "datasets" / "local_splits" / "youtube_vis_2019.json"
-    listed.parent.mkdir(parents=True)
-    content = {"dataset": "youtube-vis-2019", "split": "local-valid", "rule": "a rule", "videos": 4}
-    content |= {"held_out": [video], "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest()}
-    listed.write_text(json.dumps(content))
-    words = ["reproduce", "--dataset", "youtube-vis", "--checkpoint", str(checkpoint), "--split-ids", str(listed)]
-    words += ["--annotations", str(annotations), "--images", str(folder / "valid" / "JPEGImages")]
-    assert main(words) == 0
-    assert "videos" in capsys.readouterr().err
-    digest = hashlib.sha256(listed.read_bytes()).hexdigest()
-    assert recorded(small_root) == Dataset("youtube-vis-2019", "local-valid", digest, pinned=True, videos=1)
-    other = ["--annotations", str(folder / "train.json"), "--images", str(folder / "train" / "JPEGImages")]
-    assert "is not the annotations file that" in refusal([*words[:-4], *other], capsys)
-    coco = ["reproduce", "--dataset", "coco", "--annotations", str(annotations), "--images", str(folder)]
-    assert "is for --dataset youtube-vis" in refusal([*coco, "--split-ids", str(listed)], capsys, code=2)

@@ -7,42 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from suite.claims.loader import load_claims
 from suite.latency.device import load_device
 from suite.models import get_entry
 from suite.records.store import read_folder
 from suite.reproduce import prior_art
-from suite.reproduce.prior_art import ANCHOR, Row, alternative_rows, measure_rows, published_rows, trial
+from suite.reproduce.prior_art import Row, measure_rows
 
 TINY = "mobileinst_topformer_tiny_shapes"
-
-
-def test_every_published_latency_is_in_one_run() -> None:
-    rows = published_rows()
-    assert rows[0].entry.name == ANCHOR
-    covered = {row for timed in rows for row in timed.entry.published_rows}
-    latencies = {claim.row_id for claim in load_claims() if claim.metric == "latency_snapdragon_778g_ms"}
-    assert covered == {row for row in latencies if row.startswith("table")}
-    assert len({row.entry.name for row in rows}) == len(rows)
-    spans = {row.entry.name: row.spans for row in rows}
-    assert spans["sparseinst_topformer_base_608"] == ("network", "selection")
-    assert spans["condinst_resnet50_800"] == ("network", "with_masks", "selection")
-
-
-def test_other_readings_stand_beside_their_default() -> None:
-    names = [row.entry.name for row in alternative_rows()]
-    assert names[0] == ANCHOR
-    for name in names[1:]:
-        default = get_entry(name).alternative_to
-        assert not default or names.index(default) < names.index(name)
-    assert {"mask2former_topformer_base_640_deformable", "solov2_lite_mobilenetv2_640"} <= set(names)
-
-
-def test_an_engine_that_fails_or_dies_of_a_graph_is_a_reason_and_not_the_end(tmp_path: Path) -> None:
-    graph = tmp_path / "graph.onnx"
-    reasons = [trial("onnxruntime_cpu", graph), trial("onnxruntime_cpu", graph, timeout_s=0.001)]
-    assert len(set(reasons)) == 2
-    assert all("onnxruntime_cpu" in reason and "\n" not in reason for reason in reasons)
 
 
 @pytest.mark.slow

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -138,47 +134,6 @@ def test_a_dataset_that_is_not_the_pinned_one_stops_the_job(
     assert not (small_root / "reports" / "records").exists()
 
 
-def test_ctrl_c_leaves_a_state_that_the_same_command_resumes(small_root: Path) -> None:
-    command = [sys.executable, "-m", "suite", "train", "shapes", "--iterations", "400"]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert child.stderr is not None
-    deadline = time.monotonic() + 120
-    for line in child.stderr:
-        assert time.monotonic() < deadline
-        if "/400" in line:
-            break
-    child.send_signal(signal.SIGINT)
-    rest = child.stderr.read()
-    assert child.wait(timeout=60) == 130
-    assert "the same command resumes" in rest
-    assert "Traceback" not in rest
-    (state,) = (small_root / "runs").rglob("state*.safetensors")
-    assert state.stat().st_size > 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("task", "annotations", "images"),
-    [
-        ("coco", "coco_mini/annotations/instances_val2017.json", "coco_mini/val2017"),
-        ("youtube-vis", "ytvis_mini/valid.json", "ytvis_mini/valid/JPEGImages"),
-    ],
-)
-def test_real_input_goes_the_same_way(
-    small_root: Path, shared_data: Path, capsys: pytest.CaptureFixture[str], task: str, annotations: str, images: str
-) -> None:
-    assert main(["train", "shapes", "--iterations", "1"]) == 0
-    paths = ["--annotations", str(shared_data / annotations), "--images", str(shared_data / images)]
-    assert main(["reproduce", "--dataset", task, *paths]) == 0
-    captured = capsys.readouterr()
-    assert "shapes" in captured.err
-    assert "not trained on them" in captured.out
-    (results,) = (small_root / "runs" / "real").rglob("results.json")
-    assert isinstance(json.loads(results.read_text()), list)
-    (run,), _ = read_folder(small_root / "reports" / "records")
-    assert not any(item.dataset.pinned for item in run.measurements if item.dataset)
-    assert Path(small_root / run.artifacts[0].path).exists()
-
-
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
@@ -197,22 +152,3 @@ def test_bad_words_are_one_line(
     error = capsys.readouterr().err
     assert text in error
     assert error.count("\n") == 1
-
-
-def test_a_bad_checkpoint_or_broken_annotations_are_one_line(
-    small_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    real = ["reproduce", "--dataset", "coco", "--images", str(small_root / "data" / "shapes" / "val")]
-    good = small_root / "data" / "shapes" / "annotations" / "instances_val.json"
-    checkpoint, broken = tmp_path / "cut.safetensors", tmp_path / "broken.json"
-    checkpoint.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
-    broken.write_text(good.read_text()[:1000])
-    for words, name in (
-        (["--annotations", str(good), "--checkpoint", str(checkpoint)], "cut.safetensors"),
-        (["--annotations", str(broken), "--checkpoint", str(checkpoint)], "broken.json"),
-    ):
-        assert main([*real, *words]) == 2
-        last = capsys.readouterr().err.splitlines()[-1]
-        assert last.startswith("error: ")
-        assert name in last
-    assert not (small_root / "reports" / "records").exists()

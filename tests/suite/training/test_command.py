@@ -6,9 +6,6 @@ import csv
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,11 +17,9 @@ from PIL import Image
 
 from reference_model.weights import load_checkpoint
 from suite.cli import main
-from suite.errors import DataError
 from suite.records.store import read_run
 from suite.training import plan
 from suite.training.recipe import RECIPES, Recipe
-from tests.conftest import REPOSITORY
 from tests.suite.training.tiny import weights_of
 
 SMALL = {
@@ -123,35 +118,6 @@ def test_a_training_is_planned_stopped_and_continued(
     assert list((folder / "pictures").glob("iteration-00000006.png"))
 
 
-def test_a_full_disk_at_the_end_costs_no_training(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*given: object) -> None:
-        raise DataError("record: the disk is full")
-
-    with monkeypatch.context() as full:
-        full.setattr("suite.training.run.writing", fail)
-        assert main(command) == 4
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
-    (weights,) = tmp_path.glob("runs/*/*/model.safetensors")
-    trained = weights_of(load_checkpoint(weights)[0])
-    assert main([*command, "--json"]) == 0
-    shown = capsys.readouterr()
-    assert "train seed" not in shown.err
-    assert torch.equal(weights_of(load_checkpoint(weights)[0]), trained)
-    assert [row[0] for row in read_run(tmp_path / json.loads(shown.out)["record"]).series[0].rows] == [1, 2, 3, 4, 5, 6]
-    assert not list(weights.parent.glob("state-*"))
-
-
-def test_without_data_the_plan_is_measured_on_generated_images(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [str(tmp_path / "absent.json") if word.endswith("truth.json") else word for word in command]
-    assert main([*words, "--plan"]) == 0
-    shown = capsys.readouterr().out
-    assert "generated images" in shown
-
-
 def test_a_plan_of_more_than_half_of_the_free_memory_is_extrapolated(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,41 +136,6 @@ def test_a_plan_of_more_than_half_of_the_free_memory_is_extrapolated(
     assert sizes == [2, 4, 8]
     assert (found["memory_gib"], found["seconds_per_iteration"]) == pytest.approx((64.5, 32.0))
     assert len(found["notes"]) == 2
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "runs").write_text("a file where a folder is needed")
-    assert main(command) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("error: ")
-    assert "runs" in last
-
-
-@pytest.mark.slow
-def test_two_processes_train_score_and_finish_together(command: list[str], tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "OMP_NUM_THREADS": "1"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "suite", *command, "--json", "--workers", "1"],
-            cwd=REPOSITORY,
-            env={**os.environ, **address, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    (out, said), (other_out, other_said) = [process.communicate(timeout=900) for process in started]
-    assert [process.returncode for process in started] == [0, 0], said + other_said
-    assert other_out == ""
-    result = json.loads(out)
-    record = read_run(tmp_path / result["record"])
-    assert record.measurements[0].protocol["processes"] == 2
-    assert record.series[0].rows[-1][-1] == result["mask_ap"]
 
 
 def test_two_categories_of_any_ids_train_predict_and_score_in_any_order(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from suite.files import file_digest
 from suite.records.provenance import start_run
 from suite.records.schema import Subject
 from suite.records.store import read_run
-from suite.training.initial import How, InitialFiles, load_backbone, load_initial, warning
-from suite.training.model_card import FinishedRun, model_card
+from suite.training.initial import How, InitialFiles, load_backbone, load_initial
+from suite.training.model_card import FinishedRun
 from suite.training.recipe import load_recipe
 from suite.training.run import CARD, write_evidence
 from tests.suite.training.tiny import run, small_recipe, small_source
@@ -58,32 +57,6 @@ def test_a_finished_run_leaves_a_record_and_a_card(finished: FinishedRun) -> Non
     assert "| 2 | 25.0 |" in card
     assert "random weights" in card
     assert "| `iterations` | 2 |" in card
-
-
-def test_a_card_says_that_fine_tuning_had_nothing_but_a_backbone(finished: FinishedRun, tmp_path: Path) -> None:
-    """The file itself need not be there any more: its digest was taken when the training started."""
-    file, video = tmp_path / "gone.pth", load_recipe("youtube_vis_2019")
-    started, first_line = (
-        replace(finished, initial_sha256="0123abcd", recipe=video),
-        start_run("train-youtube-vis-2019", seed=0),
-    )
-    cards = [
-        model_card(started, first_line, files) for files in (InitialFiles(backbone=file), InitialFiles(checkpoint=file))
-    ]
-    assert ["without the pre-training" in card for card in cards] == [True, False]
-    assert all("| started from | `gone.pth`, SHA-256 `0123abcd` |" in card for card in cards)
-
-
-def test_a_card_of_videos_trained_on_gpus_says_so(finished: FinishedRun) -> None:
-    on_gpus = replace(
-        finished,
-        protocol={**finished.protocol, "processes": 8, "device": "NVIDIA A100"},
-        result=replace(finished.result, metric="video_ap"),
-    )
-    recipe = load_recipe("youtube_vis_2019")
-    card = model_card(replace(on_gpus, recipe=recipe), start_run("train-shapes", seed=0), InitialFiles())
-    assert "h, 8 processes on NVIDIA A100 |" in card
-    assert "(50 videos at most)" in card
 
 
 def official(backbone: str) -> tuple[MobileInst, dict[str, torch.Tensor]]:
@@ -157,16 +130,3 @@ def test_fine_tuning_takes_all_but_a_class_head_of_other_classes(tmp_path: Path)
     other = MobileInst(get_config("mobileinst_topformer_tiny_shapes"))
     with pytest.raises(InputError, match=r"coco\.safetensors"):
         load_initial(other, path)
-
-
-def test_training_without_pre_training_is_said_loudly() -> None:
-    coco, video = load_recipe("coco_topformer_base_640"), load_recipe("youtube_vis_2019")
-    assert "WITHOUT PRE-TRAINING" in (warning(coco, InitialFiles()) or "")
-    assert "coco_topformer_base_640" in (warning(video, InitialFiles()) or "")
-    assert "RANDOM WEIGHTS around" in (warning(video, InitialFiles(backbone=Path("b.pth"))) or "")
-    assert warning(video, InitialFiles(checkpoint=Path("c.safetensors"))) is None
-    assert warning(coco, InitialFiles(backbone=Path("b.pth"))) is None
-    assert warning(coco, InitialFiles(checkpoint=Path("c.safetensors"))) is None
-    assert warning(load_recipe("shapes"), InitialFiles()) is None
-    with pytest.raises(InputError):
-        InitialFiles(Path("a"), Path("b")).digest()

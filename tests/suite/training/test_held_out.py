@@ -9,9 +9,7 @@ import msgspec
 import pytest
 
 from reference_model.weights import load_checkpoint
-from suite.cli import main
 from suite.datasets.local_split import list_path
-from suite.errors import InputError
 from suite.training.initial import How
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.run import train_recipe
@@ -82,18 +80,3 @@ def test_only_the_repositorys_list_makes_weights_that_a_claim_may_meet(
     scored = json.loads((finished.checkpoint.parent / "evaluation_annotations.json").read_text())
     assert {video["id"] for video in scored["videos"]} == listed
     assert finished.result.curve[-1][-1] is not None
-
-
-@pytest.mark.usefixtures("root")
-def test_a_list_of_all_videos_is_refused(tmp_path: Path, shared_data: Path) -> None:
-    data = data_of(shared_data, tmp_path / "ids.json")
-    assert data.annotations is not None
-    assert data.split_ids is not None
-    held_out_list(data.split_ids, data.annotations, count=5)
-    with pytest.raises(InputError, match=r"ids\.json"):
-        open_source(small(), 0, data)
-
-
-def test_pictures_have_no_list_of_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "coco_topformer_base_512", "--split-ids", str(tmp_path / "ids.json")]) == 2
-    assert "is for YouTube-VIS recipes" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import itertools
 import multiprocessing
 import os
@@ -15,13 +14,12 @@ import torch
 
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
-from suite.distributed import Processes
 from suite.errors import InputError, StoppedError
+from suite.training import loop
 from suite.training.initial import How
 from suite.training.loop import LOSS_TERMS, learning_rate_factor
-from suite.training.sources.shapes import draw_batch
 from suite.training.state import StateFiles
-from tests.suite.training.tiny import VIDEOS, FixedEvaluation, run, small_recipe, weights_of
+from tests.suite.training.tiny import FixedEvaluation, run, small_recipe, weights_of
 
 
 class Stopping(FixedEvaluation):
@@ -62,38 +60,6 @@ def test_an_interrupted_run_continues_bit_for_bit(
     assert [[*row[:speed], *row[speed + 1 :]] for row in logs[0]] == [
         [*row[:speed], *row[speed + 1 :]] for row in logs[1]
     ]
-
-
-def test_workers_survive_what_stops_the_run(tmp_path: Path) -> None:
-    recipe = small_recipe(query_passing=False)
-    with pytest.raises(StoppedError, match="SIGTERM"):
-        run(recipe, tmp_path, evaluation=Stopping(signal.SIGTERM), how=How(device="cpu", workers=2))
-    assert (tmp_path / "state-00000002.safetensors").exists()
-
-
-def test_no_process_leaves_before_the_state_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Process 0 writes; launchers end it soon after another one has left. What all wait for is `Processes.share`."""
-    written: list[bool] = []
-
-    def share(self: Processes, value: object) -> object:
-        written.append((tmp_path / "state-00000002.safetensors").exists())
-        return value
-
-    monkeypatch.setattr(Processes, "share", share)
-    with pytest.raises(StoppedError):
-        run(small_recipe(query_passing=False), tmp_path, evaluation=Stopping(signal.SIGTERM))
-    assert written[-1]
-
-
-def test_a_stopped_run_has_its_own_exit_code() -> None:
-    assert StoppedError("").exit_code == 75
-
-
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
-    recipe = small_recipe(iterations=2)
-    weights = [weights_of(run(recipe, tmp_path / str(n), seed).model) for n, seed in enumerate((0, 0, 1))]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
 
 
 def test_workers_that_prepare_batches_change_nothing(tmp_path: Path) -> None:
@@ -143,63 +109,6 @@ def test_a_loss_that_is_not_a_number_stops_before_it_reaches_the_weights(tmp_pat
     assert 1 <= found[0].iteration < 4
 
 
-class FullDisk(FixedEvaluation):
-    """Nothing can be drawn any more."""
-
-    def draw(self, picture: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_full_disk_ends_the_run_with_the_name_of_the_file(tmp_path: Path) -> None:
-    recipe = small_recipe(iterations=1, evaluations=1, query_passing=False, picture_every=1)
-    with pytest.raises(InputError, match=r"iteration-00000001\.png"):
-        run(recipe, tmp_path, evaluation=FullDisk())
-
-
-def test_options_train_to_finite_weights_that_differ(tmp_path: Path) -> None:
-    options: list[dict[str, object]] = [{}, {"precision": "fp16"}, {"ema_decay": 0.5}, {"clipping": False}]
-    trained = [run(small_recipe(iterations=2, **changes), tmp_path / str(n)) for n, changes in enumerate(options)]
-    weights = [weights_of(result.model) for result in trained]
-    assert all(torch.isfinite(one).all() for one in weights)
-    assert not any(torch.equal(one, other) for one, other in itertools.combinations(weights, 2))
-
-
-def test_batches_are_pure_and_pairs_share_their_view() -> None:
-    recipe = small_recipe(brightness=0.0, image_stage_fraction=0.0)
-    first, second = (draw_batch(recipe, VIDEOS, seed=3, iteration=5) for _ in range(2))
-    assert torch.equal(first.images, second.images)
-    assert len(first.targets) == recipe.batch_size
-    half = recipe.batch_size // 2
-    for now, later in zip(first.targets[:half], first.targets[half:], strict=True):
-        assert torch.equal(now.instance_ids, later.instance_ids)
-        columns = [target.masks[0].any(0).nonzero()[:, 0].tolist() for target in (now, later)]
-        assert columns[0] == columns[1], "the square moves along rows only, so a shared flip keeps its columns"
-
-
-@pytest.mark.parametrize("pairs", [True, False])
-def test_parts_of_a_batch_are_the_batch(pairs: bool) -> None:
-    recipe = small_recipe(batch_size=8, image_stage_fraction=0.0, query_passing=pairs)
-    whole = draw_batch(recipe, VIDEOS, seed=3, iteration=5).images.view(2 if pairs else 1, -1, 3, 64, 64)
-    parts = [draw_batch(recipe, VIDEOS, 3, 5, rank, 4).images.view(len(whole), -1, 3, 64, 64) for rank in range(4)]
-    assert torch.equal(torch.cat(parts, dim=1), whole)
-    with pytest.raises(InputError, match="3 parts"):
-        draw_batch(recipe, VIDEOS, 3, 5, 0, 3)
-
-
-def test_a_stage_that_cannot_be_dealt_out_is_refused_before_the_first_iteration(tmp_path: Path) -> None:
-    """Four images are four parts, two pairs are not; they would come after half of the run."""
-    recipe = small_recipe(accumulation=4, image_stage_fraction=0.5, batch_norm="frozen")
-    with pytest.raises(InputError, match=r"\b2\b.*\b4\b"):
-        run(recipe, tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_every_video_is_seen_once_per_epoch() -> None:
-    recipe = small_recipe(query_passing=False, batch_size=1, horizontal_flip=0.0, vertical_flip=0.0)
-    labels = [int(draw_batch(recipe, VIDEOS, 0, iteration).targets[0].labels[0]) for iteration in range(6)]
-    assert sorted(labels[:3]) == sorted(labels[3:]) == [0, 1, 2]
-
-
 def test_learning_rate_warms_up_and_decays() -> None:
     recipe = small_recipe(iterations=100, warmup_fraction=0.1, final_learning_rate_fraction=0.01)
     factors = [learning_rate_factor(recipe, iteration) for iteration in range(100)]
@@ -209,9 +118,35 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert factors[-1] == pytest.approx(0.01, abs=0.002)
 
 
-def test_learning_rate_falls_in_steps_where_a_recipe_says_so() -> None:
-    recipe = small_recipe(iterations=100, warmup_fraction=0.1, decay_at=(0.5, 0.8))
-    factors = [learning_rate_factor(recipe, iteration) for iteration in range(100)]
-    assert factors[10:50] == [1.0] * 40
-    assert factors[50:80] == pytest.approx([0.1] * 30)
-    assert factors[80:] == pytest.approx([0.01] * 20)
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing is saved on the way out."""
+
+
+class DyingEvaluation(FixedEvaluation):
+    """Scores once; the second time it is asked, the process dies."""
+
+    def score(self) -> float:
+        if self.asked:
+            raise KilledError
+        return super().score()
+
+
+def test_a_killed_run_loses_no_bit_and_no_score_and_its_log_ends_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scored after 2 and 4 iterations, saved after 3, killed in the fourth; rows of ten iterations."""
+    monkeypatch.setattr(loop, "log_interval", lambda iterations: 10)
+    recipe = small_recipe(query_passing=False)
+    with pytest.raises(KilledError):
+        run(recipe, tmp_path, evaluation=DyingEvaluation(0.5))
+    continued = run(recipe, tmp_path, evaluation=FixedEvaluation(0.75))
+    whole = run(recipe, tmp_path / "whole", evaluation=FixedEvaluation(0.75))
+    assert torch.equal(weights_of(continued.model), weights_of(whole.model))
+    rows = rows_of(tmp_path)
+    assert [(row["iteration"], row["mask_ap"]) for row in rows] == [("2", "0.5"), ("3", ""), ("4", "0.75")]
+    assert all(float(row["loss"]) > 0 for row in rows)

@@ -21,29 +21,6 @@ def trained(seed: int, width: int = 4) -> Trained:
     return Trained(model, optimizer)
 
 
-def test_a_state_of_another_run_is_not_continued(tmp_path: Path) -> None:
-    recipe = small_recipe(iterations=1, checkpoint_every=1)
-    run(recipe, tmp_path, seed=0)
-    assert list(tmp_path.glob("state-*"))
-    other = run(recipe, tmp_path, seed=1)
-    fresh = run(recipe, tmp_path / "fresh", seed=1)
-    assert torch.equal(weights_of(other.model), weights_of(fresh.model))
-
-
-def test_a_state_that_was_ignored_does_not_push_out_the_new_ones(tmp_path: Path) -> None:
-    """It may be of a later iteration, e.g. of yesterday's code; the new run's first state was deleted for it."""
-    for keep in (1, 2):
-        states = StateFiles(tmp_path, keep)
-        states.save(Progress("another", iteration=9), trained(0))
-        for iteration in (3, 6):
-            states.save(Progress("id", iteration), trained(1))
-            found = states.read()
-            assert found is not None
-            assert (found[0].identity, found[0].iteration) == ("id", iteration)
-        assert len(states.paths()) == keep
-        states.remove()
-
-
 def test_hours_of_another_run_are_not_thrown_away(tmp_path: Path) -> None:
     StateFiles(tmp_path).save(Progress("another", iteration=9, elapsed_s=8000), trained(0))
     with pytest.raises(InputError, match="--fresh"):

@@ -12,7 +12,6 @@ import torch
 from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
-from suite.errors import InputError
 from suite.training.data.batches import FileSource
 from suite.training.recipe import Recipe, Resizing, load_recipe
 from suite.training.source import DataPaths, open_source
@@ -68,19 +67,6 @@ def test_a_pair_is_two_frames_of_one_video_shown_alike(paths: DataPaths) -> None
     assert matched > 8
 
 
-def test_an_object_stays_near_its_place_in_a_pair(paths: DataPaths) -> None:
-    source = opened(recipe(pair_gap_frames=1), paths)
-    overlaps = []
-    for iteration in range(4):
-        batch = source.batch(iteration, 0, 1)
-        for first, later in zip(batch.targets[:4], batch.targets[4:], strict=True):
-            masks = dict(zip(later.instance_ids.tolist(), later.masks, strict=True))
-            for key, mask in zip(first.instance_ids.tolist(), first.masks, strict=True):
-                if key in masks:
-                    overlaps.append(float((mask & masks[key]).sum() / (mask | masks[key]).sum()))
-    assert sorted(overlaps)[len(overlaps) // 2] > 0.5
-
-
 def test_pictures_of_known_categories_are_mixed_in(paths: DataPaths) -> None:
     source = opened(recipe(joint_dataset="coco", joint_share=0.5), paths)
     coco = CocoDataset.load(paths.joint_annotations or Path())
@@ -97,17 +83,3 @@ def test_pictures_of_known_categories_are_mixed_in(paths: DataPaths) -> None:
                     coco_id = coco.categories.ids[by_id[instance].class_index]
                     assert videos.categories.ids[label] == COCO_TO_YOUTUBE_VIS_2019[coco_id]
     assert 16 < seen < 48
-
-
-def test_what_cannot_be_mixed_is_refused(paths: DataPaths) -> None:
-    with pytest.raises(InputError, match=r"joint_dataset.*imagenet"):
-        opened(recipe(joint_dataset="imagenet", joint_share=0.5), paths)
-
-
-def test_the_videos_named_for_evaluation_are_scored(paths: DataPaths, tmp_path: Path) -> None:
-    scored = DataPaths(paths.annotations, paths.images, paths.annotations, paths.images)
-    evaluation = opened(recipe(), scored).evaluation(tmp_path)
-    assert evaluation is not None
-    assert evaluation.metric == "video_ap"
-    assert len(YoutubeVisDataset.load(tmp_path / "evaluation_annotations.json").videos) == 2
-    assert opened(recipe(), paths).evaluation(tmp_path) is None

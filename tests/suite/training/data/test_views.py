@@ -15,14 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from reference_model.images import normalise
 from suite.datasets.coco import CocoDataset
-from suite.datasets.masks import encode_mask, to_mask
-from suite.datasets.pictures import read_picture
+from suite.datasets.masks import encode_mask
 from suite.errors import DataError, InputError
-from suite.training.data.batches import FileSource, order_of_epoch, units_before
-from suite.training.data.pictures import Segments, common_canvas, place
-from suite.training.data.pools import StillPool, coco_pool
+from suite.training.data.batches import FileSource
+from suite.training.data.pictures import Segments, common_canvas
+from suite.training.data.pools import coco_pool
 from suite.training.data.views import View, draw_view
 from suite.training.recipe import Recipe, Resizing, load_recipe
 from suite.training.source import DataPaths, open_source
@@ -72,16 +70,6 @@ def source(folder: Path, **changes: Any) -> FileSource:
     opened = open_source(recipe(**changes), 3, paths)
     assert isinstance(opened, FileSource)
     return opened
-
-
-def test_an_unresized_picture_arrives_as_it_is(folder: Path) -> None:
-    pool = coco_pool(CocoDataset.load(folder / "train.json", folder), folder)
-    view = whole(60, 80)
-    found = place([pool.table.read(view)], (64, 128))[0]
-    expected = normalise(torch.from_numpy(read_picture(folder / "1.png")).permute(2, 0, 1))
-    torch.testing.assert_close(found[:, :60, :80], expected, rtol=1e-5, atol=1e-5)
-    assert not found[:, 60:].any()
-    assert not found[:, :, 80:].any()
 
 
 def test_a_crowd_is_no_object_and_its_pixels_are_ignored_where_no_object_lies(folder: Path) -> None:
@@ -146,22 +134,6 @@ def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
     assert not found[:, view.width // 4 :].any()
 
 
-def test_a_null_segmentation_has_no_pixels() -> None:
-    """Decoding a code without runs would show whatever the memory held before."""
-    segments = Segments.of([(None, 64, 64, "here"), ([[8, 8, 40, 8, 40, 40, 8, 40]], 64, 64, "here")])
-    found = segments.masks([0, 1], whole(64, 64), (64, 64), 4)
-    assert [bool(mask.any()) for mask in found] == [False, True]
-
-
-def test_empty_pictures_and_crowds_are_not_drawn(folder: Path) -> None:
-    opened = source(folder)
-    assert opened.size == 3
-    seen = {key for iteration in range(6) for key in opened.batch(iteration, 0, 1).image_ids}
-    assert seen == {1, 3, 5}
-    assert opened.dataset.images == 5
-    assert not opened.dataset.pinned
-
-
 def test_parts_are_the_whole_batch(folder: Path) -> None:
     opened = source(folder)
     for iteration in range(3):
@@ -175,61 +147,6 @@ def test_parts_are_the_whole_batch(folder: Path) -> None:
         assert all(torch.equal(one, target.masks) for one, target in zip(masks, undivided.targets, strict=True))
         assert undivided.valid_size is not None
         assert all(target.masks.shape[1] * 4 == undivided.images.shape[2] for target in undivided.targets)
-
-
-def test_every_picture_is_seen_once_an_epoch(folder: Path) -> None:
-    opened = source(folder, batch_size=3)
-    assert all(sorted(opened.batch(iteration, 0, 1).image_ids) == [1, 3, 5] for iteration in range(4))
-    pairs = recipe(query_passing=True, image_stage_fraction=0.5, iterations=8)
-    assert [units_before(pairs, iteration) for iteration in (0, 1, 4, 5, 8)] == [0, 4, 16, 18, 24]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    standing=st.lists(st.booleans(), min_size=1, max_size=90),
-    group=st.integers(1, 12),
-    epochs=st.integers(1, 4),
-    seed=st.integers(0, 100),
-)
-def test_an_epoch_shows_all_and_its_iterations_hold_one_orientation(
-    standing: list[bool], group: int, epochs: int, seed: int
-) -> None:
-    code = np.array(standing).tobytes()
-    orders = [order_of_epoch(seed, epoch, code, group) for epoch in range(epochs)]
-    for order in orders:
-        assert sorted(order.tolist()) == list(range(len(standing)))
-    # Each epoch has one remainder of either orientation, which may meet a remainder of the epochs beside it.
-    drawn = np.array(standing)[np.concatenate(orders)]
-    iterations = [drawn[start : start + group] for start in range(0, len(drawn), group)]
-    mixed = sum(bool(part.any()) and not part.all() for part in iterations)
-    if group == 1:
-        assert mixed == 0
-    assert mixed <= 4 * epochs
-
-
-def test_real_pictures_of_one_batch_all_stand_or_all_lie(shared_data: Path) -> None:
-    coco = shared_data / "coco_mini"
-    path = coco / "annotations" / "instances_train2017.json"
-    shipped = load_recipe("coco_topformer_base_512", batch_size=8)
-    opened = open_source(shipped, 0, DataPaths(path, coco / "train2017", path, coco / "train2017"))
-    assert isinstance(opened, FileSource)
-    mixed, iterations = 0, opened.size // 8 - 1
-    for iteration in range(iterations):
-        batch = opened.batch(iteration, 0, 1)
-        assert batch.valid_size is not None
-        standing = batch.valid_size[:, 0] > batch.valid_size[:, 1]
-        mixed += bool(standing.any()) and not bool(standing.all())
-    assert mixed <= 2
-
-
-def test_two_cuts_of_a_picture_are_a_pair(folder: Path) -> None:
-    opened = source(folder, query_passing=True, image_stage_fraction=0.0)
-    batch = opened.batch(0, 0, 1)
-    assert batch.valid_size is not None
-    assert batch.image_ids[:2] == batch.image_ids[2:]
-    assert torch.equal(batch.valid_size[:2], batch.valid_size[2:])
-    for first, later in zip(batch.targets[:2], batch.targets[2:], strict=True):
-        assert set(first.instance_ids.tolist()) | set(later.instance_ids.tolist()) <= {10, 30, 50}
 
 
 @pytest.mark.parametrize(
@@ -248,32 +165,3 @@ def test_a_bad_file_is_named(folder: Path, spoil: Any, error: type[Exception], w
         opened.batch(0, 0, 1)
     with pytest.raises(error, match=words):
         source(folder, batch_size=3)
-
-
-def test_half_named_paths_are_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="give both"):
-        open_source(recipe(), 0, DataPaths(annotations=folder / "train.json"))
-
-
-def test_real_pictures_and_their_own_masks(shared_data: Path) -> None:
-    coco = shared_data / "coco_mini"
-    dataset = CocoDataset.load(coco / "annotations" / "instances_train2017.json", coco / "train2017")
-    pool = coco_pool(dataset, coco / "train2017")
-    assert isinstance(pool, StillPool)
-    for unit in range(0, pool.size, 9):
-        image = dataset.images[int(pool.pictures[unit])]
-        height, width = image.height // 4 * 4, image.width // 4 * 4
-        view = View(
-            int(pool.pictures[unit]), image.height, image.width, 0, 0, height, width, height, width, False, False, 1.0
-        )
-        targets = pool.table.targets(view, (height, width))
-        by_id = {item.annotation_id: item for item in dataset.annotations_of(image.image_id)}
-        for label, found, key in zip(targets.labels, targets.masks, targets.instance_ids, strict=True):
-            item = by_id[int(key)]
-            assert item.class_index == int(label)
-            mask = to_mask(item.segmentation, image.height, image.width, "here")
-            assert mask is not None
-            covered = mask[:height, :width].reshape(height // 4, 4, width // 4, 4).mean((1, 3))
-            # Wholly covered pixels are in, untouched ones out; on outlines the two ways of rounding may differ.
-            assert (found.numpy()[covered == 1]).mean() > 0.97 if (covered == 1).any() else True
-            assert (found.numpy()[covered == 0]).mean() < 0.01
