@@ -17,15 +17,16 @@ from suite.records.schema import Dataset
 from suite.records.store import read_folder
 
 IMAGES = 4
+CATEGORIES = {"ids": [1, 2, 3, 4, 5, 6], "names": ["person", "dog", "cat", "horse", "zebra", "giraffe"]}
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """Weights as they are before training."""
+    """Weights as they are before training, of six classes that both datasets have."""
     torch.manual_seed(0)
     path = tmp_path / "untrained.safetensors"
     config = get_config("mobileinst_topformer_tiny_shapes")
-    save_checkpoint(path, MobileInst(config), config, {"dataset": "nothing"})
+    save_checkpoint(path, MobileInst(config), config, {"dataset": "nothing", "categories": json.dumps(CATEGORIES)})
     return path
 
 
