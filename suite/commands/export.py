@@ -71,7 +71,7 @@ def command(
     from reference_model.weights import CheckpointError, load_checkpoint
     from suite.datasets.categories import Categories
     from suite.errors import InputError
-    from suite.export.mobileinst import deployment_metadata, export_ncnn, export_onnx
+    from suite.export.mobileinst import ExportedFiles, deployment_metadata, export_mobileinst, export_ncnn
     from suite.files import file_digest
     from suite.models import build_model
 
@@ -104,7 +104,8 @@ def command(
     if kind == "ncnn":
         done = export_ncnn(model, out, chosen, graph_part, carried)
     else:
-        done = export_onnx(model, out, chosen, graph_part, carried, form=form, dynamic=dynamic)
+        export = export_mobileinst(model, out, chosen, graph_part, metadata=carried, form=form, dynamic=dynamic)
+        done = ExportedFiles((out,), export.report, carried)
     parity = None
     if annotations and images:
         from suite.export.parity import compare_on_pictures

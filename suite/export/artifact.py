@@ -6,6 +6,7 @@ import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -114,12 +115,20 @@ def write_reference(path: Path, inputs: Arrays, outputs: Arrays) -> None:
         np.savez(stream, allow_pickle=False, **named)
 
 
-def _difference(ours: NDArray[np.generic], reference: NDArray[np.generic]) -> float:
-    if ours.shape != reference.shape:
-        return float("inf")
-    scale = max(float(np.abs(reference).max(initial=0.0)), 1e-12)
-    difference = float(np.abs(ours.astype(np.float64) - reference.astype(np.float64)).max(initial=0.0)) / scale
-    return difference if np.isfinite(difference) else float("inf")
+def difference(found: NDArray[Any], wanted: NDArray[Any]) -> tuple[float, float]:
+    """Return the largest absolute difference, and that over the largest magnitude wanted; infinite for other shapes."""
+    if found.shape != wanted.shape:
+        return float("inf"), float("inf")
+    largest = float(np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max(initial=0.0))
+    if not np.isfinite(largest):
+        return float("inf"), float("inf")
+    return largest, largest / max(float(np.abs(wanted).max(initial=0.0)), 1e-12)
+
+
+def largest_difference(found: Arrays, wanted: Arrays) -> tuple[float, float]:
+    """Return the largest of both numbers of `difference` over outputs by name."""
+    pairs = [difference(found[name], value) for name, value in wanted.items()]
+    return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
 
 
 def read_reference(artifact: GraphArtifact) -> tuple[dict[str, NDArray[np.generic]], dict[str, NDArray[np.generic]]]:
@@ -151,9 +160,9 @@ def difference_problems(outputs: Arrays, reference: Arrays, name: str, limit: fl
     """
     problems: list[str] = []
     for output, wanted in reference.items():
-        difference = _difference(outputs[output], wanted) if output in outputs else float("inf")
-        if difference > limit:
-            problems.append(f"{output} of {name} is off by {difference:.1e} of its range (limit {limit:.0e})")
+        off = difference(outputs[output], wanted)[1] if output in outputs else float("inf")
+        if off > limit:
+            problems.append(f"{output} of {name} is off by {off:.1e} of its range (limit {limit:.0e})")
     return problems
 
 

@@ -45,12 +45,7 @@ def count(model: nn.Module, height: int, width: int) -> dict[str, Count]:
     if height < 1 or width < 1:
         raise ValueError(f"size is {height}x{width} px, both sides must be positive")
     name = type(model).__name__
-    # A copy without storage: only shapes are traced. The hooks of the counter want tensors that need no gradient.
-    shadow = deepcopy(model).to("meta").requires_grad_(False).eval()
-    image = torch.zeros(1, 3, height, width, device="meta")
-    # The fused attention kernel of the CPU has no FLOP formula; the plain one is matrix products.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        shadow(image)
+    counter, _ = _traced(model, height, width)
     flops = {module: sum(operators.values()) for module, operators in counter.get_flop_counts().items()}
     counts = {
         child_name: Count(sum(p.numel() for p in child.parameters()), flops.get(f"{name}.{child_name}", 0) // 2)
@@ -101,6 +96,20 @@ class _DenseConvolutions(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
+def _traced(
+    model: nn.Module, height: int, width: int, method: str = "forward"
+) -> tuple[FlopCounterMode, _DenseConvolutions]:
+    """Run a method of a copy without storage on an image: only shapes are traced."""
+    # The hooks of the counter want tensors that need no gradient.
+    shadow = deepcopy(model).to("meta").requires_grad_(False).eval()
+    image = torch.zeros(1, 3, height, width, device="meta")
+    # The fused attention kernel of the CPU has no FLOP formula; the plain one is matrix products.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, _DenseConvolutions() as dense:
+        # Called as a module for its hooks, which tell the counter the submodules apart.
+        (shadow if method == "forward" else getattr(shadow, method))(image)
+    return counter, dense
+
+
 def split_macs(model: nn.Module, height: int, width: int, method: str = "forward") -> Split:
     """Count the MACs of dense 3x3 convolutions of stride 1, and of everything else, for a batch of one.
 
@@ -110,10 +119,7 @@ def split_macs(model: nn.Module, height: int, width: int, method: str = "forward
         width: image width in pixels.
         method: ``forward``, or another method that takes an image.
     """
-    shadow = deepcopy(model).to("meta").requires_grad_(False).eval()
-    image = torch.zeros(1, 3, height, width, device="meta")
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, _DenseConvolutions() as dense:
-        getattr(shadow, method)(image)
+    counter, dense = _traced(model, height, width, method)
     return Split(dense.macs, counter.get_total_flops() // 2 - dense.macs)
 
 
@@ -123,9 +129,7 @@ def count_modules(model: nn.Module, height: int, width: int) -> dict[str, int]:
     Arguments as for `split_macs`; what the model itself computes is the total minus its children's.
     """
     name = type(model).__name__
-    shadow = deepcopy(model).to("meta").requires_grad_(False).eval()
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        shadow(torch.zeros(1, 3, height, width, device="meta"))
+    counter, _ = _traced(model, height, width)
     found = {module: sum(flops.values()) // 2 for module, flops in counter.get_flop_counts().items()}
     return {
         module.removeprefix(f"{name}."): macs

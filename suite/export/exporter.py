@@ -24,7 +24,9 @@ from onnxscript import opset18 as op
 from torch import Tensor, nn
 
 from suite.errors import InputError
+from suite.export.artifact import largest_difference
 from suite.export.rewriting import Form, rewrite
+from suite.export.runtime import cpu_session
 from suite.files import atomic_path
 
 OPSET = 18
@@ -268,27 +270,16 @@ def _translate(
 
 def _parity(graph: _PartGraph, path: Path, sizes: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """Return the largest absolute and relative differences of ONNX Runtime from PyTorch over all outputs and sizes."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    max_abs = max_rel = 0.0
+    session = cpu_session(path)
+    pairs = []
     for size in sizes:
         inputs = graph.part.example_inputs(*size)
         with torch.no_grad():
-            expected = graph.named(*inputs)
+            expected = {name: tensor.numpy() for name, tensor in graph.named(*inputs).items()}
         feeds = {name: tensor.numpy() for name, tensor in zip(graph.part.inputs, inputs, strict=True)}
-        for (name, theirs), ours in zip(expected.items(), session.run(list(expected), feeds), strict=True):
-            if ours.shape != tuple(theirs.shape):
-                raise ParityError(
-                    f"output {name} has shape {ours.shape} in ONNX Runtime, {tuple(theirs.shape)} in PyTorch"
-                )
-            difference = float(np.abs(ours - theirs.numpy()).max())
-            max_abs = max(max_abs, difference)
-            max_rel = max(max_rel, difference / max(float(theirs.abs().max()), 1e-12))
-    return max_abs, max_rel
+        found = dict(zip(expected, session.run(list(expected), feeds), strict=True))
+        pairs.append(largest_difference(found, expected))
+    return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
 
 
 @contextlib.contextmanager

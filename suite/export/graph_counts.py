@@ -34,19 +34,15 @@ class GraphCounts:
     peak_tensor_bytes: int
 
 
-def _elements(shape: tuple[int, ...]) -> int:
-    return math.prod(shape)
-
-
 def _node_macs(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
     if node.op_type == "Conv":
         weights = shapes[node.input[1]]  # (out, in / groups, height, width)
-        return _elements(shapes[node.output[0]]) * _elements(weights[1:])
+        return math.prod(shapes[node.output[0]]) * math.prod(weights[1:])
     if node.op_type == "MatMul":
-        return _elements(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+        return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
     if node.op_type == "Gemm":
         transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
-        return _elements(shapes[node.output[0]]) * shapes[node.input[0]][0 if transposed else 1]
+        return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if transposed else 1]
     return 0
 
 
@@ -71,14 +67,14 @@ def count_graph(path: Path) -> GraphCounts:
     for tensor in graph.initializer:
         shapes[tensor.name] = tuple(tensor.dims)
         if onnx.TensorProto.DataType.Name(tensor.data_type) in FLOATS:
-            parameters += _elements(tuple(tensor.dims))
+            parameters += math.prod(tensor.dims)
     for value in (*graph.input, *graph.value_info, *graph.output):
         shape = tuple(side.dim_value if side.HasField("dim_value") else -1 for side in value.type.tensor_type.shape.dim)
         if any(side < 0 for side in shape):
             raise InputError(f"{path}: tensor {value.name} has no fixed size; export the graph at one")
         shapes[value.name] = shape
         kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
-        sizes[value.name] = _elements(shape) * ELEMENT_BYTES.get(kind, 4)
+        sizes[value.name] = math.prod(shape) * ELEMENT_BYTES.get(kind, 4)
 
     outputs = {value.name for value in graph.output}
     last_use = {name: number for number, node in enumerate(graph.node) for name in node.input}

@@ -114,6 +114,9 @@ def export_kept(
     Raises:
         InputError: if the model cannot be exported at this size or fails the exporter's parity check.
     """
+    from suite.export.exporter import export_graph
+    from suite.export.rewriting import Form
+
     folder = runs_dir() / "onnx" if folder is None else folder
     versions = [importlib.metadata.version(package) for package in ("torch", "onnx", "onnxscript")]
     # How layers are set (a stride, a dilation) changes a graph without changing a weight; the module's text has it all.
@@ -123,27 +126,14 @@ def export_kept(
     for part in parts:
         key = hashlib.sha256("\n".join([*shared, repr(part)]).encode()).hexdigest()[:16]
         path = folder / f"{name}-{part.name}-{size[0]}x{size[1]}-{key}.onnx"
-        exported[part.name] = _found(path) or _export(name, model, part, path, size, form, metadata)
+        found = _found(path)
+        if found is None:
+            say(f"export: {name} {part.name} at {size[0]}x{size[1]}")
+            export = export_graph(name, model, part, path, size, cast(Form, form), metadata=metadata)
+            reference = path.with_suffix(".npz")
+            write_reference(reference, export.inputs, export.outputs)
+            found = ExportedPart(GraphArtifact(path, graph_digest(path), reference), export.report)
+            note = {"sha256": found.artifact.sha256, "report": asdict(export.report)}
+            write_json(path.with_suffix(".json"), note)
+        exported[part.name] = found
     return exported
-
-
-def _export(
-    name: str,
-    model: nn.Module,
-    part: Part,
-    path: Path,
-    size: tuple[int, int],
-    form: str,
-    metadata: Mapping[str, str] | None,
-) -> ExportedPart:
-    """Export a part and write beside it what proves it."""
-    from suite.export.exporter import export_graph
-    from suite.export.rewriting import Form
-
-    say(f"export: {name} {part.name} at {size[0]}x{size[1]}")
-    export = export_graph(name, model, part, path, size, cast(Form, form), metadata=metadata)
-    reference = path.with_suffix(".npz")
-    write_reference(reference, export.inputs, export.outputs)
-    made = ExportedPart(GraphArtifact(path, graph_digest(path), reference), export.report)
-    write_json(path.with_suffix(".json"), {"sha256": made.artifact.sha256, "report": asdict(export.report)})
-    return made

@@ -15,15 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reference_model.config import ModelConfig, config_to_dict
 from reference_model.images import IMAGE_MEAN, IMAGE_STD, Thresholds
 from reference_model.mobileinst import MobileInst
 from suite import __version__
 from suite.datasets.categories import METADATA_KEY, Categories
 from suite.errors import InputError
+from suite.export.artifact import largest_difference
 from suite.export.exporter import RELATIVE_TOLERANCE, Export, ExportReport, ParityError, Part, export_graph
 from suite.files import atomic_path, write_json
 from suite.records.provenance import git_state
@@ -123,27 +121,6 @@ def deployment_metadata(
     )
 
 
-def export_onnx(
-    model: MobileInst, out: Path, size: tuple[int, int], part: str, metadata: Mapping[str, str], **options: Any
-) -> ExportedFiles:
-    """Write one graph of a MobileInst as an ONNX file with metadata.
-
-    Args:
-        model: the model; it is not changed.
-        out: the file to write.
-        size: (height_px, width_px) of the image.
-        part: a key of `mobileinst_parts`.
-        metadata: of `deployment_metadata`.
-        **options: of `export_graph`: ``form``, ``dynamic``.
-
-    Raises:
-        InputError: if there is no such part, or as `export_graph`.
-        ParityError: as `export_graph`.
-    """
-    export = export_mobileinst(model, out, size, part, metadata=metadata, **options)
-    return ExportedFiles((out,), export.report, dict(metadata))
-
-
 def export_ncnn(
     model: MobileInst, out: Path, size: tuple[int, int], part: str, metadata: Mapping[str, str]
 ) -> ExportedFiles:
@@ -171,7 +148,7 @@ def export_ncnn(
         graph = Path(name) / "graph.onnx"
         export = export_mobileinst(model, graph, size, part, metadata=metadata)
         converted = convert(graph)
-        max_abs, max_rel = _differences(NcnnSession(graph, converted).run(export.inputs), export.outputs)
+        max_abs, max_rel = largest_difference(NcnnSession(graph, converted).run(export.inputs), export.outputs)
         if not max_rel <= RELATIVE_TOLERANCE:
             raise ParityError(
                 f"{out}: ncnn differs from PyTorch by {max_rel:.2e} of the largest output in {part}, more than "
@@ -188,14 +165,3 @@ def export_ncnn(
     write_json(note, {**carried, "blobs": blobs})
     report = replace(export.report, parity_max_abs=max_abs, parity_max_rel=max_rel)
     return ExportedFiles((*targets, note), report, carried)
-
-
-def _differences(found: Mapping[str, NDArray[np.generic]], expected: Mapping[str, NDArray[Any]]) -> tuple[float, float]:
-    """Return the largest absolute difference, and the largest over its output's largest magnitude."""
-    max_abs = max_rel = 0.0
-    for name, wanted in expected.items():
-        if found[name].shape != wanted.shape:
-            return float("inf"), float("inf")
-        difference = float(np.abs(found[name].astype(np.float64) - wanted).max())
-        max_abs, max_rel = max(max_abs, difference), max(max_rel, difference / max(float(np.abs(wanted).max()), 1e-12))
-    return max_abs, max_rel

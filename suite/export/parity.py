@@ -10,7 +10,7 @@ from pathlib import Path
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import segment_dataset
-from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
+from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.datasets.coco import CocoDataset
 from suite.datasets.local_split import part_of
 from suite.errors import NothingMeasuredError
@@ -37,21 +37,10 @@ class ExportParity:
     graph_ap: float
 
 
-def open_both(model: MobileInst, graph: Path) -> tuple[ImageSegmenter, OnnxSegmenter]:
-    """Return a model and its exported graph as segmenters that see the same pixels of every image.
-
-    Raises:
-        DataError: if the graph is absent.
-        InputError: if it is not a graph of a whole network of this suite.
-    """
-    exported = OnnxSegmenter(graph)
-    if exported.fixed_size is None:
-        return ReferenceSegmenter(model, model.config), exported
-    return PaddedReference(model, model.config, exported.fixed_size), exported
-
-
 def _as_truth(dataset: CocoDataset, results: Path, path: Path) -> None:
     """Write a results file in the form of annotations."""
+    from pycocotools import mask as coco_mask
+
     found = read_json(results, "results file")
     if not found:
         raise NothingMeasuredError(
@@ -64,7 +53,7 @@ def _as_truth(dataset: CocoDataset, results: Path, path: Path) -> None:
     names = zip(dataset.categories.ids, dataset.categories.names, strict=True)
     annotations = [
         {key: result[key] for key in ("image_id", "category_id", "segmentation")}
-        | {"id": number, "iscrowd": 0, "area": _area_px(result["segmentation"]), "bbox": [0, 0, 0, 0]}
+        | {"id": number, "iscrowd": 0, "area": int(coco_mask.area(result["segmentation"])), "bbox": [0, 0, 0, 0]}
         for number, result in enumerate(found, start=1)
     ]
     write_json(
@@ -77,39 +66,30 @@ def _as_truth(dataset: CocoDataset, results: Path, path: Path) -> None:
     )
 
 
-def _area_px(segmentation: dict[str, object]) -> int:
-    from pycocotools import mask as coco_mask
-
-    return int(coco_mask.area(segmentation))
-
-
 def measure_export_parity(
-    reference: ImageSegmenter,
-    graph: ImageSegmenter,
-    dataset: CocoDataset,
-    annotations: Path | None,
-    folder: Path,
-    quiet: bool = False,
+    model: MobileInst, graph: Path, dataset: CocoDataset, annotations: Path | None, folder: Path
 ) -> ExportParity:
     """Predict with both, compare with each other and, if there is truth, with that.
 
     Args:
-        reference: the reference model.
-        graph: its export; both should see the same pixels, see `open_both`.
+        model: the reference model; it sees the same pixels as the graph.
+        graph: its graph of the whole network.
         dataset: the pictures.
         annotations: ground truth of the same pictures, or None.
         folder: takes the results files; resumed after a kill as every prediction is.
-        quiet: whether to show no progress.
 
     Raises:
         NothingMeasuredError: if the reference model finds nothing at all.
-        DataError: if a picture is absent.
-        InputError: if a picture is not what the annotations say.
+        DataError: if the graph or a picture is absent.
+        InputError: if the graph holds no whole network, or a picture is not what the annotations say.
     """
+    exported = OnnxSegmenter(graph)
+    size = exported.fixed_size
+    reference = ReferenceSegmenter(model, model.config) if size is None else PaddedReference(model, size)
     folder.mkdir(parents=True, exist_ok=True)
     ours, theirs, truth = (folder / f"{name}.json" for name in ("reference", "graph", "reference_as_truth"))
-    for segmenter, results in ((reference, ours), (graph, theirs)):
-        segment_dataset(segmenter, dataset, results, quiet, by_position=True)
+    for segmenter, results in ((reference, ours), (exported, theirs)):
+        segment_dataset(segmenter, dataset, results, by_position=True)
     _as_truth(dataset, ours, truth)
     scored = {path: score_coco(annotations, path).stats["AP"] if annotations else -1.0 for path in (ours, theirs)}
     return ExportParity(len(dataset.images), score_coco(truth, theirs).stats["AP"], scored[ours], scored[theirs])
@@ -134,7 +114,7 @@ def compare_on_pictures(model: MobileInst, graph: Path, annotations: Path, image
         folder = Path(name)
         truth = _first_pictures(annotations, limit, folder / "pictures.json")
         dataset = CocoDataset.load(folder / "pictures.json", images)
-        return measure_export_parity(*open_both(model, graph), dataset, truth, folder)
+        return measure_export_parity(model, graph, dataset, truth, folder)
 
 
 def _first_pictures(annotations: Path, limit: int, path: Path) -> Path | None:

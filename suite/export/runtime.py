@@ -12,12 +12,12 @@ import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.errors import InputError
+from suite.errors import DataError, InputError
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -40,6 +40,27 @@ class Session(Protocol):
     def description(self) -> dict[str, str]:
         """Return engine, version and the settings that change speed."""
         ...
+
+
+def cpu_session(path: Path, threads: int = 1) -> Any:
+    """Return a plain ONNX Runtime session on the CPU, for results and not for timing.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if ONNX Runtime cannot load it.
+    """
+    import onnxruntime
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such ONNX file; check the path")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: ONNX Runtime cannot load it ({reason}); export it again") from None
 
 
 def runtime_names() -> list[str]:

@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ from reference_model.tracking import Track
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.segmenter import ReferenceSegmenter, at_size, thresholds, tracker
 from suite.datasets.categories import Categories
-from suite.errors import DataError, InputError
+from suite.errors import InputError
 from suite.export.mobileinst import WHOLE_OUTPUTS
+from suite.export.runtime import cpu_session
 from suite.files import file_digest
 
 
@@ -50,51 +52,33 @@ def padded_to(images: Tensor, fixed_size: tuple[int, int]) -> Tensor:
     return nn.functional.pad(images, (0, width, 0, height))
 
 
-class PaddedReference:
+class PaddedReference(ReferenceSegmenter):
     """A MobileInst of `reference_model` that sees images as its graph of fixed input size does.
 
     Where a graph is compared with its model, only what the export did may differ, and not how far images are padded.
 
     Args:
         model: the network; is put into evaluation mode.
-        config: of the model.
         fixed_size: height and width of the graph's input, in pixels.
     """
 
-    def __init__(self, model: MobileInst, config: ModelConfig, fixed_size: tuple[int, int]) -> None:
-        self.reference, self.fixed_size = ReferenceSegmenter(model, config), fixed_size
-        self.name, self.num_classes, self.categories = config.name, config.num_classes, self.reference.categories
-        self.protocol = self.reference.protocol
+    def __init__(self, model: MobileInst, fixed_size: tuple[int, int]) -> None:
+        super().__init__(model, model.config)
+        self.fixed_size = fixed_size
 
     def digest(self) -> str:
         """Return the SHA-256 of configuration, weights and input size."""
-        return hashlib.sha256(f"{self.reference.digest()} {self.fixed_size}".encode()).hexdigest()
+        return hashlib.sha256(f"{super().digest()} {self.fixed_size}".encode()).hexdigest()
 
     def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the detections of one image."""
         height, width = image.shape[:2]
-        config = fitting_config(at_size(self.reference.config, self.protocol), height, width, self.fixed_size)
+        config = fitting_config(at_size(self.config, self.protocol), height, width, self.fixed_size)
         pixels, geometry = preprocess(image, config)
         with torch.inference_mode():
-            out = self.reference.model(padded_to(pixels, self.fixed_size))
+            out = self.model(padded_to(pixels, self.fixed_size))
         logits = (out.class_logits[0], out.objectness_logits[0], out.mask_logits[0])
         return postprocess(*logits, geometry, thresholds(self.protocol))
-
-
-def _open_session(path: Path, threads: int) -> Any:
-    """Return an ONNX Runtime session on the CPU."""
-    import onnxruntime
-
-    if not path.is_file():
-        raise DataError(f"{path}: no such ONNX file; check the path")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: ONNX Runtime cannot load it ({reason}); export it again") from None
 
 
 class _GraphModel(nn.Module):
@@ -141,7 +125,7 @@ class OnnxSegmenter:
 
     def __init__(self, path: Path, protocol: PredictionProtocol | None = None, threads: int = 1) -> None:
         self.path = path
-        self._session = _open_session(path, threads)
+        self._session = cpu_session(path, threads)
         properties = self._session.get_modelmeta().custom_metadata_map
         try:
             self.config: ModelConfig = config_from_dict(json.loads(properties["config"]))
@@ -191,10 +175,5 @@ class OnnxSegmenter:
             raise ValueError("the video has no frames")
         config = self._size_for(*first.shape[:2])
         protocol = replace(self.protocol, short_side_px=config.short_side_px, size_divisor_px=config.size_divisor_px)
-
-        def every() -> Iterable[NDArray[np.uint8]]:
-            yield first
-            yield from stream
-
         online = tracker(cast(MobileInst, self._tracker_model), self.config, protocol)
-        return online.track_video(every(), self.protocol.max_tracks)
+        return online.track_video(chain([first], stream), self.protocol.max_tracks)

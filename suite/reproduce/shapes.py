@@ -11,7 +11,7 @@ from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_animation, draw_track_strip
 from suite.drawing.tracks import show_video
 from suite.errors import InputError, SuiteError
-from suite.export.parity import measure_export_parity, open_both, parity_measurements
+from suite.export.parity import measure_export_parity, parity_measurements
 from suite.files import file_digest
 from suite.latency.device import load_device
 from suite.latency.host import measure_host
@@ -123,7 +123,7 @@ def latency_lines(trained: FinishedRun, seed: int) -> list[Line]:
     dataset = shapes_dataset()
     frames, truth = embedded.images(dataset.split), embedded.annotations_path("instances", dataset.split)
     folder = trained.checkpoint.parent / "export_parity"
-    parity = measure_export_parity(*open_both(trained.result.model, graph), frames, truth, folder)
+    parity = measure_export_parity(trained.result.model, graph, frames, truth, folder)
     lines += parity_measurements(parity, trained.subject, trained.protocol, dataset)
     return lines
 

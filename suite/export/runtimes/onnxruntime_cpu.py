@@ -41,6 +41,9 @@ class OnnxRuntimeSession:
 
     The graph that ONNX Runtime made of it is written out once and inspected, so that fp32 is seen in what runs, not in
     what was asked for.
+
+    Raises:
+        InputError: if the file is absent, not ONNX, or ONNX Runtime refuses it.
     """
 
     def __init__(self, graph: Path) -> None:
@@ -99,10 +102,4 @@ class OnnxRuntimeSession:
         }
 
 
-def open_session(graph: Path) -> OnnxRuntimeSession:
-    """Load an ONNX file.
-
-    Raises:
-        InputError: if the file is absent, not ONNX, or ONNX Runtime refuses it.
-    """
-    return OnnxRuntimeSession(graph)
+open_session = OnnxRuntimeSession
