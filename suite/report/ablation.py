@@ -22,6 +22,13 @@ TRAIT_METRICS = {trait: f"video_ap_{trait}" for trait in TRAITS}
 TRAIT_OF = {metric: trait for trait, metric in TRAIT_METRICS.items()}
 MIN_SEEDS = 3
 """Fewer paired seeds decide nothing."""
+CONFOUNDED = {
+    "trend/query-passing-helps-video-ap": (
+        "only the cell with query passing trains on pairs of frames, so half as many videos a step; the control, pairs "
+        "without the passed loss, has not been run"
+    )
+}
+"""Claim -> what else differs between the two cells of its trend: whatever the gain, it stays undecided."""
 STANDARD_ERRORS = 2.0
 """A gain counts where its mean is further from zero than this many standard errors over seeds."""
 
@@ -211,7 +218,7 @@ def described(gain: Difference | None) -> str:
         return "not run"
     values = sorted(gain.by_seed.values())
     if not any(values):
-        return f"exactly equal scores in every one of {len(values)} seeds: no effect on this data"
+        return f"exactly equal scores in every one of {len(values)} seeds: not one link between frames changed"
     seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
     measured = f"{gain.value:+.1f} points, mean of {seeds}, single seeds {values[0]:+.1f} to {values[-1]:+.1f}"
     if len(values) < MIN_SEEDS or gain.standard_error is None:
@@ -229,4 +236,6 @@ def trend_sentence(evidence: Evidence, scores: AblationScores, trend: Trend) -> 
     text = f"{trend.name[0].upper()}{trend.name[1:]}, {METRICS[trend.better.metric].label}: "
     text += described(scores.gain(trend.better, trend.worse))
     claim = evidence.claim(trend.claim_id) if trend.claim_id else None
+    if trend.claim_id in CONFOUNDED:
+        text += f"; undecided: {CONFOUNDED[trend.claim_id]}"
     return text + (f" (the paper: {published_text(claim)} on {claim.dataset.split()[0]})" if claim else "") + "."

@@ -107,5 +107,5 @@ def test_association_is_shown_by_kind_of_video_and_paired_by_seed(maker: RunMake
     assert hidden[1].text == "11"
     assert [cell.text.split()[0] for cell in hidden[3:5]] == ["21.0", "31.0"]
     assert hidden[5].text.startswith("+10.0 points")
-    assert "no effect on this data" in by_place["all", "3"][5].text
+    assert "exactly equal" in by_place["all", "3"][5].text
     assert by_place["fast motion", "3"][3].note.startswith("not run")

@@ -15,7 +15,6 @@ from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, WEIGHTS, Ru
 AP = "table1/mobileinst-topformer-base-640/ap"
 MS = "table1/mobileinst-topformer-base-640/latency_snapdragon_778g_ms"
 RATIO = "ratio/coco-latency-512-vs-640"
-TREND = "trend/query-passing-helps-video-ap"
 
 
 def ledger_of(maker: RunMaker) -> Evidence:
