@@ -121,7 +121,21 @@ def json_option(instead_of: str = "a table") -> Option[Any]:
 
 def records_option() -> Option[Any]:
     """Return the option ``--records``, a folder of record files."""
-    return click.option("--records", type=PATH, help="Folder of record files; default: reports/records.")
+    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    return click.option("--records", type=folder, help="Folder of record files; default: reports/records.")
+
+
+def metric_option() -> Option[Any]:
+    """Return the option ``--metric``, the name of a metric of the records or None."""
+
+    def known(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        from suite.records.schema import METRICS
+
+        if value is not None and value not in METRICS:
+            raise click.BadParameter(f"{value}: unknown; known: {', '.join(METRICS)}")
+        return value
+
+    return click.option("--metric", callback=known, help="Only this metric, e.g. mask_ap.")
 
 
 def core_option() -> Option[Any]:

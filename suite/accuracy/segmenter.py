@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +16,10 @@ from reference_model.config import ModelConfig, config_to_dict
 from reference_model.images import Detection, Thresholds, detect
 from reference_model.mobileinst import MobileInst
 from reference_model.tracking import OnlineTracker, Track
+from reference_model.weights import CheckpointError, load_checkpoint
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.datasets.categories import Categories
+from suite.errors import InputError
 
 
 class Segmenter(Protocol):
@@ -46,6 +49,18 @@ class VideoSegmenter(Segmenter, Protocol):
     def track(self, frames: Iterable[NDArray[np.uint8]]) -> Sequence[Track]:
         """Return the tracks of (H, W, 3) uint8 RGB frames, best first, one mask or None per frame."""
         ...
+
+
+def open_checkpoint(path: Path) -> tuple[MobileInst, dict[str, str]]:
+    """Return the model of a checkpoint and its metadata.
+
+    Raises:
+        InputError: if the file is no checkpoint.
+    """
+    try:
+        return load_checkpoint(path)
+    except CheckpointError as error:
+        raise InputError(str(error)) from None
 
 
 def thresholds(protocol: PredictionProtocol) -> Thresholds:

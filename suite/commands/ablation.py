@@ -23,7 +23,7 @@ import click
     help="Trainings side by side [default: as many as fit on the cores].",
 )
 @click.option("--no-report", is_flag=True, help="Leave tables and figures as they are.")
-@click.option("--plan", "plan_only", is_flag=True, help="Train nothing; print what is done, what is left, how long.")
+@click.option("--plan", "plan_only", is_flag=True, help="Train nothing; print what is done and what is left.")
 def command(
     seeds: int, iterations: int | None, names: tuple[str, ...], workers: int | None, no_report: bool, plan_only: bool
 ) -> None:

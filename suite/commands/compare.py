@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import json_option, records_option
+from suite.command_options import json_option, metric_option, records_option
 
 
 @click.command(name="compare")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--metric", help="Only this metric, e.g. mask_ap.")
+@metric_option()
 @json_option()
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table with its footnotes.")
 @records_option()
@@ -26,17 +26,11 @@ def command(
     at their own input sizes, everything else only under the same protocol, data and, for times, machine. The verdict
     is better or worse where the interval excludes 0, undecided where it does not, equal where nothing differs.
     """
-    from suite.errors import InputError
     from suite.paths import records_dir
-    from suite.records.schema import METRICS
     from suite.records.store import read_folder
     from suite.report.compare import compare, comparison_table, find_side, summary
     from suite.report.formats import markdown, plain
 
-    if metric is not None and metric not in METRICS:
-        raise InputError(f"--metric {metric}: unknown; known: {', '.join(METRICS)}")
-    if records is not None and not records.is_dir():
-        raise InputError(f"{records}: no such folder of records; name the folder that holds the .jsonl files")
     runs, _ = read_folder(records or records_dir())
     found = compare(find_side(first, runs), find_side(second, runs), metric)
     if as_json:

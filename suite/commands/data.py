@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import CommandGroup
+from suite.command_options import PATH, CommandGroup, json_option
 
 GROUPS = click.argument("groups", nargs=-1, metavar="[GROUP]...")
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 UNPACK = click.option("--unpack/--no-unpack", "unpacking", default=True, show_default=True, help="Unpack archives too.")
-PATH = click.Path(path_type=Path)
 
 
 @click.group(name="data", cls=CommandGroup)
@@ -29,7 +27,7 @@ def command() -> None:
 @click.option(
     "--check", "checking", is_flag=True, help="Read every byte again, ask DVC too; exit code 4 if it is wrong."
 )
-@AS_JSON
+@json_option("text")
 def status(groups: tuple[str, ...], checking: bool, as_json: bool) -> int:
     """Show what is on this disk, of all groups if none is named."""
     from suite.datasets.fetch import overview, overview_table
@@ -46,7 +44,7 @@ def status(groups: tuple[str, ...], checking: bool, as_json: bool) -> int:
 @GROUPS
 @click.option("--mirror", help="Download zips/... and annotations/... from below this address instead.")
 @UNPACK
-@AS_JSON
+@json_option("text")
 def fetch(groups: tuple[str, ...], mirror: str | None, unpacking: bool, as_json: bool) -> None:
     """Generate or download datasets (the embedded one if none is named), verify and unpack them.
 
@@ -66,7 +64,7 @@ def fetch(groups: tuple[str, ...], mirror: str | None, unpacking: bool, as_json:
 @click.argument("group")
 @click.argument("source", type=PATH, required=False)
 @UNPACK
-@AS_JSON
+@json_option("text")
 def add(group: str, source: Path | None, unpacking: bool, as_json: bool) -> None:
     """Use files that you have: link what GROUP needs from SOURCE, never copy it, then verify and unpack it.
 
@@ -88,7 +86,7 @@ def add(group: str, source: Path | None, unpacking: bool, as_json: bool) -> None
 @click.option("--annotations", type=PATH, required=True, help="Annotations file.")
 @click.option("--images", type=PATH, required=True, help="Folder that the file names in it start from.")
 @click.option("--deep", is_flag=True, help="Open every image and decode every mask instead of a sample.")
-@AS_JSON
+@json_option("text")
 def health(dataset: str, annotations: Path, images: Path, deep: bool, as_json: bool) -> int:
     """Check that annotations and images belong together and can be read; exit code 4 if they cannot."""
     from dataclasses import asdict
@@ -103,7 +101,7 @@ def health(dataset: str, annotations: Path, images: Path, deep: bool, as_json: b
 
 @command.command(name="split")
 @click.argument("dataset", type=click.Choice(["youtube-vis-2019", "youtube-vis-2021"]))
-@AS_JSON
+@json_option("text")
 def split(dataset: str, as_json: bool) -> None:
     """Hold out videos of YouTube-VIS train, since valid can no longer be scored, and write the list of their ids.
 

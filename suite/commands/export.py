@@ -68,7 +68,7 @@ def command(
     """
     from reference_model.images import padded_size
     from reference_model.mobileinst import MobileInst
-    from reference_model.weights import CheckpointError, load_checkpoint
+    from suite.accuracy.segmenter import open_checkpoint
     from suite.datasets.categories import Categories
     from suite.errors import InputError
     from suite.export.mobileinst import ExportedFiles, deployment_metadata, export_mobileinst, export_ncnn
@@ -89,10 +89,7 @@ def command(
     if name is not None:
         model = build_model(name, seed=seed)[0]
     elif checkpoint is not None:
-        try:
-            model, metadata = load_checkpoint(checkpoint)
-        except CheckpointError as error:
-            raise InputError(str(error)) from None
+        model, metadata = open_checkpoint(checkpoint)
         digest = file_digest(checkpoint)
     if not isinstance(model, MobileInst):
         raise InputError(f"{name}: is prior art, whose graphs `latency` exports to time them; name a MobileInst")

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import CommandGroup
-
-FOLDER = click.Path(path_type=Path)
+from suite.command_options import PATH, CommandGroup, json_option
 
 
 @click.group(name="gate", cls=CommandGroup)
@@ -21,10 +19,10 @@ def command() -> None:
 
 
 @command.command(name="accuracy")
-@click.argument("new", type=FOLDER)
-@click.option("--baseline", type=FOLDER, help="Folder of baseline records; default: reports/records.")
-@click.option("--rules", type=FOLDER, help="Rules file; default: suite/report/gate.toml.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.argument("new", type=PATH)
+@click.option("--baseline", type=PATH, help="Folder of baseline records; default: reports/records.")
+@click.option("--rules", type=PATH, help="Rules file; default: suite/report/gate.toml.")
+@json_option()
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table, for the summary of a CI job.")
 def accuracy(new: Path, baseline: Path | None, rules: Path | None, as_json: bool, as_markdown: bool) -> None:
     """Compare the AP in the records of the folder NEW with the baseline's, seed by seed."""

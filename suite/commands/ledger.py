@@ -48,8 +48,4 @@ def command(everything: bool, as_json: bool, records: Path | None) -> None:
     A verdict is reproduced, not reproduced, partly (with its rule), undecided (lost in seed noise),
     estimated, or not run (with what it needs).
     """
-    from suite.errors import InputError
-
-    if records is not None and not records.is_dir():
-        raise InputError(f"{records}: no such folder of records; name the folder that holds the .jsonl files")
     show_ledger(records, everything, as_json)

@@ -27,17 +27,8 @@ def command(name: str | None, size: tuple[int, int] | None, as_json: bool) -> No
             raise InputError("--size needs a model; give its NAME, or leave --size out to list the models")
         entries = discover()
         if as_json:
-            models = [
-                {
-                    "model": entry.name,
-                    "description": entry.description,
-                    "input_shapes": entry.input_shapes,
-                    "published_rows": entry.published_rows,
-                    "reading": entry.reading,
-                    "alternative_to": entry.alternative_to,
-                }
-                for entry in entries.values()
-            ]
+            fields = ("description", "input_shapes", "published_rows", "reading", "alternative_to")
+            models = [{"model": name} | {key: getattr(entry, key) for key in fields} for name, entry in entries.items()]
             click.echo(json.dumps({"models": models}))
             return
         width = max(len(entry) for entry in entries)

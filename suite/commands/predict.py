@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from suite.datasets.youtube_vis import YoutubeVisDataset
     from suite.export.segmenter import OnnxSegmenter
 
+protocol_options = options(
+    click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px."),
+    click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side, px."),
+    click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45."),
+)
 common = options(
     checkpoint_option(),
     click.option("--onnx", type=PATH, help="Instead of a checkpoint, a whole network exported by this suite."),
     click.option("--annotations", type=PATH, required=True, help="Annotations file; ground truth in it is not read."),
     click.option("--images", type=PATH, required=True, help="Folder that the file names in it start from."),
     click.option("--out", type=PATH, required=True, help="Results file to write, e.g. results.json."),
-    click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px."),
-    click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side, px."),
     click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), help="Replace 0.005."),
-    click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45."),
+    protocol_options,
     click.option(
         "--threads",
         type=click.IntRange(min=1),
@@ -48,10 +51,8 @@ def _open(
     """Load the model and give it the protocol with the user's changes."""
     import torch
 
-    from reference_model.weights import CheckpointError, load_checkpoint
-    from suite.accuracy.segmenter import ReferenceSegmenter
+    from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
     from suite.datasets.categories import Categories
-    from suite.errors import InputError
 
     if (checkpoint is None) == (onnx is None):
         raise click.UsageError("give either --checkpoint FILE or --onnx FILE")
@@ -63,17 +64,18 @@ def _open(
         segmenter = OnnxSegmenter(onnx, threads=threads)
     else:
         assert checkpoint is not None
-        try:
-            model, metadata = load_checkpoint(checkpoint)
-        except CheckpointError as error:
-            raise InputError(str(error)) from None
+        model, metadata = open_checkpoint(checkpoint)
         segmenter = ReferenceSegmenter(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
-    given = {name: value for name, value in changes.items() if value is not None}
-    protocol: PredictionProtocol = replace(segmenter.protocol, **given)
+    segmenter.protocol = _changed(segmenter.protocol, changes)
+    return segmenter
+
+
+def _changed(protocol: PredictionProtocol, changes: dict[str, Any]) -> PredictionProtocol:
+    """Return a protocol with the user's changes; None is no change."""
+    protocol = replace(protocol, **{name: value for name, value in changes.items() if value is not None})
     if protocol.long_side_px < protocol.short_side_px:
         raise click.UsageError(f"the long side's limit {protocol.long_side_px} is below the short side; give both")
-    segmenter.protocol = protocol
-    return segmenter
+    return protocol
 
 
 def _report(out: Path, dataset: CocoDataset | YoutubeVisDataset, caution: str | None, as_json: bool) -> None:
@@ -162,9 +164,7 @@ def command() -> None:
 @click.option(
     "--score-threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True, help="Least score."
 )
-@click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45.")
-@click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px.")
-@click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side's limit, px.")
+@protocol_options
 @click.option(
     "--key-frame-interval",
     type=click.IntRange(min=1),
@@ -193,9 +193,9 @@ def sources(
     import torch
 
     from reference_model.config import SHIPPED
-    from reference_model.weights import CheckpointError, load_checkpoint
     from suite.accuracy.prediction_protocol import PredictionProtocol
     from suite.accuracy.segment_sources import SourceSegmenter, categories_of, summary
+    from suite.accuracy.segmenter import open_checkpoint
     from suite.accuracy.sources import find_sources
     from suite.errors import InputError
     from suite.progress import say
@@ -203,16 +203,10 @@ def sources(
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no CUDA device here; leave the option out")
     chosen = find_sources(words, frames)
-    try:
-        model, metadata = load_checkpoint(checkpoint)
-    except CheckpointError as error:
-        raise InputError(str(error)) from None
+    model, metadata = open_checkpoint(checkpoint)
     if threads is not None:
         torch.set_num_threads(threads)
-    given = {name: value for name, value in changes.items() if value is not None}
-    protocol = replace(PredictionProtocol.of(model.config), **given)
-    if protocol.long_side_px < protocol.short_side_px:
-        raise click.UsageError(f"the long side's limit {protocol.long_side_px} is below the short side; give both")
+    protocol = _changed(PredictionProtocol.of(model.config), changes)
     if checkpoint.parent == SHIPPED:
         say("shipped weights: they know six drawn shapes, not photographs; other weights: --checkpoint FILE")
     categories = categories_of(model, metadata, checkpoint)

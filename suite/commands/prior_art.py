@@ -18,25 +18,17 @@ from suite.command_options import core_option, json_option, seed_option
     help="published: the default model of every row (9 GB of memory); table1, table2: one table's rows beside the "
     "anchor, in less; alternatives: the other readings of ambiguous rows beside their defaults.",
 )
-@click.option("--pairs", type=click.IntRange(min=2), help="Samples per model; default: protocol 'rows' of host.toml.")
-@click.option(
-    "--attempts", type=click.IntRange(min=1), help="Tries where other load spoils a run; default: protocol's."
-)
 @core_option()
 @seed_option("Seed of random weights and synthetic inputs.")
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the networks.")
 @json_option()
-def command(
-    readings: str, pairs: int | None, attempts: int | None, core: int | None, seed: int, runtime: str, as_json: bool
-) -> None:
+def command(readings: str, core: int | None, seed: int, runtime: str, as_json: bool) -> None:
     """Time MobileInst and all prior art of Tables 1 and 2 on one core, and record it.
 
     Random weights, one thread, fp32, interleaved rounds. Three clocks a row: network, network with the masks of 100
     instances, and selection. A row that the runtime cannot take is recorded with its reason. Exit code 3 if nothing
     valid was measured.
     """
-    import dataclasses
-
     from suite.errors import InputError
     from suite.export.runtime import runtime_names
     from suite.latency.device import load_device
@@ -46,12 +38,6 @@ def command(
     if runtime not in runtime_names():
         raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
     protocol = load_device("host").protocol("rows")
-    if pairs is not None:
-        protocol = dataclasses.replace(
-            protocol, name=f"{protocol.name}-{pairs}-pairs", min_samples=pairs, min_duration_s=0.0
-        )
-    if attempts is not None:
-        protocol = dataclasses.replace(protocol, attempts=attempts)
     if readings == "alternatives":
         rows = alternative_rows()
     else:

@@ -6,31 +6,25 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import records_option
+from suite.command_options import metric_option, records_option
 
 
 @click.command(name="records")
 @records_option()
-@click.option("--metric", help="Only this metric, e.g. mask_ap.")
+@metric_option()
 @click.option("--csv", "as_csv", is_flag=True, help="Print every column as CSV.")
 def command(records: Path | None, metric: str | None, as_csv: bool) -> None:
     """Print every measured number, one a row, and name the records that were refused; --csv prints all columns."""
     import pandas as pd
 
-    from suite.errors import InputError, NothingMeasuredError
+    from suite.errors import NothingMeasuredError
     from suite.paths import records_dir
     from suite.progress import say
     from suite.records.long_table import long_table
-    from suite.records.schema import METRICS
     from suite.records.store import read_folder
     from suite.text_table import TextColumn, text_table
 
-    if metric is not None and metric not in METRICS:
-        raise InputError(f"--metric {metric}: unknown; known: {', '.join(METRICS)}")
-    where = records or records_dir()
-    if records is not None and not records.is_dir():
-        raise InputError(f"{records}: no such folder of records; name the folder that holds the .jsonl files")
-    runs, refused = read_folder(where)
+    runs, refused = read_folder(records or records_dir())
     for line in refused:
         say(f"left out: {line}")
     table = long_table(runs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -40,27 +40,22 @@ from suite.command_options import PATH
     help="Kernel-reuse length T (youtube-vis).",
 )
 def command(
-    dataset: str,
+    dataset: Literal["shapes", "coco", "youtube-vis"],
     seeds: tuple[int, ...],
     recipe: str,
     iterations: int | None,
     query_passing: bool | None,
     fresh: bool,
     no_latency: bool,
-    annotations: Path | None,
-    images: Path | None,
-    pin: str | None,
-    allow_unpinned: bool,
-    split_ids: Path | None,
     checkpoint: Path | None,
     key_frame_interval: int,
+    **own: Any,
 ) -> None:
     """Measure, record, redraw reports/ and print the ledger."""
     if dataset == "shapes":
-        real_only = {"annotations": annotations, "images": images, "pin": pin, "allow-unpinned": allow_unpinned or None}
-        for name, value in {**real_only, "split-ids": split_ids, "checkpoint": checkpoint}.items():
-            if value is not None:
-                raise click.UsageError(f"--{name} goes with --dataset coco or youtube-vis")
+        for name, value in {**own, "checkpoint": checkpoint}.items():
+            if value:
+                raise click.UsageError(f"--{name.replace('_', '-')} goes with --dataset coco or youtube-vis")
         from suite.training.recipe import load_recipe
 
         loaded = load_recipe(recipe, iterations=iterations, query_passing=query_passing)
@@ -70,9 +65,7 @@ def command(
     else:
         from suite.reproduce.real import real_input, reproduce_real
 
-        task: Literal["coco", "youtube-vis"] = "coco" if dataset == "coco" else "youtube-vis"
-        data = real_input(task, annotations, images, pin, allow_unpinned, split_ids)
-        reproduce_real(data, checkpoint, key_frame_interval)
+        reproduce_real(real_input(dataset, **own), checkpoint, key_frame_interval)
 
     from suite.commands.ledger import show_ledger
     from suite.report.render import render_report

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from suite.command_options import PATH, json_option, seed_option
+
+REPLACED = ("iterations", "batch_size", "accumulation", "precision", "query_passing")
+"""Fields of a recipe that an option replaces."""
 
 
 @click.command(name="train")
@@ -49,11 +53,6 @@ from suite.command_options import PATH, json_option, seed_option
 def command(
     recipe: str,
     seed: int,
-    iterations: int | None,
-    batch_size: int | None,
-    accumulation: int | None,
-    precision: str | None,
-    query_passing: bool | None,
     fresh: bool,
     only_plan: bool,
     as_json: bool,
@@ -64,8 +63,7 @@ def command(
     backbone: Path | None,
     initial_weights: Path | None,
     publish: bool,
-    skip_check: bool,
-    **data: Path | None,
+    **words: Any,
 ) -> None:
     """Train one model from a RECIPE (name or TOML file; default: shapes) and keep it, with its record, under runs/.
 
@@ -74,21 +72,14 @@ def command(
     """
     from suite.training.recipe import load_recipe
 
-    loaded = load_recipe(
-        recipe,
-        iterations=iterations,
-        batch_size=batch_size,
-        accumulation=accumulation,
-        precision=precision,
-        query_passing=query_passing,
-    )
+    loaded = load_recipe(recipe, **{name: words.pop(name) for name in REPLACED})
     from suite.paths import shown  # after the check: torch takes seconds to load
     from suite.training.initial import How, InitialFiles
     from suite.training.run import CARD, train_and_record
     from suite.training.source import DataPaths
 
     how = How(device, workers, compiled, tensorboard, InitialFiles(backbone, initial_weights))
-    paths = DataPaths(**data, skip_check=skip_check)
+    paths = DataPaths(**words)
     if only_plan:
         from suite.training.plan import measure_plan
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import statistics
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ from suite.report.ablation import CELLS, EXPERIMENT, AblationCell
 from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines
 from suite.reproduce.stages import Stages
 from suite.training.recipe import Recipe, load_recipe
-from suite.training.run import forget, run_folder, run_lock, train_on_shapes
+from suite.training.run import forget, run_folder, run_lock, train_recipe
 
 RECIPE = "shapes_ablation"
 CODE_SERIES = "reference_model_code"
@@ -97,25 +96,14 @@ class Plan:
         done: jobs with the run that has their scores.
         left: jobs to be trained, in order.
         reasons: why a recorded run of a job that is left does not count, by the job's title.
-        seconds_per_iteration: median over the recorded trainings; None where there is none.
-        trainings: number of recorded trainings behind it.
     """
 
     done: tuple[tuple[Job, RunFile], ...]
     left: tuple[Job, ...]
     reasons: dict[str, str]
-    seconds_per_iteration: float | None
-    trainings: int
-
-    @property
-    def minutes_left(self) -> float | None:
-        """Estimated minutes of training; scoring comes on top. None where nothing was recorded to estimate from."""
-        if self.seconds_per_iteration is None:
-            return None
-        return sum(job.recipe.iterations for job in self.left) * self.seconds_per_iteration / 60
 
     def lines(self) -> list[str]:
-        """Return the plan as lines for a person: seeds of each cell, why a record does not count, minutes left."""
+        """Return the plan as lines for a person: seeds of each cell, why a record does not count, what is left."""
         everything = [*(job for job, _ in self.done), *self.left]
         lines = []
         for name in dict.fromkeys(cell.name for cell in CELLS if any(job.cell.name == cell.name for job in everything)):
@@ -123,13 +111,7 @@ class Plan:
             left = " ".join(str(job.seed) for job in self.left if job.cell.name == name) or "none"
             lines.append(f"{name:<17} seeds done: {done:<12} left: {left}")
         lines += [f"{title}: {reason}" for title, reason in self.reasons.items()]
-        estimate = ""
-        if self.left and self.minutes_left is None:
-            estimate = "; no training time is recorded yet to estimate the rest from"
-        elif self.left:
-            spent = f"{self.minutes_left:.0f} minutes of training, from {self.trainings} recorded ones"
-            estimate = f"; about {spent}, scoring not counted"
-        return [*lines, f"{len(everything)} trainings: {len(self.done)} done, {len(self.left)} left{estimate}"]
+        return [*lines, f"{len(everything)} trainings: {len(self.done)} done, {len(self.left)} left"]
 
 
 def named_jobs(names: Sequence[str], seeds: int, iterations: int | None = None) -> list[Job]:
@@ -169,22 +151,9 @@ def _scored(run: RunFile, job: Job, dataset_digest: str) -> bool:
     return {("mask_ap", None, None), *(("video_ap", *setting) for setting in VIDEO_SETTINGS)} <= found
 
 
-def recorded_code(run: RunFile) -> str | None:
+def _recorded_code(run: RunFile) -> str | None:
     """Return the digest of the reference model that a run was made with, None where the run does not hold it."""
-    for series in run.series:
-        if series.name == CODE_SERIES:
-            return str(series.rows[0][0])
-    return None
-
-
-def _seconds_per_iteration(runs: Sequence[RunFile], model: str) -> list[float]:
-    found = []
-    for run in runs:
-        for item in run.measurements:
-            iterations = item.protocol.get("iterations")
-            if item.metric == "train_time_s" and item.subject.model == model and isinstance(iterations, int):
-                found.append((item.value or 0.0) / iterations)
-    return found
+    return next((str(series.rows[0][0]) for series in run.series if series.name == CODE_SERIES), None)
 
 
 def make_plan(all_jobs: Sequence[Job], code: str) -> Plan:
@@ -206,29 +175,23 @@ def make_plan(all_jobs: Sequence[Job], code: str) -> Plan:
     done, left, reasons = [], [], {}
     for job in all_jobs:
         scored = [run for run in runs if _scored(run, job, digest)]
-        same = [run for run in scored if recorded_code(run) == code]
+        same = [run for run in scored if _recorded_code(run) == code]
         if same:
             done.append((job, same[-1]))
             continue
         left.append(job)
         if scored:
-            known = recorded_code(scored[-1]) is not None
+            known = _recorded_code(scored[-1]) is not None
             why = "has another reference model" if known else "does not say with which reference model"
             reasons[job.title] = f"{scored[-1].run.run_id} {why}"
-    times = _seconds_per_iteration(runs, all_jobs[0].recipe.model) if all_jobs else []
-    return Plan(tuple(done), tuple(left), reasons, statistics.median(times) if times else None, len(times))
+    return Plan(tuple(done), tuple(left), reasons)
 
 
-def run_job(job: Job, code: str) -> None:
-    """Train one cell with one seed, score it and write its record; after a kill the next call continues.
-
-    Raises:
-        KeyboardInterrupt: after Ctrl-C, with nothing lost.
-        SuiteError: for bad data or a failed training.
-    """
+def _run_job(job: Job, code: str) -> None:
+    """Train one cell with one seed, score it and write its record; after a kill the next call continues."""
     stages = Stages(f"ablation-{job.recipe.digest()[:8]}-seed-{job.seed}", job.recipe.digest(), embedded.ensure(), code)
     run = stages.run("run", "ablation", job.seed)
-    trained = train_on_shapes(job.recipe, job.seed)
+    trained = train_recipe(job.recipe, job.seed)
     finished = replace(trained, protocol=trained.protocol | {"experiment": EXPERIMENT})
     code_line = Series(CODE_SERIES, finished.subject, ["sha256"], [[code]], finished.protocol)
     write_run(run, [*held_out_lines(finished, stages, job.title), code_line])
@@ -236,13 +199,8 @@ def run_job(job: Job, code: str) -> None:
     forget(finished.checkpoint.parent)
 
 
-def run_ablation(all_jobs: Sequence[Job]) -> None:
-    """Do every job that is not done yet and that no other process is doing; other processes may add records meanwhile.
-
-    Raises:
-        KeyboardInterrupt: after Ctrl-C; the same call continues where it stopped.
-        SuiteError: for bad data or a failed training.
-    """
+def _run_jobs(all_jobs: Sequence[Job]) -> None:
+    """Do every job that is not done yet and that no other process is doing; others may add records meanwhile."""
     code = reference_model_digest()
     for number, job in enumerate(all_jobs, start=1):
         with run_lock(run_folder(job.recipe, job.seed)) as holder:
@@ -256,7 +214,7 @@ def run_ablation(all_jobs: Sequence[Job]) -> None:
                 say(f"[{number}/{len(all_jobs)}] {job.title}: in record {run.run_id}{changes}; skipped")
                 continue
             say(f"[{number}/{len(all_jobs)}] {job.title}" + "".join(f": {why}" for why in plan.reasons.values()))
-            run_job(job, code)
+            _run_job(job, code)
 
 
 def _forward(stream: IO[str], number: int) -> None:
@@ -265,17 +223,9 @@ def _forward(stream: IO[str], number: int) -> None:
 
 
 def _run_side_by_side(arguments: Sequence[str], workers: int) -> None:
-    """Run ``python -m suite`` with these arguments in several processes and wait for all of them.
+    """Run ``python -m suite`` with the same arguments in several processes, which share the work out among themselves.
 
     Ctrl-C reaches them as it reaches this process; each stops in its own time and is waited for.
-
-    Args:
-        arguments: the command line of each; the processes must share the work out among themselves.
-        workers: number of processes.
-
-    Raises:
-        KeyboardInterrupt: if they were interrupted.
-        SuiteError: if one failed; its own message was shown, marked with its number.
     """
     command = [sys.executable, "-m", "suite", *arguments]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") for _ in range(workers)]
@@ -323,5 +273,5 @@ def train_cells(names: Sequence[str], seeds: int, iterations: int | None = None,
         own = ["ablation", "--seeds", str(seeds), *words, "--workers", "1", "--no-report"]
         _run_side_by_side(own, side_by_side)
     else:
-        run_ablation(wanted)
+        _run_jobs(wanted)
     return make_plan(wanted, reference_model_digest())

@@ -34,16 +34,10 @@ VIDEO_SETTINGS = tuple((interval, association) for association in (True, False) 
 """(kernel-reuse length T, association), in the order they are scored."""
 
 
-def shapes_dataset(split: str = "val") -> Dataset:
-    """Return the embedded set's identity for records."""
-    return Dataset(
-        name="shapes",
-        split=split,
-        digest=embedded.ensure(),
-        pinned=True,
-        images=len(embedded.images(split).images),
-        videos=len(embedded.videos(split).videos),
-    )
+def shapes_dataset() -> Dataset:
+    """Return the identity of the embedded set's held-out part for records."""
+    images, videos = embedded.images("val").images, embedded.videos("val").videos
+    return Dataset("shapes", "val", embedded.ensure(), True, images=len(images), videos=len(videos))
 
 
 def images_results(folder: Path) -> Path:
@@ -58,18 +52,17 @@ def videos_results(folder: Path, interval: int, association: bool) -> Path:
 
 def score_images(finished: FinishedRun, dataset: Dataset) -> list[Measurement | Series]:
     """Predict and score every held-out frame; return the record lines."""
-    protocol = PredictionProtocol.of(finished.result.config)
+    protocol = PredictionProtocol.of(finished.result.model.config)
     results, truth = images_results(finished.checkpoint.parent), embedded.annotations_path("instances", "val")
-    segmenter = ReferenceSegmenter(finished.result.model, finished.result.config, protocol)
+    segmenter = ReferenceSegmenter(finished.result.model, finished.result.model.config, protocol)
     segment_dataset(segmenter, embedded.images("val"), results)
     score = score_coco(truth, results, resamples=RESAMPLES)
     fields = {**finished.protocol, **protocol.scalars("coco")}
     say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
-    return [
-        *score_lines(score.stats, COCO_METRICS, finished.subject, dataset, fields, score.intervals),
-        *draw_series(score, COCO_METRICS, finished.subject, dataset, fields),
-        *error_lines(analyse_coco(truth, results, worst=0), finished.subject, dataset, fields),
-    ]
+    what = (finished.subject, dataset, fields)
+    errors = error_lines(analyse_coco(truth, results, worst=0), *what)
+    scores = score_lines(score.stats, COCO_METRICS, *what, score.intervals)
+    return [*scores, *draw_series(score, COCO_METRICS, *what), *errors]
 
 
 @functools.cache
@@ -79,19 +72,12 @@ def _by_trait(split: str, digest: str) -> Mapping[str, frozenset[Id]]:
     return videos_by_trait(embedded.videos(split))
 
 
-def hard_video_lines(
+def _hard_video_lines(
     results: Path, subject: Subject, dataset: Dataset, protocol: dict[str, Scalar]
 ) -> list[Measurement]:
-    """Score a results file of the held-out videos on the videos of each trait alone.
+    """Score a results file of the held-out videos on the videos of each trait alone, one line per trait.
 
-    Args:
-        results: a YouTube-VIS results file of the embedded set's split.
-        subject: the scored model.
-        dataset: the whole split; the lines say how many of its videos were scored.
-        protocol: everything that defines the numbers.
-
-    Returns:
-        One line per trait, metric `TRAIT_METRICS`; null with its reason where no video has the trait.
+    A line says how many videos were scored; it is null with its reason where no video has the trait.
     """
     whole = read_json(embedded.annotations_path("youtube_vis", dataset.split), "annotations file")
     answers = read_json(results, "results file")
@@ -114,21 +100,20 @@ def score_videos(
     """Track and score every held-out video in one setting of `VIDEO_SETTINGS`; return the record lines."""
     truth = embedded.annotations_path("youtube_vis", "val")
     protocol = dataclasses.replace(
-        PredictionProtocol.of(finished.result.config), key_frame_interval=interval, association=association
+        PredictionProtocol.of(finished.result.model.config), key_frame_interval=interval, association=association
     )
     results = videos_results(finished.checkpoint.parent, interval, association)
-    segmenter = ReferenceSegmenter(finished.result.model, finished.result.config, protocol)
+    segmenter = ReferenceSegmenter(finished.result.model, finished.result.model.config, protocol)
     track_dataset(segmenter, embedded.videos("val"), results)
     score = score_youtube_vis(truth, results, resamples=RESAMPLES)
     fields = {**finished.protocol, **protocol.scalars("youtube-vis")}
     setting = f"T = {interval}" + ("" if association else " without association")
     say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")
-    return [
-        *score_lines(score.stats, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields, score.intervals),
-        *draw_series(score, YOUTUBE_VIS_METRICS, finished.subject, dataset, fields),
-        *error_lines(analyse_youtube_vis(truth, results, worst=0), finished.subject, dataset, fields),
-        *hard_video_lines(results, finished.subject, dataset, fields),
-    ]
+    what = (finished.subject, dataset, fields)
+    errors = error_lines(analyse_youtube_vis(truth, results, worst=0), *what)
+    scores = score_lines(score.stats, YOUTUBE_VIS_METRICS, *what, score.intervals)
+    series = draw_series(score, YOUTUBE_VIS_METRICS, *what)
+    return [*scores, *series, *errors, *_hard_video_lines(results, *what)]
 
 
 def held_out_lines(finished: FinishedRun, stages: Stages, name: str) -> list[Line]:
@@ -141,7 +126,7 @@ def held_out_lines(finished: FinishedRun, stages: Stages, name: str) -> list[Lin
     """
     dataset = shapes_dataset()
     name = f"{name} {file_digest(finished.checkpoint)[:8]}"
-    found: list[Line] = [*finished.record_lines(shapes_dataset("train"))]
+    found: list[Line] = [*finished.record_lines()]
     found += stages.lines(f"{name} images", lambda: score_images(finished, dataset))
     for interval, association in VIDEO_SETTINGS:
         setting = f"{name} videos T={interval}{'' if association else ' without association'}"

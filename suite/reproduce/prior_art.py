@@ -15,11 +15,10 @@ from suite.latency.prepare import PreparedModel, prepare_apart
 from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport, record_lines
 from suite.models import ModelEntry, discover
-from suite.paths import records_dir, shown
 from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Measurement, Scalar, Series, Subject
-from suite.records.store import writing
+from suite.records.store import write_run
 from suite.reproduce.shapes import parity_lines, size_lines
 
 ANCHOR = "mobileinst_topformer_base_640"
@@ -105,30 +104,16 @@ def trial(runtime: str, graph: Path, timeout_s: float = TRIAL_LIMIT_S) -> str:
     return f"{runtime} cannot run this graph ({last[:200]})"
 
 
-def prepare_rows(
-    rows: Iterable[Row], seed: int, runtime: str, folder: Path | None = None
-) -> tuple[list[PreparedModel], list[tuple[Row, str]]]:
-    """Export every model that the runtime takes, one process after the other.
+def _prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[PreparedModel], list[tuple[Row, str]]]:
+    """Export every model that the runtime takes, one process after the other; return them, and the others with reasons.
 
-    Args:
-        rows: models, the anchor first.
-        seed: of weights and synthetic inputs.
-        runtime: a module of ``suite/export/runtimes``.
-        folder: where exported graphs are kept; ``runs/onnx`` if None.
-
-    Returns:
-        The prepared models, and every other one with its reason.
-
-    Raises:
-        InputError: if the anchor cannot be prepared, since nothing could be compared with it.
+    The first one, the anchor, must be taken, since nothing could be compared without it.
     """
     prepared: list[PreparedModel] = []
     refused: list[tuple[Row, str]] = []
     for row in rows:
         try:
-            made = prepare_apart(
-                row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime, folder=folder
-            )
+            made = prepare_apart(row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime)
             graphs = {part.artifact.path for part in made.exports.values()} if runtime != SURE_RUNTIME else ()
             reason = next(filter(None, (trial(runtime, graph) for graph in sorted(graphs))), "")
             if reason:
@@ -142,26 +127,20 @@ def prepare_rows(
     return prepared, refused
 
 
-def refused_lines(refused: Iterable[tuple[Row, str]], runtime: str) -> list[Measurement]:
+def _refused_lines(refused: Iterable[tuple[Row, str]], runtime: str) -> list[Measurement]:
     """Return a latency without value, with its reason, for every span of a model that could not be prepared."""
     lines = []
     for row, reason in refused:
         for span in row.spans:
-            fields: dict[str, Scalar] = {
-                "span": span,
-                "runtime": runtime.removesuffix("_cpu"),
-                "threads": 1,
-                "precision": "fp32",
-                "height_px": row.size[0],
-                "width_px": row.size[1],
-                "device": "host",
-                "valid": False,
-            }
+            where: dict[str, Scalar] = {"span": span, "runtime": runtime.removesuffix("_cpu"), "device": "host"}
+            how: dict[str, Scalar] = {"threads": 1, "precision": "fp32", "valid": False}
+            size: dict[str, Scalar] = {"height_px": row.size[0], "width_px": row.size[1]}
+            fields = {**where, **how, **size}
             lines.append(Measurement("latency_cpu_ms", None, Subject(row.entry.name), fields, reason=reason))
     return lines
 
 
-def operator_lines(prepared: PreparedModel) -> list[Series]:
+def _operator_lines(prepared: PreparedModel) -> list[Series]:
     """Return the operators of every exported graph of a model, most frequent first."""
     rows: list[list[Scalar]] = [
         [part, operator, count]
@@ -178,7 +157,6 @@ def measure_rows(
     core: int | None = None,
     seed: int = 0,
     runtime: str = SURE_RUNTIME,
-    folder: Path | None = None,
 ) -> tuple[LatencyReport, Path]:
     """Time models together on one core and write one record of everything that was counted, exported and timed.
 
@@ -189,7 +167,6 @@ def measure_rows(
         core: the core to pin to; the idlest one if None.
         seed: of weights and synthetic inputs.
         runtime: a module of ``suite/export/runtimes``.
-        folder: where exported graphs are kept; ``runs/onnx`` if None.
 
     Returns:
         The report and the record's path.
@@ -198,18 +175,13 @@ def measure_rows(
         InputError: if the anchor cannot be exported, or a file, option or core is bad.
         NothingMeasuredError: if the measured process crashed, or nothing valid was measured.
     """
-    prepared, refused = prepare_rows(rows, seed, runtime, folder)
+    prepared, refused = _prepare_rows(rows, seed, runtime)
     run = start_run(title, seed=seed)
     report = measure_host([item.timed for item in prepared], protocol, core)
     lines: list[Measurement | Series] = [*size_lines((row.entry, row.size) for row in rows)]
     for item in prepared:
-        lines += [*parity_lines(item), *operator_lines(item)]
-    lines += [*refused_lines(refused, runtime), *record_lines(report)]
-    with writing(run, records_dir()) as record:
-        for line in lines:
-            record.add(line)
-    path = records_dir() / f"{run.run_id}.jsonl"
-    say(f"record {shown(path)}")
+        lines += [*parity_lines(item), *_operator_lines(item)]
+    path = write_run(run, [*lines, *_refused_lines(refused, runtime), *record_lines(report)])
     if report.valid_count == 0:
         raise NothingMeasuredError("prior-art: no row was valid; stop other work on the machine and run again")
     return report, path

@@ -6,18 +6,17 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from reference_model.weights import CheckpointError, load_checkpoint
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import segment_dataset, track_dataset
 from suite.accuracy.prediction_protocol import PredictionProtocol
 from suite.accuracy.score_output import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
-from suite.accuracy.segmenter import ReferenceSegmenter
+from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
-from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
+from suite.datasets.inputs import RealInput, only_part, pinned_input
 from suite.datasets.local_split import LOCAL_TRAIN
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
@@ -30,6 +29,7 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Scalar, Subject
 from suite.records.store import writing
+from suite.training.source import DataPaths
 
 
 def real_input(
@@ -54,23 +54,16 @@ def real_input(
         InputError: if the arguments do not go together, or a file is not what it should be.
         DataError: if data are absent or not as pinned.
     """
-    if annotations is not None and images is not None:
-        if pin is not None or allow_unpinned:
-            raise InputError("--pin and --allow-unpinned are for pinned data; leave them out with own files")
-        data = named_input(task, annotations, images)
-    elif annotations is not None or images is not None:
-        raise InputError("give both --annotations FILE and --images FOLDER, or neither for the pinned data")
-    else:
+    data = DataPaths(annotations, images).named(task)
+    if data is None:
         data = pinned_input(task, pin, allow_unpinned)
+    elif pin is not None or allow_unpinned:
+        raise InputError("--pin and --allow-unpinned are for pinned data; leave them out with own files")
     return data if split_ids is None else only_part(data, split_ids)
 
 
-def embedded_checkpoint() -> Path:
-    """Return the latest checkpoint that the main job has trained.
-
-    Raises:
-        DataError: if there is none yet.
-    """
+def _embedded_checkpoint() -> Path:
+    """Return the latest checkpoint that the main job has trained."""
     found = sorted(runs_dir().glob("shapes/*/model.safetensors"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise DataError("no checkpoint yet: give --checkpoint FILE, or train one with 'python -m suite reproduce'")
@@ -99,18 +92,14 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
             dataset = dataset.only(data.part.video_ids, data.digest)
     dataset.require_truth()
     require_health(task, annotations, data.images)
-    weights = checkpoint or embedded_checkpoint()
-    try:
-        model, metadata = load_checkpoint(weights)
-    except CheckpointError as error:
-        raise InputError(str(error)) from None
+    weights = checkpoint or _embedded_checkpoint()
+    model, metadata = open_checkpoint(weights)
     config, trained = model.config, Categories.of_checkpoint(metadata, weights)
     key = data.digest[:8] if data.part else file_digest(annotations)[:8]
     folder = runs_dir() / "real" / f"{task}-{key}-{file_digest(weights)[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.json"
     trained_on = metadata.get("dataset", "unknown data")
-    fields: dict[str, Scalar] = {"trained_on": trained_on}
     subject = Subject(config.name, file_digest(weights))
     run = start_run(f"real-{task}")
     # Beside the results and not in reports/: the pictures show somebody's images, under their licences.
@@ -118,13 +107,13 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     with writing(run, records_dir()) as record:
         protocol = PredictionProtocol.of(config)
         if isinstance(dataset, CocoDataset):
-            described = Dataset(data.name, data.split, data.digest, data.pinned, images=len(dataset.images))
+            amount = {"images": len(dataset.images)}
             segmenter = ReferenceSegmenter(model, config, protocol, trained)
             caution = segment_dataset(segmenter, dataset, results, by_position=checkpoint is None)
             score, metrics = score_coco(annotations, results, resamples=RESAMPLES), COCO_METRICS
             caption = draw_detections(dataset, results, picture)
         else:
-            described = Dataset(data.name, data.split, data.digest, data.pinned, videos=len(dataset.videos))
+            amount = {"videos": len(dataset.videos)}
             protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
             segmenter = ReferenceSegmenter(model, config, protocol, trained)
             caution = track_dataset(segmenter, dataset, results, by_position=checkpoint is None)
@@ -132,8 +121,10 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
             score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
             metrics = YOUTUBE_VIS_METRICS
             caption = draw_track_strip(show_video(dataset, results), picture)
-        scalars = {**protocol.scalars(task), **fields}
-        for line in score_lines(score.stats, metrics, subject, described, scalars, score.intervals):
+        described = Dataset(data.name, data.split, data.digest, data.pinned, **amount)
+        scalars: dict[str, Scalar] = {**protocol.scalars(task), "trained_on": trained_on}
+        lines = score_lines(score.stats, metrics, subject, described, scalars, score.intervals)
+        for line in lines:
             record.add(line)
         for draws in draw_series(score, metrics, subject, described, scalars):
             record.add(draws)

@@ -27,7 +27,7 @@ from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines, images_resu
 from suite.reproduce.stages import Line, Stages
 from suite.training.model_card import FinishedRun
 from suite.training.recipe import Recipe
-from suite.training.run import code_digest, forget, run_folder, run_lock, train_on_shapes
+from suite.training.run import code_digest, forget, run_folder, run_lock, train_recipe
 
 SHOWN_SCORE = 0.4
 """Predictions above it are drawn: low-scored duplicates would cover the picture."""
@@ -55,7 +55,7 @@ def reproduce_accuracy(recipe: Recipe, seed: int, stages: Stages, draw: bool) ->
     """Train one seed and record everything that is scored on it."""
     name = f"seed {seed}"
     run = stages.run(name, "shapes", seed)
-    finished = train_on_shapes(recipe, seed)
+    finished = train_recipe(recipe, seed)
     if not (records_dir() / f"{run.run_id}.jsonl").exists():
         lines = held_out_lines(finished, stages, name)
         if draw:
@@ -138,8 +138,11 @@ def reproduce_shapes(recipe: Recipe, seeds: Sequence[int], fresh: bool = False, 
         latency: whether to time; a latency that is not valid on this machine is recorded as such and stops nothing.
 
     Raises:
+        InputError: if the recipe is for another dataset.
         SuiteError: for bad data or a failed training.
     """
+    if recipe.dataset != "shapes":
+        raise InputError(f"recipe dataset {recipe.dataset!r}: only 'shapes' is trained by this command")
     started = time.monotonic()
     options = [recipe.digest(), str(seeds), str(latency), embedded.ensure(), code_digest(".")]
     stages = Stages("shapes-" + recipe.digest()[:8], *options)

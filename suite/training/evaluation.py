@@ -24,12 +24,21 @@ from suite.drawing.track_pictures import draw_track_strip
 from suite.drawing.tracks import show_video
 from suite.files import atomic_path, disk_faults, read_json, write_json
 from suite.training.recipe import Recipe
-from suite.training.source import Evaluation
 from suite.training.state import Progress
 
 
-def _subset(annotations: Path, subset: Path, count: int, unit: Unit, among: Collection[int] | None = None) -> Path:
-    """Write the annotations of ``count`` images or videos, evenly spread over a file or those ``among`` its ids."""
+def spread_subset(
+    annotations: Path, subset: Path, unit: Unit, count: int, among: Collection[int] | None = None
+) -> Path:
+    """Write the annotations of ``count`` images or videos, evenly spread over a file; return the subset's path.
+
+    Args:
+        annotations: a COCO or YouTube-VIS file.
+        subset: the file to write.
+        unit: ``"image"`` or ``"video"``.
+        count: number of images or videos.
+        among: ids to choose from; None: all of the file.
+    """
     whole = read_json(annotations, "annotations file")
     ids = [item["id"] for item in whole[f"{unit}s"] if among is None or item["id"] in among]
     count = min(count, len(ids))
@@ -37,85 +46,67 @@ def _subset(annotations: Path, subset: Path, count: int, unit: Unit, among: Coll
     return subset
 
 
-def image_subset(annotations: Path, subset: Path, count: int) -> Path:
-    """Write the annotations of ``count`` images, evenly spread over a COCO file; return the path of the subset."""
-    return _subset(annotations, subset, count, "image")
-
-
-def video_subset(annotations: Path, subset: Path, count: int, among: Collection[int] | None = None) -> Path:
-    """Write the annotations of ``count`` videos, evenly spread over a YouTube-VIS file; return the subset's path.
-
-    Args:
-        annotations: the file.
-        subset: the file to write.
-        count: number of videos.
-        among: ids to choose from; None: all of the file.
-    """
-    return _subset(annotations, subset, count, "video", among)
-
-
-@dataclass(frozen=True)
-class ImageEvaluation:
-    """Mask AP on images.
+@dataclass
+class Evaluation:
+    """Mask AP on images, or video AP at T = 1 on videos, that the model is not trained on.
 
     Attributes:
-        dataset: the images with their folder.
-        annotations: the ground truth, a COCO file.
+        dataset: the images or videos with their folder.
+        annotations: the ground truth, a COCO or YouTube-VIS file.
         results: the results file, written anew each time.
         protocol: input size and thresholds; None: the variant's own.
         categories: what the classes of the model stand for; None: the dataset's.
     """
 
-    dataset: CocoDataset
+    dataset: CocoDataset | YoutubeVisDataset
     annotations: Path
     results: Path
-    metric: str = "mask_ap"
     protocol: PredictionProtocol | None = None
     categories: Categories | None = None
 
+    @classmethod
+    def of(
+        cls,
+        kind: type[CocoDataset | YoutubeVisDataset],
+        annotations: Path,
+        images: Path,
+        folder: Path,
+        count: int,
+        categories: Categories | None = None,
+        among: Collection[int] | None = None,
+    ) -> Evaluation:
+        """Return the evaluation on ``count`` images or videos of a file; arguments as `spread_subset`.
+
+        ``folder`` takes their annotations and results.
+        """
+        unit: Unit = "image" if kind is CocoDataset else "video"
+        subset = spread_subset(annotations, folder / "evaluation_annotations.json", unit, count, among)
+        return cls(kind.load(subset, images), subset, folder / "evaluation_results.json", categories=categories)
+
+    @property
+    def metric(self) -> str:
+        """``"mask_ap"`` or ``"video_ap"``."""
+        return "mask_ap" if isinstance(self.dataset, CocoDataset) else "video_ap"
+
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
-        """Write the results file; under torchrun the images are shared out."""
+        """Write the results file of a model in evaluation mode; every process calls it and does its part."""
         segmenter = ReferenceSegmenter(model, config, self.protocol, self.categories)
-        segment_dataset(segmenter, self.dataset, self.results, quiet=True)
+        if isinstance(self.dataset, CocoDataset):
+            segment_dataset(segmenter, self.dataset, self.results, quiet=True)
+        else:
+            track_dataset(segmenter, self.dataset, self.results, quiet=True)
 
     def score(self) -> float:
-        """Return the mask AP of the last prediction, in [0, 1]."""
-        return score_coco(self.annotations, self.results).stats["AP"]
+        """Return the AP of the last prediction, in [0, 1]; process 0 calls it."""
+        score = score_coco if isinstance(self.dataset, CocoDataset) else score_youtube_vis
+        return score(self.annotations, self.results).stats["AP"]
 
     def draw(self, picture: Path) -> None:
-        """Draw the last prediction on a few of the images, the ground truth above it."""
-        draw_detections(self.dataset, self.results, picture)
-
-
-@dataclass(frozen=True)
-class VideoEvaluation:
-    """Video AP at T = 1.
-
-    Attributes:
-        dataset: the videos with their folder of frames.
-        annotations: the ground truth, a YouTube-VIS file.
-        results: the results file, written anew each time.
-        categories: what the classes of the model stand for; None: the dataset's.
-    """
-
-    dataset: YoutubeVisDataset
-    annotations: Path
-    results: Path
-    metric: str = "video_ap"
-    categories: Categories | None = None
-
-    def predict(self, model: MobileInst, config: ModelConfig) -> None:
-        """Write the results file; under torchrun the videos are shared out."""
-        segmenter = ReferenceSegmenter(model, config, categories=self.categories)
-        track_dataset(segmenter, self.dataset, self.results, quiet=True)
-
-    def score(self) -> float:
-        """Return the video AP of the last prediction, in [0, 1]."""
-        return score_youtube_vis(self.annotations, self.results).stats["AP"]
-
-    def draw(self, picture: Path) -> None:
-        """Draw the tracks of the last prediction on one of the videos, the annotated ones above them."""
-        draw_track_strip(show_video(self.dataset, self.results), picture)
+        """Draw the last prediction on a few images or one video, the ground truth above it."""
+        if isinstance(self.dataset, CocoDataset):
+            draw_detections(self.dataset, self.results, picture)
+        else:
+            draw_track_strip(show_video(self.dataset, self.results), picture)
 
 
 class Scoring:

@@ -109,50 +109,38 @@ def warning(recipe: Recipe, files: InitialFiles) -> str | None:
     )
 
 
-def read_official(path: Path) -> Mapping[str, Any]:
-    """Read an official checkpoint; nothing in it is executed.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: if it is no checkpoint, or holds more than tensors and plain values.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such backbone checkpoint; check the path")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # timm's and DeiT's training scripts save their options beside the weights; a Namespace runs no code.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        # torch's own text recommends executing what is in the file, which nobody should do to find out what it is.
-        raise InputError(
-            f"{path}: not a checkpoint that can be read without executing code ({type(error).__name__}); give the "
-            "official .pth, or convert it to safetensors"
-        ) from None
-    if not isinstance(found, Mapping):
-        raise InputError(f"{path}: holds a {type(found).__name__}, not a dictionary of tensors")
-    return found
-
-
 def load_backbone(model: MobileInst, path: Path) -> str:
-    """Load an official checkpoint into a model's backbone, strictly.
+    """Load an official checkpoint into a model's backbone, strictly; nothing in the file is executed.
 
     Returns:
         One sentence on what was loaded and dropped.
 
     Raises:
         DataError: if the file is absent.
-        InputError: if it does not fit; nothing is loaded then.
+        InputError: if it is no checkpoint, holds more than tensors and plain values, or does not fit; nothing is
+            loaded then.
     """
-    official = read_official(path)
-    backbone = model.backbone
+    if not path.is_file():
+        raise DataError(f"{path}: no such backbone checkpoint; check the path")
     try:
-        if isinstance(backbone, TopFormer):
-            # A classifier knows no injection of semantics; where a recipe builds one, it is learned from the start.
-            dropped = backbone.load_official(official, injection_optional=True)
+        if path.suffix == ".safetensors":
+            official: Any = load_file(path)
         else:
-            dropped = backbone.load_official(official)
+            # timm's and DeiT's training scripts save their options beside the weights; a Namespace runs no code.
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                official = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        # torch's own text recommends executing what is in the file, which nobody should do to find out what it is.
+        raise InputError(
+            f"{path}: not a checkpoint that can be read without executing code ({type(error).__name__}); give the "
+            "official .pth, or convert it to safetensors"
+        ) from None
+    if not isinstance(official, Mapping):
+        raise InputError(f"{path}: holds a {type(official).__name__}, not a dictionary of tensors")
+    # A classifier knows no injection of semantics; where a recipe builds one, it is learned from the start.
+    options = {"injection_optional": True} if isinstance(model.backbone, TopFormer) else {}
+    try:
+        dropped = model.backbone.load_official(official, **options)
     except BackboneError as error:
         raise InputError(f"{path}: {error}") from None
     return f"backbone from {path.name}" + (f", without its {len(dropped)} tensors of heads" if dropped else "")
@@ -178,18 +166,6 @@ def load_initial(model: MobileInst, path: Path) -> str:
     model.load_state_dict(tensors)
     classes = f"; its class head has {given.config.num_classes} classes, so it is drawn anew" if other else ""
     return f"all weights from {path.name}{classes}"
-
-
-def load_weights(model: MobileInst, files: InitialFiles) -> str | None:
-    """Load what the user starts from; returns one sentence on it, None for random weights.
-
-    Raises:
-        DataError: if a file is absent.
-        InputError: if a file does not fit.
-    """
-    if files.path is None:
-        return None
-    return load_backbone(model, files.path) if files.backbone else load_initial(model, files.path)
 
 
 def keep_freed_memory() -> None:
@@ -225,8 +201,9 @@ def build_model(recipe: Recipe, seed: int, processes: Processes, initial: Initia
     if processes.first:
         if said := warning(recipe, initial):
             say(said)
-        if said := load_weights(model, initial):
-            say(f"starting from {said}")
+        if initial.path is not None:
+            load = load_backbone if initial.backbone else load_initial
+            say(f"starting from {load(model, initial.path)}")
     model.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes.copy_model(model)
     if recipe.batch_norm == "synchronised":

@@ -6,8 +6,7 @@ import hashlib
 import math
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,18 +14,17 @@ from typing import cast
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.distributed import Processes, start_processes
 from suite.errors import StoppedError
 from suite.progress import Step, say, track
 from suite.training.data.batches import batches_of
-from suite.training.evaluation import Scoring
+from suite.training.evaluation import Evaluation, Scoring
 from suite.training.initial import How, build_model, keep_freed_memory, take_threads
 from suite.training.log import TrainingLog, log_interval
 from suite.training.parts import freeze_batch_norm
 from suite.training.recipe import Recipe
-from suite.training.source import Evaluation, TrainingSource
+from suite.training.source import TrainingSource
 from suite.training.state import Progress, StateFiles, Trained, resume, stop_requests
 from suite.training.step import TrainingStep, build_optimizer
 
@@ -44,15 +42,9 @@ class TrainResult:
     """A finished run: the model in evaluation mode, its curve (columns `CURVE_COLUMNS`) and its training time."""
 
     model: MobileInst
-    config: ModelConfig
     curve: list[list[float | int | None]]
     train_time_s: float
     metric: str = "mask_ap"
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the curve's columns."""
-        return [*CURVE_COLUMNS[:-1], self.metric]
 
 
 def run_identity(recipe: Recipe, seed: int, dataset_digest: str, code: str, initial: str = "") -> str:
@@ -61,7 +53,7 @@ def run_identity(recipe: Recipe, seed: int, dataset_digest: str, code: str, init
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def curve_row(iteration: int, losses: dict[str, float], score: float | None) -> list[float | int | None]:
+def _curve_row(iteration: int, losses: dict[str, float], score: float | None) -> list[float | int | None]:
     """Return one row of the training curve, in the order of `CURVE_COLUMNS`."""
     terms = [losses[name] for name in LOSS_TERMS]
     passed = [value for name, value in losses.items() if name.startswith("passed/")]
@@ -81,13 +73,10 @@ def learning_rate_factor(recipe: Recipe, iteration: int) -> float:
     return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def averaged_model(model: MobileInst, decay: float) -> AveragedModel:
+def _averaged_model(model: MobileInst, decay: float) -> AveragedModel:
     """Return the exponential moving average of a model's parameters; batch-norm statistics are taken as they are.
 
-    Args:
-        model: the model that is trained.
-        decay: weight of the average at each update, in (0, 1); smaller in the first updates, (1 + n) / (10 + n), so
-            that the random start is forgotten.
+    The average weighs less in the first updates, (1 + n) / (10 + n), so that the random start is forgotten.
     """
 
     @torch.no_grad()
@@ -96,16 +85,6 @@ def averaged_model(model: MobileInst, decay: float) -> AveragedModel:
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + count) / (10 + count)))
 
     return AveragedModel(model, multi_avg_fn=average)
-
-
-@contextmanager
-def _shown(processes: Processes, title: str, total: int, done: int) -> Iterator[Step]:
-    """Show progress in process 0 only."""
-    if processes.first:
-        with track(title, total, done) as step:
-            yield step
-    else:
-        yield lambda note="", advance=1: None
 
 
 def train(
@@ -141,7 +120,7 @@ def train(
         recipe.slots(stage, 0, processes.count * recipe.accumulation)
     model = build_model(recipe, seed, processes, how.initial)
     optimizer = build_optimizer(recipe, model)
-    average = averaged_model(model, recipe.ema_decay) if recipe.ema_decay else None
+    average = _averaged_model(model, recipe.ema_decay) if recipe.ema_decay else None
     final = cast(MobileInst, average.module) if average else model
     step_once = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
     trained = Trained(model, optimizer, average)
@@ -160,9 +139,12 @@ def train(
     record_every = max(1, recipe.iterations // CURVE_POINTS)
     left = range(progress.iteration, recipe.iterations)
     last_score: float | None = None
+    shown_steps: AbstractContextManager[Step] = nullcontext(lambda note="", advance=1: None)
+    if processes.first:
+        shown_steps = track(f"train seed {seed}", recipe.iterations, progress.iteration)
     with (
         stop_requests() as stop_requested,
-        _shown(processes, f"train seed {seed}", recipe.iterations, progress.iteration) as shown,
+        shown_steps as shown,
         logging,
     ):
         model.train()
@@ -182,7 +164,7 @@ def train(
                 if recipe.batch_norm == "frozen":
                     freeze_batch_norm(model)
             if done in scoring.at or done % record_every == 0:
-                progress.curve.append(curve_row(done, losses, score))
+                progress.curve.append(_curve_row(done, losses, score))
             now = time.monotonic() - started
             speed = recipe.batch_size / max(now - progress.elapsed_s, 1e-9)
             progress.iteration, progress.elapsed_s = done, now
@@ -201,7 +183,7 @@ def train(
             last_score = score if score is not None else last_score
             shown_score = f" AP {100 * last_score:.1f}" if last_score is not None else ""
             shown(f"loss {sum(losses[name] for name in LOSS_TERMS):.2f}{shown_score}")
-    return TrainResult(final.eval(), final.config, progress.curve, progress.elapsed_s, metric)
+    return TrainResult(final.eval(), progress.curve, progress.elapsed_s, metric)
 
 
 def _log_values(

@@ -9,7 +9,7 @@ import msgspec
 
 from suite.records.schema import Dataset, Measurement, Run, Scalar, Series, Subject
 from suite.training.initial import InitialFiles, starts_as_wanted
-from suite.training.loop import TrainResult
+from suite.training.loop import CURVE_COLUMNS, TrainResult
 from suite.training.recipe import Recipe
 
 
@@ -43,29 +43,14 @@ class FinishedRun:
         scores = [float(row[-1]) for row in self.result.curve if row[-1] is not None]
         return scores[-1] if scores else None
 
-    def record_lines(self, dataset: Dataset) -> list[Measurement | Series]:
+    def record_lines(self) -> list[Measurement | Series]:
         """Return the training curve and the training time as record lines."""
-        curve = Series(
-            name="training_curve",
-            subject=self.subject,
-            columns=self.result.columns,
-            rows=[list(row) for row in self.result.curve],
-            protocol=self.protocol,
-            dataset=dataset,
-        )
-        time_s = Measurement(
-            metric="train_time_s",
-            value=self.result.train_time_s,
-            subject=self.subject,
-            protocol=self.protocol,
-            dataset=dataset,
-        )
+        result = self.result
+        rows: list[list[Scalar]] = [list(row) for row in result.curve]
+        columns = [*CURVE_COLUMNS[:-1], result.metric]
+        curve = Series("training_curve", self.subject, columns, rows, self.protocol, self.dataset)
+        time_s = Measurement("train_time_s", result.train_time_s, self.subject, self.protocol, self.dataset)
         return [curve, time_s]
-
-
-def _options(recipe: Recipe) -> list[str]:
-    fields = msgspec.to_builtins(recipe)
-    return [f"| `{name}` | {value} |" for name, value in sorted(fields.items())]
 
 
 def model_card(finished: FinishedRun, run: Run, initial: InitialFiles) -> str:
@@ -77,14 +62,17 @@ def model_card(finished: FinishedRun, run: Run, initial: InitialFiles) -> str:
         initial: the file it started from, if there is one.
     """
     result, dataset, recipe = finished.result, finished.dataset, finished.recipe
-    scores = [(row[0], row[-1]) for row in result.curve if row[-1] is not None]
     pinned = "the pinned archive" if dataset.pinned else "files named by the user, not compared with a pinned digest"
     start = f"`{initial.path.name}`, SHA-256 `{finished.initial_sha256}`" if initial.path else "random weights"
     units = "videos" if result.metric == "video_ap" else "images"
     processes, device = finished.protocol.get("processes", 1), finished.protocol.get("device", run.machine.cpu)
     together = f", {processes} processes" if processes != 1 else ""
     warned = not starts_as_wanted(recipe, initial)
-    label = result.metric.replace("_", " ").replace(" ap", " AP")
+    score = "none: there was nothing with ground truth to score"
+    if finished.last_score is not None:
+        label = result.metric.replace("_ap", " AP")
+        score = f"{label} {100 * finished.last_score:.1f} on a part of the held-out data ({recipe.evaluation_images} "
+        score += f"{units} at most), which guides training and settles no claim"
     return "\n".join(
         [
             f"# {recipe.model}, trained on {dataset.name}",
@@ -101,22 +89,8 @@ def model_card(finished: FinishedRun, run: Run, initial: InitialFiles) -> str:
             f"| command | `{run.command}` |",
             f"| code | {run.git_sha or 'unknown'}{', with uncommitted changes' if run.git_dirty else ''} |",
             f"| seed | {finished.protocol['seed']} |",
+            f"| score at the end | {score} |",
             f"| training time | {result.train_time_s / 3600:.2f} h{together} on {device} |",
-            "",
-            "## Scores during training",
-            "",
-            *(
-                [
-                    f"| iteration | {label} |",
-                    "|---|---|",
-                    *(f"| {iteration} | {100 * float(score or 0):.1f} |" for iteration, score in scores),
-                    "",
-                    f"On a part of the held-out data ({recipe.evaluation_images} {units} at most): they guide training",
-                    "and settle no claim. `python -m suite reproduce --checkpoint FILE` scores the whole split.",
-                ]
-                if scores
-                else ["None: there was nothing with ground truth to score."]
-            ),
             "",
             "## Use and limits",
             "",
@@ -134,7 +108,7 @@ def model_card(finished: FinishedRun, run: Run, initial: InitialFiles) -> str:
             "",
             "| field | value |",
             "|---|---|",
-            *_options(recipe),
+            *(f"| `{name}` | {value} |" for name, value in sorted(msgspec.to_builtins(recipe).items())),
             "",
         ]
     )

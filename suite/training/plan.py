@@ -14,14 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
 
-from reference_model.images import normalise, padded_size
 from reference_model.mobileinst import MobileInst
-from reference_model.targets import MASK_STRIDE, InstanceTargets
 from suite.distributed import Processes, start_processes
-from suite.errors import DataError
 from suite.training.initial import How, build_model, take_threads
 from suite.training.recipe import Recipe
 from suite.training.source import Batch, DataPaths, open_source
@@ -31,8 +27,6 @@ WARM_UP_STEPS, TIMED_STEPS = 1, 2
 Draw = Callable[[int, int, int], Batch]
 LONGEST_S = 90.0
 """No larger batch is measured that would end later."""
-GENERATED_INSTANCES = 8
-"""Objects in each generated image; COCO's mean is 7."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +38,12 @@ class Plan:
         parameters: of the model.
         iterations: optimiser steps.
         images: images, and frames, that go through the model in all of them.
-        epochs: the same in passes over the data; None where the data are not here.
+        epochs: the same in passes over the data.
         processes: that the figures are for.
         device: where the steps were timed.
         seconds_per_iteration: median of the timed steps with the data's time, of the slower stage where there are two.
         memory_gib: most memory that a process held: of the GPU, or of the whole process on a CPU.
         hours: of all iterations, without evaluation.
-        timed_on: ``"the recipe's data"``, or generated images of the recipe's largest size.
         notes: what must be known beside the numbers.
     """
 
@@ -58,13 +51,12 @@ class Plan:
     parameters: int
     iterations: int
     images: int
-    epochs: float | None
+    epochs: float
     processes: int
     device: str
     seconds_per_iteration: float
     memory_gib: float
     hours: float
-    timed_on: str
     notes: tuple[str, ...]
 
     @property
@@ -78,48 +70,16 @@ class Plan:
 
     def lines(self) -> list[str]:
         """Return the plan as lines for a person."""
-        epochs = "" if self.epochs is None else f" ({self.epochs:.1f} epochs)"
         cost = "" if self.gpu_hours is None else f", {self.gpu_hours:.1f} GPU hours"
         return [
             f"model       {self.model}, {self.parameters / 1e6:.2f} M parameters",
             f"steps       {self.iterations}",
-            f"images      {self.images}{epochs}",
+            f"images      {self.images} ({self.epochs:.1f} epochs)",
             f"memory      {self.memory_gib:.1f} GiB of each of {self.processes} process(es) on {self.device}",
             f"time        {self.seconds_per_iteration:.3f} s per step, {self.hours:.1f} hours{cost}",
-            f"measured    {TIMED_STEPS} steps of each stage after {WARM_UP_STEPS} on {self.timed_on}",
+            f"measured    {TIMED_STEPS} steps of each stage after {WARM_UP_STEPS}",
             *(f"note        {note}" for note in self.notes),
         ]
-
-
-@dataclass(frozen=True)
-class GeneratedSource:
-    """Noise with boxes, of the largest size that a recipe shows: as much work as real images, none of their reading."""
-
-    recipe: Recipe
-    seed: int = 0
-
-    def _size(self) -> tuple[int, int]:
-        """Return height and width in pixels."""
-        config, resizing = self.recipe.config(), self.recipe.resizing
-        short, long = config.short_side_px, config.long_side_px
-        if resizing is not None:
-            short, long = max(resizing.short_sides_px), resizing.long_side_px
-        return padded_size(short, long, config.size_divisor_px)
-
-    def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
-        """Return one part of an iteration, as a `TrainingSource`."""
-        slots = self.recipe.slots(iteration, rank, world_size)
-        count = len(slots) * (2 if self.recipe.trains_on_pairs(iteration) else 1)
-        generator = np.random.default_rng([self.seed, iteration, rank])
-        height, width = self._size()
-        pixels = generator.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        labels = torch.from_numpy(generator.integers(self.recipe.config().num_classes, size=GENERATED_INSTANCES))
-        masks = torch.zeros(GENERATED_INSTANCES, height // MASK_STRIDE, width // MASK_STRIDE)
-        for index, mask in enumerate(masks):
-            mask[4 * index : 4 * index + 16, 4 * index : 4 * index + 24] = 1
-        target = InstanceTargets(labels, masks, torch.arange(GENERATED_INSTANCES))
-        return Batch(normalise(images), [target] * count)
 
 
 def _stages(recipe: Recipe) -> list[range]:
@@ -222,7 +182,7 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
         recipe: what is going to be trained.
         seed: base seed.
         how: device, workers and initial weights; under torchrun every process calls this.
-        paths: the user's data; where none are found, generated images of the recipe's largest size take their place.
+        paths: the user's data instead of the pinned ones.
 
     Returns:
         The plan; None in every process but the first.
@@ -230,21 +190,15 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
     Raises:
         InputError: if no source reads the recipe's dataset, a file is not what it should be, or the batch cannot be
             divided evenly.
+        DataError: if data are absent or not as pinned.
     """
     processes = start_processes(how.device)
     take_threads(recipe, processes)
     for stage in (0, recipe.iterations - 1):
         recipe.slots(stage, 0, processes.count * recipe.accumulation)
     notes = []
-    epochs: float | None = None
-    try:
-        found: Any = open_source(recipe, seed, paths)
-        recipe = found.recipe
-        epochs = recipe.iterations * recipe.batch_size / found.size
-        timed_on = "the recipe's data"
-    except DataError as error:
-        found, timed_on = GeneratedSource(recipe, seed), "generated images of the recipe's largest size"
-        notes.append(f"reading the data is not in the time: {error}")
+    found = open_source(recipe, seed, paths)
+    recipe = found.recipe
     model, samples = _grown_samples(recipe, lambda other: replace(found, recipe=other).batch, processes, how, seed)
     last = samples[-1]
     if last.batch_size < recipe.batch_size:
@@ -265,12 +219,11 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         iterations=recipe.iterations,
         images=recipe.iterations * recipe.batch_size,
-        epochs=epochs,
+        epochs=recipe.iterations * recipe.batch_size / found.size,
         processes=processes.count,
         device=torch.cuda.get_device_name() if processes.device.type == "cuda" else "cpu",
         seconds_per_iteration=max(last.seconds),
         memory_gib=last.memory_gib,
         hours=hours,
-        timed_on=timed_on,
         notes=tuple(notes),
     )

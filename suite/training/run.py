@@ -24,7 +24,7 @@ from suite.locks import claimed
 from suite.paths import records_dir, runs_dir, shown
 from suite.progress import say
 from suite.records.provenance import git_state, start_run
-from suite.records.schema import Artifact, Dataset, Run, Scalar, Subject
+from suite.records.schema import Artifact, Run, Scalar, Subject
 from suite.records.store import writing
 from suite.training.initial import How
 from suite.training.loop import TrainResult, run_identity, train
@@ -42,15 +42,7 @@ _held: set[Path] = set()
 
 
 class Finished(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stays of a finished training beside its weights until it is recorded, so that it is not repeated.
-
-    Attributes:
-        identity: see `run_identity`.
-        weights_sha256: of the checkpoint.
-        curve: see `TrainResult`.
-        train_time_s: see `TrainResult`.
-        metric: see `TrainResult`.
-    """
+    """What stays of a finished training until it is recorded, so that it is not repeated; see `TrainResult`."""
 
     identity: str
     weights_sha256: str
@@ -106,15 +98,6 @@ def run_lock(folder: Path) -> Iterator[str]:
             note.unlink(missing_ok=True)
 
 
-def _trained_on(recipe: Recipe, dataset: Dataset) -> str:
-    """Return what a checkpoint says it was trained on; scores on held-out videos count for weights that never saw them.
-
-    Only the list of the repository holds the same videos out for everybody.
-    """
-    local = dataset.split == LOCAL_TRAIN and dataset.pinned
-    return f"{dataset.name} {LOCAL_TRAIN}" if local else recipe.dataset
-
-
 def run_folder(recipe: Recipe, seed: int, dataset_digest: str = "", initial: str = "") -> Path:
     """Return where one run keeps its checkpoint, states, log and results files.
 
@@ -132,8 +115,10 @@ def _save(folder: Path, identity: str, source: TrainingSource, seed: int, initia
     """Write the checkpoint, and that it is the finished one."""
     sha, dirty = git_state()
     recipe, dataset = source.recipe, source.dataset
+    # Scores on held-out videos count only for weights that never saw them: those of the repository's list.
+    local = dataset.split == LOCAL_TRAIN and dataset.pinned
     metadata = {
-        "dataset": _trained_on(recipe, dataset),
+        "dataset": f"{dataset.name} {LOCAL_TRAIN}" if local else recipe.dataset,
         "dataset_digest": dataset.digest,
         "seed": str(seed),
         "recipe": msgspec.json.encode(recipe).decode(),
@@ -145,7 +130,7 @@ def _save(folder: Path, identity: str, source: TrainingSource, seed: int, initia
         metadata["initial_weights_sha256"] = initial
     checkpoint = folder / WEIGHTS
     with atomic_path(checkpoint) as temporary:
-        save_checkpoint(temporary, result.model, result.config, metadata)
+        save_checkpoint(temporary, result.model, result.model.config, metadata)
     finished = Finished(identity, file_digest(checkpoint), result.curve, result.train_time_s, result.metric)
     write_bytes(folder / FINISHED, msgspec.json.encode(finished))
 
@@ -160,7 +145,7 @@ def _finished_result(folder: Path, identity: str) -> TrainResult | None:
     except (OSError, msgspec.MsgspecError):
         return None
     model, _ = load_checkpoint(checkpoint)
-    return TrainResult(model.eval(), model.config, finished.curve, finished.train_time_s, finished.metric)
+    return TrainResult(model.eval(), finished.curve, finished.train_time_s, finished.metric)
 
 
 def forget(folder: Path) -> None:
@@ -211,9 +196,7 @@ def train_recipe(
         processes.share(None)
         result = processes.share(_finished_result(folder, identity) if processes.first else None)
         if result is None:
-            with disk_faults(str(folder)):
-                evaluation = source.evaluation(folder)
-            result = train(recipe, source, seed, identity, folder, evaluation, how)
+            result = train(recipe, source, seed, identity, folder, source.evaluation(folder), how)
             if processes.first:
                 _save(folder, identity, source, seed, initial, result)
         elif processes.first:
@@ -233,27 +216,8 @@ def train_recipe(
         protocol["processes"] = processes.count
     if processes.device.type == "cuda":
         protocol["device"] = torch.cuda.get_device_name(processes.device)
-    return FinishedRun(
-        checkpoint=checkpoint,
-        subject=Subject(model=recipe.model, weights_sha256=file_digest(checkpoint)),
-        protocol=protocol,
-        result=result,
-        dataset=source.dataset,
-        recipe=recipe,
-        first=processes.first,
-        initial_sha256=initial,
-    )
-
-
-def train_on_shapes(recipe: Recipe, seed: int, fresh: bool = False) -> FinishedRun:
-    """Train a recipe of the embedded dataset; as `train_recipe`.
-
-    Raises:
-        InputError: also if the recipe is for another dataset.
-    """
-    if recipe.dataset != "shapes":
-        raise InputError(f"recipe dataset {recipe.dataset!r}: only 'shapes' is trained by this command")
-    return train_recipe(recipe, seed, fresh)
+    subject = Subject(recipe.model, file_digest(checkpoint))
+    return FinishedRun(checkpoint, subject, protocol, result, source.dataset, recipe, processes.first, initial)
 
 
 def write_evidence(finished: FinishedRun, run: Run, how: How, publish: bool = False) -> Path:
@@ -277,7 +241,7 @@ def write_evidence(finished: FinishedRun, run: Run, how: How, publish: bool = Fa
     write_text(card, model_card(finished, run, how.initial))
     for place in folders:
         with writing(run, place) as record:
-            for line in finished.record_lines(finished.dataset):
+            for line in finished.record_lines():
                 record.add(line)
             for path, caption in ((finished.checkpoint, "weights"), (card, "model card")):
                 record.add(Artifact(path.stem.lower(), shown(path), file_digest(path), subject, caption))

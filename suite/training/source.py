@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from reference_model.config import ModelConfig
-from reference_model.mobileinst import MobileInst
 from reference_model.targets import InstanceTargets
 from suite.datasets.categories import Categories
+from suite.datasets.inputs import RealInput, Task, named_input
 from suite.errors import InputError
 from suite.records.schema import Dataset
+from suite.training.evaluation import Evaluation
 from suite.training.recipe import Recipe
 
 SOURCES = Path(__file__).parent / "sources"
-"""The folder whose modules read training data, one kind each."""
 
 
 @dataclass(frozen=True)
@@ -46,63 +47,42 @@ class Batch:
         """Return the batch on a device; images keep their memory format."""
         if self.images.device == device:
             return self
-        return Batch(
-            self.images.to(device, non_blocking=True),
-            [target.map(lambda part: part.to(device, non_blocking=True)) for target in self.targets],
-            None if self.valid_size is None else self.valid_size.to(device, non_blocking=True),
-            self.image_ids,
-        )
+        return self._map(lambda part: part.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory, which a GPU copies from without waiting."""
-        return Batch(
-            self.images.pin_memory(),
-            [target.map(Tensor.pin_memory) for target in self.targets],
-            None if self.valid_size is None else self.valid_size.pin_memory(),
-            self.image_ids,
-        )
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        size = None if self.valid_size is None else change(self.valid_size)
+        return Batch(change(self.images), [target.map(change) for target in self.targets], size, self.image_ids)
 
 
-class Evaluation(Protocol):
-    """Scores a model on images or videos that it is not trained on, for the curve and for keeping the best."""
-
-    @property
-    def metric(self) -> str:
-        """Name in the metric catalogue: ``"mask_ap"`` or ``"video_ap"``."""
-
-    def predict(self, model: MobileInst, config: ModelConfig) -> None:
-        """Write the results file of a model in evaluation mode; every process calls it and does its part."""
-
-    def score(self) -> float:
-        """Return the metric of the last prediction, in [0, 1]; process 0 calls it."""
-
-    def draw(self, picture: Path) -> None:
-        """Write a page of the last prediction as PNG; process 0 calls it."""
-
-
-class TrainingSource(Protocol):
+@dataclass(frozen=True)
+class TrainingSource(ABC):
     """The training data of one recipe and seed.
 
     `batch` is a pure function of recipe, seed and its arguments, so that a resumed run needs no sampler state and
     worker processes may compute any iteration in any order. A source must survive pickling or forking.
+
+    Attributes:
+        recipe: how pictures are shown, with as many classes as the data have categories.
+        seed: base seed of order and views.
+        dataset: what goes on record: name, split, digest and whether it is the pinned one.
+        categories: what the classes of the model stand for.
     """
 
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe, with as many classes as the data have categories."""
+    recipe: Recipe
+    seed: int
+    dataset: Dataset
+    categories: Categories
 
     @property
-    def categories(self) -> Categories:
-        """What the classes of the model stand for."""
-
-    @property
+    @abstractmethod
     def size(self) -> int:
         """Images, or videos, that one epoch goes through."""
 
-    @property
-    def dataset(self) -> Dataset:
-        """What goes on record: name, split, digest and whether it is the pinned one."""
-
+    @abstractmethod
     def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
         """Return one of the equal parts that an iteration's ``recipe.batch_size`` images are divided into.
 
@@ -114,6 +94,7 @@ class TrainingSource(Protocol):
                 the pairs are divided, so that a part holds frames t of its pairs and then their frames t + delta.
         """
 
+    @abstractmethod
     def evaluation(self, folder: Path) -> Evaluation | None:
         """Return the evaluation during training, or None where there is nothing with ground truth to score.
 
@@ -145,6 +126,21 @@ class DataPaths:
     joint_images: Path | None = None
     split_ids: Path | None = None
     skip_check: bool = False
+
+    def named(self, task: Task, use: Literal["", "evaluation_", "joint_"] = "") -> RealInput | None:
+        """Return the files that the user names for one use, None where there are none.
+
+        Raises:
+            InputError: if only annotations or only images are named.
+            DataError: if they are absent.
+        """
+        annotations, images = getattr(self, f"{use}annotations"), getattr(self, f"{use}images")
+        if annotations is None and images is None:
+            return None
+        if annotations is None or images is None:
+            option = f"--{use.replace('_', '-')}"
+            raise InputError(f"{option}annotations and {option}images go together; give both")
+        return named_input(task, annotations, images)
 
 
 def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> TrainingSource:

@@ -19,7 +19,7 @@ from suite.datasets.coco import CocoDataset
 from suite.datasets.local_split import part_of
 from suite.errors import DataError, RegressionError, SuiteError
 from suite.progress import say
-from suite.training.evaluation import ImageEvaluation
+from suite.training.evaluation import Evaluation
 from suite.training.loop import train
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.source import DataPaths, open_source
@@ -43,7 +43,7 @@ def write_first_images(annotations: Path, path: Path, count: int) -> None:
     path.write_text(json.dumps(part_of(whole | {"annotations": objects}, "image", set(ids))))
 
 
-def evaluation_of(annotations: Path, images: Path, recipe: Recipe, folder: Path) -> ImageEvaluation:
+def evaluation_of(annotations: Path, images: Path, recipe: Recipe, folder: Path) -> Evaluation:
     """Return the scoring of the training pictures at the size they are trained at."""
     assert recipe.resizing is not None
     protocol = dataclasses.replace(
@@ -52,7 +52,7 @@ def evaluation_of(annotations: Path, images: Path, recipe: Recipe, folder: Path)
         long_side_px=recipe.resizing.long_side_px,
     )
     dataset = CocoDataset.load(annotations, images)
-    return ImageEvaluation(dataset, annotations, folder / "results.json", protocol=protocol)
+    return Evaluation(dataset, annotations, folder / "results.json", protocol=protocol)
 
 
 def overfit(coco: Path, recipe: Recipe) -> tuple[float, float]:

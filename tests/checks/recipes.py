@@ -157,7 +157,7 @@ def main(samples: Path, only: str | None, iterations: int | None, batch_size: in
                 result = run(changed, samples, Path(name) / trial.recipe, checkpoint)
                 short += judge(changed, result, time.monotonic() - started)
                 checkpoint = Path(name) / f"{trial.recipe}.safetensors"
-                save_checkpoint(checkpoint, result.model, result.config, {})
+                save_checkpoint(checkpoint, result.model, result.model.config, {})
         if short:
             raise RegressionError("; ".join(short))
     except SuiteError as error:

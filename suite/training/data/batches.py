@@ -6,26 +6,32 @@ import functools
 import math
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from suite.datasets.categories import Categories
+from suite.datasets.coco import CocoDataset
+from suite.datasets.inputs import RealInput
+from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.distributed import Processes
 from suite.errors import InputError, SuiteError
+from suite.progress import say
 from suite.records import schema
 from suite.seeds import derive_seed
 from suite.training.data.pictures import common_canvas, place
 from suite.training.data.pools import Pool
 from suite.training.data.views import View
+from suite.training.evaluation import Evaluation
 from suite.training.recipe import Recipe
-from suite.training.source import Batch, Evaluation, TrainingSource
+from suite.training.source import Batch, TrainingSource
 from suite.training.state import STOP_SIGNALS
 
 Shown = tuple[Pool, View]
@@ -76,27 +82,33 @@ def units_before(recipe: Recipe, iteration: int) -> int:
     return singles * recipe.batch_size + (iteration - singles) * (recipe.batch_size // 2)
 
 
+def record_dataset(found: RealInput, images: int | None = None, videos: int | None = None) -> schema.Dataset:
+    """Return the identity of an input for records."""
+    return schema.Dataset(found.name, found.split, found.digest, found.pinned, images=images, videos=videos)
+
+
+def with_classes(recipe: Recipe, categories: Categories) -> Recipe:
+    """Return a recipe whose model has as many classes as the data have categories; says so where that changes it."""
+    if recipe.config().num_classes == len(categories):
+        return recipe
+    few = ", ".join(categories.names[:6]) + (", ..." if len(categories) > 6 else "")
+    say(f"{recipe.model} gets {len(categories)} classes, the categories of the annotations: {few}")
+    return msgspec.structs.replace(recipe, num_classes=len(categories))
+
+
 @dataclass(frozen=True)
-class FileSource:
-    """Training data read from files, one batch at a time; see `suite.training.source.TrainingSource`.
+class FileSource(TrainingSource):
+    """Training data read from files, one batch at a time.
 
     Attributes:
-        recipe: how pictures are shown, batch size, pairs, joint share.
-        seed: base seed of order and views.
-        dataset: the identity on record.
-        categories: what the classes of the model stand for.
         pool: pictures or videos that an epoch goes through.
         joint: pictures that are mixed in as pairs, or None.
-        open_evaluation: makes the evaluation for a folder, or None without ground truth to score.
+        scored: ground truth that is scored during training, or None.
     """
 
-    recipe: Recipe
-    seed: int
-    dataset: schema.Dataset
-    categories: Categories
     pool: Pool
     joint: Pool | None = None
-    open_evaluation: Callable[[Path], Evaluation] | None = None
+    scored: RealInput | None = None
 
     @property
     def size(self) -> int:
@@ -105,7 +117,13 @@ class FileSource:
 
     def evaluation(self, folder: Path) -> Evaluation | None:
         """Return the evaluation during training, or None where nothing can be scored."""
-        return self.open_evaluation(folder) if self.open_evaluation else None
+        if self.scored is None:
+            return None
+        task, annotations, images = self.scored.task, self.scored.annotations, self.scored.images
+        among = self.scored.part.video_ids if self.scored.part else None
+        kind = CocoDataset if task == "coco" else YoutubeVisDataset
+        count = self.recipe.evaluation_images
+        return Evaluation.of(kind, annotations, images, folder, count, self.categories, among)
 
     def _shown(self, iteration: int, slot: int) -> tuple[Shown, ...]:
         """Return the views of one slot: one, or the two of a pair."""
@@ -175,11 +193,7 @@ def _ignore_stop_requests(worker: int) -> None:
 
 
 def _require_shared_memory(part: Batch | SuiteError, workers: int) -> None:
-    """Refuse workers whose batches do not fit into the shared memory that they are passed through.
-
-    Raises:
-        InputError: with the size that is needed; a worker without room would wait for ever.
-    """
+    """Refuse workers whose batches do not fit into the shared memory: they would wait for ever."""
     if isinstance(part, SuiteError) or not SHARED_MEMORY.is_dir():
         return
     tensors = [part.images, *(item for target in part.targets for item in target if item is not None)]

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,117 +21,59 @@ STILL_SHARE = 0.8
 """Least share of a picture's rows and columns in each of the two views that stand for two frames of a video."""
 
 
-class Pool(Protocol):
-    """Units (pictures or videos) that one view, or a pair of views, can be drawn from."""
+@dataclass(frozen=True)
+class Pool:
+    """Units that one view, or a pair of views, can be drawn from: pictures, or videos whose frames are pictures.
 
-    @property
-    def table(self) -> PictureTable:
-        """The pictures behind the views."""
+    Attributes:
+        table: the pictures behind the views, those of a video one after the other.
+        first: (U,) number of the first picture of each unit.
+        end: (U,) number after its last picture.
+        still: whether units are pictures.
+    """
+
+    table: PictureTable
+    first: NDArray[np.int64]
+    end: NDArray[np.int64]
+    still: bool
 
     @property
     def size(self) -> int:
         """Number of units."""
-
-    @property
-    def standing(self) -> bytes:
-        """One byte a unit: 1 where it is higher than wide."""
-
-    def single(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> View:
-        """Draw one view of a unit."""
-
-    def pair(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> tuple[View, View]:
-        """Draw views of two frames, flipped, scaled and cut to the same size."""
-
-
-def _standing(table: PictureTable, pictures: NDArray[np.int64]) -> bytes:
-    standing: NDArray[np.bool_] = table.sizes[pictures, 0] > table.sizes[pictures, 1]
-    return standing.tobytes()
-
-
-@dataclass(frozen=True)
-class StillPool:
-    """Pictures that show at least one instance.
-
-    Attributes:
-        table: all pictures.
-        pictures: numbers of those that are drawn from.
-    """
-
-    table: PictureTable
-    pictures: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, table: PictureTable) -> StillPool:
-        """Return the pictures of a table that have an instance; the others would teach nothing but background."""
-        return cls(table, np.flatnonzero(table.counts() > 0))
-
-    @property
-    def size(self) -> int:
-        """Number of pictures."""
-        return len(self.pictures)
+        return len(self.first)
 
     @functools.cached_property
     def standing(self) -> bytes:
-        """One byte a picture: 1 where it is higher than wide."""
-        return _standing(self.table, self.pictures)
+        """One byte a unit: 1 where its first picture is higher than wide."""
+        standing: NDArray[np.bool_] = self.table.sizes[self.first, 0] > self.table.sizes[self.first, 1]
+        return standing.tobytes()
 
     def single(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> View:
-        """Draw one view of a picture."""
-        picture = int(self.pictures[unit])
+        """Draw one view of a picture, or of any frame of a video."""
+        picture = int(self.first[unit])
+        if not self.still:
+            picture = int(generator.integers(picture, int(self.end[unit])))
         return draw_view(recipe, picture, self.table.size(picture), generator)
 
     def pair(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> tuple[View, View]:
-        """Draw two cuts of one picture, as if a camera had moved: same size, each at a place of its own."""
-        whole = self.single(recipe, unit, generator)
-        share = generator.uniform(STILL_SHARE, 1)
-        rows, columns = (max(1, round(side * share)) for side in (whole.rows, whole.columns))
-        both = []
-        for _ in range(2):
-            top = whole.top + int(generator.integers(whole.rows - rows + 1))
-            left = whole.left + int(generator.integers(whole.columns - columns + 1))
-            gain = 1 + recipe.brightness * generator.uniform(-1, 1)
-            both.append(replace(whole, top=top, left=left, rows=rows, columns=columns, gain=float(gain)))
-        return both[0], both[1]
+        """Draw views of two frames, flipped, scaled and cut to the same size.
 
-
-@dataclass(frozen=True)
-class VideoPool:
-    """Videos of a table whose pictures are their frames.
-
-    Attributes:
-        table: the frames of all videos, one video after the other.
-        first_frame: (V + 1,) number of the first frame of each video.
-    """
-
-    table: PictureTable
-    first_frame: NDArray[np.int64]
-
-    @property
-    def size(self) -> int:
-        """Number of videos."""
-        return len(self.first_frame) - 1
-
-    @functools.cached_property
-    def standing(self) -> bytes:
-        """One byte a video: 1 where its first frame is higher than wide."""
-        return _standing(self.table, self.first_frame[:-1])
-
-    def _frames(self, unit: int) -> tuple[int, int]:
-        return int(self.first_frame[unit]), int(self.first_frame[unit + 1])
-
-    def single(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> View:
-        """Draw one view of any frame of a video."""
-        frame = int(generator.integers(*self._frames(unit)))
-        return draw_view(recipe, frame, self.table.size(frame), generator)
-
-    def pair(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> tuple[View, View]:
-        """Draw the same view of two frames at most ``recipe.pair_gap_frames`` apart, in either order."""
-        start, end = self._frames(unit)
+        Of a video: the same view of two frames at most ``recipe.pair_gap_frames`` apart, in either order. Of a picture:
+        two cuts, as if a camera had moved, each at a place of its own.
+        """
         view = self.single(recipe, unit, generator)
-        low, high = (
-            max(start, view.picture - recipe.pair_gap_frames),
-            min(end, view.picture + recipe.pair_gap_frames + 1),
-        )
+        if self.still:
+            share = generator.uniform(STILL_SHARE, 1)
+            rows, columns = (max(1, round(side * share)) for side in (view.rows, view.columns))
+            both = []
+            for _ in range(2):
+                top = view.top + int(generator.integers(view.rows - rows + 1))
+                left = view.left + int(generator.integers(view.columns - columns + 1))
+                gain = 1 + recipe.brightness * generator.uniform(-1, 1)
+                both.append(replace(view, top=top, left=left, rows=rows, columns=columns, gain=float(gain)))
+            return both[0], both[1]
+        low = max(int(self.first[unit]), view.picture - recipe.pair_gap_frames)
+        high = min(int(self.end[unit]), view.picture + recipe.pair_gap_frames + 1)
         others = [frame for frame in range(low, high) if frame != view.picture] or [view.picture]
         gain = 1 + recipe.brightness * generator.uniform(-1, 1)
         return view, replace(view, picture=int(generator.choice(others)), gain=float(gain))
@@ -195,8 +136,8 @@ def _table(
     )
 
 
-def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | None = None) -> StillPool:
-    """Return the pictures of a COCO file.
+def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | None = None) -> Pool:
+    """Return the pictures of a COCO file that have an instance; the others would teach nothing but background.
 
     Args:
         dataset: the annotations.
@@ -219,18 +160,18 @@ def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | N
         segmentations=[objects.segmentations[row] for row in rows.tolist()],
         where=[f"{dataset.path}: annotations[{place}]" for place in objects.places[rows].tolist()],
     )
-    return StillPool.of(
-        _table(
-            folder,
-            [image.file_name or "" for image in dataset.images],
-            [image.image_id for image in dataset.images],
-            [(image.height, image.width) for image in dataset.images],
-            columns,
-        )
+    table = _table(
+        folder,
+        [image.file_name or "" for image in dataset.images],
+        [image.image_id for image in dataset.images],
+        [(image.height, image.width) for image in dataset.images],
+        columns,
     )
+    pictures = np.flatnonzero(table.counts() > 0)
+    return Pool(table, pictures, pictures + 1, still=True)
 
 
-def video_pool(dataset: YoutubeVisDataset, folder: Path) -> VideoPool:
+def video_pool(dataset: YoutubeVisDataset, folder: Path) -> Pool:
     """Return the videos of a YouTube-VIS file; every frame's picture carries its video's id, crowds are as in COCO.
 
     Args:
@@ -268,4 +209,4 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> VideoPool:
         [(video.height, video.width) for video, _ in frames],
         columns,
     )
-    return VideoPool(table, first)
+    return Pool(table, first[:-1], first[1:], still=False)

@@ -12,7 +12,6 @@ import torch
 from reference_model.images import normalise
 from reference_model.targets import InstanceTargets
 from suite.datasets import embedded
-from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset
@@ -20,9 +19,9 @@ from suite.errors import InputError
 from suite.progress import say
 from suite.records.schema import Dataset
 from suite.seeds import derive_seed
-from suite.training.evaluation import ImageEvaluation, image_subset
+from suite.training.evaluation import Evaluation
 from suite.training.recipe import Recipe
-from suite.training.source import Batch, DataPaths, Evaluation
+from suite.training.source import Batch, DataPaths, TrainingSource
 
 DATASETS = ("shapes",)
 
@@ -44,15 +43,8 @@ class VideoSample:
     instances: tuple[FrameInstances, ...]
 
 
-def load_videos(dataset: YoutubeVisDataset) -> list[VideoSample]:
-    """Read every frame and mask of a dataset into memory.
-
-    All frames of the embedded set take about 70 kB each; this is not meant for YouTube-VIS itself.
-    """
-    return [_load_video(dataset, video) for video in dataset.videos]
-
-
 def _load_video(dataset: YoutubeVisDataset, video: Video) -> VideoSample:
+    """Read every frame and mask of a video into memory, about 70 kB a frame of the embedded set."""
     frames = np.stack(list(dataset.read_frames(video)))
     instances = []
     for frame in range(video.length):
@@ -64,13 +56,8 @@ def _load_video(dataset: YoutubeVisDataset, video: Video) -> VideoSample:
                 ids.append(track.track_id)
                 labels.append(track.class_index)
                 masks.append(mask)
-        instances.append(
-            FrameInstances(
-                ids=np.array(ids, dtype=np.int64),
-                labels=np.array(labels, dtype=np.int64),
-                masks=np.array(masks, dtype=bool).reshape(-1, video.height, video.width),
-            )
-        )
+        shown = np.array(masks, dtype=bool).reshape(-1, video.height, video.width)
+        instances.append(FrameInstances(np.array(ids, dtype=np.int64), np.array(labels, dtype=np.int64), shown))
     return VideoSample(frames=frames, instances=tuple(instances))
 
 
@@ -127,32 +114,21 @@ def _show(view: _View, videos: Sequence[VideoSample]) -> tuple[np.ndarray, Insta
 def draw_batch(
     recipe: Recipe, videos: Sequence[VideoSample], seed: int, iteration: int, rank: int = 0, world_size: int = 1
 ) -> Batch:
-    """Return one part of the batch of an iteration (see `TrainingSource`), a pure function of its arguments.
-
-    In an iteration on pairs the first half holds frames t and the second half, in the same order, frames t + delta.
-    """
+    """Return one part of the batch of an iteration (see `TrainingSource`), a pure function of its arguments."""
     shown = [_show(view, videos) for view in _views(recipe, videos, seed, iteration, rank, world_size)]
     images = torch.from_numpy(np.stack([image for image, _ in shown])).permute(0, 3, 1, 2)
     return Batch(images=normalise(images), targets=[targets for _, targets in shown])
 
 
 @dataclass(frozen=True)
-class ShapesSource:
+class ShapesSource(TrainingSource):
     """Videos in memory, shown by `draw_batch`.
 
     Attributes:
-        recipe: gives batch size, flips, brightness and pairs.
         videos: the training videos.
-        seed: base seed.
-        dataset: the identity on record.
-        categories: what the classes of the model stand for.
     """
 
-    recipe: Recipe
     videos: Sequence[VideoSample]
-    seed: int
-    dataset: Dataset
-    categories: Categories
 
     @property
     def size(self) -> int:
@@ -165,13 +141,8 @@ class ShapesSource:
 
     def evaluation(self, folder: Path) -> Evaluation:
         """Return mask AP on some held-out frames, evenly spread over the videos."""
-        annotations = image_subset(
-            embedded.annotations_path("instances", "val"),
-            folder / "evaluation_annotations.json",
-            self.recipe.evaluation_images,
-        )
-        dataset = CocoDataset.load(annotations, embedded.frames("val"))
-        return ImageEvaluation(dataset, annotations, folder / "evaluation_results.json")
+        truth, frames = embedded.annotations_path("instances", "val"), embedded.frames("val")
+        return Evaluation.of(CocoDataset, truth, frames, folder, self.recipe.evaluation_images)
 
 
 def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> ShapesSource:
@@ -185,13 +156,8 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths) -> ShapesSource:
         raise InputError("dataset 'shapes' is generated; leave --annotations, --images and the like away")
     digest = embedded.ensure()
     say("reading the training videos")
-    videos = load_videos(embedded.videos("train"))
-    described = Dataset(
-        name="shapes",
-        split="train",
-        digest=digest,
-        pinned=True,
-        images=len(embedded.images("train").images),
-        videos=len(videos),
-    )
-    return ShapesSource(recipe, videos, seed, described, embedded.images("train").categories)
+    dataset = embedded.videos("train")
+    videos = [_load_video(dataset, video) for video in dataset.videos]
+    images = embedded.images("train")
+    described = Dataset("shapes", "train", digest, True, images=len(images.images), videos=len(videos))
+    return ShapesSource(recipe, seed, described, images.categories, videos)

@@ -29,7 +29,7 @@ def test_every_measurement_is_a_row(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("words", "code", "text"),
     [
         (["--metric", "beauty"], 2, "unknown; known: mask_ap"),
-        (["--records", "nowhere"], 2, "no such folder"),
+        (["--records", "nowhere"], 2, "nowhere"),
         (["--records", "."], 3, "no measurement"),
     ],
 )

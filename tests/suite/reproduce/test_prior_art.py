@@ -10,8 +10,7 @@ import pytest
 from suite.latency.device import load_device
 from suite.models import get_entry
 from suite.records.store import read_folder
-from suite.reproduce import prior_art
-from suite.reproduce.prior_art import Row, measure_rows
+from suite.reproduce.prior_art import OPERATORS, Row, measure_rows
 
 TINY = "mobileinst_topformer_tiny_shapes"
 
@@ -20,19 +19,19 @@ TINY = "mobileinst_topformer_tiny_shapes"
 def test_a_run_records_counts_graphs_times_and_what_could_not_be_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prior_art, "records_dir", lambda: tmp_path)
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
     protocol = msgspec.structs.replace(
         load_device("host").protocol("rows"), min_samples=4, min_duration_s=0.0, attempts=1
     )
     anchor = Row(get_entry(TINY), (128, 192), ("network",))
     rival = Row(get_entry("yolact_topformer_base_550"), (102, 102), ("network", "with_masks", "selection"))
     broken = Row(get_entry("sparseinst_topformer_base_608"), (128, 192), ("video",))
-    report, path = measure_rows([anchor, rival, broken], "prior-art-test", protocol, folder=tmp_path / "onnx")
+    report, path = measure_rows([anchor, rival, broken], "prior-art-test", protocol)
     titles = [result.labels.title for result in report.results]
     assert titles == [f"{TINY} network", *(f"yolact_topformer_base_550 {span}" for span in rival.spans)]
     # The network that goes on to masks is compared with the anchor's, which makes its masks in any case.
     assert report.results[2].anchor == f"{TINY} network"
-    (file,), refused = read_folder(tmp_path)
+    (file,), refused = read_folder(path.parent)
     assert not refused
     assert file.path == path
     counted = {item.subject.model: item.value for item in file.measurements if item.metric == "macs"}
@@ -44,5 +43,5 @@ def test_a_run_records_counts_graphs_times_and_what_could_not_be_timed(
     ]
     assert len(reasons) == 1
     assert "MobileInst" in str(reasons[0])
-    operators = {series.subject.model for series in file.series if series.name == prior_art.OPERATORS}
+    operators = {series.subject.model for series in file.series if series.name == OPERATORS}
     assert operators == {TINY, "yolact_topformer_base_550"}

@@ -32,7 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     recipe = small_recipe(iterations=2)
     result = run(recipe, folder)
     checkpoint = folder / "model.safetensors"
-    save_checkpoint(checkpoint, result.model, result.config, {"dataset": "shapes"})
+    save_checkpoint(checkpoint, result.model, result.model.config, {"dataset": "shapes"})
     made = FinishedRun(
         checkpoint=checkpoint,
         subject=Subject(recipe.model, file_digest(checkpoint)),
@@ -54,7 +54,7 @@ def test_a_finished_run_leaves_a_record_and_a_card(finished: FinishedRun) -> Non
     assert {item.sha256 for item in record.artifacts} == {file_digest(finished.checkpoint), file_digest(folder / CARD)}
     card = (folder / CARD).read_text()
     assert file_digest(finished.checkpoint) in card
-    assert "| 2 | 25.0 |" in card
+    assert "mask AP 25.0 on" in card
     assert "random weights" in card
     assert "| `iterations` | 2 |" in card
 

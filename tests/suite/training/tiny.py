@@ -13,10 +13,10 @@ from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.datasets.categories import Categories
 from suite.records.schema import Dataset
+from suite.training.evaluation import Evaluation
 from suite.training.initial import How
 from suite.training.loop import TrainResult, run_identity, train
 from suite.training.recipe import Recipe, load_recipe
-from suite.training.source import Evaluation
 from suite.training.sources.shapes import FrameInstances, ShapesSource, VideoSample
 
 SIZE = (64, 64)
@@ -44,10 +44,10 @@ UNEVEN_VIDEOS = [square_video(seed, standing=seed % 2 == 1) for seed in range(3)
 """Images with different numbers of instances."""
 
 
-class FixedEvaluation:
+class FixedEvaluation(Evaluation):
     """Says the same score each time, and calls what a test wants to happen meanwhile."""
 
-    metric = "mask_ap"
+    metric = "mask_ap"  # type: ignore[assignment]
 
     def __init__(self, *scores: float) -> None:
         self.scores = list(scores) or [0.25]
@@ -72,7 +72,7 @@ def small_recipe(**changes: object) -> Recipe:
 
 
 def small_source(recipe: Recipe, seed: int = 0) -> ShapesSource:
-    return ShapesSource(recipe, VIDEOS, seed, Dataset("squares", "train", "data", pinned=False), CATEGORIES)
+    return ShapesSource(recipe, seed, Dataset("squares", "train", "data", pinned=False), CATEGORIES, VIDEOS)
 
 
 def run(

@@ -42,7 +42,7 @@ def losses_of(steps: int, changes: dict[str, object]) -> list[list[float]]:
     """Train, images in the first half of the steps and pairs in the second; returns all losses of each step."""
     recipe = small_recipe(iterations=steps, batch_size=8, image_stage_fraction=0.5, learning_rate=1e-4, **changes)
     processes = start_processes("cpu")
-    source = ShapesSource(recipe, UNEVEN_VIDEOS, 0, Dataset("squares", "train", "data", pinned=False), CATEGORIES)
+    source = ShapesSource(recipe, 0, Dataset("squares", "train", "data", pinned=False), CATEGORIES, UNEVEN_VIDEOS)
     model = build_model(recipe, 0, processes, How().initial)
     assert any(isinstance(module, DropPath) and module.probability > 0 for module in model.modules())
     optimizer = build_optimizer(recipe, model)

@@ -80,7 +80,7 @@ def test_a_crowd_is_no_object_and_its_pixels_are_ignored_where_no_object_lies(fo
     content["annotations"].append(again | {"segmentation": encode_mask(crowd)})
     (folder / "train.json").write_text(json.dumps(content))
     pool = coco_pool(CocoDataset.load(folder / "train.json", folder), folder)
-    assert pool.pictures.tolist() == [0, 2, 4]
+    assert pool.first.tolist() == [0, 2, 4]
     assert pool.table.targets(whole(60, 80, picture=2), (64, 96)).ignored is None
     for flip in (False, True):
         found = pool.table.targets(whole(60, 80, flip_horizontal=flip), (64, 96))
