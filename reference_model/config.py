@@ -181,19 +181,9 @@ class ModelConfig:
 
 
 TRAINING_FIELDS = frozenset(
-    {
-        "class_prior",
-        "loss_weight_class",
-        "loss_weight_mask_bce",
-        "loss_weight_dice",
-        "loss_weight_objectness",
-        "loss_weight_deep_supervision",
-        "loss_weight_query_passing",
-        "focal_alpha",
-        "focal_gamma",
-        "matcher_mask_power",
-        "matcher_class_power",
-    }
+    field.name
+    for field in dataclasses.fields(ModelConfig)
+    if field.name.startswith(("class_prior", "loss_weight_", "focal_", "matcher_"))
 )
 """Fields that shape training only: two configurations that differ in these compute the same function."""
 

@@ -40,7 +40,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         name: the word a user types, unique in the suite.
         method: the method as the paper's tables print it, e.g. ``"SparseInst"``.
         backbone: the backbone as the paper's tables print it, e.g. ``"TopFormer-Base"``.
-        input_shapes: image (height_px, width_px) to count and time at; the first is the primary one.
+        input_shapes: image (height_px, width_px) to count and time at; the first is the primary one, by default the
+            640 px of most image rows.
         num_classes: number of categories, without background.
         trunk: the backbone's name in `suite.models.parts.trunks.TRUNKS`; empty for a network that brings its own.
         variant: which of the method's networks, for ``build``; empty for the usual one.
@@ -54,7 +55,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     name: str
     method: str
     backbone: str
-    input_shapes: tuple[tuple[int, int], ...]
+    input_shapes: tuple[tuple[int, int], ...] = ((640, 864), (640, 640))
     num_classes: int = 80
     trunk: str = ""
     variant: str = ""
@@ -71,7 +72,7 @@ class Method(Protocol):
         """Return the network of a row."""
 
     def select(self, row: Row, height_px: int, width_px: int, seed: int) -> Selection:
-        """Return what chooses detections after the network, on synthetic scores."""
+        """Return what chooses detections after the network at an input size, on scores and masks of ``seed``."""
 
 
 class ModelEntry(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -287,12 +287,6 @@ def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
     """Return CondInst's and CrossVIS's selection.
 
     Class times centre-ness above 0.05, the 1000 best of each level, class-wise NMS at IoU 0.6, 100 best, square root.
-
-    Args:
-        row: for the number of classes.
-        height_px: of the input.
-        width_px: of the input.
-        seed: of scores and boxes.
     """
     generator = np.random.default_rng(seed)
     sizes = level_sizes(height_px, width_px, len(STRIDES_PX))

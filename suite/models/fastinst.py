@@ -25,7 +25,6 @@ ROWS = (
         method="FastInst",
         backbone="TopFormer-Base",
         trunk="topformer_base",
-        input_shapes=((640, 864), (640, 640)),
         reading="D3, three decoder layers: upstream's model of this input size, and what the published 965 ms fits",
         published_rows=("table1/fastinst-topformer-base-640",),
     ),

@@ -27,7 +27,6 @@ ROWS = (
         method="Mask2Former",
         backbone="TopFormer-Base",
         trunk="topformer_base",
-        input_shapes=((640, 864), (640, 640)),
         reading="lightened: plain top-down sums in place of the six deformable encoder layers, the cheapest reading "
         "and the one that the published 930 ms fits",
         published_rows=("table1/mask2former-topformer-base-640",),
@@ -37,7 +36,6 @@ ROWS = (
         method="Mask2Former",
         backbone="TopFormer-Base",
         trunk="topformer_base",
-        input_shapes=((640, 864), (640, 640)),
         variant="deformable",
         alternative_to="mask2former_topformer_base_640",
         reading="complete: with upstream's six layers of deformable attention, which the published 930 ms cannot "

@@ -66,7 +66,6 @@ ROWS = (
         method="SOLOv2-Lite",
         backbone="MobileNetV2",
         trunk="mobilenetv2",
-        input_shapes=((640, 864), (640, 640)),
         variant="lite",
         alternative_to="solov2_mobilenetv2_640",
         masks_apart=True,
@@ -234,12 +233,6 @@ def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
 
     Score above 0.1 and the largest of its 2x2 window, area of the binary mask above the level's stride, score times
     mean foreground probability, Matrix NMS on the 500 best, 0.05, 100 best.
-
-    Args:
-        row: for the number of classes.
-        height_px: of the input.
-        width_px: of the input.
-        seed: of scores and masks.
     """
     cells = [grid**2 for grid in GRIDS]
     least_area = np.repeat(STRIDES_PX, cells)

@@ -181,12 +181,6 @@ def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
     """Return YOLACT's selection.
 
     Softmax, foreground above 0.05, boxes decoded, Fast NMS on the 200 best of each class at IoU 0.5, 100 best overall.
-
-    Args:
-        row: for the number of classes.
-        height_px: of the input.
-        width_px: of the input.
-        seed: of scores and boxes.
     """
     anchors = yolact_anchors(height_px, width_px)
     deltas = np.random.default_rng(seed).normal(0, 0.3, anchors.shape).astype(np.float32)
