@@ -125,7 +125,7 @@ def map_classes(
     if model is None or len(model) != classes:
         raise InputError(
             f"{name}: has {classes} classes, does not say which, and the dataset has {len(data)} categories; predict "
-            "the dataset that it was trained on, or take classes by position (--classes-by-position)"
+            "the dataset that it was trained on, or take classes by position (predict coco --classes-by-position)"
         )
     by_name: dict[str, list[Id]] = {}
     for number_, title in zip(data.ids, data.names, strict=True):
