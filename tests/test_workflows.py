@@ -74,12 +74,6 @@ def test_every_session_shown_exists(path: Path):
             parse(words[words.index("--") + 1 :])
 
 
-def test_every_script_shown_exists():
-    scripts = {name for path in DOCUMENTS for name in re.findall(r"python -m (tests[\w.]+)", path.read_text())}
-    assert scripts
-    assert [name for name in scripts if not (REPOSITORY / f"{name.replace('.', '/')}.py").is_file()] == []
-
-
 def test_the_documents_show_commands():
     assert sum(len(typed(path, r"-m suite ")) for path in DOCUMENTS) > 20
     assert len(typed(REPOSITORY / "README.md", r"(?:^|\s)suite (?=[a-z])")) > 2
