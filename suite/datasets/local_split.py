@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -21,11 +21,13 @@ from suite.datasets.fields import Id
 from suite.datasets.official import READY, annotations_pin, check_counts
 from suite.datasets.pins import load_pins
 from suite.datasets.state import examine, read_stamp
-from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.files import file_digest, read_json, write_json, write_text
 from suite.paths import repository_root, shown
 from suite.typed import read_typed
+
+if TYPE_CHECKING:
+    from suite.datasets.youtube_vis import YoutubeVisDataset
 
 LOCAL_VALID = "local-valid"
 """Split name in records of the videos of YouTube-VIS train that are held out here."""
@@ -239,6 +241,8 @@ def make_local_split(dataset: str) -> MadeSplit:
         InputError: if it is neither, or the annotations are not in YouTube-VIS format.
         DataError: if the train annotations are absent, not the pinned ones, or do not have the official counts.
     """
+    from suite.datasets.youtube_vis import YoutubeVisDataset  # The report names splits without reading masks.
+
     if dataset not in VALID_VIDEOS:
         raise InputError(f"{dataset}: no dataset to split; give one of {', '.join(VALID_VIDEOS)}")
     annotations = _train_annotations(dataset)
