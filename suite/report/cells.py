@@ -132,12 +132,14 @@ class Cell:
 def _identity(sample: Sample) -> tuple[object, ...]:
     """Everything that defines the cell of a measurement, the seed left out."""
     item, data = sample.measurement, sample.measurement.dataset
+    protocol, where = item.protocol, None
     if item.metric.startswith("latency_"):
         keys = (*LATENCY_KEYS, "anchor") if item.metric == "latency_ratio_cpu" else LATENCY_KEYS
-        protocol = tuple((key, item.protocol[key]) for key in keys if key in item.protocol)
-        return item.metric, item.subject.model, None, protocol, item.origin, sample.run.machine.cpu
+        protocol, data, where = {key: protocol[key] for key in keys if key in protocol}, None, sample.run.machine.cpu
+    elif "seed" in protocol:
+        protocol = {key: value for key, value in protocol.items() if key != "seed"}
     dataset = (data.name, data.split, data.digest) if data else None
-    return item.metric, item.subject.model, dataset, _protocol(item), item.origin, None
+    return item.metric, item.subject.model, dataset, frozenset(protocol.items()), item.origin, where
 
 
 def _protocol(item: Measurement) -> tuple[tuple[str, Scalar], ...]:

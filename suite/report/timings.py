@@ -74,6 +74,7 @@ class Timings:
     def __init__(self, runs: Sequence[RunFile]) -> None:
         self._runs = runs
         self._between: dict[tuple[str, Clock, Clock], HostRatio | None] = {}
+        self._of_run: dict[str, list[Cell]] = {}
 
     @cached_property
     def _by_engine(self) -> dict[str, list[Timed]]:
@@ -134,7 +135,9 @@ class Timings:
     def _cell(self, run: Run, series: Series) -> Cell | None:
         """Return the CPU latency that a run states for a series, whatever newer runs say of the same model."""
         wanted = {key: series.protocol.get(key) for key in LATENCY_KEYS}
-        for cell in select_cells([file for file in self._runs if file.run.run_id == run.run_id])[0]:
+        if run.run_id not in self._of_run:
+            self._of_run[run.run_id] = select_cells([file for file in self._runs if file.run.run_id == run.run_id])[0]
+        for cell in self._of_run[run.run_id]:
             if cell.metric == "latency_cpu_ms" and cell.model == series.subject.model and cell.has(wanted):
                 return cell
         return None
