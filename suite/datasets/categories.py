@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.datasets.fields import Id, RawCategory, read_ids, refuse_duplicates
+from suite.datasets.fields import Id, RawCategory, read_ids
 from suite.errors import InputError
 
 METADATA_KEY = "categories"
@@ -39,8 +39,7 @@ class Categories:
         Raises:
             InputError: if two share an id.
         """
-        ids = read_ids([entry.id for entry in entries], path, "categories")
-        refuse_duplicates(ids, path, "categories")
+        ids = read_ids([entry.id for entry in entries], path, "categories", unique=True)
         names = [str(number) if entry.name is None else entry.name for number, entry in zip(ids, entries, strict=True)]
         order = sorted(range(len(ids)), key=ids.__getitem__)
         return cls(tuple(ids[place] for place in order), tuple(names[place] for place in order))

@@ -6,7 +6,6 @@ Everything that reads COCO files reads them here, so that what one command accep
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,27 +14,24 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.datasets.annotations import AnnotationsFile, Document, read_document, references
 from suite.datasets.categories import Categories
 from suite.datasets.fields import (
-    AnnotationsFile,
     Flag,
     Id,
     Number,
-    RawCategory,
     RawId,
     Segmentation,
-    places_of,
     places_text,
     read_areas,
     read_flags,
     read_ids,
     read_size,
-    refuse_duplicates,
     relative_name,
 )
 from suite.datasets.masks import Codes, collection_paused, compress, is_absent
-from suite.datasets.pictures import located, read_picture
-from suite.errors import DataError, InputError
+from suite.datasets.pictures import read_picture
+from suite.errors import InputError
 from suite.typed import read_typed
 
 FORMAT_REMEDY = "the annotations are not in COCO instances format"
@@ -57,9 +53,8 @@ class _Annotation(msgspec.Struct, frozen=True, gc=False):
     iscrowd: Flag = None
 
 
-class _ImageFile(msgspec.Struct, frozen=True):
+class _ImageFile(Document, frozen=True):
     images: list[_Image]
-    categories: list[RawCategory]
 
 
 class _AnnotationFile(_ImageFile, frozen=True):
@@ -82,29 +77,6 @@ class CocoImage:
     file_name: str | None
     height: int
     width: int
-
-
-@dataclass(frozen=True)
-class CocoAnnotation:
-    """One object of one image.
-
-    Attributes:
-        annotation_id: the annotation's id in the file.
-        image_id: the image's id in the file.
-        class_index: place of its category among the ids in ascending order.
-        segmentation: polygons or run-length code as in the file; `suite.datasets.masks.to_mask` reads it.
-        area: area in square pixels as the file gives it, NaN where it gives none.
-        iscrowd: whether it marks a crowd, which is neither trained on nor scored as one object.
-        place: number of its entry in the file's ``annotations``.
-    """
-
-    annotation_id: Id
-    image_id: Id
-    class_index: int
-    segmentation: Segmentation
-    area: float
-    iscrowd: bool
-    place: int
 
 
 @dataclass(frozen=True)
@@ -140,19 +112,11 @@ class CocoDataset(AnnotationsFile):
     """A COCO instances file.
 
     Attributes:
-        path: the annotations file.
-        image_folder: where the file names of the images start, or None.
         images: in the file's order.
-        categories: class index <-> category id <-> name.
-        annotated: whether the file holds annotations and they were read (lists of test images have none).
         objects: the annotated objects; none where ``annotated`` is False.
     """
 
-    path: Path
-    image_folder: Path | None
     images: tuple[CocoImage, ...]
-    categories: Categories
-    annotated: bool
     objects: Objects
 
     @classmethod
@@ -168,17 +132,12 @@ class CocoDataset(AnnotationsFile):
             DataError: if the file or the folder is absent.
             InputError: if the file is not a COCO instances file; the message names the entry.
         """
-        if images is not None and not images.is_dir():
-            raise DataError(f"{images}: no such image folder; check the path")
         kind: type[_ImageFile] = _AnnotationFile if truth else _ImageFile
-        document = read_typed(annotations, kind, "annotations file", FORMAT_REMEDY)
+        document, categories = read_document(annotations, images, kind, FORMAT_REMEDY)
         listed = _images(annotations, document.images, named=images is not None)
-        categories = Categories.of(document.categories, annotations)
-        if images is not None and not categories:
-            raise InputError(f"{annotations}: 'categories' is empty; list the categories of the annotations")
         entries = document.annotations if isinstance(document, _AnnotationFile) else None
         objects = _objects(annotations, entries or [], listed, categories)
-        return cls(annotations, images, listed, categories, entries is not None, objects)
+        return cls(annotations, images, categories, entries is not None, listed, objects)
 
     @cached_property
     def _objects_of(self) -> Groups:
@@ -189,27 +148,15 @@ class CocoDataset(AnnotationsFile):
         """Place in ``images`` by image id."""
         return {image.image_id: place for place, image in enumerate(self.images)}
 
-    def annotations_of(self, image_id: Id) -> tuple[CocoAnnotation, ...]:
-        """Return the objects of an image, in the file's order.
+    def rows_of(self, image_id: Id) -> list[int]:
+        """Return the rows of ``objects`` of an image, in the file's order.
 
         Raises:
             InputError: if the file has no such image.
         """
         if image_id not in self.places:
             raise InputError(f"{self.path}: has no image with id {image_id}; is it another dataset's id?")
-        objects = self.objects
-        return tuple(
-            CocoAnnotation(
-                annotation_id=objects.ids[row],
-                image_id=image_id,
-                class_index=int(objects.class_index[row]),
-                segmentation=objects.segmentations[row],
-                area=float(objects.areas[row]),
-                iscrowd=bool(objects.crowd[row]),
-                place=int(objects.places[row]),
-            )
-            for row in self._objects_of.rows(self.places[image_id]).tolist()
-        )
+        return list(self._objects_of.rows(self.places[image_id]).tolist())
 
     @cached_property
     def codes(self) -> Codes:
@@ -224,8 +171,12 @@ class CocoDataset(AnnotationsFile):
             objects.segmentations,
             [sizes[place] for place in objects.image.tolist()],
             self.path,
-            lambda row: f"annotations[{objects.places[row]}].segmentation",
+            self.mask_place,
         )
+
+    def mask_place(self, row: int) -> str:
+        """Return the place in the file of an object's mask."""
+        return f"annotations[{self.objects.places[row]}].segmentation"
 
     def notes(self) -> list[str]:
         """Return what a reader of numbers from these annotations must know."""
@@ -239,14 +190,8 @@ class CocoDataset(AnnotationsFile):
         return [(self.image_path(image), (image.height, image.width)) for image in self.images]
 
     def image_path(self, image: CocoImage) -> Path:
-        """Return where an image's file is.
-
-        Raises:
-            InputError: if the dataset was loaded without an image folder.
-        """
-        if self.image_folder is None or image.file_name is None:
-            raise InputError(f"{self.path}: loaded without its image folder; name it (--images)")
-        return located(self.image_folder, image.file_name)
+        """Return where an image's file is; raises as `file` does."""
+        return self.file(image.file_name)
 
     def read(self, image: CocoImage) -> NDArray[np.uint8]:
         """Return an image's pixels, (H, W, 3) uint8 RGB; raises as `suite.datasets.pictures.read_picture` does."""
@@ -271,8 +216,7 @@ class Groups:
 
 
 def _images(path: Path, entries: list[_Image], named: bool) -> tuple[CocoImage, ...]:
-    ids = read_ids([entry.id for entry in entries], path, "images")
-    refuse_duplicates(ids, path, "images")
+    ids = read_ids([entry.id for entry in entries], path, "images", unique=True)
     images = []
     for place, (number, entry) in enumerate(zip(ids, entries, strict=True)):
         where = f"{path}: images[{place}]"
@@ -284,16 +228,11 @@ def _images(path: Path, entries: list[_Image], named: bool) -> tuple[CocoImage, 
     return tuple(images)
 
 
-def _objects(path: Path, entries: list[_Annotation], images: Iterable[CocoImage], categories: Categories) -> Objects:
+def _objects(path: Path, entries: list[_Annotation], images: tuple[CocoImage, ...], categories: Categories) -> Objects:
     root = "annotations"
-    ids = read_ids([entry.id for entry in entries], path, root)
-    refuse_duplicates(ids, path, root)
+    ids = read_ids([entry.id for entry in entries], path, root, unique=True)
     places = {image.image_id: place for place, image in enumerate(images)}
-    of_image = read_ids([entry.image_id for entry in entries], path, root, "image_id")
-    of_category = read_ids([entry.category_id for entry in entries], path, root, "category_id")
-    image = places_of(of_image, places, path, root, "image_id", "list it under 'images'")
-    known = categories.places()
-    class_index = places_of(of_category, known, path, root, "category_id", "list it under 'categories'")
+    image, class_index = references(path, root, entries, ("image_id", places), categories, "list it in this file")
     areas = read_areas([entry.area for entry in entries], path, root)
     crowd = read_flags([entry.iscrowd for entry in entries], path, root)
     absent = [place for place, entry in enumerate(entries) if is_absent(entry.segmentation)]
@@ -366,11 +305,8 @@ def read_detections(path: Path, dataset: CocoDataset) -> Detections:
     remedy = "a result needs image_id, category_id, score and segmentation"
     results = read_typed(path, list[_Result], "results file", remedy, "results")
     remedy = f"these results are not for {dataset.path.name}"
-    of_image = read_ids([result.image_id for result in results], path, "results", "image_id")
-    of_category = read_ids([result.category_id for result in results], path, "results", "category_id")
-    image = places_of(of_image, dataset.places, path, "results", "image_id", remedy)
-    known = dataset.categories.places()
-    class_index = places_of(of_category, known, path, "results", "category_id", remedy)
+    images = ("image_id", dataset.places)
+    image, class_index = references(path, "results", results, images, dataset.categories, remedy)
     sizes = [(one.height, one.width) for one in dataset.images]
     codes = compress(
         [result.segmentation for result in results],

@@ -1,13 +1,12 @@
-"""Downloads one pinned file: resumed after a cut, hashed on the way, put in place only if its digest is right."""
+"""Downloads one pinned file: resumed after a cut, put in place only if its digest is right."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 import time
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from suite import __version__
 from suite.datasets.pins import PINS_NAME, Pin
 from suite.datasets.state import GOOD, examine
 from suite.errors import DataError, InputError
-from suite.files import MEGABYTE, check_space, disk_faults
+from suite.files import MEGABYTE, check_space, disk_faults, file_digest
 from suite.locks import exclusive
 from suite.progress import Step, say, track
 
@@ -30,7 +29,11 @@ _PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 
 class ConnectionCutError(Exception):
-    """The connection was cut or silent for too long: worth another try."""
+    """The connection was cut or silent for too long: worth another try, for the whole file unless ``resumable``."""
+
+    def __init__(self, reason: str, resumable: bool = True) -> None:
+        super().__init__(reason)
+        self.resumable = resumable
 
 
 @dataclass(frozen=True)
@@ -63,50 +66,8 @@ class DownloadOptions:
         return url
 
 
-class _Part:
-    """The ``.part`` file of a download with its running MD5; an earlier one is taken up.
-
-    Args:
-        path: the file, made at the first byte.
-
-    Attributes:
-        size: bytes that have arrived.
-        answers: how many answers they came from; if more than one, they may not fit together.
-        begun_anew: how often the server began anew instead of going on.
-        resumable: whether to ask the server for the rest only.
-        overflows: whether more bytes came than the file may have; they were not written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.size, self.answers, self.begun_anew = path, 0, 0, 0
-        self.resumable, self.overflows = True, False
-        self.digest = hashlib.md5(usedforsecurity=False)
-        if path.exists():
-            self.answers = 1
-            with path.open("rb") as stream:
-                while piece := stream.read(_PIECE_BYTES):
-                    self._count(piece)
-
-    def _count(self, piece: bytes) -> None:
-        self.digest.update(piece)
-        self.size += len(piece)
-
-    def append(self, pieces: Iterable[bytes], most: int) -> Iterator[int]:
-        """Append pieces until the file would have more than ``most`` bytes, yielding the size of each."""
-        with self.path.open("ab") as stream:
-            for piece in pieces:
-                if self.size + len(piece) > most:
-                    self.overflows = True
-                    return
-                stream.write(piece)
-                self._count(piece)
-                yield len(piece)
-
-    def restart(self) -> None:
-        """Throw away what has arrived."""
-        self.path.unlink(missing_ok=True)
-        self.size, self.answers = 0, 0
-        self.digest = hashlib.md5(usedforsecurity=False)
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def download(pin: Pin, options: DownloadOptions | None = None) -> None:
@@ -125,7 +86,7 @@ def download(pin: Pin, options: DownloadOptions | None = None) -> None:
     """
     options = options or DownloadOptions()
     target = pin.file
-    bad = target.with_name(target.name + ".bad")
+    part, bad = (target.with_name(target.name + suffix) for suffix in (".part", ".bad"))
     with exclusive(target), disk_faults(pin.path):
         state = examine(pin)
         if state.status in GOOD:
@@ -133,20 +94,22 @@ def download(pin: Pin, options: DownloadOptions | None = None) -> None:
         if state.status != "absent":
             target.replace(bad)
             say(f"{state.explanation.split(';')[0]}; set aside as {bad.name}")
-        part = _Part(target.with_name(target.name + ".part"))
-        if pin.md5 != part.digest.hexdigest():
-            _transfer(pin, part, options)
-        if pin.md5 != part.digest.hexdigest() and part.answers > 1:
+        answers, have = 1, file_digest(part, "md5") if part.exists() else ""
+        if have != pin.md5:
+            answers = _transfer(pin, part, options)
+            have = file_digest(part, "md5")
+        if have != pin.md5 and answers > 1:
             say(f"{pin.path}: what arrived before and after a cut does not fit together; starting again")
-            part.restart()
+            part.unlink()
             _transfer(pin, part, options)
-        if pin.md5 != part.digest.hexdigest():
-            part.path.replace(bad)
+            have = file_digest(part, "md5")
+        if have != pin.md5:
+            part.replace(bad)
             raise DataError(
-                f"{pin.path}: digest of the download is {part.digest.hexdigest()} but {PINS_NAME} pins {pin.md5}; "
-                f"set aside as {bad.name}; try again or another --mirror"
+                f"{pin.path}: digest of the download is {have} but {PINS_NAME} pins {pin.md5}; set aside as "
+                f"{bad.name}; try again or another --mirror"
             )
-        part.path.replace(target)
+        part.replace(target)
 
 
 def _session(options: DownloadOptions) -> requests.Session:
@@ -166,83 +129,80 @@ def _session(options: DownloadOptions) -> requests.Session:
     return session
 
 
-def _transfer(pin: Pin, part: _Part, options: DownloadOptions) -> None:
+def _transfer(pin: Pin, part: Path, options: DownloadOptions) -> int:
     """Fill the part until it is complete, connecting again after cuts.
+
+    Returns:
+        From how many answers its content comes; those of more than one may not fit together.
 
     Raises:
         DataError: if the server refuses, sends another file, or the file comes no further.
     """
-    if pin.size is not None and part.size >= pin.size:
-        part.restart()
-    room = check_space(pin.path, part.path.parent, max((pin.size or 0) - part.size, 0))
-    most = pin.size if pin.size is not None else part.size + room
-    idle, furthest = 0, part.size
-    title = f"fetch {part.path.name.removesuffix('.part')} (MB)"
-    with _session(options) as session, track(title, (pin.size or 0) // MEGABYTE, part.size // MEGABYTE) as step:
+    if pin.size is not None and _size(part) >= pin.size:
+        part.unlink(missing_ok=True)
+    furthest = _size(part)
+    room = check_space(pin.path, part.parent, max((pin.size or 0) - furthest, 0))
+    most = pin.size if pin.size is not None else furthest + room
+    idle, answers, resumable = 0, int(furthest > 0), True
+    title = f"fetch {part.name.removesuffix('.part')} (MB)"
+    with _session(options) as session, track(title, (pin.size or 0) // MEGABYTE, furthest // MEGABYTE) as step:
         while True:
-            begun_anew = part.begun_anew
+            start, anew = _size(part), False
             try:
-                with _answer(session, pin, part, options) as answer:
+                with _answer(session, pin, start if resumable else 0, options) as answer:
+                    anew = start > 0 and answer.status_code == 200
                     _receive(pin, part, answer, most, step)
-                return
+                return 1 if anew else answers + 1
             except ConnectionCutError as cut:
+                size, resumable = _size(part), resumable and cut.resumable
+                answers = 1 if anew else answers + (size > start)
                 # A server that begins anew each time makes no progress, however far it gets before it is cut.
-                onward = part.size - furthest >= _WORTH_BYTES and part.begun_anew == begun_anew
-                furthest = max(furthest, part.size)
-                idle = 0 if onward else idle + 1
+                idle = 0 if size - furthest >= _WORTH_BYTES and not anew else idle + 1
+                furthest = max(furthest, size)
                 if idle >= options.attempts:
                     raise DataError(
-                        f"{pin.path}: truncated, {part.size} of {pin.size or 'an unknown number of'} bytes arrived "
-                        f"({cut}); they are kept as {part.path.name}, run the same command again or use --mirror"
+                        f"{pin.path}: truncated, {size} of {pin.size or 'an unknown number of'} bytes arrived ({cut}); "
+                        f"they stay in {part.name}, run the same command again or use --mirror"
                     ) from None
                 say(f"{pin.path}: {cut}; connecting again")
                 time.sleep(options.pause_s * 2**idle / 2)
 
 
-def _answer(session: requests.Session, pin: Pin, part: _Part, options: DownloadOptions) -> requests.Response:
-    """Ask for the rest of a file, or for all of it where the server cannot go on in the middle.
+def _answer(session: requests.Session, pin: Pin, start: int, options: DownloadOptions) -> requests.Response:
+    """Ask for a file from its byte ``start`` on; a server may send all of it instead.
 
     Raises:
-        ConnectionCutError: if the server cannot go on; it is asked for the whole file the next time.
+        ConnectionCutError: if the server cannot go on there.
         DataError: if it cannot be reached or refuses for good.
         InputError: if the address is none.
     """
     url = options.address(pin.url or "")
-    asked = {"Range": f"bytes={part.size}-"} if part.size and part.resumable else {}
+    by_hand = f"or get the file by hand and run 'python -m suite data add {pin.name} FILE'"
+    asked = {"Range": f"bytes={start}-"} if start else {}
     try:
         answer = session.get(url, headers=asked, stream=True, timeout=options.timeout_s)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL) as error:
         raise InputError(f"{url}: is not an address ({error}); correct --mirror or {PINS_NAME}") from None
     except requests.RequestException as error:
         raise DataError(
-            f"{pin.path}: {url} cannot be reached ({error}); check the network and https_proxy, use --mirror, or get "
-            f"the file by hand and run 'python -m suite data add {pin.name} FILE'"
+            f"{pin.path}: {url} cannot be reached ({error}); check the network and https_proxy, use --mirror, {by_hand}"
         ) from None
-    if answer.status_code == 416 or (answer.status_code == 206 and _start(answer) != part.size):
+    offset = re.match(rf"\s*bytes {start}-", answer.headers.get("Content-Range", ""))
+    if answer.status_code == 416 or (answer.status_code == 206 and offset is None):
         answer.close()
-        part.resumable = False
-        raise ConnectionCutError("the server cannot go on where it stopped")
+        raise ConnectionCutError("the server cannot go on where it stopped", resumable=False)
     if answer.status_code not in (200, 206):
         answer.close()
-        raise DataError(
-            f"{pin.path}: {url} answers {answer.status_code} {answer.reason}; use --mirror, or get the file by hand "
-            f"and run 'python -m suite data add {pin.name} FILE'"
-        )
+        raise DataError(f"{pin.path}: {url} answers {answer.status_code} {answer.reason}; use --mirror, {by_hand}")
     return answer
 
 
-def _start(answer: requests.Response) -> int | None:
-    """Return the offset in the file of the first byte of a partial answer, or None if the server does not say."""
-    found = re.match(r"\s*bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
-
-
-def _receive(pin: Pin, part: _Part, answer: requests.Response, most: int, step: Step) -> None:
-    """Append an answer's body to the part.
+def _receive(pin: Pin, part: Path, answer: requests.Response, most: int, step: Step) -> None:
+    """Append an answer's body to the part, or begin the part anew where the answer is the whole file.
 
     Args:
         pin: what is fetched.
-        part: what has arrived; emptied first if the answer begins at the file's beginning.
+        part: what has arrived.
         answer: the answer to a request for the rest, or for all.
         most: bytes the whole file may have.
         step: called with the megabytes that have arrived.
@@ -251,38 +211,40 @@ def _receive(pin: Pin, part: _Part, answer: requests.Response, most: int, step: 
         ConnectionCutError: if it ends too early.
         DataError: if it is a web page, or a file of another size.
     """
-    begin = part.size if answer.status_code == 206 else 0
+    size = _size(part) if answer.status_code == 206 else 0
     pieces = _pieces(answer)
     first = next(pieces, b"")
     declared = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
-    if begin == 0 and (declared == "text/html" or first.lstrip()[:10].lower().startswith(_PAGE_STARTS)):
+    if size == 0 and (declared == "text/html" or first.lstrip()[:10].lower().startswith(_PAGE_STARTS)):
         raise DataError(
             f"{pin.path}: {answer.url} answers with a web page, not the file (a login page or a portal); get it by "
             f"hand and run 'python -m suite data add {pin.name} FILE'"
         )
     length = answer.headers.get("Content-Length", "")
-    total = begin + int(length) if length.isdigit() else pin.size
+    total = size + int(length) if length.isdigit() else pin.size
     if pin.size not in (None, total):
         raise DataError(
             f"{pin.path}: {answer.url} offers {total} bytes but {PINS_NAME} pins {pin.size}; it has changed or "
             "the mirror is wrong, nothing was downloaded; try another --mirror"
         )
-    if begin != part.size:
+    if size < _size(part):
         say(f"{pin.path}: the server cannot go on where it stopped; starting again")
-        part.restart()
-        part.begun_anew += 1
-    part.answers += 1
     pending = 0
-    for size in part.append(itertools.chain([first], pieces), most):
-        pending += size
-        step(advance=pending // MEGABYTE)
-        pending %= MEGABYTE
-    if part.overflows:
-        part.restart()
+    with part.open("ab" if size else "wb") as stream:
+        for piece in itertools.chain([first], pieces):
+            size += len(piece)
+            if size > most:
+                break
+            stream.write(piece)
+            pending += len(piece)
+            step(advance=pending // MEGABYTE)
+            pending %= MEGABYTE
+    if size > most:
+        part.unlink()
         raise DataError(f"{pin.path}: {answer.url} sends more than the {most} bytes expected; try another --mirror")
     # A server or proxy that states no length ends a whole answer and a cut one alike.
-    if total is not None and part.size < total:
-        raise ConnectionCutError(f"the connection ended at {part.size} of {total} bytes")
+    if total is not None and size < total:
+        raise ConnectionCutError(f"the connection ended at {size} of {total} bytes")
 
 
 def _pieces(answer: requests.Response) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ processors and versions. What the embedded dataset needs of them is done here in
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -19,24 +20,8 @@ ONE = 4096
 """Sines, cosines and ratios are integers in 1/4096."""
 
 _WORD = (1 << 64) - 1
-# pi in 1/2**96, from its hexadecimal expansion.
-_PI_96 = 0x3243F6A8885A308D313198A2E
-
-
-def _sine(angle: int) -> int:
-    """Return the sine of ``angle`` (1/1024 turn, first octant pair only: 0..256) in 1/4096, rounded to nearest."""
-    x = 2 * _PI_96 * angle // TURN
-    term, total, k = x, x, 1
-    while term:
-        term = -(term * x >> 96) * x // ((2 * k) * (2 * k + 1)) >> 96
-        total += term
-        k += 1
-        if abs(term) <= 1:
-            break
-    return (total * ONE + (1 << 95)) >> 96
-
-
-_QUARTER = tuple(_sine(angle) for angle in range(TURN // 4 + 1))
+# A sine is never so close to the middle of two of these integers that its last digit could decide.
+_QUARTER = tuple(round(math.sin(math.tau * angle / TURN) * ONE) for angle in range(TURN // 4 + 1))
 
 
 def sine(angle: int) -> int:

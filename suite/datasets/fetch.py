@@ -18,7 +18,7 @@ from typing import Any
 
 from suite.datasets.embedded import ensure
 from suite.datasets.health import require_health
-from suite.datasets.official import READY, check_counts, count_file
+from suite.datasets.official import SPLITS, check_videos, count_videos
 from suite.datasets.pins import PINS_NAME, Pin, pins_path
 from suite.datasets.state import GOOD, State, directory_digest, examine, remembered_md5
 from suite.datasets.unpack import unpack
@@ -71,12 +71,13 @@ def _check_ready(pin: Pin) -> None:
     Raises:
         DataError: if they do not belong together.
     """
-    if pin.unpack is None or pin.name not in READY:
+    split = SPLITS.get(pin.name)
+    if pin.unpack is None or split is None:
         return
-    kind, annotations, images = READY[pin.name]
     folder = repository_root() / pin.unpack
-    if (folder / annotations).is_file() and (folder / images).is_dir():
-        say(require_health(kind, folder / annotations, folder / images).text())
+    annotations, images = folder / split.annotations, folder / split.images
+    if annotations.is_file() and images.is_dir():
+        say(require_health(split.task, annotations, images).text())
 
 
 def overview(pins: Sequence[Pin], again: bool = False) -> dict[str, dict[str, Any]]:
@@ -95,17 +96,13 @@ def overview(pins: Sequence[Pin], again: bool = False) -> dict[str, dict[str, An
     rows = {}
     with track("check", len(pins)) if again else nullcontext(lambda _: None) as step:
         for pin in pins:
-            rows[pin.name] = _row(pin, examine(pin, again))
+            state = examine(pin, again)
+            where = {"name": pin.name, "group": pin.group, "path": pin.path, "pinned": pin.md5}
+            rows[pin.name] = where | asdict(state) | {"size": pin.size if state.size is None else state.size}
             step(pin.name)
     if again:
         confirm_with_dvc([pin for pin in pins if rows[pin.name]["status"] == "verified"])
     return rows
-
-
-def _row(pin: Pin, state: State) -> dict[str, Any]:
-    size = state.size if state.size is not None else pin.size
-    where = {"name": pin.name, "group": pin.group, "path": pin.path, "pinned": pin.md5}
-    return where | asdict(state) | {"size": size}
 
 
 def overview_table(rows: dict[str, dict[str, Any]]) -> str:
@@ -179,7 +176,12 @@ def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
         return True
     if source is None:
         raise DataError(state.explanation)
-    found = _find_file(pin, source, sole)
+    name = PurePosixPath(pin.path).name
+    if source.is_file():  # a single file may have any name if it can be for one pin only
+        places = [source] if sole or source.name == name else []
+    else:
+        places = [source / pin.path, source / Path(*PurePosixPath(pin.path).parts[-2:]), source / name]
+    found = next((place for place in places if place.is_file()), None)
     if found is not None:
         _link_file(pin, found)
     return found is not None
@@ -190,21 +192,12 @@ def _may_be_pinned(pin: Pin, state: State) -> bool:
     return state.status == "unpinned" or (pin.generator is not None and state.status == "mismatch")
 
 
-def _find_file(pin: Pin, source: Path, sole: bool) -> Path | None:
-    """Return where a pin's file is; a single file may have any name if it can be for one pin only."""
-    name = PurePosixPath(pin.path).name
-    if source.is_file():
-        return source if sole or source.name == name else None
-    places = (source / pin.path, source / Path(*PurePosixPath(pin.path).parts[-2:]), source / name)
-    return next((place for place in places if place.is_file()), None)
-
-
 def _link_file(pin: Pin, found: Path) -> None:
     size, target = found.stat().st_size, pin.file
     if pin.size is not None and size != pin.size:
         raise DataError(f"{found}: has {size} bytes but {PINS_NAME} pins {pin.size} for {pin.path}; get it again")
     if pin.md5 is None:
-        check_counts(pin.name, count_file(pin, found), str(found))
+        check_videos(pin.name, count_videos(pin, found), found)
     elif (have := file_digest(found, "md5")) != pin.md5:
         raise DataError(f"{found}: digest is {have} but {PINS_NAME} pins {pin.md5} for {pin.path}; get it again")
     with disk_faults(pin.path), exclusive(target):
@@ -230,7 +223,7 @@ def _write_pin(pin: Pin) -> str:
         md5, size, files = directory_digest(pin.file)
         measured: dict[str, str | int] = {"md5": md5, "size": size, "nfiles": files, "hash": "md5"}
     else:
-        check_counts(pin.name, count_file(pin, pin.file), pin.path)
+        check_videos(pin.name, count_videos(pin, pin.file), pin.path)
         measured = {"md5": remembered_md5(pin.file), "size": pin.file.stat().st_size, "hash": "md5"}
     path = repository_root() / PINS_NAME
     with exclusive(path):

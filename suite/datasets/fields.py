@@ -6,7 +6,7 @@ read; the rest is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import msgspec
@@ -62,7 +62,7 @@ def whole_number(value: Number, where: str, lowest: int, highest: int) -> int:
     return int(value)
 
 
-def read_ids(values: Sequence[RawId], path: Path, root: str, key: str = "id") -> list[Id]:
+def read_ids(values: Sequence[RawId], path: Path, root: str, key: str = "id", unique: bool = False) -> list[Id]:
     """Return ids as whole numbers or text.
 
     Args:
@@ -70,56 +70,47 @@ def read_ids(values: Sequence[RawId], path: Path, root: str, key: str = "id") ->
         path: the file, for messages.
         root: name of the list the values are from, for messages.
         key: name of the field, for messages.
+        unique: whether each may stand there only once.
 
     Raises:
-        InputError: naming the first value that is no id, or if numbers and text are mixed.
+        InputError: naming the first value that is no id or stands twice, or if numbers and text are mixed.
     """
     kinds = set(map(type, values))
-    if kinds <= {int} or kinds == {str}:
-        return list(values)  # type: ignore[arg-type]
-    read: list[Id] = []
-    for place, value in enumerate(values):
+    read: list[Id] = list(values) if kinds <= {int} or kinds == {str} else []  # type: ignore[arg-type]
+    for place, value in enumerate(values if not read else ()):
         where = f"{path}: {root}[{place}].{key}"
         if isinstance(value, str):
             raise _bad(value, where, "a number as the other ids are")
         if isinstance(value, float) and (not value.is_integer() or abs(value) >= LARGEST_FLOAT_ID):
             raise _bad(value, where, "an id: a whole number, below 2**53 where it is written as a float")
         read.append(int(value))
+    if unique and len(set(read)) < len(read):
+        place = next(place for place, number in enumerate(read) if number in read[:place])
+        first = f"{root}[{read.index(read[place])}]"
+        raise InputError(f"{path}: {root}[{place}].id: {read[place]!r:.60} is the id of {first} too; renumber one")
     return read
 
 
-def refuse_duplicates(ids: Iterable[Id], path: Path, root: str) -> None:
-    """Raise InputError naming the first id of ``root`` that an earlier entry has already."""
-    listed = list(ids)
-    if len(set(listed)) == len(listed):
-        return
-    seen: dict[Id, int] = {}
-    for place, number in enumerate(listed):
-        if number in seen:
-            raise InputError(
-                f"{path}: {root}[{place}].id: {number} is the id of {root}[{seen[number]}] too; renumber one"
-            )
-        seen[number] = place
-
-
-def places_of(
-    ids: Sequence[Id], known: dict[Id, int], path: Path, root: str, key: str, remedy: str
+def look_up(
+    values: Sequence[RawId], known: dict[Id, int], path: Path, root: str, key: str, remedy: str, lenient: bool = False
 ) -> NDArray[np.int64]:
     """Return for each id its place in another list, shape (N,).
 
     Args:
-        ids: to look up.
+        values: ids as in the file.
         known: place by id.
-        path: the file of ``ids``, for messages.
+        path: the file of ``values``, for messages.
         root: name of the list the ids are from, for messages.
         key: name of the field, for messages.
         remedy: what to do about an unknown one.
+        lenient: give an unknown one the place -1.
 
     Raises:
-        InputError: naming the first unknown id.
+        InputError: naming the first value that is no id, or an unknown one.
     """
+    ids = read_ids(values, path, root, key)
     found = np.fromiter((known.get(number, -1) for number in ids), np.int64, len(ids))
-    for place in np.flatnonzero(found < 0)[:1].tolist():
+    for place in np.flatnonzero(found < 0)[:1].tolist() if not lenient else ():
         other = next(iter(known), ids[place])
         kinds = "; ids are text in one place and numbers in the other" if type(other) is not type(ids[place]) else ""
         raise InputError(f"{path}: {root}[{place}].{key}: {ids[place]!r:.60} is unknown{kinds}; {remedy}")
@@ -180,22 +171,3 @@ def places_text(places: Sequence[int], root: str, shown: int = 5) -> str:
     """Return the first places as text: ``annotations[2], annotations[7] and 3 more``."""
     named = ", ".join(f"{root}[{place}]" for place in places[:shown])
     return named + (f" and {len(places) - shown} more" if len(places) > shown else "")
-
-
-class AnnotationsFile:
-    """What both formats share: where the file is, and whether it holds annotations (published test splits do not)."""
-
-    path: Path
-    annotated: bool
-
-    def require_truth(self) -> None:
-        """Refuse a file without annotations, which nothing can be scored against.
-
-        Raises:
-            InputError: if it has none.
-        """
-        if not self.annotated:
-            raise InputError(
-                f"{self.path}: no 'annotations', so there is nothing to score against; the ground truth of test splits "
-                "(and of YouTube-VIS valid) is not public, give a split that has it"
-            )

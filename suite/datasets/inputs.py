@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from suite.datasets.local_split import LocalSplit, list_path, read_local_split
-from suite.datasets.official import ANNOTATIONS, READY, annotations_pin
+from suite.datasets.official import ANNOTATIONS, SPLITS, Task
 from suite.datasets.pins import Pin, load_pins
 from suite.datasets.state import read_stamp, verified_digest
 from suite.errors import DataError, InputError
@@ -15,7 +14,6 @@ from suite.files import file_digest
 from suite.paths import repository_root, shown
 from suite.progress import say
 
-Task = Literal["coco", "youtube-vis"]
 DEFAULT_PINS: dict[str, str] = {"coco": "val2017"}
 """Task -> the pin that is read if none is named; YouTube-VIS has no default, no pin of it has a published digest."""
 
@@ -59,7 +57,7 @@ def only_part(data: RealInput, split_ids: Path) -> RealInput:
         raise InputError(f"--split-ids {split_ids}: is for --dataset youtube-vis; leave it out")
     part = read_local_split(split_ids, data.annotations)
     known = split_ids.resolve() == list_path(part.dataset).resolve()
-    return replace(data, name=part.dataset, split=part.name, digest=file_digest(split_ids), pinned=known, part=part)
+    return replace(data, name=part.dataset, split=part.split, digest=file_digest(split_ids), pinned=known, part=part)
 
 
 def named_input(task: Task, annotations: Path, images: Path) -> RealInput:
@@ -88,15 +86,15 @@ def pinned_input(task: Task, name: str | None = None, allow_unpinned: bool = Fal
         DataError: if data are absent, not as pinned, or unpinned and that is not allowed; with the remedy.
     """
     name = name or DEFAULT_PINS.get(task)
-    known = [pin for pin, (kind, _, _) in READY.items() if kind == task]
+    known = [pin for pin, official in SPLITS.items() if official.task == task]
     pins = load_pins()
     if name not in known or name not in pins:
         problem = f"no {task} dataset '{name}'" if name else f"--dataset {task} has no default"
         raise InputError(f"datasets.dvc: {problem}; give --pin with one of {', '.join(known)}")
-    _, annotations_name, images_name = READY[name]
-    archives = [pins[part] for part in dict.fromkeys((name, annotations_pin(name))) if part in pins]
+    official = SPLITS[name]
+    archives = [pins[part] for part in (name, official.annotations_pin) if part in pins]
     folder = repository_root() / (pins[name].unpack or ".")
-    annotations, images = folder / annotations_name, folder / images_name
+    annotations, images = folder / official.annotations, folder / official.images
     dataset, split = _identity(task, name)
     try:
         digests = [_verified(pin) for pin in archives]

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from suite.datasets.fields import Id
-from suite.datasets.official import READY, annotations_pin, check_counts
+from suite.datasets.official import SPLITS, check_videos
 from suite.datasets.pins import load_pins
-from suite.datasets.state import examine, read_stamp
+from suite.datasets.state import GOOD, examine, read_stamp
 from suite.errors import DataError, InputError
 from suite.files import file_digest, read_json, write_json, write_text
 from suite.paths import repository_root, shown
@@ -136,7 +136,18 @@ RULE = "iterative stratification by video and category, suite/datasets/local_spl
 _AGAIN = "make it with 'python -m suite data split'"
 
 
-class _List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LocalSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A list of held-out videos, as its file has it.
+
+    Attributes:
+        dataset: e.g. ``"youtube-vis-2019"``.
+        split: name on record.
+        rule: how the videos were chosen.
+        annotations_sha256: digest of the train annotations that the list was made from.
+        videos: number of videos in them.
+        held_out: ids of the videos.
+    """
+
     dataset: str
     split: str
     rule: str
@@ -144,24 +155,10 @@ class _List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     videos: int
     held_out: list[int]
 
-
-@dataclass(frozen=True)
-class LocalSplit:
-    """A list of held-out videos.
-
-    Attributes:
-        path: the list's file.
-        dataset: e.g. ``"youtube-vis-2019"``.
-        name: split name on record.
-        video_ids: the videos.
-        annotations_sha256: digest of the train annotations that the list was made from.
-    """
-
-    path: Path
-    dataset: str
-    name: str
-    video_ids: frozenset[int]
-    annotations_sha256: str
+    @property
+    def video_ids(self) -> frozenset[int]:
+        """The held-out videos."""
+        return frozenset(self.held_out)
 
 
 @dataclass(frozen=True)
@@ -173,15 +170,12 @@ class MadeSplit:
     train_annotations: str
     valid_videos: int
     train_videos: int
-    categories: dict[str, tuple[int, int]]
 
     def text(self) -> str:
         """Return the report for a person."""
-        few = min(self.categories.items(), key=lambda item: item[1][0])
         return (
             f"{self.ids}: {self.valid_videos} of {self.valid_videos + self.train_videos} videos held out; commit it\n"
-            f"{self.valid_annotations}: to score on; {self.train_annotations}: to train on\n"
-            f"fewest held-out videos: {few[0]}, {few[1][0]} of {sum(few[1])}"
+            f"{self.valid_annotations}: to score on; {self.train_annotations}: to train on"
         )
 
 
@@ -197,14 +191,14 @@ def _train_annotations(dataset: str) -> Path:
         DataError: if they are absent, not as pinned, or nobody has pinned them.
     """
     name = f"{dataset.replace('-', '_')}_train"
-    pins = load_pins()
-    pin = pins[annotations_pin(name)]
+    pins, official = load_pins(), SPLITS[name]
+    pin = pins[official.annotations_pin or name]
     state = examine(pin)
-    if state.status not in ("verified", "unpacked"):
+    if state.status not in GOOD:
         raise DataError(
             f"{state.explanation}; the local split of {dataset} follows from the pinned train annotations alone"
         )
-    annotations = repository_root() / (pins[name].unpack or ".") / READY[name][1]
+    annotations = repository_root() / (pins[name].unpack or ".") / official.annotations
     if pin.unpack is not None:
         stamp = read_stamp(pin.unpack, pin.name)
         if stamp is None or stamp.digest != pin.md5:
@@ -224,10 +218,11 @@ def categories_by_video(dataset: YoutubeVisDataset) -> dict[int, frozenset[int]]
     }
 
 
-def _list_text(dataset: str, sha256: str, videos: int, ids: tuple[int, ...]) -> str:
-    fields = {"dataset": dataset, "split": LOCAL_VALID, "rule": RULE, "annotations_sha256": sha256, "videos": videos}
+def _list_text(split: LocalSplit) -> str:
+    fields = msgspec.structs.asdict(split)
+    ids = ", ".join(map(str, fields.pop("held_out")))
     lines = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in fields.items()]
-    wrapped = textwrap.fill(", ".join(map(str, ids)), 110, initial_indent="    ", subsequent_indent="    ")
+    wrapped = textwrap.fill(ids, 110, initial_indent="    ", subsequent_indent="    ")
     return "{\n" + "".join(lines) + f'  "held_out": [\n{wrapped}\n  ]\n}}\n'
 
 
@@ -247,30 +242,18 @@ def make_local_split(dataset: str) -> MadeSplit:
         raise InputError(f"{dataset}: no dataset to split; give one of {', '.join(VALID_VIDEOS)}")
     annotations = _train_annotations(dataset)
     loaded = YoutubeVisDataset.load(annotations)
-    check_counts(f"{dataset.replace('-', '_')}_train", {"videos": len(loaded.videos)}, shown(annotations))
+    check_videos(f"{dataset.replace('-', '_')}_train", len(loaded.videos), shown(annotations))
     categories_of = categories_by_video(loaded)
     ids = held_out(categories_of, VALID_VIDEOS[dataset], dataset)
-    held, rest = frozenset(ids), frozenset(categories_of) - frozenset(ids)
-    content = read_json(annotations, "annotations file")
-    folder, out = repository_root() / "data" / dataset.replace("-", "_"), list_path(dataset)
-    for name, part in ((LOCAL_VALID, held), (LOCAL_TRAIN, rest)):
+    content, folder = read_json(annotations, "annotations file"), repository_root() / "data" / dataset.replace("-", "_")
+    parts = {LOCAL_VALID: frozenset(ids), LOCAL_TRAIN: frozenset(categories_of) - frozenset(ids)}
+    for name, part in parts.items():
         write_json(folder / f"{name}.json", part_of(content, "video", part))
-    write_text(out, _list_text(dataset, file_digest(annotations), len(categories_of), ids))
-    found = {
-        name: (
-            sum(number in categories_of[key] for key in held),
-            sum(number in categories_of[key] for key in rest),
-        )
-        for number, name in zip(loaded.categories.ids, loaded.categories.names, strict=True)
-    }
-    return MadeSplit(
-        shown(out),
-        shown(folder / f"{LOCAL_VALID}.json"),
-        shown(folder / f"{LOCAL_TRAIN}.json"),
-        len(held),
-        len(rest),
-        found,
-    )
+    split = LocalSplit(dataset, LOCAL_VALID, RULE, file_digest(annotations), len(categories_of), list(ids))
+    write_text(list_path(dataset), _list_text(split))
+    paths = {name: shown(folder / f"{name}.json") for name in parts}
+    counts = len(parts[LOCAL_VALID]), len(parts[LOCAL_TRAIN])
+    return MadeSplit(shown(list_path(dataset)), paths[LOCAL_VALID], paths[LOCAL_TRAIN], *counts)
 
 
 def read_local_split(path: Path, annotations: Path | None = None) -> LocalSplit:
@@ -290,11 +273,9 @@ def read_local_split(path: Path, annotations: Path | None = None) -> LocalSplit:
             f"{shown(path)}: not in the repository yet, because its train annotations need a login; get them as "
             f"'python -m suite data fetch {year}' says, then run 'python -m suite data split {year}'"
         )
-    listed = read_typed(path, _List, "list of videos", _AGAIN)
-    ids = listed.held_out
-    if not ids or len(set(ids)) != len(ids):
+    split = read_typed(path, LocalSplit, "list of videos", _AGAIN)
+    if not split.held_out or len(set(split.held_out)) < len(split.held_out):
         raise InputError(f"{shown(path)}: held_out must name at least one video, and none twice; {_AGAIN}")
-    split = LocalSplit(path, listed.dataset, listed.split, frozenset(ids), listed.annotations_sha256)
     if annotations is not None and file_digest(annotations) != split.annotations_sha256:
         raise DataError(
             f"{shown(annotations)}: is not the annotations file that {shown(path)} was made from (sha256 "

@@ -75,6 +75,11 @@ class Codes:
                 for (height, width), counts in zip(self.sizes.tolist(), self.counts, strict=True)
             ]
 
+    def mask(self, place: int) -> NDArray[np.bool_]:
+        """Return one mask, (H, W)."""
+        code = {"size": self.sizes[place].tolist(), "counts": self.counts[place]}
+        return np.asarray(coco_mask.decode(code), np.bool_)
+
 
 def encode_mask(mask: NDArray[np.bool_]) -> CompressedRle:
     """Return the compressed run-length code of an (H, W) boolean mask."""
@@ -235,10 +240,7 @@ class TrackMasks:
     def mask(self, frame: int, height: int, width: int) -> NDArray[np.bool_]:
         """Return the (height, width) mask of a frame, empty where the object is absent."""
         place = int(self.places[frame])
-        if place < 0:
-            return np.zeros((height, width), np.bool_)
-        code = {"size": self.codes.sizes[place].tolist(), "counts": self.codes.counts[place]}
-        return np.asarray(coco_mask.decode(code), np.bool_)
+        return np.zeros((height, width), np.bool_) if place < 0 else self.codes.mask(place)
 
 
 _counts = operator.attrgetter("counts")

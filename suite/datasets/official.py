@@ -1,8 +1,9 @@
-"""The official files: how many videos each holds, and where its annotations are."""
+"""The official splits: where a split's annotations and pictures are, and how many videos YouTube-VIS says it has."""
 
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -12,36 +13,47 @@ from suite.datasets.pins import Pin
 from suite.errors import DataError
 from suite.typed import read_typed
 
-COUNTS: dict[str, dict[str, int]] = {
-    "youtube_vis_2019_train": {"videos": 2238},
-    "youtube_vis_2019_valid": {"videos": 302},
-    "youtube_vis_2019_train_annotations": {"videos": 2238},
-    "youtube_vis_2019_valid_annotations": {"videos": 302},
-    "youtube_vis_2021_train": {"videos": 2985},
-    "youtube_vis_2021_valid": {"videos": 421},
-    "youtube_vis_2021_test": {"videos": 453},
-}
-"""Pin name -> what is counted -> how many there officially are (YouTube-VIS pages and TFDS); COCO's have digests."""
+Task = Literal["coco", "youtube-vis"]
 
-READY: dict[str, tuple[Literal["coco", "youtube-vis"], str, str]] = {
-    "train2017": ("coco", "annotations/instances_train2017.json", "train2017"),
-    "val2017": ("coco", "annotations/instances_val2017.json", "val2017"),
-    "test2017": ("coco", "annotations/image_info_test2017.json", "test2017"),
-    "youtube_vis_2019_train": ("youtube-vis", "train.json", "train/JPEGImages"),
-    "youtube_vis_2019_valid": ("youtube-vis", "valid.json", "valid/JPEGImages"),
-    "youtube_vis_2021_train": ("youtube-vis", "train/instances.json", "train/JPEGImages"),
-    "youtube_vis_2021_valid": ("youtube-vis", "valid/instances.json", "valid/JPEGImages"),
-    "youtube_vis_2021_test": ("youtube-vis", "test/instances.json", "test/JPEGImages"),
-}
-"""Pin name of a picture archive -> format, annotations and picture folder, relative to where it is unpacked."""
 
-_ANNOTATIONS_ELSEWHERE = {
-    "train2017": "annotations_trainval2017",
-    "val2017": "annotations_trainval2017",
-    "test2017": "image_info_test2017",
-    "youtube_vis_2019_train": "youtube_vis_2019_train_annotations",
-    "youtube_vis_2019_valid": "youtube_vis_2019_valid_annotations",
+@dataclass(frozen=True)
+class Split:
+    """An official split.
+
+    Attributes:
+        task: format of its annotations.
+        annotations: the file, relative to where the archive of its pictures is unpacked.
+        images: the picture folder, relative to the same.
+        annotations_pin: pin that brings the annotations; empty where the archive of the pictures does.
+        videos: official number of videos (YouTube-VIS pages and TFDS); None for COCO, whose archives have digests.
+    """
+
+    task: Task
+    annotations: str
+    images: str
+    annotations_pin: str = ""
+    videos: int | None = None
+
+
+def _coco(name: str, annotations: str, pin: str) -> Split:
+    return Split("coco", f"annotations/{annotations}.json", name, pin)
+
+
+SPLITS: dict[str, Split] = {
+    "train2017": _coco("train2017", "instances_train2017", "annotations_trainval2017"),
+    "val2017": _coco("val2017", "instances_val2017", "annotations_trainval2017"),
+    "test2017": _coco("test2017", "image_info_test2017", "image_info_test2017"),
+    "youtube_vis_2019_train": Split(
+        "youtube-vis", "train.json", "train/JPEGImages", "youtube_vis_2019_train_annotations", 2238
+    ),
+    "youtube_vis_2019_valid": Split(
+        "youtube-vis", "valid.json", "valid/JPEGImages", "youtube_vis_2019_valid_annotations", 302
+    ),
+    "youtube_vis_2021_train": Split("youtube-vis", "train/instances.json", "train/JPEGImages", videos=2985),
+    "youtube_vis_2021_valid": Split("youtube-vis", "valid/instances.json", "valid/JPEGImages", videos=421),
+    "youtube_vis_2021_test": Split("youtube-vis", "test/instances.json", "test/JPEGImages", videos=453),
 }
+"""Splits by the pin that brings their pictures."""
 
 ANNOTATIONS: dict[str, tuple[str, str]] = {
     "e8c7f7908f1d7278341fae127d0da654f102f11bd7b21d8aeefa635b8c810b6f": ("coco", "val2017"),
@@ -55,36 +67,21 @@ class _Videos(msgspec.Struct):
     videos: list[msgspec.Raw]
 
 
-def annotations_pin(name: str) -> str:
-    """Return which pin brings the annotations of a picture archive: another one, or the archive itself."""
-    return _ANNOTATIONS_ELSEWHERE.get(name, name)
-
-
-def check_counts(name: str, counts: dict[str, int], where: str) -> None:
-    """Compare counts with the official ones.
-
-    Args:
-        name: the pin's name.
-        counts: what was counted.
-        where: file or folder, for messages.
+def check_videos(pin: str, have: int, where: object) -> None:
+    """Compare the number of videos that a file of a pin has with the official one, where there is one.
 
     Raises:
-        DataError: if a count differs, with both numbers.
+        DataError: if it differs, with both numbers.
     """
-    for what, expected in COUNTS.get(name, {}).items():
-        have = counts.get(what, 0)
-        if have != expected:
-            raise DataError(
-                f"{where}: holds {have} {what}, officially {expected}; it is not {name}, or not all of it; get it again"
-            )
+    expected = next((split.videos for name, split in SPLITS.items() if pin in (name, split.annotations_pin)), None)
+    if expected is not None and have != expected:
+        raise DataError(
+            f"{where}: holds {have} videos, officially {expected}; it is not {pin}, or not all of it; get it again"
+        )
 
 
-def count_file(pin: Pin, path: Path) -> dict[str, int]:
-    """Count what an archive or annotations file of YouTube-VIS holds, without unpacking it.
-
-    Args:
-        pin: what the file should be.
-        path: a zip or JSON with videos, or anything else, of which nothing is counted.
+def count_videos(pin: Pin, path: Path) -> int:
+    """Count the videos of an archive or annotations file of YouTube-VIS without unpacking it; 0 for other files.
 
     Raises:
         DataError: if it is no zip although its name says so.
@@ -92,12 +89,12 @@ def count_file(pin: Pin, path: Path) -> dict[str, int]:
     """
     if path.suffix == ".json":
         remedy = "give the whole annotations file, not a results file"
-        return {"videos": len(read_typed(path, _Videos, "annotations file", remedy).videos)}
+        return len(read_typed(path, _Videos, "annotations file", remedy).videos)
     if path.suffix != ".zip":
-        return {}
+        return 0
     try:
         with zipfile.ZipFile(path) as archive:
             names = [PurePosixPath(name) for name in archive.namelist() if name.endswith((".jpg", ".png"))]
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path}: not a readable zip ({error}); get it again from {pin.page or pin.url}") from None
-    return {"videos": len({name.parent for name in names})}
+    return len({name.parent for name in names})

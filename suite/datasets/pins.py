@@ -129,9 +129,8 @@ def load_pins(path: Path | None = None) -> dict[str, Pin]:
         name = meta.name or PurePosixPath(out.path).stem
         if name in pins or any(out.path == other.path for other in pins.values()):
             raise InputError(f"{where}: its name or path is used twice; remove one")
-        pins[name] = Pin(
-            name, meta.group, out.path, out.md5, out.size, meta.url, meta.page, meta.generator, meta.unpack, meta.layout
-        )
+        described = msgspec.structs.asdict(meta) | {"name": name}
+        pins[name] = Pin(path=out.path, md5=out.md5, size=out.size, **described)
     return pins
 
 

@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 from suite.datasets.pins import PINS_NAME, Pin, pin_named
 from suite.errors import DataError, InputError, SuiteError
@@ -29,23 +30,6 @@ _UNCHANGED_S = 2.0
 """A file changed less than this long ago is not remembered: a later change might leave the same time stamp."""
 
 
-def folder_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (path relative to ``folder`` with forward slashes, path) of every file that counts, in DVC's order.
-
-    Raises:
-        DataError: if a folder cannot be listed.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions")
-
-    found = []
-    for parent, _, names in os.walk(folder, onerror=refuse, followlinks=True):
-        start = Path(parent).relative_to(folder)
-        found += [((start / name).as_posix(), Path(parent, name)) for name in names if name not in IGNORED_NAMES]
-    yield from sorted(found)
-
-
 def directory_digest(folder: Path) -> tuple[str, int, int]:
     """Return what DVC pins of a folder.
 
@@ -59,17 +43,20 @@ def directory_digest(folder: Path) -> tuple[str, int, int]:
     Raises:
         DataError: if something in it cannot be read.
     """
-    entries, size = [], 0
-    for name, path in folder_files(folder):
-        entries.append({"md5": file_digest(path, "md5"), "relpath": name})
-        size += path.stat().st_size
-    listing = json.dumps(entries, sort_keys=True).encode()
-    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir", size, len(entries)
 
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions")
 
-def _identity(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
+    paths = [
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=refuse, followlinks=True)
+        for name in names
+        if name not in IGNORED_NAMES
+    ]
+    entries = sorted((path.relative_to(folder).as_posix(), file_digest(path, "md5")) for path in paths)
+    listing = json.dumps([{"md5": md5, "relpath": name} for name, md5 in entries]).encode()
+    digest = hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
+    return digest, sum(path.stat().st_size for path in paths), len(paths)
 
 
 def remembered_md5(path: Path, again: bool = False) -> str:
@@ -82,35 +69,22 @@ def remembered_md5(path: Path, again: bool = False) -> str:
     Raises:
         DataError: if it cannot be read.
     """
-    memory, name = read_notes(MEMORY_NAME), str(path.resolve())
-    entry = memory.get(name)
-    if not again and isinstance(entry, dict) and entry.get("identity") == _identity(path):
-        return str(entry.get("md5"))
-    md5 = file_digest(path, "md5")
-    if time.time() - path.stat().st_mtime >= _UNCHANGED_S:
-        known = {other: note for other, note in memory.items() if Path(other).exists()}
-        write_notes(MEMORY_NAME, known | {name: {"identity": _identity(path), "md5": md5}})
-    return md5
-
-
-def read_notes(name: str) -> dict[str, Any]:
-    """Return the notes in a file of the data folder (digests, health); {} if there are none or they cannot be read."""
+    notes, name = data_dir() / MEMORY_NAME, str(path.resolve())
     try:
-        content = json.loads((data_dir() / name).read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def write_notes(name: str, notes: dict[str, Any]) -> None:
-    """Replace the notes in a file of the data folder; on a disk that may not be written there will be none.
-
-    Raises:
-        ValueError: if a note holds a float that JSON cannot express.
-    """
-    # Without notes the files are read again later, nothing worse.
-    with contextlib.suppress(InputError):
-        write_json(data_dir() / name, notes)
+        memory = msgspec.json.decode(notes.read_bytes(), type=dict[str, tuple[list[int], str]])
+    except (OSError, msgspec.MsgspecError):
+        memory = {}
+    status = path.stat()
+    identity = [status.st_size, status.st_mtime_ns, status.st_ino]
+    known = memory.get(name)
+    if known is not None and known[0] == identity and not again:
+        return known[1]
+    md5 = file_digest(path, "md5")
+    if time.time() - status.st_mtime >= _UNCHANGED_S:
+        here = {other: note for other, note in memory.items() if Path(other).exists()}
+        with contextlib.suppress(InputError):  # on a disk that may not be written, files are read again later
+            write_json(notes, here | {name: (identity, md5)})
+    return md5
 
 
 Status = Literal["verified", "unpacked", "unpinned", "absent", "truncated", "mismatch"]
@@ -121,18 +95,15 @@ GOOD: tuple[Status, ...] = ("verified", "unpacked")
 STAMP_FOLDER = ".unpacked"
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """A note beside an unpacked archive: which archive it came from, so that a second run does nothing.
 
     Attributes:
         digest: MD5 of the archive.
-        files: number of files.
         tops: names directly under the unpack folder that came from it.
     """
 
     digest: str
-    files: int
     tops: tuple[str, ...]
 
 
@@ -150,11 +121,6 @@ def read_stamp(unpack: str | None, name: str) -> Stamp | None:
     except SuiteError:
         return None
     return stamp if all((repository_root() / unpack / top).exists() for top in stamp.tops) else None
-
-
-def write_stamp(unpack: str, name: str, stamp: Stamp) -> None:
-    """Write the stamp of a pin."""
-    write_json(stamp_path(unpack, name), asdict(stamp))
 
 
 @dataclass(frozen=True)
@@ -214,23 +180,18 @@ def examine(pin: Pin, again: bool = False) -> State:
     return State("mismatch", have, size, text)
 
 
-def verified_digest(name: str, allow_unpinned: bool = False) -> str:
+def verified_digest(name: str) -> str:
     """Return the digest of a dataset after checking that it is the pinned one.
 
     Args:
         name: a pin's name, e.g. ``"shapes"``.
-        allow_unpinned: whether a dataset without a pinned digest may be used; its measured digest is returned.
 
     Raises:
         InputError: if nothing has that name.
-        DataError: if the dataset is absent, not the pinned one, or unpinned and that is not allowed.
+        DataError: if the dataset is absent, unpinned or not the pinned one.
     """
-    pin = pin_named(name)
-    state = examine(pin)
-    if state.have and state.status in ("verified", "unpacked"):
-        return state.have
-    if state.status != "unpinned":
-        raise DataError(state.explanation)
-    if state.have is None or not allow_unpinned:
-        raise DataError(f"{state.explanation}, or use --allow-unpinned")
+    state = examine(pin_named(name))
+    if state.have is None or state.status not in GOOD:
+        remedy = ", or use --allow-unpinned" if state.status == "unpinned" else ""
+        raise DataError(f"{state.explanation}{remedy}")
     return state.have

@@ -11,9 +11,9 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from suite.datasets.pins import Pin
-from suite.datasets.state import Stamp, examine, read_stamp, stamp_path, write_stamp
+from suite.datasets.state import examine, read_stamp, stamp_path
 from suite.errors import DataError
-from suite.files import check_space, disk_faults
+from suite.files import check_space, disk_faults, write_json
 from suite.locks import exclusive
 from suite.paths import repository_root, shown
 from suite.progress import track
@@ -50,7 +50,7 @@ def unpack(pin: Pin) -> bool:
                 tops = _extract(pin, archive, members, folder)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise DataError(f"{pin.path}: cannot be unpacked ({error}); remove it, then {pin.how_to_get()}") from None
-        write_stamp(pin.unpack, pin.name, Stamp(state.have, len(members), tops))
+        write_json(stamp_path(pin.unpack, pin.name), {"digest": state.have, "tops": tops})
     return True
 
 

@@ -100,7 +100,7 @@ def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[Id]]:
     """
     found: dict[str, set[Id]] = {trait: set() for trait in TRAITS}
     for video in dataset.videos:
-        tracks = [_tracked(item, video, dataset) for item in dataset.tracks_of(video.video_id) if not item.iscrowd]
+        tracks = [_tracked(item, video, dataset) for item in dataset.tracks_of(video.video_id) if not item.crowd]
         for trait, judge in _JUDGES.items():
             if judge(tracks):
                 found[trait].add(video.video_id)

@@ -14,25 +14,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.datasets.annotations import AnnotationsFile, Document, read_document, references
 from suite.datasets.categories import Categories
 from suite.datasets.fields import (
-    AnnotationsFile,
     Flag,
     Id,
     Number,
-    RawCategory,
     RawId,
     Segmentation,
-    places_of,
     read_flags,
     read_ids,
     read_size,
-    refuse_duplicates,
     relative_name,
 )
 from suite.datasets.masks import TrackMasks, compress_tracks, is_absent
-from suite.datasets.pictures import located, read_picture
-from suite.errors import DataError, InputError
+from suite.datasets.pictures import read_picture
+from suite.errors import InputError
 from suite.typed import read_typed
 
 FORMAT_REMEDY = "the annotations are not in YouTube-VIS format"
@@ -55,8 +52,7 @@ class _Annotation(msgspec.Struct, frozen=True):
     iscrowd: Flag = None
 
 
-class _VideoFile(msgspec.Struct, frozen=True):
-    categories: list[RawCategory]
+class _VideoFile(Document, frozen=True):
     videos: list[_Video] | None = None
     images: msgspec.Raw | None = None
 
@@ -96,53 +92,52 @@ class Video:
         return len(self.file_names)
 
 
-@dataclass(frozen=True)
-class Track:
-    """One annotated object of one video.
+@dataclass(frozen=True, kw_only=True)
+class _Object:
+    """One object through one video.
 
     Attributes:
-        track_id: the annotation's id in the file.
+        track_id: the annotation's id in the file, or the number of the result.
         video_id: the video's id in the file.
         class_index: place of its category among the ids in ascending order.
-        segmentations: one per frame as in the file (see `suite.datasets.masks.to_mask`), None where it is not seen.
-        areas: square pixels per frame as in the file, which nobody compares with the masks; None where it has none.
-        iscrowd: whether it marks a crowd.
-        place: number of its entry in the file's ``annotations``.
-    """
-
-    track_id: Id
-    video_id: Id
-    class_index: int
-    segmentations: tuple[Segmentation, ...]
-    areas: tuple[float | None, ...] | None
-    iscrowd: bool
-    place: int
-
-
-@dataclass(frozen=True)
-class MaskedTrack:
-    """One object through one video with its masks, of the ground truth (``score`` 1) or of results.
-
-    Attributes:
-        track_id: the annotation's id, or the number of the result.
-        video_id: the video's id.
-        class_index: its class.
-        masks: frame by frame.
-        area: the official one in square pixels: the mean over frames whose area is neither null nor 0, else 0; from
-            the annotations' ``areas`` where they are given, else from the masks.
         crowd: whether it marks a crowd.
-        score: confidence.
         place: number of its entry in its file.
     """
 
     track_id: Id
     video_id: Id
     class_index: int
+    crowd: bool
+    place: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track(_Object):
+    """One annotated object as in the file.
+
+    Attributes:
+        segmentations: one per frame (see `suite.datasets.masks.to_mask`), None where it is not seen.
+        areas: square pixels per frame, which nobody compares with the masks; None where the file has none.
+    """
+
+    segmentations: tuple[Segmentation, ...]
+    areas: tuple[float | None, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedTrack(_Object):
+    """One object with its masks, of the ground truth (``score`` 1) or of results.
+
+    Attributes:
+        masks: frame by frame.
+        area: the official one in square pixels: the mean over frames whose area is neither null nor 0, else 0; from
+            the annotations' ``areas`` where they are given, else from the masks.
+        score: confidence.
+    """
+
     masks: TrackMasks
     area: float
-    crowd: bool
     score: float
-    place: int
 
 
 @dataclass(frozen=True)
@@ -150,21 +145,13 @@ class YoutubeVisDataset(AnnotationsFile):
     """A YouTube-VIS annotations file.
 
     Attributes:
-        path: the annotations file.
-        frame_folder: where the file names of the frames start, or None.
         videos: in the file's order.
-        categories: class index <-> category id <-> name.
-        annotated: whether the file holds annotations and they were read (official valid and test files have none).
         tracks: the annotated objects in the file's order.
         official_quirks: whether faults that the official evaluator does not notice were let through.
         part: what identifies a part of the file's videos, None where it is all of them.
     """
 
-    path: Path
-    frame_folder: Path | None
     videos: tuple[Video, ...]
-    categories: Categories
-    annotated: bool
     tracks: tuple[Track, ...]
     official_quirks: bool = False
     part: str | None = None
@@ -186,20 +173,15 @@ class YoutubeVisDataset(AnnotationsFile):
             DataError: if the file or the folder is absent.
             InputError: if the file is not a YouTube-VIS file; the message names the entry.
         """
-        if frames is not None and not frames.is_dir():
-            raise DataError(f"{frames}: no such frame folder; check the path")
         kind: type[_VideoFile] = _AnnotationFile if truth else _VideoFile
-        document = read_typed(annotations, kind, "annotations file", FORMAT_REMEDY)
+        document, categories = read_document(annotations, frames, kind, FORMAT_REMEDY)
         if document.videos is None:
             why = "lists images, it is a COCO file; read it as coco" if document.images else "add them"
             raise InputError(f"{annotations}: has no 'videos'; {why}")
         videos = _videos(annotations, document.videos, frames is not None, official_quirks)
-        categories = Categories.of(document.categories, annotations)
-        if frames is not None and not categories:
-            raise InputError(f"{annotations}: 'categories' is empty; list the categories of the annotations")
         entries = document.annotations if isinstance(document, _AnnotationFile) else None
         tracks = _tracks(annotations, entries or [], videos, categories, official_quirks)
-        return cls(annotations, frames, videos, categories, entries is not None, tracks, official_quirks)
+        return cls(annotations, frames, categories, entries is not None, videos, tracks, official_quirks)
 
     @cached_property
     def by_video(self) -> dict[Id, tuple[Track, ...]]:
@@ -221,8 +203,9 @@ class YoutubeVisDataset(AnnotationsFile):
         Raises:
             InputError: naming the entry and frame of a bad mask.
         """
+        sizes = {video.video_id: (video.height, video.width) for video in self.videos}
         masks = compress_tracks(
-            [(track.segmentations, self._size(track.video_id)) for track in self.tracks],
+            [(track.segmentations, sizes[track.video_id]) for track in self.tracks],
             [track.place for track in self.tracks],
             self.path,
             "annotations",
@@ -230,21 +213,17 @@ class YoutubeVisDataset(AnnotationsFile):
         )
         return tuple(
             MaskedTrack(
-                track.track_id,
-                track.video_id,
-                track.class_index,
-                own,
-                mean_area(track.areas if track.areas is not None else own.areas_px.tolist()),
-                track.iscrowd,
-                1.0,
-                track.place,
+                track_id=track.track_id,
+                video_id=track.video_id,
+                class_index=track.class_index,
+                crowd=track.crowd,
+                place=track.place,
+                masks=own,
+                area=mean_area(track.areas if track.areas is not None else own.areas_px.tolist()),
+                score=1.0,
             )
             for track, own in zip(self.tracks, masks, strict=True)
         )
-
-    def _size(self, video_id: Id) -> tuple[int, int]:
-        video = self.videos[self.places[video_id]]
-        return video.height, video.width
 
     def only(self, video_ids: Collection[Id], part: str) -> YoutubeVisDataset:
         """Return the dataset with only these videos.
@@ -288,14 +267,8 @@ class YoutubeVisDataset(AnnotationsFile):
         ]
 
     def frame_path(self, video: Video, frame: int) -> Path:
-        """Return where a frame's file is.
-
-        Raises:
-            InputError: if the dataset was loaded without a frame folder.
-        """
-        if self.frame_folder is None:
-            raise InputError(f"{self.path}: loaded without its frame folder; name it (--images)")
-        return located(self.frame_folder, video.file_names[frame])
+        """Return where a frame's file is; raises as `file` does."""
+        return self.file(video.file_names[frame])
 
     def read_frame(self, video: Video, frame: int) -> NDArray[np.uint8]:
         """Return a frame's pixels, (H, W, 3) uint8 RGB; raises as `suite.datasets.pictures.read_picture` does."""
@@ -314,9 +287,7 @@ def mean_area(areas: Sequence[float | None]) -> float:
 
 
 def _videos(path: Path, entries: list[_Video], named: bool, official_quirks: bool) -> tuple[Video, ...]:
-    ids = read_ids([entry.id for entry in entries], path, "videos")
-    if not official_quirks:
-        refuse_duplicates(ids, path, "videos")
+    ids = read_ids([entry.id for entry in entries], path, "videos", unique=not official_quirks)
     videos = []
     for place, (number, entry) in enumerate(zip(ids, entries, strict=True)):
         where = f"{path}: videos[{place}]"
@@ -331,43 +302,46 @@ def _videos(path: Path, entries: list[_Video], named: bool, official_quirks: boo
     return tuple({video.video_id: video for video in videos}.values())
 
 
-def _check_length(found: int, video: Video, where: str, frames_of: dict[Id, int]) -> None:
+def _require_lengths(
+    path: Path, root: str, entries: Sequence[_Annotation | _Result], videos: Sequence[Video], frames_of: dict[Id, int]
+) -> None:
     """Refuse a track whose length is not its video's; ``frames_of`` learns the length of videos that do not say it."""
-    frames = video.frames if video.frames is not None else frames_of.setdefault(video.video_id, found)
-    if found != frames:
-        raise InputError(
-            f"{where}.segmentations: {found} entries for the {frames} frames of video {video.video_id}; give one per "
-            "frame, null where the object is absent"
-        )
+    for place, (entry, video) in enumerate(zip(entries, videos, strict=True)):
+        found = len(entry.segmentations)
+        frames = video.frames if video.frames is not None else frames_of.setdefault(video.video_id, found)
+        if found != frames:
+            raise InputError(
+                f"{path}: {root}[{place}].segmentations: {found} entries for the {frames} frames of video "
+                f"{video.video_id}; give one per frame, null where the object is absent"
+            )
 
 
 def _tracks(
     path: Path, entries: list[_Annotation], videos: tuple[Video, ...], categories: Categories, official_quirks: bool
 ) -> tuple[Track, ...]:
-    root = "annotations"
-    ids = read_ids([entry.id for entry in entries], path, root)
-    of_video = read_ids([entry.video_id for entry in entries], path, root, "video_id")
-    of_category = read_ids([entry.category_id for entry in entries], path, root, "category_id")
-    by_id, known = {video.video_id: video for video in videos}, categories.places()
+    root, lenient = "annotations", ("video_id", "category_id") if official_quirks else ()
+    ids = read_ids([entry.id for entry in entries], path, root, unique=not official_quirks)
+    places = {video.video_id: place for place, video in enumerate(videos)}
+    units = ("video_id", places)
+    of_video, class_index = references(path, root, entries, units, categories, "list it in this file", lenient)
     crowd = read_flags([entry.iscrowd for entry in entries], path, root)
     if not official_quirks:
-        refuse_duplicates(ids, path, root)
-        places = {video.video_id: place for place, video in enumerate(videos)}
-        places_of(of_video, places, path, root, "video_id", "list it under 'videos'")
-        places_of(of_category, known, path, root, "category_id", "list it under 'categories'")
-    tracks, frames_of = [], dict[Id, int]()
-    for place, entry in enumerate(entries):
-        where = f"{path}: {root}[{place}]"
-        if of_video[place] not in by_id or of_category[place] not in known:
-            continue
-        if not official_quirks:
-            _check_length(len(entry.segmentations), by_id[of_video[place]], where, frames_of)
+        _require_lengths(path, root, entries, [videos[place] for place in of_video.tolist()], {})
+    tracks = []
+    for place in np.flatnonzero((of_video >= 0) & (class_index >= 0)).tolist():
+        entry = entries[place]
         if any(area is not None and area < 0 for area in entry.areas or ()):
-            raise InputError(f"{where}.areas: holds an area below 0; correct it")
-        segmentations = tuple(None if is_absent(frame) else frame for frame in entry.segmentations)
-        areas = None if entry.areas is None else tuple(entry.areas)
-        class_index = known[of_category[place]]
-        tracks.append(Track(ids[place], of_video[place], class_index, segmentations, areas, bool(crowd[place]), place))
+            raise InputError(f"{path}: {root}[{place}].areas: holds an area below 0; correct it")
+        track = Track(
+            track_id=ids[place],
+            video_id=videos[of_video[place]].video_id,
+            class_index=int(class_index[place]),
+            segmentations=tuple(None if is_absent(frame) else frame for frame in entry.segmentations),
+            areas=None if entry.areas is None else tuple(entry.areas),
+            crowd=bool(crowd[place]),
+            place=place,
+        )
+        tracks.append(track)
     return tuple(tracks)
 
 
@@ -389,24 +363,20 @@ def read_tracks(path: Path, dataset: YoutubeVisDataset) -> tuple[MaskedTrack, ..
     results = read_typed(path, list[_Result], "results file", remedy, "results")
     if quirks and not results:
         raise InputError(f"{path}: the official evaluator cannot score an empty list; leave out --official-quirks")
-    remedy, known = f"these results are not for {dataset.path.name}", dataset.categories.places()
-    of_video = read_ids([result.video_id for result in results], path, "results", "video_id")
-    of_category = read_ids([result.category_id for result in results], path, "results", "category_id")
-    places_of(of_video, dataset.places, path, "results", "video_id", remedy)
+    remedy, units = f"these results are not for {dataset.path.name}", ("video_id", dataset.places)
+    lenient = ("category_id",) if quirks else ()
+    of_video, class_index = references(path, "results", results, units, dataset.categories, remedy, lenient)
+    videos = [dataset.videos[place] for place in of_video.tolist()]
     if not quirks:
-        places_of(of_category, known, path, "results", "category_id", remedy)
-        frames_of: dict[Id, int] = {track.video_id: len(track.segmentations) for track in dataset.tracks}
-        for place, result in enumerate(results):
-            video = dataset.videos[dataset.places[of_video[place]]]
-            _check_length(len(result.segmentations), video, f"{path}: results[{place}]", frames_of)
-    sizes = [(video.height, video.width) for video in dataset.videos]
-    pairs = [(result.segmentations, sizes[dataset.places[key]]) for result, key in zip(results, of_video, strict=True)]
+        known = {track.video_id: len(track.segmentations) for track in dataset.tracks}
+        _require_lengths(path, "results", results, videos, known)
+    pairs = [(result.segmentations, (video.height, video.width)) for result, video in zip(results, videos, strict=True)]
     masks = compress_tracks(pairs, range(len(results)), path, "results", quirks)
     return tuple(
         MaskedTrack(
             track_id=place + 1,
-            video_id=of_video[place],
-            class_index=known[of_category[place]],
+            video_id=videos[place].video_id,
+            class_index=int(class_index[place]),
             masks=own,
             area=int(own.areas_px.sum()) / max(int(np.count_nonzero(own.areas_px)), 1),
             crowd=False,
@@ -414,5 +384,5 @@ def read_tracks(path: Path, dataset: YoutubeVisDataset) -> tuple[MaskedTrack, ..
             place=place,
         )
         for place, (result, own) in enumerate(zip(results, masks, strict=True))
-        if of_category[place] in known
+        if class_index[place] >= 0
     )

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from suite.drawing.inputs import Keys, decoded, evenly_spaced, read_results
-from suite.drawing.overlay import COLOURS, CROWD_COLOUR, Shape, banner, paint, save_png, side_by_side, stacked
+from suite.drawing.overlay import (
+    COLOURS,
+    CROWD_COLOUR,
+    Shape,
+    banner,
+    evenly_spaced,
+    paint,
+    save_png,
+    side_by_side,
+    stacked,
+)
 from suite.errors import InputError
 
 if TYPE_CHECKING:
     from suite.datasets.coco import CocoDataset, CocoImage
-    from suite.datasets.fields import Id
 
 SHOWN_IMAGES = 8
 IMAGES_PER_ROW = 4
@@ -71,46 +79,33 @@ def draw_detections(
         DataError: if the results file or an image is absent.
         InputError: if the results file is damaged or for other images.
     """
-    keys: Keys = {
-        "image_id": int,
-        "category_id": int,
-        "score": (int, float),
-        "segmentation": (dict, list),
-    }
-    by_image: dict[Id, list[tuple[int, dict[str, Any]]]] = {}
-    for number, entry in enumerate(read_results(results_path, keys)):
-        by_image.setdefault(entry["image_id"], []).append((number, entry))
+    from suite.datasets.coco import Groups, read_detections  # The report draws in an environment without pycocotools.
+
+    found, objects, names = read_detections(results_path, dataset), dataset.objects, dataset.categories.names
+    predicted = Groups(found.image, len(dataset.images))
     images, rule = _chosen_images(dataset, image_ids)
-    names = dict(zip(dataset.categories.ids, dataset.categories.names, strict=True))
     truths, predictions = [], []
     for image in images:
-        pixels, where = dataset.read(image), f"{dataset.path}: image {image.image_id}"
-        shapes = [
-            Shape(
-                decoded(item.segmentation, image.height, image.width, where),
-                CROWD_COLOUR if item.iscrowd else COLOURS[item.class_index % len(COLOURS)],
-                dataset.categories.names[item.class_index] + (" (crowd)" if item.iscrowd else ""),
-            )
-            for item in dataset.annotations_of(image.image_id)
-        ]
+        pixels, shapes = dataset.read(image), []
+        for row in dataset.rows_of(image.image_id):
+            index, crowd = int(objects.class_index[row]), bool(objects.crowd[row])
+            colour = CROWD_COLOUR if crowd else COLOURS[index % len(COLOURS)]
+            shapes.append(Shape(dataset.codes.mask(row), colour, names[index] + (" (crowd)" if crowd else "")))
         truths.append(_framed(pixels, shapes))
-        kept = [pair for pair in by_image.get(image.image_id, []) if pair[1]["score"] >= score_threshold]
-        found = []
-        for number, entry in sorted(kept, key=lambda pair: pair[1]["score"]):
-            if entry["category_id"] not in names:
-                raise InputError(f"{results_path}: result [{number}].category_id is not in {dataset.path}; wrong file?")
-            index = dataset.categories.ids.index(entry["category_id"])
-            place = f"{results_path}: result [{number}]"
-            mask = decoded(entry["segmentation"], image.height, image.width, place)
-            label = f"{names[entry['category_id']]} {entry['score']:.2f}"
-            found.append(Shape(mask, COLOURS[index % len(COLOURS)], label))
-        predictions.append(_framed(pixels, found))
-    rows: list[Image.Image] = []
+        rows = predicted.rows(dataset.places[image.image_id])
+        rows = rows[found.scores[rows] >= score_threshold]
+        shapes = []
+        for row in rows[np.argsort(found.scores[rows], kind="stable")].tolist():
+            index = int(found.class_index[row])
+            label = f"{names[index]} {found.scores[row]:.2f}"
+            shapes.append(Shape(found.codes.mask(row), COLOURS[index % len(COLOURS)], label))
+        predictions.append(_framed(pixels, shapes))
+    strips: list[Image.Image] = []
     width = min(len(images), IMAGES_PER_ROW) * (IMAGE_WIDTH_PX + 4) - 4
     for start in range(0, len(images), IMAGES_PER_ROW):
         stop = start + IMAGES_PER_ROW
-        rows += [banner("ground truth", width), side_by_side(truths[start:stop])]
-        rows += [banner("predicted", width), side_by_side(predictions[start:stop])]
+        strips += [banner("ground truth", width), side_by_side(truths[start:stop])]
+        strips += [banner("predicted", width), side_by_side(predictions[start:stop])]
     caption = f"Ground truth and predicted masks with scores of at least {score_threshold:g}; shown: {rule}."
-    save_png(stacked(rows), out_path)
+    save_png(stacked(strips), out_path)
     return caption

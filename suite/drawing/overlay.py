@@ -44,6 +44,13 @@ class Shape:
     label: str = ""
 
 
+def evenly_spaced(count: int, wanted: int) -> list[int]:
+    """Return up to ``wanted`` positions spread evenly over ``0..count-1``, first and last included."""
+    if count <= wanted:
+        return list(range(count))
+    return [round(place * (count - 1) / (wanted - 1)) for place in range(wanted)]
+
+
 def font(size_px: int) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans as matplotlib ships it, laid out without the system's own engine."""
     import matplotlib

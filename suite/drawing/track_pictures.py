@@ -7,8 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from suite.drawing.inputs import evenly_spaced
-from suite.drawing.overlay import banner, save_png, side_by_side, stacked
+from suite.drawing.overlay import banner, evenly_spaced, save_png, side_by_side, stacked
 from suite.drawing.tracks import ShownVideo
 from suite.files import write_bytes
 

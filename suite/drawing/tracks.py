@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from suite.drawing.inputs import Keys, decoded, read_results
 from suite.drawing.overlay import COLOURS, CROWD_COLOUR, Mask, Shape, paint
 from suite.errors import InputError
 
 if TYPE_CHECKING:
-    from suite.datasets.youtube_vis import Video, YoutubeVisDataset
+    from suite.datasets.youtube_vis import MaskedTrack, Video, YoutubeVisDataset
 
 MATCH_IOU = 0.3
 MAX_TRACKS = 10
@@ -79,51 +78,17 @@ def assign_colours(truth: Sequence[Track], predicted: Sequence[Track]) -> list[i
     return numbers
 
 
-def predicted_tracks(
-    dataset: YoutubeVisDataset, results_path: Path, video: Video, score_threshold: float
-) -> list[Track]:
-    """Return the predicted tracks of a video from a score on, best first, at most `MAX_TRACKS`.
-
-    Raises:
-        DataError: if the results file is absent.
-        InputError: if it is damaged or for other videos.
-    """
-    keys: Keys = {
-        "video_id": int,
-        "category_id": int,
-        "score": (int, float),
-        "segmentations": list,
-    }
-    names = dict(zip(dataset.categories.ids, dataset.categories.names, strict=True))
-    tracks = []
-    for number, entry in enumerate(read_results(results_path, keys)):
-        if entry["video_id"] != video.video_id or entry["score"] < score_threshold:
-            continue
-        place = f"{results_path}: result [{number}]"
-        if entry["category_id"] not in names or len(entry["segmentations"]) != video.length:
-            raise InputError(f"{place} does not fit {dataset.path}; is it a results file for other videos?")
-        masks = tuple(
-            None if item is None else decoded(item, video.height, video.width, f"{place}.segmentations[{frame}]")
-            for frame, item in enumerate(entry["segmentations"])
-        )
-        tracks.append(Track(masks, names[entry["category_id"]], float(entry["score"])))
-    return sorted(tracks, key=lambda track: -(track.score or 0))[:MAX_TRACKS]
-
-
-def annotated_tracks(dataset: YoutubeVisDataset, video: Video) -> list[Track]:
-    """Return the ground truth of a video; empty where the file has none."""
-    where = f"{dataset.path}: track"
+def _tracks(dataset: YoutubeVisDataset, video: Video, found: Sequence[MaskedTrack], scored: bool) -> list[Track]:
+    """Return the tracks of one video to paint, with their scores where they have some."""
     return [
         Track(
-            tuple(
-                None if item is None else decoded(item, video.height, video.width, f"{where} {track.track_id}")
-                for item in track.segmentations
-            ),
+            tuple(None if place < 0 else track.masks.codes.mask(place) for place in track.masks.places.tolist()),
             dataset.categories.names[track.class_index],
-            None,
-            track.iscrowd,
+            track.score if scored else None,
+            track.crowd,
         )
-        for track in dataset.tracks_of(video.video_id)
+        for track in found
+        if track.video_id == video.video_id
     ]
 
 
@@ -183,8 +148,12 @@ def show_video(
         DataError: if the results file is absent.
         InputError: if the results file is damaged or for other videos.
     """
+    from suite.datasets.youtube_vis import read_tracks  # The report draws in an environment without pycocotools.
+
     video, rule = chosen_video(dataset, video_id)
-    truth = annotated_tracks(dataset, video)
-    predicted = predicted_tracks(dataset, results_path, video, score_threshold)
+    truth = _tracks(dataset, video, dataset.masked_tracks, scored=False)
+    found = [track for track in read_tracks(results_path, dataset) if track.score >= score_threshold]
+    best = sorted(found, key=lambda track: -track.score)
+    predicted = _tracks(dataset, video, best, scored=True)[:MAX_TRACKS]
     numbers = tuple(assign_colours(truth, predicted))
     return ShownVideo(dataset, video, rule, score_threshold, tuple(truth), tuple(predicted), numbers)

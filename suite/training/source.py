@@ -15,7 +15,8 @@ from torch import Tensor
 
 from reference_model.targets import InstanceTargets
 from suite.datasets.categories import Categories
-from suite.datasets.inputs import RealInput, Task, named_input
+from suite.datasets.inputs import RealInput, named_input
+from suite.datasets.official import Task
 from suite.errors import InputError
 from suite.records.schema import Dataset
 from suite.training.evaluation import Evaluation

@@ -49,9 +49,9 @@ def source_of(dataset: CocoDataset) -> FileSource:
         query_passing=False,
         resizing=resizing,
     )
-    assert dataset.image_folder is not None
+    assert dataset.folder is not None
     identity = Dataset("coco", "sample", "0", False)
-    return FileSource(recipe, 0, identity, dataset.categories, coco_pool(dataset, dataset.image_folder))
+    return FileSource(recipe, 0, identity, dataset.categories, coco_pool(dataset, dataset.folder))
 
 
 def plain_picture(dataset: CocoDataset, view: View) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,9 +66,9 @@ def plain_picture(dataset: CocoDataset, view: View) -> tuple[torch.Tensor, torch
     pixels = np.clip(pixels.astype(np.float32) * view.gain, 0, 255)
     shown = normalise(torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1))
     masks = []
-    for item in dataset.annotations_of(image.image_id):
-        mask = to_mask(item.segmentation, image.height, image.width, "here")
-        if item.iscrowd or mask is None:
+    for row in dataset.rows_of(image.image_id):
+        mask = to_mask(dataset.objects.segmentations[row], image.height, image.width, "here")
+        if dataset.objects.crowd[row] or mask is None:
             continue
         resized = Image.fromarray(mask).resize((view.width, view.height), Image.Resampling.NEAREST)
         masks.append(view.flipped(np.array(resized)).copy())

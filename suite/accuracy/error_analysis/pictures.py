@@ -16,8 +16,17 @@ from suite.accuracy.error_analysis.ladder import Ladder
 from suite.datasets.coco import CocoDataset, read_detections
 from suite.datasets.fields import Id
 from suite.datasets.youtube_vis import YoutubeVisDataset, read_tracks
-from suite.drawing.inputs import evenly_spaced
-from suite.drawing.overlay import CROWD_COLOUR, Mask, Shape, banner, paint, save_png, side_by_side, stacked
+from suite.drawing.overlay import (
+    CROWD_COLOUR,
+    Mask,
+    Shape,
+    banner,
+    evenly_spaced,
+    paint,
+    save_png,
+    side_by_side,
+    stacked,
+)
 from suite.errors import DataError
 
 RIGHT, WRONG, LOST, PLAIN = (0, 158, 115), (213, 94, 0), (204, 121, 167), (86, 180, 233)

@@ -194,7 +194,7 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> Pool:
         picture=np.array([picture for picture, _, _ in seen], np.int64),
         labels=np.array([track.class_index for track in dataset.tracks], np.int64)[of_track],
         numbers=numbers[of_track],
-        crowd=np.array([track.iscrowd for track in dataset.tracks], np.bool_)[of_track],
+        crowd=np.array([track.crowd for track in dataset.tracks], np.bool_)[of_track],
         segmentations=[dataset.tracks[place].segmentations[frame] for _, place, frame in seen],
         where=[
             f"{dataset.path}: annotations[{dataset.tracks[place].place}].segmentations[{frame}]"

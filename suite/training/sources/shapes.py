@@ -52,7 +52,7 @@ def _load_video(dataset: YoutubeVisDataset, video: Video) -> VideoSample:
         for track in dataset.tracks_of(video.video_id):
             where = f"{dataset.path}: track {track.track_id} frame {frame}"
             mask = to_mask(track.segmentations[frame], video.height, video.width, where)
-            if mask is not None and mask.any() and not track.iscrowd:
+            if mask is not None and mask.any() and not track.crowd:
                 ids.append(track.track_id)
                 labels.append(track.class_index)
                 masks.append(mask)

@@ -73,7 +73,11 @@ def test_both_formats_hold_the_same_masks(small_shapes, split):
                 for track in tracks
                 if track.segmentations[frame] is not None
             ]
-            in_image = [(a.class_index, a.segmentation.counts, a.area) for a in coco.annotations_of(names[name])]
+            objects = coco.objects
+            in_image = [
+                (objects.class_index[row], objects.segmentations[row].counts, objects.areas[row])
+                for row in coco.rows_of(names[name])
+            ]
             assert in_frame == in_image
             count += len(in_frame)
     assert count == len(coco.objects)

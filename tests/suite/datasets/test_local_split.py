@@ -115,7 +115,7 @@ def test_command_writes_the_list_and_both_parts(
     path = list_path(dataset)
     split = read_local_split(path, annotations)
     assert made["ids"] == path.relative_to(empty_root).as_posix()
-    assert split.name == "local-valid"
+    assert split.split == "local-valid"
     assert split.annotations_sha256 == hashlib.sha256(annotations.read_bytes()).hexdigest()
     assert_balanced(
         categories_by_video(YoutubeVisDataset.load(annotations)), tuple(sorted(split.video_ids)), SIZES[dataset][1]

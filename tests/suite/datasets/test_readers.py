@@ -79,19 +79,19 @@ def test_coco_classes_follow_the_ids_whatever_the_order_of_the_list(tmp_path):
         assert [image.image_id for image in dataset.images] == [7, 3]
         assert dataset.categories.ids == (2, 5)
         assert dataset.categories.names == ("dog", "cup")
-        first, second = dataset.annotations_of(7)
-        assert (first.class_index, second.class_index) == (1, 0)
-        assert (first.iscrowd, second.iscrowd) == (False, True)
-        assert dataset.annotations_of(3) == ()
+        assert dataset.rows_of(7) == [0, 1]
+        assert dataset.objects.class_index.tolist() == [1, 0]
+        assert dataset.objects.crowd.tolist() == [False, True]
+        assert dataset.rows_of(3) == []
         with pytest.raises(InputError):
-            dataset.annotations_of(1)
+            dataset.rows_of(1)
         with pytest.raises(InputError):
             dataset.read(dataset.images[0])
 
 
 def test_an_image_list_without_annotations_is_a_dataset(tmp_path):
     dataset = CocoDataset.load(write(tmp_path / "a.json", changed(COCO_FILE, "annotations", REMOVE)))
-    assert dataset.annotations_of(7) == ()
+    assert dataset.rows_of(7) == []
     assert not dataset.annotated
 
 
@@ -139,7 +139,7 @@ def test_faults_name_file_and_place(tmp_path, place, value, named):
 def test_objects_without_a_mask_are_left_out_and_counted(tmp_path, value):
     dataset = CocoDataset.load(write(tmp_path / "a.json", changed(COCO_FILE, "annotations.0.segmentation", value)))
     assert dataset.objects.without_mask == (0,)
-    assert [item.annotation_id for item in dataset.annotations_of(7)] == [2]
+    assert [dataset.objects.ids[row] for row in dataset.rows_of(7)] == [2]
     assert "annotations[0]" in dataset.notes()[0]
 
 
@@ -191,15 +191,15 @@ def test_real_coco_annotations(shared_data, split):
     dataset = CocoDataset.load(folder / "annotations" / f"instances_{split}2017.json", folder / f"{split}2017")
     assert len(dataset.images) == 80
     assert len(dataset.categories) == 80
-    everything = [annotation for image in dataset.images for annotation in dataset.annotations_of(image.image_id)]
-    assert len(everything) == {"train": 705, "val": 815}[split]
-    assert sum(annotation.iscrowd for annotation in everything) == {"train": 6, "val": 11}[split]
+    objects = dataset.objects
+    assert len(objects) == {"train": 705, "val": 815}[split]
+    assert objects.crowd.sum() == {"train": 6, "val": 11}[split]
     for image in dataset.images[:20]:
         dataset.read(image)
-        for annotation in dataset.annotations_of(image.image_id):
-            mask = to_mask(annotation.segmentation, image.height, image.width, "mask")
+        for row in dataset.rows_of(image.image_id):
+            mask = to_mask(objects.segmentations[row], image.height, image.width, "mask")
             assert mask is not None
-            assert abs(mask.sum() - annotation.area) <= 0.1 * annotation.area + 30
+            assert abs(mask.sum() - objects.areas[row]) <= 0.1 * objects.areas[row] + 30
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_masks_have_their_category_colour_and_low_scores_are_hidden(folder: Path
 @pytest.mark.parametrize(
     ("results", "place"),
     [
-        ({"images": []}, "list"),
+        ({"images": []}, r"\.json"),
         ([{"image_id": 10}], r"\[0\].*category_id"),
         ([detection(square(5, 5)), detection(square(5, 5), score="high")], r"\[1\].*score"),
         ([detection(square(5, 5), category_id=5)], r"\[0\]\.category_id"),

@@ -78,8 +78,8 @@ def test_pictures_of_known_categories_are_mixed_in(paths: DataPaths) -> None:
         for key, target in zip(batch.image_ids, batch.targets, strict=True):
             if key in still_ids:
                 seen += 1
-                by_id = {item.annotation_id: item for item in coco.annotations_of(key)}
+                by_id = {coco.objects.ids[row]: int(coco.objects.class_index[row]) for row in coco.rows_of(key)}
                 for label, instance in zip(target.labels.tolist(), target.instance_ids.tolist(), strict=True):
-                    coco_id = coco.categories.ids[by_id[instance].class_index]
+                    coco_id = coco.categories.ids[by_id[instance]]
                     assert videos.categories.ids[label] == COCO_TO_YOUTUBE_VIS_2019[coco_id]
     assert 16 < seen < 48
