@@ -137,7 +137,7 @@ def estimate(models: str, precision: str, core: str, as_json: bool) -> None:
 @command.command(name="count-readings", hidden=True)
 def count_readings() -> None:
     """Count the MACs of every reading of the published rows again and rewrite their CSV files (developers)."""
-    from suite.latency.forensic_counts import write_readings
+    from suite.latency.readings import write_readings
 
     write_readings()
 

@@ -1,15 +1,13 @@
-"""Where the milliseconds go, and which reading fits a published latency: tables and figures from made-up records."""
+"""Where the milliseconds go: the table from made-up records."""
 
 from __future__ import annotations
 
 import pytest
 
-from suite.claims.latency_fit import fit_constants, load_readings, load_reconstructions
-from suite.claims.loader import load_claims
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.report.evidence import Evidence
 from suite.report.table import Table, TableCell
-from suite.report.tables import breakdown, forensics
+from suite.report.tables import breakdown
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_640, RunMaker
 
@@ -80,28 +78,3 @@ def test_longest_layers_come_after_the_modules(measured: Evidence, monkeypatch: 
     assert [row["kernel"].text for row in layers] == ["Conv", "Conv", "Resize"]
     assert [row["% so far"].value for row in layers] == pytest.approx([50.0, 70.0, 90.0])
     assert "1 further layers take 1.00 ms" in table.notes[1]
-
-
-def test_forensics_say_what_they_are_and_where_ours_stands(maker: RunMaker) -> None:
-    evidence = load_evidence(maker.folder)
-    table = forensics.build(evidence)
-    assert {row[9].text for row in table.rows} == {"fitted", "fits within 5 %", "fits within 10 %", "does not fit"}
-    fit = fit_constants(load_readings(evidence.claims))
-    known = forensics.hypotheses(load_reconstructions(evidence.claims))
-    (ours,) = [key for key in known if key.ours]
-    assert (ours.size, ours.width, ours.pyramid, ours.convolutions) == ("base", 256, "raw", 6)
-    whole = {(key.width, key.convolutions) for key, rows in known.items() if forensics.fitting(fit, rows) == 5}
-    assert whole == {(256, 12)}
-
-
-def test_the_doubts_say_of_which_rows_the_reading_timed_here_is_too_fast():
-    claims = load_claims()
-    readings = [reading for reading in load_readings(claims) if reading.default]
-    fit = fit_constants(load_readings(claims))
-    slower = {item.row_id for item in readings if item.published_ms > fit.predict(item) * (1 + fit.tolerance)}
-    doubted = {
-        claim.row_id
-        for claim in claims
-        if any(doubt.startswith("longer than its rebuilt graph explains") for doubt in claim.doubts)
-    }
-    assert doubted == slower

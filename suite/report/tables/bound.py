@@ -1,0 +1,108 @@
+"""The least time that one core needs for each published phone latency, in fp32 and fp16: which rows were not fp32."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from suite.claims.claim import Claim
+from suite.claims.latency_bound import (
+    CLOCK_GHZ,
+    MACS_PER_CYCLE,
+    MORE_CONVOLUTIONS,
+    OUR_CONVOLUTIONS,
+    Precision,
+    Reading,
+    load_readings,
+    never_fp32,
+)
+from suite.report.evidence import Evidence
+from suite.report.models import display_name
+from suite.report.numbers import milliseconds
+from suite.report.table import Row, Table, TableCell, make_table
+from suite.report.tables._parts import closing_notes
+
+METHOD = (
+    "This is inference from printed latencies and counted graphs, not a measurement. Least ms: a quarter of the dense "
+    "3x3 GMACs (Winograd's F(4x4, 3x3), the largest that TNN has) and all other GMACs, over the peak of one "
+    f"{CLOCK_GHZ} GHz Cortex-A78, {MACS_PER_CYCLE['fp32']} multiply-adds a cycle in fp32 and {MACS_PER_CYCLE['fp16']} "
+    "in fp16. Memory, transforms and everything that is not multiplied are free here, so no program is as fast. MACs "
+    "are those of the graphs of suite/models, masks of 100 instances in: `python -m suite latency count-readings`"
+)
+
+
+def _shares(readings: Sequence[Reading], precision: Precision) -> str:
+    found = [100 * reading.peak_share(precision) for reading in readings]
+    return f"{min(found):.0f} to {max(found):.0f} %"
+
+
+def prior_note(readings: list[Reading], names: dict[str, str]) -> str:
+    """Say which rows were not timed in fp32, and which graphs not even fp16 allows at their smallest input."""
+    never = never_fp32(readings)
+    certain, inferred = (", ".join(names[row] for row in never if never[row] is known) for known in (True, False))
+    total = len({reading.row_id for reading in readings})
+    smallest = {item.model: item for item in sorted(readings, key=lambda item: -item.least_ms("fp16"))}
+    lighter = "".join(
+        f"; {display_name(item.model)}, needs {milliseconds(item.least_ms('fp16'))} ms even in fp16 at "
+        f"{item.height_px}x{item.width_px} px, so the {milliseconds(item.published_ms)} ms printed show a lighter graph"
+        for item in smallest.values()
+        if not item.possible
+    )
+    return (
+        f"{len(never)} of {total} latencies of prior art are impossible in fp32 with every graph and input shape "
+        f"listed: {certain} (input shape certain), {inferred} (shapes inferred). In fp16 the readings timed here ask "
+        f"for {_shares([reading for reading in readings if reading.default], 'fp16')} of the peak{lighter}"
+    )
+
+
+def own_note(prior: list[Reading], own: list[Reading]) -> str:
+    """Say what the bound leaves of MobileInst's own latencies, and what follows for "half the latency of prior art"."""
+    timed = {(reading.row_id, reading.height_px, reading.width_px) for reading in own if reading.default}
+    same_input = [reading for reading in own if (reading.row_id, reading.height_px, reading.width_px) in timed]
+    few, many = (
+        [reading for reading in same_input if reading.convolutions == number]
+        for number in (OUR_CONVOLUTIONS, MORE_CONVOLUTIONS)
+    )
+    median = statistics.median(100 * reading.peak_share("fp16") for reading in prior if reading.default)
+    return (
+        f"MobileInst's own latencies are possible in fp32 with the {OUR_CONVOLUTIONS} 3x3 convolutions of its figure "
+        f"({_shares(few, 'fp32')} of the peak); in fp16 these use {_shares(few, 'fp16')}, {MORE_CONVOLUTIONS} of them "
+        f"{_shares(many, 'fp16')} ({_shares(many, 'fp32')} of the fp32 peak), prior art's median {median:.0f} %. So "
+        "either MobileInst was timed in fp32 and prior art in fp16, and at one precision its advantage is larger than "
+        'the printed "half the latency of prior art", or all were fp16 and its network did more than its figure '
+        "shows. The printed numbers do not tell which"
+    )
+
+
+def _row(reading: Reading, claim: Claim) -> Row:
+    least = {precision: reading.least_ms(precision) for precision in MACS_PER_CYCLE}
+    share = {precision: 100 * reading.peak_share(precision) for precision in MACS_PER_CYCLE}
+    graph = display_name(reading.model) + (f", {reading.convolutions} convolutions" if reading.convolutions else "")
+    return {
+        "method": claim.method,
+        "backbone": claim.backbone,
+        "read as": graph + ("" if reading.default else " (alternative)"),
+        "input": f"{reading.height_px}x{reading.width_px}",
+        "shape": "certain" if reading.certain else "inferred",
+        "dense 3x3 GMACs": TableCell(f"{reading.dense3x3_gmacs:.2f}", reading.dense3x3_gmacs),
+        "other GMACs": TableCell(f"{reading.other_gmacs:.2f}", reading.other_gmacs),
+        "published ms": TableCell(milliseconds(reading.published_ms), reading.published_ms),
+        **{f"least ms {name}": TableCell(milliseconds(value), value) for name, value in least.items()},
+        **{f"% of {name} peak": TableCell(f"{value:.0f}", value) for name, value in share.items()},
+        "possible in": " or ".join(reading.possible) or "neither",
+    }
+
+
+def build(evidence: Evidence) -> Table:
+    """Return one row per reading of each published phone latency."""
+    readings = load_readings(evidence.claims)
+    claims = {claim.row_id: claim for claim in evidence.claims}
+    names = {row: f"{claim.method} {claim.backbone}" for row, claim in claims.items()}
+    prior = [reading for reading in readings if not reading.convolutions]
+    own = [reading for reading in readings if reading.convolutions]
+    notes = [f"{METHOD}."]
+    notes += [f"{prior_note(prior, names)}."] if prior else []
+    notes += [f"{own_note(prior, own)}."] if prior and own else []
+    title = "The least time that one phone core needs for each published latency (inference)"
+    rows = [_row(reading, claims[reading.row_id]) for reading in readings]
+    return make_table("bound", title, rows, closing_notes(evidence, *notes))

@@ -1,0 +1,74 @@
+"""The bound: its arithmetic by hand, the counts in the file against the graphs, and what it decides."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from suite.claims.latency_bound import Reading, ReadingRow, load_readings, never_fp32
+from suite.claims.loader import CLAIMS_FOLDER, load_claims
+from suite.latency.readings import count_readings, write_readings
+
+
+def reading(row_id: str, published_ms: float, certain: bool = False) -> Reading:
+    """A graph of 4 dense and 18.2 other GMACs: 19.2 with Winograd's filtering, a second at the peak in fp32."""
+    return Reading(row_id, "model", 640, 864, 4.0, 18.2, True, certain, published_ms)
+
+
+def test_least_time_by_hand() -> None:
+    one = reading("row", 800.0)
+    assert [one.least_ms("fp32"), one.least_ms("fp16")] == pytest.approx([1000, 500])
+    assert one.peak_share("fp32") == pytest.approx(1.25)
+    assert [reading("row", ms).possible for ms in (400.0, 800.0, 1001.0)] == [(), ("fp16",), ("fp32", "fp16")]
+
+
+def test_one_possible_reading_leaves_a_row_open() -> None:
+    rows = [reading("a", 800.0, certain=True), reading("b", 800.0), reading("b", 1001.0), reading("c", 800.0)]
+    assert never_fp32(rows) == {"a": True, "c": False}
+
+
+def test_the_papers_rows_against_bounds_computed_apart() -> None:
+    """Least fp32 ms of the rows of certain shape, and of the Mask2Former that not even fp16 allows."""
+    readings = load_readings(load_claims())
+    default = {item.model: item for item in readings if item.default}
+    expected = {
+        "yolact_mobilenetv2_550": 523,
+        "yolact_topformer_base_550": 541,
+        "yolact_resnet50_550": 1454,
+        "crossvis_topformer_base_360": 697,
+        "crossvis_resnet50_360": 1291,
+    }
+    assert {name: round(default[name].least_ms("fp32")) for name in expected} == expected
+    certain = {default[name].row_id for name in expected}
+    assert {row for row, known in never_fp32(readings).items() if known} == certain
+    assert not any(item.possible for item in readings if item.model.endswith("deformable"))
+    doubted = {claim.row_id for claim in load_claims() if any("cannot do it in fp32" in it for it in claim.doubts)}
+    assert doubted & {item.row_id for item in readings} == set(never_fp32(readings))
+    own = [item for item in readings if item.convolutions and (item.height_px, item.width_px) == (640, 864)]
+    assert {item.possible for item in own if item.convolutions == 6} == {("fp32", "fp16")}
+    assert {item.possible for item in own if item.convolutions == 12} == {("fp16",)}
+
+
+def test_counted_readings_are_those_of_the_file() -> None:
+    lines = count_readings("mobileinst_topformer_base_512")
+    pixels = (512 // 8) * (864 // 8) + (512 // 16) * (864 // 16) + (512 // 32) * (864 // 32)
+    assert float(lines[0]["gmacs_dense3x3"]) == pytest.approx(2 * pixels * 9 * 256 * 256 / 1e9, abs=5e-4)
+    text = (CLAIMS_FOLDER / "latency_readings.csv").read_text(encoding="utf-8").splitlines()
+    assert {",".join(line.values()) for line in lines} <= set(text)
+
+
+@pytest.mark.slow  # builds and traces every model
+def test_file_is_what_the_graphs_count(tmp_path: Path) -> None:
+    """Within 1 %: a graph may come to state the same arithmetic a little better than when the file was counted."""
+    write_readings(tmp_path)
+    fresh, stored = (
+        list(csv.DictReader((folder / "latency_readings.csv").read_text(encoding="utf-8").splitlines()))
+        for folder in (tmp_path, CLAIMS_FOLDER)
+    )
+    assert list(fresh[0]) == list(ReadingRow.__struct_fields__)
+    for one, other in zip(sorted(fresh, key=str), sorted(stored, key=str), strict=True):
+        gmacs = [float(line.pop("gmacs_dense3x3")) + float(line.pop("gmacs_other")) for line in (one, other)]
+        assert gmacs[0] == pytest.approx(gmacs[1], rel=0.01)
+        assert one == other
