@@ -1,0 +1,108 @@
+"""What README and docs print runs, and does what they say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from reference_model.config import shipped_checkpoint
+from suite.cli import main
+from suite.datasets.embedded import generate
+from suite.datasets.shapes_scene import ShapesConfig
+from tests.documents.blocks import REPOSITORY, blocks, run
+
+RUN_HERE = ("docs/api.md", "docs/deploy.md", "README.md")
+PAGES = sorted(str(path.relative_to(REPOSITORY)) for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with what the pages' reader has: shapes, a photo, a clip, a checkpoint."""
+    import cv2
+
+    generate(tmp_path / "data" / "shapes", ShapesConfig(train_videos=1, val_videos=4))
+    frames = sorted((tmp_path / "data" / "shapes" / "val" / "0003").iterdir())
+    shutil.copy(shipped_checkpoint("shapes"), tmp_path / "model.safetensors")
+    first = Image.open(frames[0]).convert("RGB")
+    for name in ("photo.jpg", "photo.png", "photo.ppm"):
+        first.save(tmp_path / name)
+    writer = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, first.size)
+    for frame in frames:
+        writer.write(np.ascontiguousarray(np.asarray(Image.open(frame).convert("RGB"))[:, :, ::-1]))
+    writer.release()
+    monkeypatch.chdir(tmp_path)
+    shutil.copy("data/shapes/annotations/instances_val.json", "instances_val2017.json")
+    shutil.copytree("data/shapes/val", "val2017")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_is_run_or_says_why_not(page: str) -> None:
+    untested = [block.text for block in blocks(page) if not (block.reason or page in RUN_HERE)]
+    assert not untested
+
+
+def test_the_examples_of_the_api(folder: Path) -> None:
+    run("docs/api.md")
+    assert Image.open("drawn.png").size == Image.open("photo.jpg").size
+    assert json.loads(Path("results.json").read_text())[0]["image_id"] == 397133
+
+
+def predicted_labels(picture: str, capsys: pytest.CaptureFixture[str]) -> np.ndarray:
+    """`predict`'s masks as the programs write them: in each pixel the number of its best instance, 0 for none."""
+    capsys.readouterr()
+    assert main(["predict", picture, "--json"]) == 0
+    (source,) = json.loads(capsys.readouterr().out)["sources"]
+    labels = np.zeros((source["height"], source["width"]), np.uint8)
+    for number, one in enumerate(source["instances"], 1):
+        labels[coco_mask.decode(one["segmentation"]).astype(bool) & (labels == 0)] = number
+    assert labels.max() > 1
+    return labels
+
+
+def build_with_ncnn() -> Path:
+    """Build the page's C++ program with the ncnn that CMake finds, else with a stand-in for its header."""
+    if not shutil.which("c++"):
+        pytest.skip("no C++ compiler is here")
+    if (
+        shutil.which("cmake")
+        and subprocess.run(["cmake", "-S", ".", "-B", "build"], capture_output=True).returncode == 0
+    ):
+        subprocess.run(["cmake", "--build", "build"], check=True)
+        return Path("build/segment").resolve()
+    here = Path(__file__).parent
+    paths = [f'-D{name}="{path}"' for name, path in (("PYTHON", sys.executable), ("RUN_NCNN", here / "run_ncnn.py"))]
+    words = ["-std=c++17", "-O2", "-Wall", "-Wextra", f"-I{here}", *paths, "segment.cpp", "-o", "segment"]
+    subprocess.run(["c++", *words], check=True)
+    return Path("segment").resolve()
+
+
+@pytest.mark.slow
+def test_the_programs_without_torch_find_predict_s_masks(
+    folder: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("docs/deploy.md")
+    assert "torch" not in Path("segment.py").read_text() + Path("segment.cpp").read_text()
+    program = build_with_ncnn()
+    Image.open(shared_data / "coco_mini" / "val2017" / "000000005001.jpg").save("real.ppm")
+    # Where a picture shrinks, torch and Pillow round a few of its 8-bit values differently.
+    for picture, equal in (("photo.ppm", 1), ("real.ppm", 0.999)):
+        expected = predicted_labels(picture, capsys)
+        subprocess.run([sys.executable, "segment.py", "model.onnx", picture], check=True)
+        assert (np.asarray(Image.open("labels.png")) == expected).mean() >= equal
+        subprocess.run([program, "model.ncnn.param", "model.ncnn.bin", picture], check=True)
+        assert (np.asarray(Image.open("labels.pgm")) == expected).mean() >= equal
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme(folder: Path) -> None:
+    run("README.md")
+    assert {path.name for path in Path("drawn").iterdir()} >= {"0003.mp4", "photo.png", "clip.mp4"}
