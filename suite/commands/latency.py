@@ -116,20 +116,69 @@ def breakdown(
 
 
 @command.command(name="estimate")
-@click.option("--models", required=True, metavar="A,B,...", help="Networks whose instructions were counted.")
+@click.option("--models", metavar="A,B,...", help="Models, or: published, all that the paper gives a phone's time of.")
+@click.option("--onnx", "graphs", multiple=True, metavar="FILE[:NAME]", help="Somebody's ONNX graph; may be repeated.")
+@click.option("--program", type=EXISTING, help="An aarch64 Linux program; what follows -- are its arguments.")
+@click.option("--name", default="", help="How tables call what --program runs; default: the file's name.")
+@click.option("--engine", default="unnamed", show_default=True, help="How tables call what --program is built on.")
 @click.option("--precision", default="fp16,fp32", show_default=True, metavar="P,...", help="fp16, fp32 or both.")
 @click.option("--core", default="cortex_a78", show_default=True, help="A file of suite/latency/estimate/cores.")
+@size_option("the model's own")
+@click.option("--count-again", "again", is_flag=True, help="Count here also what comes counted with the suite.")
+@click.option("--set-up", "set_up_only", is_flag=True, help="Fetch (40 MB) and compile what counting needs, and end.")
+@click.option("--update-counts", is_flag=True, hidden=True, help="Put the counts made here into counts.csv.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@record_option()
 @json_option()
-def estimate(models: str, precision: str, core: str, as_json: bool) -> None:
+def estimate(
+    models: str | None,
+    graphs: tuple[str, ...],
+    program: Path | None,
+    name: str,
+    engine: str,
+    precision: str,
+    core: str,
+    size: tuple[int, int] | None,
+    again: bool,
+    set_up_only: bool,
+    update_counts: bool,
+    arguments: tuple[str, ...],
+    record: bool,
+    as_json: bool,
+) -> None:
     """Estimate milliseconds of an Arm core from counted instructions, without the device.
 
     Cycles that llvm-mca models for the counted blocks, over the core's clock; nothing is fitted. The interval comes
-    from published one-thread times of other networks. Exit code 3 if a network was not counted.
+    from published one-thread times of other networks. What does not come counted with the suite is counted here, under
+    emulation (docs/latency.md). Exit code 3 if a tool for that is missing.
     """
-    from suite.latency.estimate.calibration import estimate_table, estimates, load_core
+    from suite.errors import InputError
+    from suite.latency.estimate import request
+    from suite.latency.estimate.calibration import estimate_table, load_core
+    from suite.latency.estimate.tools import set_up
     from suite.latency.request import words_of
 
-    found, errors = estimates(words_of(models, "--models"), words_of(precision, "--precision"), load_core(core))
+    if set_up_only:
+        set_up()
+        return
+    chosen = load_core(core)
+    if bool(models) + bool(graphs) + bool(program) == 0:
+        raise InputError("latency estimate: nothing to estimate; give --models, --onnx or --program")
+    if arguments and program is None:
+        raise InputError(f"{arguments[0]}: only --program takes arguments; name what to estimate by an option")
+    precisions = words_of(precision, "--precision")
+    counts = request.model_counts(
+        request.model_names(words_of(models, "--models")) if models else (), precisions, chosen, size, again
+    )
+    counts += request.graph_counts(graphs, precisions, chosen)
+    if program is not None:
+        stated = precisions[0] if len(precisions) == 1 else ""
+        counts += request.program_counts(program, arguments, name, engine, stated, chosen)
+    found, errors = request.estimates(counts, chosen)
+    if update_counts:
+        request.update_counts(counts)
+    if record:
+        request.write_record(found, counts, core)
     values = {"origin": "estimated", "results": [item.to_json() for item in found]}
     click.echo(json.dumps(values, allow_nan=False) if as_json else estimate_table(found, errors))
 

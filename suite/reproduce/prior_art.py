@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.claims.loader import load_claims
 from suite.errors import InputError, NothingMeasuredError
+from suite.latency.estimate.counting import published_models
 from suite.latency.host import measure_host
 from suite.latency.prepare import PreparedModel, prepare_apart
 from suite.latency.protocol import Protocol
@@ -22,7 +22,6 @@ from suite.records.store import write_run
 from suite.reproduce.shapes import parity_lines, size_lines
 
 ANCHOR = "mobileinst_topformer_base_640"
-PUBLISHED = "latency_snapdragon_778g_ms"
 OPERATORS = "graph_operators"
 SURE_RUNTIME = "onnxruntime_cpu"
 """The runtime that every graph already ran on when it was exported; others run each graph once before the timed run."""
@@ -63,9 +62,7 @@ def published_rows(table: str = "") -> list[Row]:
     Args:
         table: only the rows of this table, e.g. ``"table1"``; the anchor comes in any case.
     """
-    by_row = {row: entry for entry in discover().values() for row in entry.published_rows}
-    rows = [claim.row_id for claim in load_claims() if claim.metric == PUBLISHED and claim.row_id.startswith(table)]
-    named = {by_row[row].name: by_row[row] for row in rows if row in by_row}
+    named = {entry.name: entry for entry in published_models(table)}
     return [_row(entry) for entry in (named.pop(ANCHOR, discover()[ANCHOR]), *named.values())]
 
 

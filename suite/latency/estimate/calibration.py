@@ -22,6 +22,7 @@ import numpy as np
 from suite.claims.csv_rows import Digits, Whole, read_rows
 from suite.errors import InputError, NothingMeasuredError
 from suite.records.difference import student_quantile
+from suite.text_table import TextColumn, text_table
 from suite.typed import read_typed
 
 FOLDER = Path(__file__).parent
@@ -62,19 +63,25 @@ def load_core(name: str) -> Core:
 
 
 class CountRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of ``counts.csv``: shares are of the instructions, in the counted blocks and in loops among them."""
+    """A line of ``counts.csv``: shares are of the instructions, in the counted blocks and in loops among them.
+
+    ``span`` is empty for the networks of the calibration; ``tools`` are the versions that counted.
+    """
 
     network: str
     engine: str
-    precision: str
     mca_model: str
     instructions: Whole
     cycles: Whole
     covered_share: Digits
     blocks: Whole
     loop_share: Digits
+    precision: str = ""
+    span: str = ""
     height_px: Whole = ""
     width_px: Whole = ""
+    source_sha256: str = ""
+    tools: str = ""
 
 
 class PublishedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,6 +151,7 @@ class Estimate:
         row = self.row
         return {
             "model": row.network,
+            "span": row.span or "network",
             "height_px": int(row.height_px) if row.height_px else None,
             "width_px": int(row.width_px) if row.width_px else None,
             "engine": row.engine,
@@ -155,6 +163,8 @@ class Estimate:
             "mca_model": row.mca_model,
             "instructions": int(row.instructions),
             "cycles": int(row.cycles),
+            "source_sha256": row.source_sha256,
+            "tools": row.tools,
             "latency_ms": self.latency_ms,
             "interval_ms": [self.low_ms, self.high_ms],
             "interval_level": LEVEL,
@@ -218,45 +228,27 @@ def estimate(row: CountRow, core: Core, errors: Errors) -> Estimate:
     return Estimate(row, core, latency_ms, latency_ms * math.exp(-half), latency_ms * math.exp(half))
 
 
-def estimates(models: Sequence[str], precisions: Sequence[str], core: Core) -> tuple[list[Estimate], Errors]:
-    """Return the estimates of models in the order asked for, and how far such estimates are off.
-
-    Args:
-        models: networks of ``counts.csv``.
-        precisions: ``fp16``, ``fp32``.
-        core: the core.
-
-    Raises:
-        NothingMeasuredError: if a model was not counted in a precision; the message lists those that were.
-    """
-    counts = load_counts()
-    errors = compare(core, counts, load_published())
-    known = {(row.network, row.precision): row for row in counts}
-    found = []
-    for model in models:
-        for precision in precisions:
-            if (model, precision) not in known:
-                counted = sorted(f"{name} {kind}" for name, kind in known if known[name, kind].height_px)
-                raise NothingMeasuredError(f"{model} {precision}: not counted; counted are {', '.join(counted)}")
-            found.append(estimate(known[model, precision], core, errors))
-    return found, errors
-
-
 def estimate_table(found: Sequence[Estimate], errors: Errors) -> str:
     """Return estimates as a table, with what is known of their error."""
     core = found[0].core
-    width = max(len(item.row.network) for item in found)
-    lines = [f"{'model':<{width}}  input    precision  Minstructions  Mcycles      ms  {LEVEL:.0%} interval"]
-    for item in found:
-        row = item.row
-        size = f"{row.height_px}x{row.width_px}"
-        lines.append(
-            f"{row.network:<{width}}  {size:<7}  {row.precision:<9}  {int(row.instructions) / 1e6:>13.1f}  "
-            f"{int(row.cycles) / 1e6:>7.1f}  {item.latency_ms:>6.1f}  [{item.low_ms:.1f}, {item.high_ms:.1f}]"
+    titles = ("model", "span", "input", "precision", "M instr.", "M cycles", "ms", f"{LEVEL:.0%} interval")
+    rows = [
+        (
+            item.row.network,
+            item.row.span,
+            f"{item.row.height_px}x{item.row.width_px}" if item.row.height_px else "",
+            item.row.precision,
+            f"{int(item.row.instructions) / 1e6:.1f}",
+            f"{int(item.row.cycles) / 1e6:.1f}",
+            f"{item.latency_ms:.1f}",
+            f"[{item.low_ms:.1f}, {item.high_ms:.1f}]",
         )
+        for item in found
+    ]
+    lines = text_table([TextColumn(title, number=place >= 4) for place, title in enumerate(titles)], rows)
     lines += [
         "",
-        f"estimated for {core.title}, {found[0].row.engine}, one thread; nothing was measured and nothing fitted",
+        f"estimated for {core.title}, {found[0].row.engine}, one thread; no device ran it, and nothing is fitted",
         f"against published times of {len(errors.ratios)} networks on {', '.join(core.boards)}, which differ among "
         f"themselves by a factor of {statistics.median(errors.spread.values()):.2f} (median): cycles are off by "
         f"{errors.quantile(50):.0%} (median), {errors.quantile(90):.0%} (90 %), {errors.quantile(100):.0%} (most); "
