@@ -61,7 +61,9 @@ def run_emulated(
                 timeout=limit_s,
             )
         except subprocess.TimeoutExpired:
-            raise InputError(f"{words[0]}: did not end in {limit_s:.0f} s under emulation; raise --limit-s") from None
+            raise InputError(
+                f"{words[0]}: did not end in {limit_s:.0f} s under emulation; check that it ends at all"
+            ) from None
         if done.returncode != 0:
             last = ([line for line in done.stderr.splitlines() if line.strip()] or ["no message"])[-1]
             raise InputError(f"{words[0]}: ended with code {done.returncode} under emulation ({last.strip()[:200]})")

@@ -1,0 +1,146 @@
+"""Counting under emulation: a program whose instructions are known, blocks by hand, and what a machine lacks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from suite.cli import main
+from suite.errors import NOTHING_MEASURED, USAGE, DataError, InputError
+from suite.latency.estimate import tools as tools_module
+from suite.latency.estimate.cycles import is_loop, model_cycles
+from suite.latency.estimate.emulation import joined, read_blocks, run_emulated
+from suite.latency.estimate.tools import Tools, compile_plugin, describe_machine, load_pins
+
+Capsys = pytest.CaptureFixture[str]
+NEEDED = ("qemu-aarch64", "llvm-mca-19", "llvm-mc-19", "gcc")
+emulates = pytest.mark.skipif(
+    not all(map(shutil.which, NEEDED)), reason=f"needs {', '.join(NEEDED)}: apt-get install qemu-user llvm-19 gcc"
+)
+
+# aarch64: what is called "yield" is the system call sched_yield (124); 93 is exit.
+YIELD, EXIT = (0xD2800F88, 0xD4000001), (0xD2800000, 0xD2800BA8, 0xD4000001)
+TURNS = 1000
+LOOP = (0xF1000400, 0x54FFFFE1)  # subs x0, x0, #1; b.ne to the line before
+COUNTED = (0xD2800000 | TURNS << 5, *LOOP)  # mov x0, #TURNS; LOOP
+
+
+def write_program(path: Path, words: tuple[int, ...]) -> Path:
+    """Write a static aarch64 Linux program of some instruction words."""
+    code = struct.pack(f"<{len(words)}I", *words)
+    start, base = 120, 0x400000
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 183, 1, base + start, 64, 0, 0, 64, 56, 1, 0, 0, 0
+    )
+    size = start + len(code)
+    path.write_bytes(header + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000) + code)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Tools:
+    (tmp_path / "root").mkdir()
+    found = Tools(NEEDED[0], NEEDED[1], NEEDED[2], tmp_path, {"qemu": "here"})
+    compile_plugin(found.plugin)
+    return found
+
+
+@emulates
+def test_a_program_is_counted_to_the_instruction_between_its_two_yields(tmp_path: Path, tools: Tools) -> None:
+    program = write_program(tmp_path / "program", (*COUNTED, *YIELD, *COUNTED, *YIELD, *COUNTED, *EXIT))
+    blocks = run_emulated(tools, [str(program)], 60)
+    # The first turn runs in the block that sets the counter; the last block is the second call's own.
+    assert blocks == {COUNTED: 1, LOOP: TURNS - 1, YIELD: 1}
+    cycles = model_cycles(tools, "neoverse-n1", blocks)
+    assert cycles.instructions == 3 + 2 * (TURNS - 1) + 2
+    assert cycles.loop_share == pytest.approx(2 * (TURNS - 1) / cycles.instructions)
+    assert 1 <= cycles.cycles / TURNS <= 2  # one turn depends on the one before by a subtraction of one cycle
+    assert cycles.hottest[0][:2] == (2, TURNS - 1)
+
+
+@emulates
+@pytest.mark.parametrize("words", [(*COUNTED, *EXIT), (*YIELD, *COUNTED, *EXIT), (0,)])
+def test_a_program_without_two_yields_or_that_dies_is_refused(
+    words: tuple[int, ...], tmp_path: Path, tools: Tools
+) -> None:
+    with pytest.raises(InputError):
+        run_emulated(tools, [str(write_program(tmp_path / "program", words))], 60)
+
+
+@emulates
+def test_emulated_programs_are_told_of_the_same_machine_everywhere(tmp_path: Path) -> None:
+    describe_machine(load_pins().machine, tmp_path)
+    sizes = [(tmp_path / f"sys/devices/system/cpu/cpu0/cache/index{n}/size").read_text().strip() for n in range(3)]
+    assert sizes == ["64K", "64K", "512K"]
+
+
+def test_blocks_that_the_translator_cut_are_joined_and_equal_ones_added_up() -> None:
+    plain, branch = 0x8B010000, 0x54FFFFE1
+    blocks = {
+        (0x1000, (plain, plain)): 5,  # runs on into the next, as often
+        (0x1008, (plain, branch)): 5,
+        (0x2000, (plain,)): 3,  # runs on into a block that others enter too
+        (0x2004, (branch,)): 7,
+        (0x3000, (branch,)): 2,
+    }
+    whole = joined(blocks)
+    assert whole == {(plain, plain, plain, branch): 5, (plain,): 3, (branch,): 9}
+    before = sum(len(words) * runs for (_, words), runs in blocks.items())
+    assert sum(len(words) * runs for words, runs in whole.items()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "loops"),
+    [
+        (LOOP, True),
+        ((0x8B010000, *LOOP), False),  # back to its second instruction
+        ((0x8B010000, 0xB5FFFFE0), True),  # cbnz x0 to the line before
+        ((0x8B010000, 0x3707FFE0), True),  # tbnz w0, #0 to the line before
+        ((0x8B010000, 0x54000041), False),  # forwards
+        ((0x8B010000, 0x17FFFFFF), False),  # unconditional
+    ],
+)
+def test_a_loop_is_a_conditional_branch_to_the_blocks_own_start(words: tuple[int, ...], loops: bool) -> None:
+    assert is_loop(words) is loops
+
+
+def test_a_cut_off_file_of_counts_is_named(tmp_path: Path) -> None:
+    (tmp_path / "counts").write_text("1000 5 8b010000\n1008\n")
+    with pytest.raises(DataError, match="line 2"):
+        read_blocks(tmp_path / "counts")
+
+
+def test_missing_tools_end_in_3_with_the_two_lines_that_bring_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["latency", "estimate", "--set-up"]) == NOTHING_MEASURED
+    error = capsys.readouterr().err
+    assert all(word in error for word in (*tools_module.PACKAGES, "--set-up"))
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--program", "absent"], ["--onnx", "absent.onnx"], ["--models", "x", "y"], ["--models", "absent"]]
+)
+def test_nothing_to_count_is_a_usage_error(words: list[str], capsys: Capsys) -> None:
+    assert main(["latency", "estimate", *words]) in (USAGE, 4)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@emulates
+def test_a_users_program_is_estimated_under_the_names_the_user_gives(
+    tmp_path: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    monkeypatch.setattr("suite.latency.estimate.counting.find_tools", lambda: tools)
+    program = write_program(tmp_path / "program", (*YIELD, *COUNTED, *YIELD, *EXIT))
+    words = ["--program", str(program), "--name", "loop", "--engine", "own", "--precision", "fp32", "--json"]
+    assert main(["latency", "estimate", *words]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert (result["model"], result["engine"], result["precision"]) == ("loop", "own", "fp32")
+    assert result["instructions"] == 2003
+    assert result["latency_ms"] == pytest.approx(result["cycles"] / 2.4e6)
