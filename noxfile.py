@@ -135,6 +135,13 @@ def gate_latency(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def estimate(session: nox.Session) -> None:
+    """Estimate every published phone latency, in hours of one core; what was counted is kept when it is stopped."""
+    words = ("--models", "published", "--precision", "fp16,fp32", "--record", *session.posargs)
+    suite_command(session, "latency", "estimate", *words)
+
+
+@nox.session(python=False)
 def checks(session: nox.Session) -> None:
     """Train on real sample pictures: -- overfit (16 learned by heart, minutes) or -- recipes (nearly two hours)."""
     if not session.posargs or session.posargs[0] not in ("overfit", "recipes"):
