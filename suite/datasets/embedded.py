@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from suite.datasets import shapes_render
 from suite.datasets.coco import CocoDataset
+from suite.datasets.inputs import RealInput
 from suite.datasets.masks import encode_mask
+from suite.datasets.official import Task
 from suite.datasets.pins import PINS_NAME, load_pins
 from suite.datasets.png import encode_palette_png
 from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_scene
@@ -192,6 +194,13 @@ def annotations_path(kind: str, split: str) -> Path:
 def frames(split: str) -> Path:
     """Return the folder that a split's file names start from."""
     return load_pins()[NAME].file / split
+
+
+def data(task: Task, split: str) -> RealInput:
+    """Return a split as input of a task, like the user's files and the pinned ones; `ensure` must have run."""
+    kind = "instances" if task == "coco" else "youtube_vis"
+    digest = verified_digest(NAME)
+    return RealInput(task, annotations_path(kind, split), frames(split), NAME, split, digest, pinned=True)
 
 
 def images(split: str) -> CocoDataset:

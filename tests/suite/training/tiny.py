@@ -2,46 +2,59 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.datasets.categories import Categories
+from suite.datasets.masks import encode_mask
+from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.records.schema import Dataset
+from suite.training.data.batches import FileSource
+from suite.training.data.pools import Pool, video_pool
 from suite.training.evaluation import Evaluation
 from suite.training.initial import How
 from suite.training.loop import TrainResult, run_identity, train
 from suite.training.recipe import Recipe, load_recipe
-from suite.training.sources.shapes import FrameInstances, ShapesSource, VideoSample
 
 SIZE = (64, 64)
 CATEGORIES = Categories(tuple(range(1, 7)), tuple(f"square {number}" for number in range(1, 7)))
+_FILES = tempfile.TemporaryDirectory()
 
 
-def square_video(seed: int, frames: int = 4, standing: bool = False) -> VideoSample:
-    """A bright square that moves over noise, perhaps beside one that stands still."""
-    generator = np.random.default_rng(seed)
-    pixels = generator.integers(0, 60, (frames, *SIZE, 3), dtype=np.uint8)
-    instances = []
-    for frame in range(frames):
-        mask = np.zeros((1 + standing, *SIZE), dtype=bool)
-        top = 8 + 6 * frame
-        mask[0, top : top + 24, 10:40] = True
-        mask[1:, :12, 48:] = True
-        pixels[frame][mask.any(0)] = 220
-        ids, labels = np.array([7, 9])[: len(mask)], np.array([seed % 6, 5])[: len(mask)]
-        instances.append(FrameInstances(ids=ids, labels=labels, masks=mask))
-    return VideoSample(frames=pixels, instances=tuple(instances))
-
-
-VIDEOS = [square_video(seed) for seed in range(3)]
-UNEVEN_VIDEOS = [square_video(seed, standing=seed % 2 == 1) for seed in range(3)]
-"""Images with different numbers of instances."""
+@functools.cache
+def square_pool(uneven: bool) -> Pool:
+    """Three videos of a bright square that moves over noise; if uneven, another one stands still in one of them."""
+    folder = Path(tempfile.mkdtemp(dir=_FILES.name))
+    generator = np.random.default_rng(0)
+    videos: list[dict[str, Any]] = []
+    tracks: list[dict[str, Any]] = []
+    for number in range(3):
+        names = [f"{number}-{frame}.png" for frame in range(4)]
+        masks = np.zeros((1 + (uneven and number == 1), len(names), *SIZE), bool)
+        masks[1:, :, :12, 48:] = True
+        for frame, name in enumerate(names):
+            masks[0, frame, 8 + 6 * frame : 32 + 6 * frame, 10:40] = True
+            pixels = generator.integers(0, 60, (*SIZE, 3), dtype=np.uint8)
+            pixels[masks[:, frame].any(0)] = 220
+            Image.fromarray(pixels).save(folder / name)
+        videos.append({"id": number, "height": SIZE[0], "width": SIZE[1], "file_names": names})
+        for place, frames in enumerate(masks):
+            known = {"id": len(tracks) + 1, "video_id": number, "category_id": 6 if place else number + 1}
+            tracks.append(known | {"iscrowd": 0, "segmentations": [encode_mask(mask) for mask in frames]})
+    categories = [{"id": key, "name": name} for key, name in zip(CATEGORIES.ids, CATEGORIES.names, strict=True)]
+    (folder / "videos.json").write_text(json.dumps({"videos": videos, "annotations": tracks, "categories": categories}))
+    return video_pool(YoutubeVisDataset.load(folder / "videos.json", folder), folder)
 
 
 class FixedEvaluation(Evaluation):
@@ -71,8 +84,9 @@ def small_recipe(**changes: object) -> Recipe:
     return msgspec.structs.replace(small, **{"model_options": {"num_queries": 5}, **changes})
 
 
-def small_source(recipe: Recipe, seed: int = 0) -> ShapesSource:
-    return ShapesSource(recipe, seed, Dataset("squares", "train", "data", pinned=False), CATEGORIES, VIDEOS)
+def small_source(recipe: Recipe, seed: int = 0, uneven: bool = False) -> FileSource:
+    described = Dataset("squares", "train", "data", pinned=False)
+    return FileSource(recipe, seed, described, CATEGORIES, square_pool(uneven))
 
 
 def run(

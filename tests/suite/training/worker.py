@@ -17,14 +17,12 @@ import torch
 
 from reference_model.backbones.blocks import DropPath
 from suite.distributed import start_processes
-from suite.records.schema import Dataset
 from suite.training.initial import How, build_model
 from suite.training.loop import learning_rate_factor
 from suite.training.parts import freeze_batch_norm
 from suite.training.source import Batch
-from suite.training.sources.shapes import ShapesSource
 from suite.training.step import TrainingStep, build_optimizer
-from tests.suite.training.tiny import CATEGORIES, UNEVEN_VIDEOS, small_recipe
+from tests.suite.training.tiny import small_recipe, small_source
 
 
 def with_crowds(batch: Batch) -> Batch:
@@ -42,7 +40,7 @@ def losses_of(steps: int, changes: dict[str, object]) -> list[list[float]]:
     """Train, images in the first half of the steps and pairs in the second; returns all losses of each step."""
     recipe = small_recipe(iterations=steps, batch_size=8, image_stage_fraction=0.5, learning_rate=1e-4, **changes)
     processes = start_processes("cpu")
-    source = ShapesSource(recipe, 0, Dataset("squares", "train", "data", pinned=False), CATEGORIES, UNEVEN_VIDEOS)
+    source = small_source(recipe, uneven=True)
     model = build_model(recipe, 0, processes, How().initial)
     assert any(isinstance(module, DropPath) and module.probability > 0 for module in model.modules())
     optimizer = build_optimizer(recipe, model)
