@@ -144,6 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         75 stopped by the system and saved, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Read by OpenMP when torch is loaded. Its threads would spin while one of them waits for a busy core: beside other
+    # processes a training step took ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         prepare_streams()
         # Not `entry.main`, which ends the process with exit code 1 where the reader of our output has gone.

@@ -9,6 +9,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is loaded
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

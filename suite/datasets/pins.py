@@ -6,6 +6,7 @@ cache. Where DVC has no word for something (a download page, a group), it stands
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -116,6 +117,13 @@ def load_pins(path: Path | None = None) -> dict[str, Pin]:
         InputError: if it is not what it should be; the message names the line or the out.
     """
     path = path or pins_path()
+    changed_ns = path.stat().st_mtime_ns if path.exists() else 0
+    return dict(_pins_of(path, changed_ns))
+
+
+@functools.lru_cache(maxsize=4)
+def _pins_of(path: Path, changed_ns: int) -> dict[str, Pin]:
+    """Read the pins, once for each change of the file: a job asks a hundred times."""
     content = read_typed(path, _PinFile, "list of datasets", "correct it or restore it with git")
     pins: dict[str, Pin] = {}
     for number, out in enumerate(content.outs):

@@ -150,7 +150,7 @@ def test_digests_are_remembered_until_the_file_changes(empty_root, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("outs: [", "line 1, column 8"),
+        ("outs: [", "line 2, column 1"),
         ("[]", "datasets.dvc"),
         ("outs:\n- path: /etc/passwd", "outs[0].path"),
         ("outs:\n- path: ../a", "outs[0].path"),
