@@ -76,7 +76,7 @@ def command(
     from suite.paths import shown  # after the check: torch takes seconds to load
     from suite.training.initial import How, InitialFiles
     from suite.training.run import CARD, train_and_record
-    from suite.training.source import DataPaths
+    from suite.training.sources import DataPaths
 
     how = How(device, workers, compiled, tensorboard, InitialFiles(backbone, initial_weights))
     paths = DataPaths(**words)

@@ -29,7 +29,7 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Scalar, Subject
 from suite.records.store import writing
-from suite.training.source import DataPaths
+from suite.training.sources import DataPaths
 
 
 def real_input(

@@ -66,6 +66,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Attributes:
         batch_size: images per optimiser step, over all processes and accumulation steps.
         clip_norm: largest norm of the gradient.
+        query_passing: whether iterations after ``image_stage_fraction`` train on pairs of frames and pass queries on;
+            with ``loss_weight_query_passing = 0.0`` among the model options they see the same pairs without it.
         model_options: replaces fields of the named variant's `ModelConfig`.
         initial_weights: ``""`` draws all weights; ``"imagenet"`` expects an official checkpoint of the backbone;
             another recipe's name expects the checkpoint that it trains.
@@ -77,6 +79,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         batch_norm: ``"own"`` statistics of each part, ``"synchronised"`` over processes, or ``"frozen"`` as loaded.
         ema_decay: of the running average of the weights, which is then what is evaluated and saved; 0: none.
         resizing: of images; None: as they are.
+        pair_gap_share: the frames of a pair are at most this share of their video's length apart, or
+            ``pair_gap_frames`` where that is more.
         joint_dataset: images that are mixed into a video recipe as pairs of two views; ``""``: none.
         joint_share: share of the pairs that come from ``joint_dataset``.
         keep_checkpoints: states kept at a time, the newest ones.
@@ -114,6 +118,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     batch_norm: Literal["own", "synchronised", "frozen"] = "own"
     ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     resizing: Resizing | None = None
+    pair_gap_share: Fraction = 0.0
     joint_dataset: str = ""
     joint_share: Fraction = 0.0
     keep_checkpoints: Count = 1

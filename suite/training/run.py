@@ -30,7 +30,8 @@ from suite.training.initial import How
 from suite.training.loop import TrainResult, run_identity, train
 from suite.training.model_card import FinishedRun, model_card
 from suite.training.recipe import Recipe
-from suite.training.source import DataPaths, TrainingSource, open_source
+from suite.training.source import TrainingSource
+from suite.training.sources import DataPaths, open_source
 from suite.training.state import StateFiles
 
 CARD = "MODEL_CARD.md"

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from reference_model.targets import InstanceTargets
 from suite.datasets.categories import Categories
-from suite.datasets.inputs import RealInput, named_input
-from suite.datasets.official import Task
-from suite.errors import InputError
 from suite.records.schema import Dataset
 from suite.training.evaluation import Evaluation
 from suite.training.recipe import Recipe
-
-SOURCES = Path(__file__).parent / "sources"
 
 
 @dataclass(frozen=True)
@@ -102,65 +94,3 @@ class TrainingSource(ABC):
         Args:
             folder: where annotations of a subset and results files may be kept.
         """
-
-
-@dataclass(frozen=True)
-class DataPaths:
-    """Data that the user names instead of the pinned ones; None: as ``datasets.dvc`` and the recipe say.
-
-    Attributes:
-        annotations: training annotations.
-        images: folder that their file names start from.
-        evaluation_annotations: annotations that are scored during training.
-        evaluation_images: folder of their images or frames.
-        joint_annotations: COCO annotations of the images in joint training.
-        joint_images: folder of those images.
-        split_ids: list of videos that are held out of training and scored during it (``data split``).
-        skip_check: whether not to look at all pictures before the first step.
-    """
-
-    annotations: Path | None = None
-    images: Path | None = None
-    evaluation_annotations: Path | None = None
-    evaluation_images: Path | None = None
-    joint_annotations: Path | None = None
-    joint_images: Path | None = None
-    split_ids: Path | None = None
-    skip_check: bool = False
-
-    def named(self, task: Task, use: Literal["", "evaluation_", "joint_"] = "") -> RealInput | None:
-        """Return the files that the user names for one use, None where there are none.
-
-        Raises:
-            InputError: if only annotations or only images are named.
-            DataError: if they are absent.
-        """
-        annotations, images = getattr(self, f"{use}annotations"), getattr(self, f"{use}images")
-        if annotations is None and images is None:
-            return None
-        if annotations is None or images is None:
-            option = f"--{use.replace('_', '-')}"
-            raise InputError(f"{option}annotations and {option}images go together; give both")
-        return named_input(task, annotations, images)
-
-
-def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> TrainingSource:
-    """Return the training data of a recipe, read by one of the modules of `suite.training.sources`.
-
-    Args:
-        recipe: says which dataset, and how its images are shown.
-        seed: base seed of order and augmentation.
-        paths: the user's files instead of the pinned ones.
-
-    Raises:
-        InputError: if no module reads the recipe's dataset, or a file is not what it should be.
-        DataError: if data are absent or not as pinned.
-    """
-    known: list[str] = []
-    for found in pkgutil.iter_modules([str(SOURCES)]):
-        module = importlib.import_module(f"suite.training.{SOURCES.name}.{found.name}")
-        if recipe.dataset in module.DATASETS:
-            source: TrainingSource = module.open_source(recipe, seed, paths or DataPaths())
-            return source
-        known += module.DATASETS
-    raise InputError(f"recipe dataset {recipe.dataset!r}: nothing here reads it; known are {', '.join(sorted(known))}")

@@ -22,7 +22,7 @@ from suite.progress import say
 from suite.training.evaluation import Evaluation
 from suite.training.loop import train
 from suite.training.recipe import Recipe, load_recipe
-from suite.training.source import DataPaths, open_source
+from suite.training.sources import DataPaths, open_source
 
 IMAGES, LEAST_MASK_AP, LONGEST_S = 16, 0.50, 20 * 60
 RECIPE = Path(__file__).with_name("overfit.toml")

@@ -24,7 +24,7 @@ from suite.progress import say
 from suite.training.initial import How, InitialFiles
 from suite.training.loop import TrainResult, train
 from suite.training.recipe import load_recipe
-from suite.training.source import DataPaths, open_source
+from suite.training.sources import DataPaths, open_source
 from tests.checks.overfit import sample_folder, write_first_images
 
 ENDS = 5

@@ -58,8 +58,8 @@ class Pool:
     def pair(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> tuple[View, View]:
         """Draw views of two frames, flipped, scaled and cut to the same size.
 
-        Of a video: the same view of two frames at most ``recipe.pair_gap_frames`` apart, in either order. Of a picture:
-        two cuts, as if a camera had moved, each at a place of its own.
+        Of a video: the same view of two frames at most ``recipe.pair_gap_frames`` or ``recipe.pair_gap_share`` of the
+        video apart, in either order. Of a picture: two cuts, as if a camera had moved, each at a place of its own.
         """
         view = self.single(recipe, unit, generator)
         if self.still:
@@ -72,8 +72,9 @@ class Pool:
                 gain = 1 + recipe.brightness * generator.uniform(-1, 1)
                 both.append(replace(view, top=top, left=left, rows=rows, columns=columns, gain=float(gain)))
             return both[0], both[1]
-        low = max(int(self.first[unit]), view.picture - recipe.pair_gap_frames)
-        high = min(int(self.end[unit]), view.picture + recipe.pair_gap_frames + 1)
+        start, end = int(self.first[unit]), int(self.end[unit])
+        gap = max(recipe.pair_gap_frames, int(recipe.pair_gap_share * (end - start)))
+        low, high = max(start, view.picture - gap), min(end, view.picture + gap + 1)
         others = [frame for frame in range(low, high) if frame != view.picture] or [view.picture]
         gain = 1 + recipe.brightness * generator.uniform(-1, 1)
         return view, replace(view, picture=int(generator.choice(others)), gain=float(gain))

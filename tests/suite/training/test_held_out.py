@@ -13,10 +13,8 @@ from suite.datasets.local_split import list_path
 from suite.training.initial import How
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.run import train_recipe
-from suite.training.source import DataPaths, open_source
+from suite.training.sources import DataPaths, open_source
 from tests.suite.datasets.lists import write_list
-
-HELD_OUT = 1
 
 
 def small() -> Recipe:
@@ -26,12 +24,11 @@ def small() -> Recipe:
     return msgspec.structs.replace(recipe, resizing=resizing, model_options={"num_queries": 5})
 
 
-def held_out_list(path: Path, annotations: Path, count: int = HELD_OUT) -> frozenset[int]:
-    """Write a list of the shortest videos of a file and return it."""
-    videos = sorted(json.loads(annotations.read_text())["videos"], key=lambda video: video["length"])
-    ids = [video["id"] for video in videos[:count]]
-    write_list(path, annotations, ids)
-    return frozenset(ids)
+def held_out_list(path: Path, annotations: Path) -> frozenset[int]:
+    """Write a list of the shortest video of a file and return it."""
+    shortest = min(json.loads(annotations.read_text())["videos"], key=lambda video: video["length"])
+    write_list(path, annotations, [shortest["id"]])
+    return frozenset({shortest["id"]})
 
 
 def data_of(shared: Path, split_ids: Path) -> DataPaths:
@@ -55,7 +52,7 @@ def test_held_out_videos_are_never_shown(tmp_path: Path, shared_data: Path) -> N
     whole = {video["id"] for video in json.loads(data.annotations.read_text())["videos"]}
     shown = {video_id for iteration in range(12) for video_id in source.batch(iteration, 0, 1).image_ids}
     assert shown == whole - listed
-    assert source.size == len(whole) - HELD_OUT
+    assert source.size == len(whole) - 1
     assert (source.dataset.name, source.dataset.split, source.dataset.pinned) == (
         "youtube-vis-2019",
         "local-train",

@@ -118,11 +118,6 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert factors[-1] == pytest.approx(0.01, abs=0.002)
 
 
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "log.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 class KilledError(Exception):
     """Stands for a kill: nothing is saved on the way out."""
 
@@ -147,6 +142,6 @@ def test_a_killed_run_loses_no_bit_and_no_score_and_its_log_ends_with_the_run(
     continued = run(recipe, tmp_path, evaluation=FixedEvaluation(0.75))
     whole = run(recipe, tmp_path / "whole", evaluation=FixedEvaluation(0.75))
     assert torch.equal(weights_of(continued.model), weights_of(whole.model))
-    rows = rows_of(tmp_path)
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert [(row["iteration"], row["mask_ap"]) for row in rows] == [("2", "0.5"), ("3", ""), ("4", "0.75")]
     assert all(float(row["loss"]) > 0 for row in rows)

@@ -10,7 +10,7 @@ from suite.errors import InputError
 from suite.training.initial import How
 from suite.training.loop import run_identity, train
 from suite.training.recipe import RECIPES, Recipe, load_recipe, recipe_names
-from suite.training.source import DataPaths, open_source
+from suite.training.sources import DataPaths, open_source
 from tests.suite.training.tiny import weights_of
 
 GOOD = (RECIPES / "shapes.toml").read_text()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,8 @@ from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.training.data.batches import FileSource
 from suite.training.recipe import Recipe, Resizing, load_recipe
-from suite.training.source import DataPaths, open_source
+from suite.training.sources import DataPaths, open_source
+from tests.suite.training.tiny import square_pool
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -65,6 +67,14 @@ def test_a_pair_is_two_frames_of_one_video_shown_alike(paths: DataPaths) -> None
             assert now | then <= tracks[video]
             matched += len(now & then)
     assert matched > 8
+
+
+@pytest.mark.parametrize(("share", "reach"), [(0.0, 1), (0.5, 2), (1.0, 3)])
+def test_the_frames_of_a_pair_are_as_far_apart_as_the_recipe_allows(share: float, reach: int) -> None:
+    allowed, generator = recipe(pair_gap_frames=1, pair_gap_share=share), np.random.default_rng(0)
+    pairs = [square_pool(False).pair(allowed, 1, generator) for _ in range(64)]
+    assert {abs(first.picture - later.picture) for first, later in pairs} == set(range(1, reach + 1))
+    assert all(4 <= view.picture < 8 for pair in pairs for view in pair)
 
 
 def test_pictures_of_known_categories_are_mixed_in(paths: DataPaths) -> None:

@@ -23,7 +23,7 @@ from suite.training.data.pictures import Segments, common_canvas
 from suite.training.data.pools import coco_pool
 from suite.training.data.views import View, draw_view
 from suite.training.recipe import Recipe, Resizing, load_recipe
-from suite.training.source import DataPaths, open_source
+from suite.training.sources import DataPaths, open_source
 
 CLASSES = [{"id": key, "name": f"class {key}"} for key in range(1, 7)]
 

@@ -1,0 +1,220 @@
+"""The training data that a recipe names: COCO, YouTube-VIS or the embedded set, pinned or the user's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from suite.datasets import embedded
+from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019, COCO_TO_YOUTUBE_VIS_2021
+from suite.datasets.coco import CocoDataset
+from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
+from suite.datasets.local_split import LOCAL_TRAIN
+from suite.datasets.official import Task
+from suite.datasets.pictures import require_pictures
+from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.errors import DataError, InputError
+from suite.progress import say
+from suite.training.data.batches import FileSource, record_dataset, with_classes
+from suite.training.data.pools import Pool, coco_pool, video_pool
+from suite.training.recipe import Recipe
+
+COCO_PIN, COCO_EVALUATION_PIN = "train2017", "val2017"
+VIDEO_PINS = {"youtube-vis-2019": "youtube_vis_2019_train", "youtube-vis-2021": "youtube_vis_2021_train"}
+JOINT_MAPS = {"youtube-vis-2019": COCO_TO_YOUTUBE_VIS_2019, "youtube-vis-2021": COCO_TO_YOUTUBE_VIS_2021}
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """Data that the user names instead of the pinned ones; None: as ``datasets.dvc`` and the recipe say.
+
+    Attributes:
+        annotations: training annotations.
+        images: folder that their file names start from.
+        evaluation_annotations: annotations that are scored during training.
+        evaluation_images: folder of their images or frames.
+        joint_annotations: COCO annotations of the images in joint training.
+        joint_images: folder of those images.
+        split_ids: list of videos that are held out of training and scored during it (``data split``).
+        skip_check: whether not to look at all pictures before the first step.
+    """
+
+    annotations: Path | None = None
+    images: Path | None = None
+    evaluation_annotations: Path | None = None
+    evaluation_images: Path | None = None
+    joint_annotations: Path | None = None
+    joint_images: Path | None = None
+    split_ids: Path | None = None
+    skip_check: bool = False
+
+    def named(self, task: Task, use: Literal["", "evaluation_", "joint_"] = "") -> RealInput | None:
+        """Return the files that the user names for one use, None where there are none.
+
+        Raises:
+            InputError: if only annotations or only images are named.
+            DataError: if they are absent.
+        """
+        annotations, images = getattr(self, f"{use}annotations"), getattr(self, f"{use}images")
+        if annotations is None and images is None:
+            return None
+        if annotations is None or images is None:
+            option = f"--{use.replace('_', '-')}"
+            raise InputError(f"{option}annotations and {option}images go together; give both")
+        return named_input(task, annotations, images)
+
+
+def _scored_images(paths: DataPaths) -> RealInput | None:
+    """Return what is scored during training: the user's files, or val2017 beside the pinned pictures; else None."""
+    named = paths.named("coco", "evaluation_")
+    if named is not None:
+        return named
+    if paths.annotations is not None:
+        say("nothing is scored during training: name --evaluation-annotations and --evaluation-images")
+        return None
+    try:
+        return pinned_input("coco", COCO_EVALUATION_PIN)
+    except DataError as error:
+        say(f"nothing is scored during training: {error}")
+        return None
+
+
+def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
+    """Read the annotations; pictures are read when they are drawn.
+
+    Raises:
+        InputError: if a file is malformed, or has nothing to train on.
+        DataError: if data are absent or not as pinned.
+    """
+    if paths.split_ids is not None:
+        raise InputError(f"--split-ids {paths.split_ids}: is for YouTube-VIS recipes; leave it out")
+    found = paths.named("coco") or pinned_input("coco", COCO_PIN)
+    say(f"reading {found.annotations.name}")
+    dataset = CocoDataset.load(found.annotations, found.images)
+    for note in dataset.notes():
+        say(note)
+    pool = coco_pool(dataset, found.images)
+    if not pool.size:
+        raise InputError(f"{found.annotations}: no picture has an instance to train on; is it a file without truth?")
+    if not paths.skip_check:
+        require_pictures(dataset.picture_files())
+    return FileSource(
+        with_classes(recipe, dataset.categories),
+        seed,
+        record_dataset(found, images=len(dataset.images)),
+        dataset.categories,
+        pool,
+        scored=_scored_images(paths),
+    )
+
+
+def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> Pool:
+    """Return COCO's pictures of the categories that the videos have too."""
+    if recipe.joint_dataset != "coco":
+        raise InputError(f"joint_dataset {recipe.joint_dataset!r}: known is coco")
+    if videos.categories.ids != tuple(range(1, 41)):
+        raise InputError(
+            f"{videos.path}: joint training mixes COCO images in by the 40 categories of {recipe.dataset}, which this "
+            "file does not have; take the recipe without joint_dataset"
+        )
+    found = paths.named("coco", "joint_") or pinned_input("coco", "train2017")
+    say(f"reading {found.annotations.name} for joint training")
+    coco = CocoDataset.load(found.annotations, found.images)
+    place = {dataset_id: index for index, dataset_id in enumerate(videos.categories.ids)}
+    classes = {
+        index: place[target]
+        for index, coco_id in enumerate(coco.categories.ids)
+        if isinstance(coco_id, int) and (target := JOINT_MAPS[recipe.dataset].get(coco_id, -1)) in place
+    }
+    pool = coco_pool(coco, found.images, classes)
+    if not pool.size:
+        raise InputError(f"{found.annotations}: no picture has an instance of the categories of {videos.path.name}")
+    return pool
+
+
+def _open_youtube_vis(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
+    """Read the annotations; frames are read when they are drawn.
+
+    Raises:
+        InputError: if a file is malformed, or has nothing to train on.
+        DataError: if data are absent or not as pinned.
+    """
+    found = paths.named("youtube-vis") or pinned_input("youtube-vis", VIDEO_PINS[recipe.dataset])
+    say(f"reading {found.annotations.name}")
+    dataset = YoutubeVisDataset.load(found.annotations, found.images)
+    recipe = with_classes(recipe, dataset.categories)
+    scored = paths.named("youtube-vis", "evaluation_")  # no official split but train has public ground truth
+    if paths.split_ids is not None:
+        held_out = only_part(found, paths.split_ids)
+        assert held_out.part is not None
+        dataset = dataset.without(held_out.part.video_ids, held_out.digest)
+        if not dataset.videos:
+            raise InputError(
+                f"{paths.split_ids}: holds out every video of {dataset.path.name}; none is left to train on"
+            )
+        scored = scored or held_out
+        found = replace(held_out, split=LOCAL_TRAIN, part=None)
+    if scored is None:
+        say("nothing is scored during training: hold videos out with --split-ids, or name --evaluation-annotations")
+    pool = video_pool(dataset, found.images)
+    if not pool.table.counts().any():
+        raise InputError(f"{found.annotations}: no frame has an instance to train on; is it a file without truth?")
+    if not paths.skip_check:
+        require_pictures(dataset.picture_files())
+    return FileSource(
+        recipe,
+        seed,
+        record_dataset(found, videos=len(dataset.videos)),
+        dataset.categories,
+        pool,
+        joint=_joint_pool(recipe, paths, dataset) if recipe.joint_dataset else None,
+        scored=scored,
+    )
+
+
+def _open_embedded(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
+    """Return the pinned embedded dataset; it is generated, so no paths can be named.
+
+    Raises:
+        InputError: if the user names files.
+        DataError: if the dataset's digest is not the pinned one.
+    """
+    if replace(paths, skip_check=False) != DataPaths():
+        raise InputError("dataset 'shapes' is generated; leave --annotations, --images and the like away")
+    embedded.ensure()
+    say("reading the training videos")
+    found, dataset = embedded.data("youtube-vis", "train"), embedded.videos("train")
+    images, videos = sum(video.length for video in dataset.videos), len(dataset.videos)
+    return FileSource(
+        recipe,
+        seed,
+        record_dataset(found, images, videos),
+        dataset.categories,
+        video_pool(dataset, found.images),
+        scored=embedded.data("coco", "val"),
+    )
+
+
+def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> FileSource:
+    """Return the training data of a recipe.
+
+    Args:
+        recipe: says which dataset, and how its images are shown.
+        seed: base seed of order and augmentation.
+        paths: the user's files instead of the pinned ones.
+
+    Raises:
+        InputError: if nothing here reads the recipe's dataset, or a file is not what it should be.
+        DataError: if data are absent or not as pinned.
+    """
+    opened: dict[str, Callable[[Recipe, int, DataPaths], FileSource]] = {
+        "coco": _open_coco,
+        **dict.fromkeys(VIDEO_PINS, _open_youtube_vis),
+        embedded.NAME: _open_embedded,
+    }
+    if recipe.dataset not in opened:
+        known = ", ".join(sorted(opened))
+        raise InputError(f"recipe dataset {recipe.dataset!r}: nothing here reads it; known are {known}")
+    return opened[recipe.dataset](recipe, seed, paths or DataPaths())
