@@ -230,7 +230,7 @@ class Model:
     def _result(
         self,
         image: NDArray[np.uint8],
-        found: Sequence[Detection | TrackedInstance],
+        found: Sequence[Detection],
         score: float,
         frame_index: int | None = None,
     ) -> Result:

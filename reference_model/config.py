@@ -24,18 +24,10 @@ BACKBONES = (
     "mobilenetv2",
 )
 
-Pyramid = Literal["raw", "injected"]
-LateralActivation = Literal["relu", "none"]
-SemanticEnhancer = Literal["separate", "shared"]
-Upsampling = Literal["bilinear", "nearest"]
-Downsampling = Literal["average", "bilinear"]
-LocalPooling = Literal["max", "average"]
-DecoderStride = Literal[64, 32]
 Decoder = Literal["global_local", "local_local", "global_global", "local_global", "single_global", "single_local"]
-NormPosition = Literal["pre", "post"]
-PositionEncoding = Literal["sine", "none"]
-
-
+COMPARED = ("kernels", "queries", "embedding", "masks")
+ASSOCIATIONS = (*COMPARED, *(f"{compared}+active" for compared in COMPARED))
+"""Names of the rules by which a tracker links queries, see `reference_model.association.Association`."""
 SHIPPED = Path(__file__).parent / "checkpoints"
 """Trained weights that come with the package, one ``NAME.safetensors`` with its model card ``NAME.md`` each."""
 
@@ -76,6 +68,8 @@ class ModelConfig:
             sigmoid; ``"shared"`` is the public reproduction's form, relu(BNconv(X_l * g + g)) with one projection.
         upsampling: interpolation of the top-down paths.
         downsampling: how the bottom-up path halves a map; the same thing on even sizes.
+        mask_decoder_convolutions: number of 3x3 convolutions in the mask decoder: 6 as in the paper's figure; 12, each
+            followed by a second, is the arithmetic that the published latencies fit.
         local_pooling: how X_mask becomes the local features X_L; the paper finds max 0.4 AP above average.
         decoder_stride: stride of the tokens that both decoders attend to; 64 as the paper says, 32 as in the public
             reproduction (X_G is then upsampled bilinearly).
@@ -98,6 +92,7 @@ class ModelConfig:
         loss_weight_objectness: weight of the IoU-aware objectness loss.
         loss_weight_deep_supervision: factor on all losses of the first decoder's predictions.
         loss_weight_query_passing: factor on all losses of the passed queries.
+        loss_counts_padding: padded pixels are background in matching and losses, as in SparseInst, instead of left out.
         focal_alpha: the focal loss's weight of positives.
         focal_gamma: the focal loss's exponent.
         matcher_mask_power: exponent of the dice score in the matching score.
@@ -116,19 +111,20 @@ class ModelConfig:
     short_side_px: int = 640
     long_side_px: int = 864
     size_divisor_px: int = 64
-    pyramid: Pyramid = "raw"
-    lateral_activation: LateralActivation = "relu"
-    semantic_enhancer: SemanticEnhancer = "separate"
-    upsampling: Upsampling = "bilinear"
-    downsampling: Downsampling = "average"
-    local_pooling: LocalPooling = "max"
-    decoder_stride: DecoderStride = 64
+    pyramid: Literal["raw", "injected"] = "raw"
+    lateral_activation: Literal["relu", "none"] = "relu"
+    semantic_enhancer: Literal["separate", "shared"] = "separate"
+    upsampling: Literal["bilinear", "nearest"] = "bilinear"
+    downsampling: Literal["average", "bilinear"] = "average"
+    mask_decoder_convolutions: Literal[6, 12] = 6
+    local_pooling: Literal["max", "average"] = "max"
+    decoder_stride: Literal[64, 32] = 64
     decoder: Decoder = "global_local"
     num_heads: int = 8
     self_attention: bool = True
-    norm_position: NormPosition = "pre"
+    norm_position: Literal["pre", "post"] = "pre"
     feed_forward_dim: int | None = None
-    position_encoding: PositionEncoding = "sine"
+    position_encoding: Literal["sine", "none"] = "sine"
     token_norm: bool = True
     deep_supervision: bool = False
     class_prior: float = 0.01
@@ -138,6 +134,7 @@ class ModelConfig:
     loss_weight_objectness: float = 1.0
     loss_weight_deep_supervision: float = 1.0
     loss_weight_query_passing: float = 1.0
+    loss_counts_padding: bool = False
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
     matcher_mask_power: float = 0.8
@@ -183,7 +180,7 @@ class ModelConfig:
 TRAINING_FIELDS = frozenset(
     field.name
     for field in dataclasses.fields(ModelConfig)
-    if field.name.startswith(("class_prior", "loss_weight_", "focal_", "matcher_"))
+    if field.name.startswith(("class_prior", "loss_", "focal_", "matcher_"))
 )
 """Fields that shape training only: two configurations that differ in these compute the same function."""
 
@@ -249,6 +246,7 @@ def _variants() -> dict[str, ModelConfig]:
         ModelConfig("mobileinst_mobilenetv2_640", "mobilenetv2"),
         ModelConfig("mobileinst_topformer_base_512", "topformer_base", short_side_px=512),
         ModelConfig("mobileinst_topformer_base_640", "topformer_base"),
+        ModelConfig("mobileinst_topformer_base_640_twelve", "topformer_base", mask_decoder_convolutions=12),
         ModelConfig("mobileinst_seaformer_base_640", "seaformer_base"),
         ModelConfig("mobileinst_topformer_base_360", "topformer_base", **video),
         ModelConfig("mobileinst_topformer_small_640", "topformer_small"),

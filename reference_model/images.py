@@ -43,6 +43,11 @@ class Geometry:
     resized_height: int
     resized_width: int
 
+    @property
+    def original_size(self) -> tuple[int, int]:
+        """Height and width of the original picture."""
+        return self.original_height, self.original_width
+
 
 def resized_size(height: int, width: int, short_side_px: int, long_side_px: int) -> tuple[int, int]:
     """Scales a size until its shorter side is `short_side_px`, or less where the longer would exceed `long_side_px`.
@@ -158,19 +163,24 @@ def logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-def upsample_masks(mask_logits: Tensor, geometry: Geometry, threshold: float) -> Iterator[BoxedMask | None]:
+def upsample_masks(
+    mask_logits: Tensor, geometry: Geometry, threshold: float, as_sparseinst: bool = False
+) -> Iterator[BoxedMask | None]:
     """Brings masks to the size of the original picture and binarises them.
 
     Args:
         mask_logits: (K, h, w), a quarter of the padded input.
         geometry: of the picture.
         threshold: probability above which a pixel is foreground, in (0, 1).
+        as_sparseinst: whether probabilities are interpolated instead of logits.
 
     Yields:
         K masks in order; None for one without any foreground.
     """
     logits = mask_logits.detach().float().cpu()
-    limit = logit(threshold)
+    if as_sparseinst:
+        logits = logits.sigmoid()
+    limit = threshold if as_sparseinst else logit(threshold)
     rows = _axis(logits.shape[1], geometry.resized_height, geometry.original_height)
     columns = _axis(logits.shape[2], geometry.resized_width, geometry.original_width)
     foreground = logits > limit
@@ -196,6 +206,7 @@ class Thresholds:
         mask: probability above which a pixel is foreground, in (0, 1); 0.45 as in SparseInst.
         max_detections: at most this many instances of a picture are returned, best first.
         maskness: whether a detection's score is multiplied by the mean probability of its foreground.
+        as_sparseinst: whether masks are interpolated as probabilities and padding counts in maskness.
 
     Raises:
         ValueError: if a value is outside its range.
@@ -205,6 +216,7 @@ class Thresholds:
     mask: float = 0.45
     max_detections: int = 100
     maskness: bool = True
+    as_sparseinst: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that no picture could be judged by."""
@@ -251,22 +263,27 @@ def instance_scores(class_logits: Tensor, objectness_logits: Tensor) -> Tensor:
     return scores
 
 
-def maskness(mask_logits: Tensor, geometry: Geometry, threshold: float) -> Tensor:
+def inside(mask_logits: Tensor, geometry: Geometry) -> Tensor:
+    """The cells of masks (..., h, w), a quarter of the padded input, whose centres lie inside the picture."""
+    height, width = (
+        max(1, (side + MASK_STRIDE // 2 - 1) // MASK_STRIDE)
+        for side in (geometry.resized_height, geometry.resized_width)
+    )
+    return mask_logits[..., :height, :width]
+
+
+def maskness(mask_logits: Tensor, geometry: Geometry | None, threshold: float) -> Tensor:
     """The mean probability of each mask's foreground at the scale of the mask logits; padding does not count.
 
     Args:
         mask_logits: (K, h, w).
-        geometry: of the picture.
+        geometry: of the picture; None: padding counts too.
         threshold: probability above which a pixel is foreground.
 
     Returns:
         (K,) in [0, 1]; 0 for a mask without foreground.
     """
-    height, width = (
-        max(1, (side + MASK_STRIDE // 2 - 1) // MASK_STRIDE)  # cells whose centres lie inside the picture
-        for side in (geometry.resized_height, geometry.resized_width)
-    )
-    probabilities = mask_logits[:, :height, :width].sigmoid()
+    probabilities = (mask_logits if geometry is None else inside(mask_logits, geometry)).sigmoid()
     foreground = probabilities > threshold
     return (probabilities * foreground).sum((1, 2)) / foreground.sum((1, 2)).clamp(min=1)
 
@@ -311,11 +328,11 @@ def postprocess(
     kept = (scores > thresholds.score).nonzero()[:, 0]
     scores, classes, mask_logits = scores[kept], classes[kept], mask_logits[kept]
     if thresholds.maskness:
-        scores = scores * maskness(mask_logits, geometry, thresholds.mask)
+        scores = scores * maskness(mask_logits, None if thresholds.as_sparseinst else geometry, thresholds.mask)
     order = scores.argsort(descending=True, stable=True)[: thresholds.max_detections]
-    masks = upsample_masks(mask_logits[order], geometry, thresholds.mask)
+    masks = upsample_masks(mask_logits[order], geometry, thresholds.mask, thresholds.as_sparseinst)
     return [
-        Detection(class_index, score, mask.paint(geometry.original_height, geometry.original_width))
+        Detection(class_index, score, mask.paint(*geometry.original_size))
         for class_index, score, mask in zip(classes[order].tolist(), scores[order].tolist(), masks, strict=True)
         if mask is not None
     ]

@@ -57,6 +57,8 @@ class InstancePrediction(NamedTuple):
     """(B, N, kernel_dim), whose products with the mask features are the mask logits."""
     global_queries: Tensor
     """Q^G (B, N, hidden_dim): the queries after the first decoder, which temporal query passing hands on."""
+    embedding: Tensor
+    """(B, N, hidden_dim): the last decoder's normalised output, which the heads read."""
 
 
 class Attention(nn.Module):
@@ -191,9 +193,8 @@ class InstanceDecoder(nn.Module):
     def predict(self, queries: Tensor, global_queries: Tensor) -> InstancePrediction:
         """Apply the feed-forward network and the heads to queries (B, N, hidden_dim)."""
         read = self.feed_forward(queries)
-        return InstancePrediction(
-            self.class_head(read), self.objectness_head(read).squeeze(-1), self.kernel_head(read), global_queries
-        )
+        objectness = self.objectness_head(read).squeeze(-1)
+        return InstancePrediction(self.class_head(read), objectness, self.kernel_head(read), global_queries, read)
 
     def forward(self, memory: dict[str, tuple[Tensor, Tensor]]) -> InstancePrediction:
         """Decode the instances of a batch.

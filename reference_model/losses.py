@@ -81,6 +81,26 @@ def matching_score(
     return dice.pow_(mask_power) * class_probability.pow_(class_power)
 
 
+def assign(score: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs rows with columns so that the sum of their scores is largest.
+
+    Args:
+        score: (N, M), finite.
+
+    Returns:
+        Row and column of each of the min(N, M) pairs, int64, rows ascending.
+
+    Raises:
+        NonFiniteError: if a score is not finite.
+    """
+    from scipy.optimize import linear_sum_assignment  # 100 MB of modules that single pictures do without
+
+    if not bool(torch.isfinite(score).all()):
+        raise NonFiniteError("matching scores are not finite")
+    rows, columns = linear_sum_assignment(score.double().cpu().numpy(), maximize=True)
+    return torch.as_tensor(rows, device=score.device), torch.as_tensor(columns, device=score.device)
+
+
 @torch.no_grad()
 def match(
     class_logits: Tensor,
@@ -107,27 +127,16 @@ def match(
         NonFiniteError: if a score is NaN, naming the image.
         TargetError: if a label is not a class of the model.
     """
-    from scipy.optimize import linear_sum_assignment  # 100 MB of modules that inference does without
-
     matches = []
     for image, target in enumerate(targets):
-        if len(target.labels) == 0:
-            nothing = torch.zeros(0, dtype=torch.long, device=mask_logits.device)
-            matches.append(Match(nothing, nothing))
-            continue
         score = matching_score(class_logits[image], mask_logits[image], target, valid[image], mask_power, class_power)
-        if not bool(torch.isfinite(score).all()):
+        try:
+            matches.append(Match(*assign(score)))
+        except NonFiniteError:
             raise NonFiniteError(
                 f"the class or mask logits of image {image} in the batch are not numbers: training has diverged, "
                 "lower the learning rate or clip the gradient"
-            )
-        queries, instances = linear_sum_assignment(score.double().cpu().numpy(), maximize=True)
-        matches.append(
-            Match(
-                torch.as_tensor(queries, dtype=torch.long, device=mask_logits.device),
-                torch.as_tensor(instances, dtype=torch.long, device=mask_logits.device),
-            )
-        )
+            ) from None
     return matches
 
 
@@ -232,7 +241,8 @@ class Criterion(nn.Module):
                 the padded input.
             targets: one entry per image; an image without instances teaches the class loss only.
             valid_size: (B, 2) height and width of each resized image before padding, in pixels; None: no padding.
-                Padded pixels, and those that a target ignores, take no part in matching or mask losses.
+                Padded pixels, unless the configuration counts them, and those that a target ignores, take no part in
+                matching or mask losses.
 
         Returns:
             Scalars "loss_class", "loss_mask_bce", "loss_dice", "loss_objectness", weighted, and with deep supervision
@@ -274,9 +284,8 @@ class Criterion(nn.Module):
             class_power=config.matcher_class_power,
         )
 
-    @staticmethod
     def prepare(
-        output: MobileInstOutput, targets: Sequence[InstanceTargets], valid_size: Tensor | None
+        self, output: MobileInstOutput, targets: Sequence[InstanceTargets], valid_size: Tensor | None
     ) -> tuple[list[InstanceTargets], Tensor]:
         """Brings targets and valid area to the scale of the mask logits; arguments as in `forward`.
 
@@ -284,7 +293,8 @@ class Criterion(nn.Module):
             The targets with masks at (h, w), and the pixels (B, h, w) that count: neither padded nor ignored.
         """
         batch, _, height, width = output.mask_logits.shape
-        valid = valid_pixels(valid_size, batch, (height, width), output.mask_logits.device)
+        shown = None if self.config.loss_counts_padding else valid_size
+        valid = valid_pixels(shown, batch, (height, width), output.mask_logits.device)
         valid = valid.to(torch.promote_types(output.mask_logits.dtype, torch.float32))
         targets = to_mask_scale(targets, valid)
         return targets, counted_pixels(targets, valid)

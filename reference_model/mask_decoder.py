@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reference_model.backbones.blocks import ConvNorm, initialise_convolutions
-from reference_model.config import ModelConfig, Upsampling
+from reference_model.config import ModelConfig
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel_size: int, activation: bool) -> nn.Module:
@@ -33,7 +33,7 @@ def conv_norm(in_channels: int, out_channels: int, kernel_size: int, activation:
     return nn.Sequential(block, nn.ReLU(inplace=True)) if activation else block
 
 
-def resize_like(x: Tensor, target: Tensor, mode: Upsampling) -> Tensor:
+def resize_like(x: Tensor, target: Tensor, mode: str) -> Tensor:
     """Resize a map (B, C, h, w) to the exact height and width of ``target``, half-pixel centres, no copy if equal."""
     size = target.shape[-2:]
     if x.shape[-2:] == size:
@@ -116,8 +116,15 @@ class MaskDecoder(nn.Module):
         )
         self.enhance_in = SemanticEnhancer(config)
         self.enhance_out = SemanticEnhancer(config)
-        self.first3, self.first4, self.first5 = (conv_norm(width, width, 3, activation=True) for _ in range(3))
-        self.second3, self.second4, self.second5 = (conv_norm(width, width, 3, activation=True) for _ in range(3))
+
+        def convolve() -> nn.Module:
+            once = conv_norm(width, width, 3, activation=True)
+            if config.mask_decoder_convolutions == 6:
+                return once
+            return nn.Sequential(once, conv_norm(width, width, 3, activation=True))
+
+        self.first3, self.first4, self.first5 = (convolve() for _ in range(3))
+        self.second3, self.second4, self.second5 = (convolve() for _ in range(3))
         self.mask_features = nn.Conv2d(width, config.kernel_dim, 1)
         initialise_convolutions(self)
 

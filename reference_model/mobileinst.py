@@ -171,7 +171,7 @@ class MobileInst(nn.Module):
 
     def with_masks(self, prediction: InstancePrediction, features: FrameFeatures) -> MobileInstOutput:
         """Join a prediction with its masks on the given frames."""
-        class_logits, objectness_logits, kernels, global_queries = prediction
+        class_logits, objectness_logits, kernels, global_queries, _ = prediction
         mask_logits = self.masks(kernels, features.mask_features)
         return MobileInstOutput(
             class_logits, objectness_logits, kernels, features.mask_features, mask_logits, global_queries

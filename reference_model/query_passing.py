@@ -52,14 +52,12 @@ class TemporalCriterion(nn.Module):
 
     Args:
         config: gives the criterion's settings and ``loss_weight_query_passing``.
-        supervise_later: also train frame t + delta by its own queries, as any other image (not published; on).
-        both_directions: also pass the queries of t + delta back to t (not published; off).
 
     Raises:
         ConfigError: if the model has one decoder only, which leaves nothing to pass the queries to.
     """
 
-    def __init__(self, config: ModelConfig, supervise_later: bool = True, both_directions: bool = False) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         if len(config.decoder_sources) == 1:
             raise ConfigError(
@@ -68,8 +66,6 @@ class TemporalCriterion(nn.Module):
             )
         self.criterion = Criterion(config)
         self.weight = config.loss_weight_query_passing
-        self.supervise_later = supervise_later
-        self.both_directions = both_directions
 
     def forward(
         self,
@@ -91,9 +87,9 @@ class TemporalCriterion(nn.Module):
             valid_size: (B, 2) height and width of each video's resized frames before padding, in pixels.
 
         Returns:
-            The terms of `Criterion` for frame t as they are, for t + delta behind "later/", and for the passed queries
-            behind "passed/" ("passed_back/" in the other direction). Each group is normalised by its own number of
-            supervised instances; the loss is the sum of all values.
+            The terms of `Criterion` for frame t as they are, for t + delta as an image of its own behind "later/", and
+            for the passed queries behind "passed/". Each group is normalised by its own number of supervised instances;
+            the loss is the sum of all values.
 
         Raises:
             NonFiniteError: if logits are NaN.
@@ -108,22 +104,14 @@ class TemporalCriterion(nn.Module):
         targets, valid = self.criterion.prepare(frames, targets, valid_size)
         targets_later, valid_later = self.criterion.prepare(later, targets_later, valid_size)
         values, matches = self.criterion.supervise(frames, targets, valid)
-        if self.supervise_later or self.both_directions:
-            own, matches_later = self.criterion.supervise(later, targets_later, valid_later)
-        if self.supervise_later:
-            values |= {f"later/{name}": value for name, value in own.items()}
-
-        directions = [("passed", frames, matches, targets, targets_later, valid_later, slice(batch, None))]
-        if self.both_directions:
-            directions.append(("passed_back", later, matches_later, targets_later, targets, valid, slice(batch)))
-        for name, source, matched, source_targets, aim_targets, aim_valid, half in directions:
-            aim = type(features)(*(part[half] for part in features))
-            passed = model.with_masks(model.decode_from_queries(source.global_queries, aim), aim)
-            carried = [carry_identity(*parts) for parts in zip(matched, source_targets, aim_targets, strict=True)]
-            supervised = sum(len(pairs.queries) for pairs in carried)
-            losses = self.criterion.losses(passed, aim_targets, aim_valid, carried, supervised)
-            values |= {f"{name}/{term}": self.weight * value for term, value in losses.items()}
-        return values
+        own, _ = self.criterion.supervise(later, targets_later, valid_later)
+        values |= {f"later/{name}": value for name, value in own.items()}
+        aim = type(features)(*(part[batch:] for part in features))
+        passed = model.with_masks(model.decode_from_queries(frames.global_queries, aim), aim)
+        carried = [carry_identity(*parts) for parts in zip(matches, targets, targets_later, strict=True)]
+        supervised = sum(len(pairs.queries) for pairs in carried)
+        losses = self.criterion.losses(passed, targets_later, valid_later, carried, supervised)
+        return values | {f"passed/{term}": self.weight * value for term, value in losses.items()}
 
 
 def _part(output: MobileInstOutput, half: slice) -> MobileInstOutput:

@@ -1,4 +1,4 @@
-"""Video: kernel reuse between key frames and kernel association from one key frame to the next.
+"""Video: kernel reuse between key frames and association of queries from one key frame to the next.
 
     key frame, every T-th    encode -> decode -> associate -> kernels K of the tracks -> masks K . X_mask
     the T - 1 frames after   encode ---------------------------------------------------> masks K . X_mask
@@ -13,60 +13,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from reference_model.association import Association, KeyFrame, Linker
+from reference_model.association import TrackingError as TrackingError
+from reference_model.association import associate as associate
 from reference_model.config import ModelConfig
 from reference_model.images import (
     BoxedMask,
+    Detection,
     Geometry,
     Thresholds,
+    inside,
     instance_scores,
     maskness,
     preprocess,
     upsample_masks,
 )
 from reference_model.instance_decoder import InstancePrediction
-from reference_model.mobileinst import FrameFeatures, MobileInst, NonFiniteError
-
-
-def cosine_similarity(previous: Tensor, current: Tensor) -> Tensor:
-    """Cosine of the angle between every previous and every current vector.
-
-    Args:
-        previous: (N, D).
-        current: (M, D).
-
-    Returns:
-        (N, M) in [-1, 1]; 0 for a zero vector.
-    """
-    return F.normalize(previous, dim=1) @ F.normalize(current, dim=1).T
-
-
-def associate(previous: Tensor, current: Tensor) -> Tensor:
-    """Finds the order of the current queries in which they continue the previous ones with the largest sum of cosines.
-
-    Args:
-        previous: (N, D) kernels, or embeddings, of the previous key frame in the order of the tracks.
-        current: (N, D) of the current key frame in the order of the queries.
-
-    Returns:
-        (N,) int64: the query that continues each track; every query exactly once.
-
-    Raises:
-        NonFiniteError: if the numbers are not finite.
-    """
-    from scipy.optimize import linear_sum_assignment  # 100 MB of modules that single pictures do without
-
-    similarity = cosine_similarity(previous, current)
-    if not bool(torch.isfinite(similarity).all()):
-        raise NonFiniteError("kernels are not finite: the model's weights are spoiled")
-    _, order = linear_sum_assignment(similarity.double().cpu().numpy(), maximize=True)
-    return torch.as_tensor(order, dtype=torch.long, device=current.device)
+from reference_model.mobileinst import FrameFeatures, MobileInst
 
 
 class PackedMasks(Sequence[np.ndarray | None]):
@@ -78,8 +47,7 @@ class PackedMasks(Sequence[np.ndarray | None]):
     """
 
     def __init__(self, height: int, width: int) -> None:
-        self.height = height
-        self.width = width
+        self.height, self.width = height, width
         self._frames: list[tuple[int, int, tuple[int, int], np.ndarray] | None] = []
 
     def append(self, mask: BoxedMask | None) -> None:
@@ -89,24 +57,11 @@ class PackedMasks(Sequence[np.ndarray | None]):
         else:
             self._frames.append((mask.top, mask.left, mask.crop.shape, np.packbits(mask.crop.T)))
 
-    @property
-    def frames_shown(self) -> int:
-        """Number of frames with a mask."""
-        return sum(frame is not None for frame in self._frames)
-
     def __len__(self) -> int:
         return len(self._frames)
 
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray | None: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[np.ndarray | None]: ...
-
-    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray | None] | None:
+    def __getitem__(self, index: int) -> np.ndarray | None:  # type: ignore[override]  # no slices
         """Returns a frame's mask, (height, width) bool, stored column by column; None where it is not shown."""
-        if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
         frame = self._frames[index]
         if frame is None:
             return None
@@ -131,25 +86,15 @@ class Track:
     masks: Sequence[np.ndarray | None]
 
 
-class TrackingError(ValueError):
-    """A tracker used in a way that cannot give tracks; the message is one line."""
-
-
 @dataclass(frozen=True)
-class TrackedInstance:
-    """One track as one frame shows it.
+class TrackedInstance(Detection):
+    """One track as one frame shows it, of its likeliest class so far; its score is the mean over key frames so far.
 
     Attributes:
         track_index: in [0, num_queries); the same number is the same object until `reset`.
-        class_index: the track's likeliest class so far.
-        score: of that class, the mean over the key frames so far, in [0, 1].
-        mask: (H, W) bool at the size of the frame, stored column by column.
     """
 
     track_index: int
-    class_index: int
-    score: float
-    mask: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -161,13 +106,30 @@ class FrameTracks:
     instances: list[TrackedInstance]
 
 
-class _Frame(NamedTuple):
-    """A frame after the network: where its masks come from."""
+class SeenFrame(NamedTuple):
+    """A frame after the network, from `see_frame`; a tracker takes it in place of the picture."""
 
-    kernels: Tensor  # (N, kernel_dim) in the order of the tracks, shared by the frames of one key frame
-    mask_features: Tensor  # (1, kernel_dim, H/8, W/8)
-    present: Tensor  # (N,) bool
+    features: FrameFeatures  # of one frame
+    prediction: InstancePrediction | None  # None where the instance decoder did not run
     geometry: Geometry
+
+
+@torch.inference_mode()
+def see_frame(model: MobileInst, config: ModelConfig, frame: np.ndarray, decode: bool = True) -> SeenFrame:
+    """Runs the network on one frame, so that it can be tracked many times.
+
+    Args:
+        model: in evaluation mode.
+        config: gives the input size.
+        frame: (H, W, 3) uint8 RGB.
+        decode: whether the instance decoder runs too.
+
+    Raises:
+        ImageError: if the frame is not an 8-bit RGB picture.
+    """
+    pixels, geometry = preprocess(frame, config)
+    features = model.encode(pixels.to(next(model.parameters()).device))
+    return SeenFrame(features, model.decode(features) if decode else None, geometry)
 
 
 class OnlineTracker:
@@ -181,12 +143,12 @@ class OnlineTracker:
         config: of the model.
         key_frame_interval: T; the instance decoder runs on every T-th frame, from the first.
         association: whether queries are put in the order of the previous key frame's; otherwise query i is track i.
-        associate_on: what is compared: the mask ``"kernels"`` (paper), or Q^G, the ``"queries"`` after one decoder.
+        associate_on: what is compared: a name that `Association.named` knows, or any other rule.
         score_maskness: whether a key frame's scores are multiplied by the mean foreground probability of its masks.
         thresholds: `score` and `mask` say which tracks a frame shows; `max_detections` limits their number.
 
     Raises:
-        TrackingError: if the interval is not positive.
+        TrackingError: if the interval is not positive, or the association unknown.
     """
 
     def __init__(
@@ -195,19 +157,16 @@ class OnlineTracker:
         config: ModelConfig,
         key_frame_interval: int = 3,
         association: bool = True,
-        associate_on: Literal["kernels", "queries"] = "kernels",
+        associate_on: str | Linker = "kernels",
         score_maskness: bool = True,
         thresholds: Thresholds | None = None,
     ) -> None:
         if key_frame_interval < 1:
             raise TrackingError(f"key_frame_interval {key_frame_interval} must be at least 1")
-        if associate_on not in ("kernels", "queries"):
-            raise TrackingError(f"associate_on {associate_on!r} must be 'kernels' or 'queries'")
-        self.model = model.eval()
-        self.config = config
+        linker = Association.named(associate_on) if isinstance(associate_on, str) else associate_on
+        self.model, self.config = model.eval(), config
         self.key_frame_interval = key_frame_interval
-        self.association = association
-        self.associate_on = associate_on
+        self.linker: Linker | None = linker if association else None
         self.score_maskness = score_maskness
         self.thresholds = thresholds or Thresholds()
         self.reset()
@@ -217,7 +176,8 @@ class OnlineTracker:
         self._frame_index = 0
         self._key_frames = 0
         self._frame_size: tuple[int, int] | None = None
-        self._kernels = self._compared = self._score_sum = self._present = torch.zeros(0)
+        self._previous: KeyFrame | None = None
+        self._score_sum = self._present = torch.zeros(0)
 
     @property
     def scores(self) -> Tensor:
@@ -233,11 +193,11 @@ class OnlineTracker:
         return self._score_sum / self._key_frames
 
     @torch.inference_mode()
-    def push(self, frame: np.ndarray) -> FrameTracks:
+    def push(self, frame: np.ndarray | SeenFrame) -> FrameTracks:
         """Takes the next frame of the video.
 
         Args:
-            frame: (H, W, 3) uint8 RGB, of the size of the first frame.
+            frame: (H, W, 3) uint8 RGB, of the size of the first frame; or what `see_frame` made of it.
 
         Returns:
             The tracks that the frame shows.
@@ -248,14 +208,14 @@ class OnlineTracker:
             NonFiniteError: if the model's output is NaN.
         """
         index = self._frame_index
-        seen = self._advance(frame)
+        kernels, present, seen = self._advance(frame)
         scores, classes = self.scores.max(1)
-        tracks = seen.present.nonzero()[:, 0]
+        tracks = present.nonzero()[:, 0]
         tracks = tracks[scores[tracks].argsort(descending=True, stable=True)][: self.thresholds.max_detections]
-        logits = self.model.masks(seen.kernels[tracks][None], seen.mask_features)[0]
-        height, width = frame.shape[:2]
+        logits = self.model.masks(kernels[tracks][None], seen.features.mask_features)[0]
+        height, width = seen.geometry.original_size
         instances = [
-            TrackedInstance(track, int(classes[track]), float(scores[track]), mask.paint(height, width))
+            TrackedInstance(int(classes[track]), float(scores[track]), mask.paint(height, width), track)
             for track, mask in zip(
                 tracks.tolist(), upsample_masks(logits, seen.geometry, self.thresholds.mask), strict=True
             )
@@ -264,14 +224,14 @@ class OnlineTracker:
         return FrameTracks(index, index % self.key_frame_interval == 0, instances)
 
     @torch.inference_mode()
-    def track_video(self, frames: Iterable[np.ndarray], max_tracks: int = 10) -> list[Track]:
+    def track_video(self, frames: Iterable[np.ndarray | SeenFrame], max_tracks: int = 10) -> list[Track]:
         """Tracks a whole video, from a `reset` on.
 
         Scores are known only at the end, so that masks are computed then, and only for what is returned. Until then
         each frame costs the memory of its mask features: kernel_dim x H/8 x W/8 floats, 2 MB at 384x640.
 
         Args:
-            frames: (H, W, 3) uint8 RGB each, all of one size; may be a generator.
+            frames: (H, W, 3) uint8 RGB each, all of one size, or what `see_frame` made of them; may be a generator.
             max_tracks: number of (query, class) pairs with the best scores to return, as in MinVIS: one query may be
                 returned with several classes, its masks being the same.
 
@@ -284,58 +244,59 @@ class OnlineTracker:
             NonFiniteError: if the model's output is NaN.
         """
         self.reset()
-        seen = deque(self._advance(frame) for frame in frames)
-        if not seen:
+        tracked = deque(self._advance(frame) for frame in frames)
+        if not tracked:
             raise TrackingError("the video has no frames")
         num_classes = self._score_sum.shape[1]
         best = self.scores.flatten().topk(min(max_tracks, self._score_sum.numel()))
         pairs = [divmod(place, num_classes) for place in best.indices.tolist()]
-        packed = {query: PackedMasks(*frame_size(seen[0].geometry)) for query, _ in pairs}
-        while seen:
-            frame = seen.popleft()
-            logits = self.model.masks(frame.kernels[list(packed)][None], frame.mask_features)[0]
-            masks = upsample_masks(logits, frame.geometry, self.thresholds.mask)
+        packed = {query: PackedMasks(*tracked[0][2].geometry.original_size) for query, _ in pairs}
+        while tracked:
+            kernels, present, seen = tracked.popleft()
+            logits = self.model.masks(kernels[list(packed)][None], seen.features.mask_features)[0]
+            masks = upsample_masks(logits, seen.geometry, self.thresholds.mask)
             for (query, track), mask in zip(packed.items(), masks, strict=True):
-                track.append(mask if frame.present[query] else None)
+                track.append(mask if present[query] else None)
         return [
             Track(class_index, score, packed[query])
             for (query, class_index), score in zip(pairs, best.values.tolist(), strict=True)
-            if packed[query].frames_shown
+            if any(mask is not None for mask in packed[query])
         ]
 
-    def _advance(self, frame: np.ndarray) -> _Frame:
-        """Runs the network on the next frame, the instance decoder only if it is a key frame."""
-        pixels, geometry = preprocess(frame, self.config)
-        size = frame_size(geometry)
+    def _advance(self, frame: np.ndarray | SeenFrame) -> tuple[Tensor, Tensor, SeenFrame]:
+        """Runs the network on the next frame unless that was done, the instance decoder only if it is a key frame.
+
+        Returns:
+            Kernels (N, kernel_dim) and presence (N,) of the tracks, shared with the key frame, and the frame.
+        """
+        key_frame = self._frame_index % self.key_frame_interval == 0
+        seen = frame if isinstance(frame, SeenFrame) else see_frame(self.model, self.config, frame, key_frame)
+        size = seen.geometry.original_size
         if self._frame_size not in (None, size):
             raise TrackingError(
                 f"frame {self._frame_index} has (height, width) {size}, the video began with {self._frame_size}; "
                 "reset the tracker between videos"
             )
-        features = self.model.encode(pixels.to(next(self.model.parameters()).device))
-        if self._frame_index % self.key_frame_interval == 0:
-            self._take_key_frame(self.model.decode(features), features, geometry)
+        if key_frame:
+            if seen.prediction is None:
+                raise TrackingError(f"frame {self._frame_index} is a key frame, but was seen without the decoder")
+            self._take_key_frame(seen.prediction, seen.features, seen.geometry)
         self._frame_size = size
         self._frame_index += 1
-        return _Frame(self._kernels, features.mask_features, self._present, geometry)
+        assert self._previous is not None
+        return self._previous.prediction.kernels[0], self._present, seen
 
     def _take_key_frame(self, prediction: InstancePrediction, features: FrameFeatures, geometry: Geometry) -> None:
         """Puts the queries of a key frame in the order of the tracks and adds up their scores."""
-        kernels = prediction.kernels[0]
-        compared = kernels if self.associate_on == "kernels" else prediction.global_queries[0]
         scores = instance_scores(prediction.class_logits[0], prediction.objectness_logits[0])
-        present = scores.amax(1) > self.thresholds.score
+        logits = self.model.masks(prediction.kernels, features.mask_features)[0]
+        current = KeyFrame(prediction, scores, features, inside(logits, geometry), geometry)
+        if self.linker is not None and self._previous is not None:
+            current = current.ordered(self.linker(self.model, self._previous, current))
+        scores = current.scores
+        self._present = scores.amax(1) > self.thresholds.score
         if self.score_maskness:
-            logits = self.model.masks(prediction.kernels, features.mask_features)[0]
-            scores = scores * maskness(logits, geometry, self.thresholds.mask)[:, None]
-        if self.association and self._key_frames:
-            order = associate(self._compared, compared)
-            kernels, compared, scores, present = (part[order] for part in (kernels, compared, scores, present))
-        self._kernels, self._compared, self._present = kernels, compared, present
+            scores = scores * maskness(current.masks, geometry, self.thresholds.mask)[:, None]
+        self._previous = current
         self._score_sum = scores if self._key_frames == 0 else self._score_sum + scores
         self._key_frames += 1
-
-
-def frame_size(geometry: Geometry) -> tuple[int, int]:
-    """Height and width of the original picture, in pixels."""
-    return geometry.original_height, geometry.original_width

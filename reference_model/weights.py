@@ -47,7 +47,6 @@ def save_checkpoint(
     model: nn.Module,
     config: ModelConfig,
     metadata: Mapping[str, str] | None = None,
-    half_precision: bool = False,
 ) -> None:
     """Write a checkpoint.
 
@@ -56,7 +55,6 @@ def save_checkpoint(
         model: its state dict is written, parameters and batch-norm statistics.
         config: the model's configuration.
         metadata: what else to keep, e.g. git sha, dataset digest, training seed; strings only.
-        half_precision: store floating-point tensors in 16 bits; `load_checkpoint` makes 32 of them again.
 
     Raises:
         CheckpointError: if the metadata hold anything but strings.
@@ -66,9 +64,6 @@ def save_checkpoint(
         if not isinstance(key, str) or not isinstance(value, str):
             raise CheckpointError(f"{path}: metadata {key!r} is {value!r}, must be a string")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    if half_precision:
-        metadata[STORED_AS] = "float16"
-        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "metadata": metadata}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(save(tensors, {HEADER_KEY: json.dumps(header, sort_keys=True)}))
@@ -90,8 +85,9 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[Mo
     """
     header, tensors = _read(path)
     config, metadata = _parse_header(path, header)
-    if expected is not None:
-        refuse_other_variant(path, config, expected)
+    if expected is not None and (differences := config_differences(config, expected)):
+        named = ", ".join(f"{key} {ours!r} instead of {theirs!r}" for key, (ours, theirs) in differences.items())
+        raise CheckpointError(f"{path}: holds another variant than {expected.name!r}: {named}")
     # Shapes are compared on a model without storage first: a hostile configuration must not allocate anything.
     wanted = _skeleton(path, config)
     tensors = _unwrapped(path, wanted, tensors, expect_half=metadata.get(STORED_AS) == "float16")
@@ -108,15 +104,7 @@ def checkpoint_config(path: Path) -> ModelConfig:
     Raises:
         CheckpointError: as `load_checkpoint` for the file and its header.
     """
-    return _parse_header(path, _read_header(path))[0]
-
-
-def refuse_other_variant(path: Path, config: ModelConfig, expected: ModelConfig) -> None:
-    """Raise CheckpointError, naming the differing fields, unless both configurations compute the same function."""
-    differences = config_differences(config, expected)
-    if differences:
-        named = ", ".join(f"{key} {ours!r} instead of {theirs!r}" for key, (ours, theirs) in differences.items())
-        raise CheckpointError(f"{path}: holds another variant than {expected.name!r}: {named}")
+    return _parse_header(path, _read(path, with_tensors=False)[0])[0]
 
 
 def refuse_misfit(path: Path, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
@@ -170,11 +158,14 @@ def _refuse_other_kinds(path: Path) -> None:
         raise CheckpointError(f"{path}: is a pickled PyTorch file, not safetensors; {SAVE_AGAIN}")
 
 
-def _read_header(path: Path) -> str:
+def _read(path: Path, with_tensors: bool = True) -> tuple[str, dict[str, Tensor]]:
+    """Return a checkpoint's own header, and its tensors unless only the header is wanted."""
     _refuse_other_kinds(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER_KEY)
+            names = file.keys() if with_tensors and header is not None else ()
+            tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; check the path") from None
     except (OSError, SafetensorError) as error:
@@ -187,16 +178,7 @@ def _read_header(path: Path) -> str:
             f"{path}: safetensors metadata has no key {HEADER_KEY!r}, so its configuration is unknown; load its "
             "tensors into a model and write it with reference_model.weights.save_checkpoint"
         )
-    return str(header)
-
-
-def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
-    header = _read_header(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot read its tensors ({' '.join(str(error).split())})") from None
+    return str(header), tensors
 
 
 def _parse_header(path: Path, header: str) -> tuple[ModelConfig, dict[str, str]]:

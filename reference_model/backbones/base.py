@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -48,13 +49,15 @@ class Backbone(nn.Module, ABC):
         x3, x4, x5, x6 = (stages[name] for name in self.out_stages)
         return x3, x4, x5, x6
 
-    def load_official(self, state_dict: Mapping[str, Any]) -> list[str]:
+    def load_official(self, state_dict: Mapping[str, Any], optional: tuple[str, ...] = ()) -> list[str]:
         """Take the weights of an upstream checkpoint, all of them or none.
 
         Args:
             state_dict: the loaded checkpoint of a classifier or a segmenter: the tensors by upstream's names, with or
                 without the prefixes ``module.`` and ``backbone.``, or a dictionary that holds them under
                 ``state_dict_ema``, ``state_dict`` or ``model``.
+            optional: our module paths that a checkpoint without any of their weights leaves as drawn, e.g.
+                ``"injection."`` of a TopFormer where the checkpoint is a classifier's.
 
         Returns:
             The keys that were not used because they belong to a head, as they are spelled in the checkpoint.
@@ -62,4 +65,4 @@ class Backbone(nn.Module, ABC):
         Raises:
             OfficialCheckpointError: other keys are missing, unexpected or of the wrong shape; nothing was loaded.
         """
-        return load_into(self, state_dict, self.official_layout())
+        return load_into(self, state_dict, replace(self.official_layout(), optional=optional))

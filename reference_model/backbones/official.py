@@ -97,7 +97,7 @@ def load_into(backbone: nn.Module, checkpoint: Mapping[str, Any], layout: Offici
     """
     owner = f"this {type(backbone).__name__}"
     own = backbone.state_dict()
-    expected = {_official_key(key, layout): key for key in own if _module(key) in layout.modules}
+    expected = {_official_key(key, layout): key for key in own if key.rpartition(".")[0] in layout.modules}
     tensors: dict[str, Tensor] = {}
     spelled: dict[str, str] = {}  # bare name to the name in the checkpoint
     dropped, unexpected, unusable = [], [], []
@@ -144,10 +144,6 @@ def _bare(name: str) -> str:
     while name.startswith(PREFIXES):
         name = name.partition(".")[2]
     return name
-
-
-def _module(key: str) -> str:
-    return key.rpartition(".")[0]
 
 
 def _official_key(key: str, layout: OfficialLayout) -> str:

@@ -5,9 +5,7 @@ from what one expects of a transformer, and checkpoints depend on each: the pyra
 uses ReLU6, attention scores are **not** divided by the root of the key width, and blocks have no layer normalisation.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -226,23 +224,6 @@ class TopFormer(Backbone):
             for level, injection in enumerate(self.injection, start=3):
                 stages[f"inj{level}"] = injection(stages[f"pyr{level}"], semantics[level - 3])
         return stages
-
-    def load_official(self, state_dict: Mapping[str, Any], injection_optional: bool = False) -> list[str]:
-        """Take the weights of an upstream checkpoint, as `Backbone.load_official`.
-
-        Args:
-            state_dict: the loaded checkpoint.
-            injection_optional: with injection, take a checkpoint that knows none (a classifier's) and leave the
-                injection as drawn; otherwise its keys are missing ones, since nothing would equal upstream's X3..X5.
-
-        Returns:
-            The dropped head keys.
-
-        Raises:
-            OfficialCheckpointError: the checkpoint does not fit; nothing was loaded.
-        """
-        optional = ("injection.",) if injection_optional else ()
-        return official.load_into(self, state_dict, replace(self.official_layout(), optional=optional))
 
     def official_layout(self) -> official.OfficialLayout:
         """TopFormer's own layout; the weights of the injection are dropped when it is not built."""

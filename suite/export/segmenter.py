@@ -97,9 +97,9 @@ class _GraphModel(nn.Module):
         return FrameFeatures(self.output["mask_features"], nothing, nothing)
 
     def decode(self, features: FrameFeatures) -> InstancePrediction:
-        """Return the instances of the frame encoded last; Q^G is not an output of the graph."""
-        out = self.output
-        return InstancePrediction(out["class_logits"], out["objectness_logits"], out["kernels"], torch.zeros(0))
+        """Return the instances of the frame encoded last; the graph puts out neither Q^G nor the embedding."""
+        out, nothing = self.output, torch.zeros(1, 0)
+        return InstancePrediction(out["class_logits"], out["objectness_logits"], out["kernels"], nothing, nothing)
 
     def masks(self, kernels: Tensor, mask_features: Tensor) -> Tensor:
         """Return masks of kernels, as the reference model computes them."""

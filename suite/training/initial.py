@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from reference_model.backbones.blocks import BackboneError
-from reference_model.backbones.topformer import TopFormer
 from reference_model.mobileinst import MobileInst
 from reference_model.weights import CheckpointError, load_checkpoint, refuse_misfit
 from suite.distributed import Processes, available_cores
@@ -138,9 +137,8 @@ def load_backbone(model: MobileInst, path: Path) -> str:
     if not isinstance(official, Mapping):
         raise InputError(f"{path}: holds a {type(official).__name__}, not a dictionary of tensors")
     # A classifier knows no injection of semantics; where a recipe builds one, it is learned from the start.
-    options = {"injection_optional": True} if isinstance(model.backbone, TopFormer) else {}
     try:
-        dropped = model.backbone.load_official(official, **options)
+        dropped = model.backbone.load_official(official, optional=("injection.",))
     except BackboneError as error:
         raise InputError(f"{path}: {error}") from None
     return f"backbone from {path.name}" + (f", without its {len(dropped)} tensors of heads" if dropped else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -193,8 +194,11 @@ class TrainingStep:
 
     def _count(self, batches: Sequence[Batch], pairs: bool) -> list[Batch]:
         """Bring targets to mask scale and count the whole iteration's, for `SharedCriterion`."""
+        config = self.recipe.config()
+        if config.loss_counts_padding:
+            batches = [replace(batch, valid_size=None) for batch in batches]
         scaled = [at_mask_scale(batch) for batch in batches]
-        queries = self.recipe.config().num_queries
+        queries = config.num_queries
         counts = torch.stack([expected_counts(batch, valid, queries, pairs) for batch, valid in scaled]).sum(0)
         self._totals = self.processes.total(counts)
         return [batch for batch, _ in scaled]

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from reference_model.config import VARIANTS
-from reference_model.images import ImageError, preprocess, upsample_masks
+from reference_model.association import Association, KeyFrame, TrackingError, associate, cosine_similarity
+from reference_model.config import ASSOCIATIONS, VARIANTS
+from reference_model.images import ImageError, inside, instance_scores, preprocess, upsample_masks
 from reference_model.instance_decoder import InstancePrediction
 from reference_model.mobileinst import FrameFeatures, MobileInst, NonFiniteError
-from reference_model.tracking import FrameTracks, OnlineTracker, TrackingError, associate, cosine_similarity
+from reference_model.tracking import FrameTracks, OnlineTracker, see_frame
 from tests.reference_model import oracle
 
 CONFIG = dataclasses.replace(
@@ -109,12 +110,12 @@ def test_frames_between_reuse_the_kernels_on_their_own_features(frames: list[np.
     ]
 
 
-@pytest.mark.parametrize("associate_on", ["kernels", "queries"])
+@pytest.mark.parametrize("associate_on", ASSOCIATIONS)
 def test_association_undoes_a_change_of_order(frames: list[np.ndarray], associate_on: str) -> None:
     still = [frames[0]] * 5
-    plain = OnlineTracker(build(), CONFIG, 2, associate_on=associate_on)  # type: ignore[arg-type]
+    plain = OnlineTracker(build(), CONFIG, 2, associate_on=associate_on)
     expected = [plain.push(frame) for frame in still]
-    shuffled = OnlineTracker(build(permuted), CONFIG, 2, associate_on=associate_on)  # type: ignore[arg-type]
+    shuffled = OnlineTracker(build(permuted), CONFIG, 2, associate_on=associate_on)
     assert all(
         same(masks_of(shuffled.push(frame)), masks_of(tracks)) for frame, tracks in zip(still, expected, strict=True)
     )
@@ -188,7 +189,7 @@ def test_wrong_use_is_refused(frames: list[np.ndarray]) -> None:
     tracker = OnlineTracker(model, CONFIG)
     calls: list[Callable[[], object]] = [
         lambda: OnlineTracker(model, CONFIG, key_frame_interval=0),
-        lambda: OnlineTracker(model, CONFIG, associate_on="boxes"),  # type: ignore[arg-type]
+        lambda: OnlineTracker(model, CONFIG, associate_on="boxes"),
         lambda: tracker.track_video([]),
         lambda: tracker.scores,
         lambda: [tracker.push(frame) for frame in (frames[0], frames[0][:50])],
@@ -219,3 +220,36 @@ def test_order_has_the_largest_sum_of_cosines(seed: int, count: int, length: int
 def test_kernels_that_are_not_numbers_are_refused() -> None:
     with pytest.raises(NonFiniteError):
         associate(torch.ones(2, 3), torch.full((2, 3), float("nan")))
+
+
+def test_masks_active_classes_against_loops(frames: list[np.ndarray]) -> None:
+    """Dice of reused kernels' masks x activity of both x cosine of class scores, and the best of all orders."""
+    model = build()
+    with torch.no_grad():
+        keys = []
+        for frame in frames[:2]:
+            seen = see_frame(model, CONFIG, frame)
+            assert seen.prediction is not None
+            scores = instance_scores(seen.prediction.class_logits[0], seen.prediction.objectness_logits[0])
+            masks = inside(model.masks(seen.prediction.kernels, seen.features.mask_features)[0], seen.geometry)
+            keys.append(KeyFrame(seen.prediction, scores, seen.features, masks, seen.geometry))
+        before, now = keys
+        reused = inside(model.masks(before.prediction.kernels, now.features.mask_features)[0], now.geometry)
+    grids = [[mask.sigmoid().double().numpy() for mask in masks] for masks in (reused, now.masks, before.masks)]
+    best = [key.scores.amax(1).tolist() for key in keys]
+
+    def activity(masks: list[np.ndarray], tops: list[float]) -> list[float]:
+        repeats = [
+            [oracle.dice(a, b) for b, top in zip(masks, tops, strict=True) if top > own]
+            for a, own in zip(masks, tops, strict=True)
+        ]
+        return [own * (1 - max(found, default=0.0)) for own, found in zip(tops, repeats, strict=True)]
+
+    old, new = activity(grids[2], best[0]), activity(grids[1], best[1])
+    cosines = cosine_similarity(before.scores, now.scores).tolist()
+    table = [
+        [oracle.dice(grids[0][i], grids[1][j]) * old[i] * new[j] * cosines[i][j] for j in range(8)] for i in range(8)
+    ]
+    found = Association.named("masks+active")(model, before, now).tolist()
+    best_sum = max(sum(table[i][j] for i, j in enumerate(order)) for order in itertools.permutations(range(8)))
+    assert sum(table[i][j] for i, j in enumerate(found)) == pytest.approx(best_sum, rel=1e-5)

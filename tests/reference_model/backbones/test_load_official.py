@@ -91,12 +91,12 @@ def test_built_injection_must_be_in_the_checkpoint_unless_it_is_optional() -> No
     with pytest.raises(OfficialCheckpointError) as caught:
         backbone.load_official(classifier)
     assert all(key.startswith("SIM.") for key in caught.value.missing)
-    assert backbone.load_official(classifier, injection_optional=True) == []
+    assert backbone.load_official(classifier, optional=("injection.",)) == []
     # Optional means all or nothing: half an injection is a broken checkpoint.
     half = checkpoint("topformer_tiny", injected=True)
     del half["SIM.2.global_act.conv.weight"]
     with pytest.raises(OfficialCheckpointError) as caught:
-        backbone.load_official(half, injection_optional=True)
+        backbone.load_official(half, optional=("injection.",))
     assert caught.value.missing == ("SIM.2.global_act.conv.weight",)
 
 
