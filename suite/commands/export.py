@@ -105,9 +105,10 @@ def command(
         done = ExportedFiles((out,), export.report, carried)
     parity = None
     if annotations and images:
-        from suite.export.parity import compare_on_pictures
+        from suite.export.parity import first_pictures, measure_export_parity
 
-        parity = compare_on_pictures(model, out, annotations, images, limit)
+        with first_pictures(annotations, images, limit) as (pictures, truth, folder):
+            parity = measure_export_parity(model, out, pictures, truth, folder)
     if as_json:
         values = {"files": [str(file) for file in done.files], "metadata": done.metadata, "export": asdict(done.report)}
         click.echo(json.dumps({"model": config.name, "part": part, **values, "pictures": parity and asdict(parity)}))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import segment_dataset
-from suite.accuracy.segmenter import ReferenceSegmenter
+from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
 from suite.datasets.coco import CocoDataset
 from suite.datasets.local_split import part_of
 from suite.errors import NothingMeasuredError
@@ -66,63 +67,81 @@ def _as_truth(dataset: CocoDataset, results: Path, path: Path) -> None:
     )
 
 
-def measure_export_parity(
-    model: MobileInst, graph: Path, dataset: CocoDataset, annotations: Path | None, folder: Path
-) -> ExportParity:
-    """Predict with both, compare with each other and, if there is truth, with that.
+def compare_engines(
+    reference: ImageSegmenter,
+    graphs: Mapping[str, ImageSegmenter],
+    dataset: CocoDataset,
+    truth: Path | None,
+    folder: Path,
+) -> dict[str, ExportParity]:
+    """Predict with a model and with graphs of it; compare each graph with the model and, if there is truth, with that.
 
     Args:
-        model: the reference model; it sees the same pixels as the graph.
-        graph: its graph of the whole network.
+        reference: the model; it sees the same pixels as the graphs.
+        graphs: by a name that becomes a results file's.
         dataset: the pictures.
-        annotations: ground truth of the same pictures, or None.
+        truth: annotations of the same pictures, or None.
         folder: takes the results files; resumed after a kill as every prediction is.
 
     Raises:
-        NothingMeasuredError: if the reference model finds nothing at all.
+        NothingMeasuredError: if the model finds nothing at all.
+        DataError: if a picture is absent.
+        InputError: if a picture is not what the annotations say.
+    """
+
+    def predicted(name: str, segmenter: ImageSegmenter) -> tuple[Path, float]:
+        results = folder / f"{name}.json"
+        segment_dataset(segmenter, dataset, results, by_position=True)
+        return results, score_coco(truth, results).stats["AP"] if truth else -1.0
+
+    folder.mkdir(parents=True, exist_ok=True)
+    ours, reference_ap = predicted("reference", reference)
+    as_truth = folder / "reference_as_truth.json"
+    _as_truth(dataset, ours, as_truth)
+    compared = {}
+    for name, graph in graphs.items():
+        theirs, graph_ap = predicted(name, graph)
+        agreement_ap = score_coco(as_truth, theirs).stats["AP"]
+        compared[name] = ExportParity(len(dataset.images), agreement_ap, reference_ap, graph_ap)
+    return compared
+
+
+def measure_export_parity(
+    model: MobileInst, graph: Path, dataset: CocoDataset, truth: Path | None, folder: Path
+) -> ExportParity:
+    """Compare a model with its ONNX graph of the whole network, as `compare_engines` does.
+
+    Raises:
         DataError: if the graph or a picture is absent.
         InputError: if the graph holds no whole network, or a picture is not what the annotations say.
+        NothingMeasuredError: if the model finds nothing at all.
     """
     exported = OnnxSegmenter(graph)
     size = exported.fixed_size
     reference = ReferenceSegmenter(model, model.config) if size is None else PaddedReference(model, size)
-    folder.mkdir(parents=True, exist_ok=True)
-    ours, theirs, truth = (folder / f"{name}.json" for name in ("reference", "graph", "reference_as_truth"))
-    for segmenter, results in ((reference, ours), (exported, theirs)):
-        segment_dataset(segmenter, dataset, results, by_position=True)
-    _as_truth(dataset, ours, truth)
-    scored = {path: score_coco(annotations, path).stats["AP"] if annotations else -1.0 for path in (ours, theirs)}
-    return ExportParity(len(dataset.images), score_coco(truth, theirs).stats["AP"], scored[ours], scored[theirs])
+    return compare_engines(reference, {"graph": exported}, dataset, truth, folder)["graph"]
 
 
-def compare_on_pictures(model: MobileInst, graph: Path, annotations: Path, images: Path, limit: int) -> ExportParity:
-    """Compare a model and its exported graph on the first pictures of a COCO file.
+@contextmanager
+def first_pictures(annotations: Path, images: Path, limit: int) -> Iterator[tuple[CocoDataset, Path | None, Path]]:
+    """Give the first pictures of a COCO file, their annotations if it has any, and a folder that lasts as long.
 
     Args:
-        model: the reference model with its weights.
-        graph: its graph of the whole network.
-        annotations: COCO file; both are scored against its ground truth, if it has any.
+        annotations: COCO file.
         images: folder of the pictures.
         limit: how many of the pictures, from the start.
 
     Raises:
         InputError: if a file is not what it should be.
-        DataError: if a file or picture is absent.
-        NothingMeasuredError: if the reference model finds nothing in the pictures.
+        DataError: if a file is absent.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        truth = _first_pictures(annotations, limit, folder / "pictures.json")
-        dataset = CocoDataset.load(folder / "pictures.json", images)
-        return measure_export_parity(model, graph, dataset, truth, folder)
-
-
-def _first_pictures(annotations: Path, limit: int, path: Path) -> Path | None:
-    """Write the annotations of the first pictures; return the file if it holds ground truth, else None."""
-    whole = read_json(annotations, "annotations file")
-    CocoDataset.load(annotations)  # Names whatever is wrong in the user's file, not in the part of it.
-    write_json(path, part_of(whole, "image", {image["id"] for image in whole["images"][:limit]}))
-    return None if whole.get("annotations") is None else path
+        whole = read_json(annotations, "annotations file")
+        CocoDataset.load(annotations)  # Names whatever is wrong in the user's file, not in the part of it.
+        part = folder / "pictures.json"
+        write_json(part, part_of(whole, "image", {image["id"] for image in whole["images"][:limit]}))
+        yield CocoDataset.load(part, images), None if whole.get("annotations") is None else part, folder
 
 
 def parity_measurements(

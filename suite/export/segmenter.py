@@ -28,6 +28,8 @@ from suite.export.mobileinst import WHOLE_OUTPUTS
 from suite.export.runtime import cpu_session
 from suite.files import file_digest
 
+LOGITS = ("class_logits", "objectness_logits", "mask_logits")
+
 
 def fitting_config(config: ModelConfig, height: int, width: int, fixed_size: tuple[int, int]) -> ModelConfig:
     """Return the configuration at whose input size a picture fits a graph; padding is left to `padded_to`.
@@ -70,14 +72,18 @@ class PaddedReference(ReferenceSegmenter):
         """Return the SHA-256 of configuration, weights and input size."""
         return hashlib.sha256(f"{super().digest()} {self.fixed_size}".encode()).hexdigest()
 
+    def logits(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return class, objectness and mask logits of one normalised image (1, 3, H, W) of the graph's size."""
+        with torch.inference_mode():
+            out = self.model(images)
+        return out.class_logits[0], out.objectness_logits[0], out.mask_logits[0]
+
     def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the detections of one image."""
         height, width = image.shape[:2]
         config = fitting_config(at_size(self.config, self.protocol), height, width, self.fixed_size)
         pixels, geometry = preprocess(image, config)
-        with torch.inference_mode():
-            out = self.model(padded_to(pixels, self.fixed_size))
-        logits = (out.class_logits[0], out.objectness_logits[0], out.mask_logits[0])
+        logits = self.logits(padded_to(pixels, self.fixed_size))
         return postprocess(*logits, geometry, thresholds(self.protocol))
 
 
@@ -160,8 +166,8 @@ class OnnxSegmenter:
         """Return the detections of one image."""
         pixels, geometry = preprocess(image, self._size_for(*image.shape[:2]))
         out = self.run(pixels)
-        logits = (out["class_logits"][0], out["objectness_logits"][0], out["mask_logits"][0])
-        return postprocess(*logits, geometry, thresholds(self.protocol))
+        classes, objectness, masks = (out[name][0] for name in LOGITS)
+        return postprocess(classes, objectness, masks, geometry, thresholds(self.protocol))
 
     def track(self, frames: Iterable[NDArray[np.uint8]]) -> list[Track]:
         """Return the tracks of one video.

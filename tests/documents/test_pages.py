@@ -92,13 +92,14 @@ def test_the_programs_without_torch_find_predict_s_masks(
     run("docs/deploy.md")
     assert "torch" not in Path("segment.py").read_text() + Path("segment.cpp").read_text()
     program = build_with_ncnn()
-    Image.open(shared_data / "coco_mini" / "val2017" / "000000005001.jpg").save("real.ppm")
+    for name in ("real.png", "real.ppm"):
+        Image.open(shared_data / "coco_mini" / "val2017" / "000000005001.jpg").save(name)
     # Where a picture shrinks, torch and Pillow round a few of its 8-bit values differently.
-    for picture, equal in (("photo.ppm", 1), ("real.ppm", 0.999)):
-        expected = predicted_labels(picture, capsys)
-        subprocess.run([sys.executable, "segment.py", "model.onnx", picture], check=True)
+    for name, equal in (("photo", 1), ("real", 0.999)):
+        expected = predicted_labels(f"{name}.png", capsys)
+        subprocess.run([sys.executable, "segment.py", "model.onnx", f"{name}.png"], check=True)
         assert (np.asarray(Image.open("labels.png")) == expected).mean() >= equal
-        subprocess.run([program, "model.ncnn.param", "model.ncnn.bin", picture], check=True)
+        subprocess.run([program, "model.ncnn.param", "model.ncnn.bin", f"{name}.ppm"], check=True)
         assert (np.asarray(Image.open("labels.pgm")) == expected).mean() >= equal
 
 

@@ -1,0 +1,52 @@
+"""``benchmark``: one checkpoint in every format, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from suite.command_options import PATH, checkpoint_option, core_option, json_option, size_option
+
+
+@click.command(name="benchmark")
+@checkpoint_option("shapes")
+@size_option("the size that the model's pictures are padded to")
+@click.option("--annotations", type=PATH, help="COCO file: also score every format on its pictures.")
+@click.option("--images", type=PATH, help="Folder that the file names in it start from.")
+@click.option("--limit", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures, from the start.")
+@click.option("--pairs", type=click.IntRange(min=1), help="Samples per format; default: the protocol's.")
+@core_option()
+@json_option()
+def command(
+    checkpoint: Path,
+    size: tuple[int, int] | None,
+    annotations: Path | None,
+    images: Path | None,
+    limit: int,
+    pairs: int | None,
+    core: int | None,
+    as_json: bool,
+) -> None:
+    """Compare a checkpoint's formats: torch, ONNX as exported, ONNX rewritten for ONNX Runtime, ncnn.
+
+    One table: file size, parity with torch, mask AP on --annotations, and milliseconds of the network on one core, by
+    the protocol of `latency`, whose rules each timing passes or breaks. Exit code 3 if no timing was valid.
+    """
+    from reference_model.images import padded_size
+    from suite.accuracy.segmenter import open_checkpoint
+    from suite.deploy.formats import benchmark, benchmark_table
+    from suite.errors import NothingMeasuredError
+    from suite.latency.device import load_device
+
+    if (annotations is None) != (images is None):
+        raise click.UsageError("--annotations and --images go together; give both")
+    config = open_checkpoint(checkpoint)[0].config
+    chosen = size or padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
+    pictures = (annotations, images, limit) if annotations and images else None
+    protocol = load_device("host").protocol().with_samples(pairs)
+    found = benchmark(checkpoint, chosen, protocol, core, pictures)
+    click.echo(json.dumps(found.to_json(), allow_nan=False) if as_json else benchmark_table(found))
+    if found.report.valid_count == 0:
+        raise NothingMeasuredError("benchmark: no timing was valid; stop other work on the machine and run again")

@@ -1,0 +1,236 @@
+"""One checkpoint in every format: how well each segments, how long it takes on one core, how large it is."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reference_model.mobileinst import MobileInst
+from suite.accuracy.segmenter import ImageSegmenter, open_checkpoint
+from suite.export.artifact import GraphArtifact, largest_difference, read_reference
+from suite.export.kept import export_kept
+from suite.export.mobileinst import mobileinst_metadata, mobileinst_parts
+from suite.export.parity import ExportParity, compare_engines, first_pictures
+from suite.export.runtime import Session, open_session
+from suite.export.runtimes.ncnn_cpu import convert
+from suite.export.segmenter import LOGITS, PaddedReference
+from suite.files import file_digest
+from suite.latency.host import measure_makers
+from suite.latency.protocol import Protocol
+from suite.latency.report import LatencyReport
+from suite.latency.spans import TimedModel, build_candidates, network_inputs
+from suite.latency.timer import Candidate, fresh_from
+from suite.latency.timing import Labels, Timing
+from suite.progress import say
+from suite.text_table import TextColumn, text_table
+
+TORCH = "torch"
+FORMATS = {
+    "ONNX straightforward": ("onnxruntime_cpu", "straightforward"),
+    "ONNX rewritten": ("onnxruntime_cpu", "onnxruntime"),
+    "ncnn": ("ncnn_cpu", "portable"),
+}
+"""Formats beside torch: the runtime that runs each, and the form of the graph that it gets."""
+
+
+@dataclass(frozen=True)
+class FormatRow:
+    """One format of a checkpoint.
+
+    Attributes:
+        format: its name.
+        file_mb: size of the file, or files, in 10^6 bytes.
+        parity: largest difference of an output from torch's, over the output's largest magnitude; None for torch.
+        latency_ms: median milliseconds of the network on one core; None where the timing is invalid.
+        cpu_ratio: CPU time over torch's; None where either is invalid.
+        invalid: the rules that the timing broke, or empty.
+        mask_ap: in [0, 1]; None where no annotated pictures were given.
+        agreement_ap: mask AP with torch's results for the truth; None for torch or without pictures.
+    """
+
+    format: str
+    file_mb: float
+    parity: float | None
+    latency_ms: float | None
+    cpu_ratio: float | None
+    invalid: str
+    mask_ap: float | None = None
+    agreement_ap: float | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The formats of one checkpoint, and how they were timed."""
+
+    rows: tuple[FormatRow, ...]
+    report: LatencyReport
+    pictures: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        rows = [asdict(row) for row in self.rows]
+        return {"formats": rows, "pictures": self.pictures, "latency": self.report.to_json()}
+
+
+class RuntimeSegmenter(PaddedReference):
+    """A graph of fixed input size run by any runtime of `suite.export.runtime`, for images.
+
+    Args:
+        model: what the graph was exported from.
+        fixed_size: height and width of the graph's input, in pixels.
+        session: the loaded graph of the whole network.
+    """
+
+    def __init__(self, model: MobileInst, fixed_size: tuple[int, int], session: Session) -> None:
+        super().__init__(model, fixed_size)
+        self.session = session
+
+    def digest(self) -> str:
+        """Return the SHA-256 of configuration, weights, input size and engine."""
+        return hashlib.sha256(f"{super().digest()} {self.session.description()}".encode()).hexdigest()
+
+    def logits(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return class, objectness and mask logits as the runtime computes them."""
+        out = self.session.run({"image": images.numpy()})
+        first, second, third = (torch.from_numpy(out[name][0]) for name in LOGITS)
+        return first, second, third
+
+
+def torch_candidates(checkpoint: Path, size: tuple[int, int], protocol: Protocol) -> list[Candidate]:
+    """Return torch running the checkpoint's network on one thread; called in the measured process."""
+    torch.set_num_threads(1)
+    model, _ = open_checkpoint(checkpoint)
+
+    def run(image: Any) -> object:
+        with torch.inference_mode():
+            return model(torch.from_numpy(image))
+
+    images = network_inputs(size, 0, protocol.input_pool)
+    engine = {"runtime": "torch", "version": str(torch.__version__)}
+    return [Candidate(Labels(TORCH, "network", "torch", "fp32", *size), run, fresh_from(images), engine=engine)]
+
+
+def _exported(model: MobileInst, size: tuple[int, int]) -> dict[str, GraphArtifact]:
+    """Return the graph of each format, exported unless an earlier run has left it."""
+    parts, metadata = [mobileinst_parts(model.config)["whole"]], mobileinst_metadata(model.config)
+    return {
+        name: export_kept(model.config.name, model, parts, size, form=form, metadata=metadata)["whole"].artifact
+        for name, (_, form) in FORMATS.items()
+    }
+
+
+def _scored(
+    model: MobileInst, size: tuple[int, int], graphs: Mapping[str, GraphArtifact], pictures: tuple[Path, Path, int]
+) -> dict[str, ExportParity]:
+    """Return how each format segments the first pictures of a COCO file."""
+    with first_pictures(*pictures) as (dataset, truth, folder):
+        engines: dict[str, ImageSegmenter] = {
+            name: RuntimeSegmenter(model, size, open_session(FORMATS[name][0], graph.path))
+            for name, graph in graphs.items()
+        }
+        return compare_engines(PaddedReference(model, size), engines, dataset, truth, folder)
+
+
+def benchmark(
+    checkpoint: Path,
+    size: tuple[int, int],
+    protocol: Protocol,
+    core: int | None = None,
+    pictures: tuple[Path, Path, int] | None = None,
+) -> Benchmark:
+    """Export a checkpoint to every format, time all in interleaved rounds on one core, and score each on pictures.
+
+    Args:
+        checkpoint: weights of a MobileInst.
+        size: (height_px, width_px) of the network's input.
+        protocol: how to time.
+        core: the core to pin to; the idlest one if None.
+        pictures: annotations, folder, and how many pictures from the start; None scores nothing.
+
+    Raises:
+        InputError: if a file is not what it should be, or the model cannot be exported at this size.
+        DataError: if a file is absent.
+        NothingMeasuredError: if the measured process crashed, or torch finds nothing in the pictures.
+    """
+    model, _ = open_checkpoint(checkpoint)
+    graphs = _exported(model, size)
+    files: dict[str, Sequence[Path]] = {TORCH: [checkpoint]}
+    parity: dict[str, float] = {}
+    makers = [functools.partial(torch_candidates, checkpoint, size, protocol)]
+    for name, graph in graphs.items():
+        runtime = FORMATS[name][0]
+        files[name] = convert(graph.path) if runtime == "ncnn_cpu" else [graph.path]
+        inputs, outputs = read_reference(graph)
+        parity[name] = largest_difference(open_session(runtime, graph.path).run(inputs), outputs)[1]
+        timed = TimedModel(name, {"whole": graph}, weights_sha256=file_digest(checkpoint), runtime=runtime)
+        makers.append(functools.partial(build_candidates, timed, protocol))
+    scored = _scored(model, size, graphs, pictures) if pictures else {}
+    say(f"timing {len(makers)} formats on one core")
+    report = measure_makers(makers, protocol, core)
+    rows = []
+    for timing in report.results:
+        name = timing.labels.model
+        size_mb = sum(file.stat().st_size for file in files[name]) / 1e6
+        rows.append(_row(timing, report.results[0], size_mb, parity.get(name), scored))
+    return Benchmark(tuple(rows), report, next((one.pictures for one in scored.values()), 0))
+
+
+def _row(
+    timing: Timing, first: Timing, size_mb: float, parity: float | None, scored: Mapping[str, ExportParity]
+) -> FormatRow:
+    name, ratio = timing.labels.model, timing.ratio_cpu
+    own = scored.get(name)
+    any_ap = own or next(iter(scored.values()), None)
+    ap = None if any_ap is None else any_ap.graph_ap if own else any_ap.reference_ap
+    return FormatRow(
+        format=name,
+        file_mb=size_mb,
+        parity=parity,
+        latency_ms=timing.wall_median_ms if timing.valid else None,
+        cpu_ratio=ratio.value if ratio and timing.valid and first.valid else None,
+        invalid="" if timing.valid else ", ".join(timing.broken_rules),
+        mask_ap=None if ap is None or ap < 0 else ap,
+        agreement_ap=own.agreement_ap if own else None,
+    )
+
+
+def benchmark_table(found: Benchmark) -> str:
+    """Return the formats as a table, and how they were timed."""
+    titles = ("format", "MB", "parity", "AP", "AP as torch", "ms", "CPU / torch", "validity")
+    columns = [TextColumn(title, number=0 < place < len(titles) - 1) for place, title in enumerate(titles)]
+
+    def shown(value: float | None, form: str, scale: float = 1) -> str:
+        return "" if value is None else format(scale * value, form)
+
+    rows = [
+        (
+            row.format,
+            shown(row.file_mb, ".2f"),
+            shown(row.parity, ".0e"),
+            shown(row.mask_ap, ".1f", 100),
+            shown(row.agreement_ap, ".2f", 100),
+            shown(row.latency_ms, ".4g"),
+            shown(row.cpu_ratio, ".3f"),
+            row.invalid or "valid",
+        )
+        for row in found.rows
+    ]
+    report = found.report
+    first = report.results[0]
+    lines = text_table(columns, rows)
+    lines.append("")
+    if found.pictures:
+        lines.append(f"AP and AP as torch (torch's results taken for the truth) on {found.pictures} pictures")
+    lines.append(
+        f"network alone at {first.labels.height_px}x{first.labels.width_px}, fp32, one thread, core {report.core}, "
+        f"{first.samples} samples each, interleaved"
+    )
+    lines.append(f"{report.machine.cpu}; times are this machine's, not another's")
+    return "\n".join(lines)
