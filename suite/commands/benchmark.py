@@ -34,19 +34,14 @@ def command(
     One table: file size, parity with torch, mask AP on --annotations, and milliseconds of the network on one core, by
     the protocol of `latency`, whose rules each timing passes or breaks. Exit code 3 if no timing was valid.
     """
-    from reference_model.images import padded_size
-    from suite.accuracy.segmenter import open_checkpoint
     from suite.deploy.formats import benchmark, benchmark_table
     from suite.errors import NothingMeasuredError
     from suite.latency.device import load_device
 
     if (annotations is None) != (images is None):
         raise click.UsageError("--annotations and --images go together; give both")
-    config = open_checkpoint(checkpoint)[0].config
-    chosen = size or padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
     pictures = (annotations, images, limit) if annotations and images else None
-    protocol = load_device("host").protocol().with_samples(pairs)
-    found = benchmark(checkpoint, chosen, protocol, core, pictures)
+    found = benchmark(checkpoint, size, load_device("host").protocol().with_samples(pairs), core, pictures)
     click.echo(json.dumps(found.to_json(), allow_nan=False) if as_json else benchmark_table(found))
     if found.report.valid_count == 0:
         raise NothingMeasuredError("benchmark: no timing was valid; stop other work on the machine and run again")

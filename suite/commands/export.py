@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from suite.command_options import PATH, checkpoint_option, json_option, seed_option, size_option
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @click.command(name="export")
@@ -66,57 +62,21 @@ def command(
     --annotations the graph and the model also predict the same pictures; the agreement is the mask AP of the graph
     where the model's results are taken for the truth: 100 means that every mask comes back.
     """
-    from reference_model.images import padded_size
-    from reference_model.mobileinst import MobileInst
-    from suite.accuracy.segmenter import open_checkpoint
-    from suite.datasets.categories import Categories
-    from suite.errors import InputError
-    from suite.export.mobileinst import ExportedFiles, deployment_metadata, export_mobileinst, export_ncnn
-    from suite.files import file_digest
-    from suite.models import build_model
+    from suite.deploy.exported import export_files
 
-    if (checkpoint is None) == (name is None):
-        raise click.UsageError("give either --checkpoint FILE or --model NAME")
     if (annotations is None) != (images is None):
         raise click.UsageError("--annotations and --images go together; give both")
-    if kind == "ncnn" and (dynamic or annotations or form != "portable"):
-        raise click.UsageError("--dynamic, --annotations and --form are for ONNX; leave them out with ncnn")
-    if annotations and part == "frame":
-        raise click.UsageError("--annotations needs a graph that finds instances; give --part whole")
-    model: nn.Module | None = None
-    metadata: dict[str, str] = {}
-    digest = None
-    if name is not None:
-        model = build_model(name, seed=seed)[0]
-    elif checkpoint is not None:
-        model, metadata = open_checkpoint(checkpoint)
-        digest = file_digest(checkpoint)
-    if not isinstance(model, MobileInst):
-        raise InputError(f"{name}: is prior art, whose graphs `latency` exports to time them; name a MobileInst")
-    config = model.config
-    chosen = size or padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
-    categories = Categories.of_checkpoint(metadata, checkpoint) if checkpoint else None
-    carried = deployment_metadata(config, None if dynamic else chosen, categories, digest)
+    pictures = (annotations, images, limit) if annotations and images else None
     graph_part = part.replace("-", "_")
-    if kind == "ncnn":
-        done = export_ncnn(model, out, chosen, graph_part, carried)
-    else:
-        export = export_mobileinst(model, out, chosen, graph_part, metadata=carried, form=form, dynamic=dynamic)
-        done = ExportedFiles((out,), export.report, carried)
-    parity = None
-    if annotations and images:
-        from suite.export.parity import first_pictures, measure_export_parity
-
-        with first_pictures(annotations, images, limit) as (pictures, truth, folder):
-            parity = measure_export_parity(model, out, pictures, truth, folder)
+    done = export_files(out, kind, checkpoint, name, seed, size, graph_part, form, dynamic, pictures)
+    report, parity, model = done.report, done.parity, json.loads(done.metadata["config"])["name"]
     if as_json:
-        values = {"files": [str(file) for file in done.files], "metadata": done.metadata, "export": asdict(done.report)}
-        click.echo(json.dumps({"model": config.name, "part": part, **values, "pictures": parity and asdict(parity)}))
+        values = {"files": [str(file) for file in done.files], "metadata": done.metadata, "export": asdict(report)}
+        click.echo(json.dumps({"model": model, "part": part, **values, "pictures": parity and asdict(parity)}))
         return
-    report = done.report
     for file in done.files:
         click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
-    click.echo(f"{config.name}, {part}, input {carried['input_size']}: {report.nodes} nodes, opset {report.opset}")
+    click.echo(f"{model}, {part}, input {done.metadata['input_size']}: {report.nodes} nodes, opset {report.opset}")
     click.echo(
         f"parity with torch: largest difference {report.parity_max_abs:.1e}, "
         f"{report.parity_max_rel:.1e} of the largest output"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.segmenter import ImageSegmenter, open_checkpoint
+from suite.deploy.exported import own_size
 from suite.export.artifact import GraphArtifact, largest_difference, read_reference
 from suite.export.kept import export_kept
 from suite.export.mobileinst import mobileinst_metadata, mobileinst_parts
@@ -140,7 +141,7 @@ def _scored(
 
 def benchmark(
     checkpoint: Path,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     protocol: Protocol,
     core: int | None = None,
     pictures: tuple[Path, Path, int] | None = None,
@@ -149,7 +150,7 @@ def benchmark(
 
     Args:
         checkpoint: weights of a MobileInst.
-        size: (height_px, width_px) of the network's input.
+        size: (height_px, width_px) of the network's input; None: as the model's pictures are padded.
         protocol: how to time.
         core: the core to pin to; the idlest one if None.
         pictures: annotations, folder, and how many pictures from the start; None scores nothing.
@@ -160,6 +161,7 @@ def benchmark(
         NothingMeasuredError: if the measured process crashed, or torch finds nothing in the pictures.
     """
     model, _ = open_checkpoint(checkpoint)
+    size = size or own_size(model.config)
     graphs = _exported(model, size)
     files: dict[str, Sequence[Path]] = {TORCH: [checkpoint]}
     parity: dict[str, float] = {}
