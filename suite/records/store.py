@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,6 +93,8 @@ def read_run(path: Path) -> RunFile:
             or misplaced closing line, or bytes that differ from the closing line's digest.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: is no regular file; remove it from the folder of records")
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot read this record ({error.strerror})") from None

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from suite.cli import main
 from suite.commands import explain
 from suite.datasets.pictures import read_picture
 from suite.errors import InputError
+from suite.records.store import read_run
 
 SUITE = [sys.executable, "-m", "suite"]
 
@@ -109,8 +111,9 @@ def test_characters_that_the_terminal_lacks_are_replaced(shared_data: Path) -> N
     assert "茶杯" in plain.stdout
 
 
-def test_a_pipe_or_a_device_is_no_picture(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.png")
-    for path in (tmp_path / "pipe.png", Path("/dev/zero"), tmp_path):
+@pytest.mark.parametrize("read", [read_picture, read_run])
+def test_a_pipe_or_a_device_is_no_picture_and_no_record(read: Callable[[Path], object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         with pytest.raises(InputError, match=str(path)):
-            read_picture(path)
+            read(path)

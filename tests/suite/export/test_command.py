@@ -43,7 +43,8 @@ def test_a_graph_says_all_that_a_program_needs_and_gives_every_mask_back(
     checkpoint: Path, shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "new" / "model.onnx"
-    found = exported(capsys, "--checkpoint", checkpoint, "--out", out, *pictures(shared_data), "--limit", 3)
+    words = ("--checkpoint", checkpoint, "--form", "onnxruntime", "--out", out)
+    found = exported(capsys, *words, *pictures(shared_data), "--limit", 3)
     assert found["files"] == [str(out)]
     assert found["export"]["parity_max_rel"] < 1e-3
     assert found["pictures"]["pictures"] == 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
 import torch
 from torch import nn
 
@@ -42,11 +41,10 @@ def test_the_same_network_is_exported_once_and_again_where_its_files_are_spoiled
     assert first.artifact.path.read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    ("network", "form"), [(Network(2), "portable"), (Network(1, 2.0), "portable"), (Network(1), "onnxruntime")]
-)
-def test_another_stride_weight_or_form_is_another_graph(network: nn.Module, form: str, tmp_path: Path) -> None:
-    assert export(tmp_path, network, form).artifact.path != export(tmp_path, Network(1)).artifact.path
+def test_another_stride_weight_or_form_is_another_graph(tmp_path: Path) -> None:
+    networks = ((Network(1), "portable"), (Network(2), "portable"), (Network(1, 2.0), "portable"))
+    paths = [export(tmp_path, network, form).artifact.path for network, form in (*networks, (Network(1), "onnxruntime"))]
+    assert len(set(paths)) == 4
 
 
 def test_functions_that_a_network_calls_are_part_of_its_code() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,8 +124,9 @@ def test_constants_are_computed_and_dead_branches_dropped() -> None:
     np.testing.assert_array_equal(run(proto, x=np.ones((2, 3), np.float32)), np.full((2, 3), 3, np.float32))
 
 
+@pytest.mark.slow
 def test_fastest_form_computes_what_the_model_computes(tmp_path: Path) -> None:
-    """At a size whose pooling and enlargements are uneven; other forms are the other exporter tests' matter."""
+    """At a size whose pooling and enlargements are uneven; at an even one `test_command` compares masks."""
     path, model = tmp_path / "model.onnx", small_model(hidden_dim=64, num_heads=4)
     report = export_mobileinst(model, path, (160, 224), form="onnxruntime", tolerance=1e-4).report
     assert report.op_counts["Gather"] >= 2

@@ -36,19 +36,25 @@ COUNTS: dict[str, tuple[float, dict[tuple[int, int], float]]] = {
 }
 
 
-@pytest.mark.parametrize("name", COUNTS)
-def test_parameters_and_macs(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        pytest.param(name, number, marks=pytest.mark.slow if number else ())
+        for name, (_, by_shape) in COUNTS.items()
+        for number in range(len(by_shape))
+    ],
+)
+def test_parameters_and_macs(name: str, number: int) -> None:
     entry = get_entry(name)
     parameters_m, by_shape = COUNTS[name]
     assert set(by_shape) <= set(entry.input_shapes)
     assert next(iter(by_shape)) == entry.input_shapes[0]
-    network = counted_module(entry)
-    for shape, gmacs in by_shape.items():
-        counted = count_total(network, *shape)
-        assert counted.parameters / 1e6 == pytest.approx(parameters_m, rel=1e-4)
-        # The figures are rounded; they count the classes of Mask2Former's ten predictions, of which an inference graph
-        # needs the last, and CondInst's mask head multiplies 1/10 more here in its first layer.
-        assert counted.macs / 1e9 == pytest.approx(gmacs, rel=1e-3)
+    shape, gmacs = list(by_shape.items())[number]
+    counted = count_total(counted_module(entry), *shape)
+    assert counted.parameters / 1e6 == pytest.approx(parameters_m, rel=1e-4)
+    # The figures are rounded; they count the classes of Mask2Former's ten predictions, of which an inference graph
+    # needs the last, and CondInst's mask head multiplies 1/10 more here in its first layer.
+    assert counted.macs / 1e9 == pytest.approx(gmacs, rel=1e-3)
 
 
 def test_every_row_of_prior_art_is_counted_and_the_claims_file_has_the_same() -> None:

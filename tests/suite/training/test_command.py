@@ -149,7 +149,7 @@ def test_two_categories_of_any_ids_train_predict_and_score_in_any_order(
     found = []
     for _ in range(2):
         annotations.write_text(json.dumps(content))
-        assert main([*command, "--json"]) == 0
+        assert main([*command, "--iterations", "2", "--json"]) == 0
         result = json.loads(capsys.readouterr().out)
         weights = tmp_path / result["checkpoint"]
         model, metadata = load_checkpoint(weights)
