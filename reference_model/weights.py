@@ -129,7 +129,7 @@ def refuse_misfit(path: Path, wanted: Mapping[str, Tensor], given: Mapping[str, 
 def _unwrapped(
     path: Path, wanted: Mapping[str, Tensor], tensors: dict[str, Tensor], expect_half: bool
 ) -> dict[str, Tensor]:
-    """Undo what is common to all tensors and has one meaning: a wrapper's prefix and half precision.
+    """Undo what has one meaning: a prefix of all names that a wrapper put there, and another precision than 32 bits.
 
     Logs a warning, unless the file says itself that it holds half precision.
     """
@@ -137,10 +137,10 @@ def _unwrapped(
         if tensors and not set(tensors) & set(wanted) and all(name.startswith(prefix) for name in tensors):
             _log.warning("%s: the prefix %r was taken from all %d names of tensors", path, prefix, len(tensors))
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    if len(kinds) == 1 and kinds <= {torch.float16, torch.bfloat16}:
+    others = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} - {torch.float32}
+    if others and others <= {torch.float16, torch.bfloat16, torch.float64}:
         if not expect_half:
-            _log.warning("%s: holds weights in half precision (%s); they were converted to 32 bits", path, *kinds)
+            _log.warning("%s: holds weights in %s; they were converted to 32 bits", path, sorted(map(str, others)))
         tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return tensors
 
@@ -207,5 +207,5 @@ def _skeleton(path: Path, config: ModelConfig) -> dict[str, Tensor]:
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             return MobileInst(config).state_dict()
-    except (RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path}: no model can be built from its configuration ({error})") from None
+    except (RuntimeError, OverflowError, TypeError) as error:
+        raise CheckpointError(f"{path}: its configuration makes no model ({str(error).splitlines()[0]})") from None

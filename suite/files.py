@@ -35,6 +35,10 @@ UNPACKED_RATIO = 100
 """A gzip file may hold `UNPACKED_BYTES`, or `UNPACKED_RATIO` times its own size; JSON shrinks to a tenth at best."""
 
 
+LFS_POINTER = b"version https://git-lfs"
+"""How the small file begins that stands for a large one which Git LFS has not fetched."""
+
+
 class DiskError(InputError, OSError):
     """The disk is full or may not be written; an OSError too, so that whoever knows a better remedy can catch it."""
 
@@ -197,6 +201,10 @@ def read_unpacked(path: Path, what: str = "JSON file") -> bytes:
             raise InputError(f"{path}: damaged gzip ({error}); copy or download the file again") from None
         if len(raw) > most:
             raise InputError(f"{path}: unpacks to more than {most >> 20} MiB; if that is right, unpack it yourself")
+    if raw.startswith(LFS_POINTER):
+        raise InputError(f"{path}: is a Git LFS pointer, not the {what}; run 'git lfs pull' where it comes from")
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path}: is UTF-16 text; save the {what} as UTF-8")
     return raw.removeprefix(codecs.BOM_UTF8)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from suite.command_options import PATH
+from suite.command_options import PATH, checkpoint_option
 
 
 @click.command(name="reproduce")
@@ -31,7 +31,7 @@ from suite.command_options import PATH
 @click.option("--pin", help="Without own files: dataset of datasets.dvc [default for coco: val2017].")
 @click.option("--allow-unpinned", is_flag=True, help="Use --pin data that are not as pinned; the record says so.")
 @click.option("--split-ids", type=PATH, help="Only the videos of this list, made by 'data split'.")
-@click.option("--checkpoint", type=PATH, help="Weights [default: the embedded run's].")
+@checkpoint_option()
 @click.option(
     "--key-frame-interval",
     type=click.IntRange(min=1),
@@ -51,7 +51,10 @@ def command(
     key_frame_interval: int,
     **own: Any,
 ) -> None:
-    """Measure, record, redraw reports/ and print the ledger."""
+    """Measure, record, redraw reports/ and print the ledger.
+
+    Without --checkpoint, coco and youtube-vis are measured with the weights that the last embedded run has trained.
+    """
     if dataset == "shapes":
         for name, value in {**own, "checkpoint": checkpoint}.items():
             if value:

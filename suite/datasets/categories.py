@@ -59,18 +59,10 @@ class Categories:
         Raises:
             InputError: if what they have is none; the message names the checkpoint.
         """
-        text = metadata.get(METADATA_KEY)
-        return None if text is None else cls.from_text(text, path)
-
-    @classmethod
-    def from_text(cls, text: str, path: Path) -> Categories:
-        """Return a table that `text` wrote.
-
-        Raises:
-            InputError: if it is none; the message names the checkpoint.
-        """
+        if METADATA_KEY not in metadata:
+            return None
         try:
-            content = json.loads(text)
+            content = json.loads(metadata[METADATA_KEY])
             ids, names = tuple(content["ids"]), tuple(content["names"])
         except (ValueError, KeyError, TypeError, RecursionError):
             ids, names = (), ()

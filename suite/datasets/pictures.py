@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from suite.datasets.fields import MAX_SIDE_PX
 from suite.errors import DataError, InputError
+from suite.files import LFS_POINTER
 from suite.progress import say, track
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
@@ -78,7 +79,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         hint = " (its name holds backslashes; write slashes)" if "\\" in path.name else ""
         raise DataError(f"{path}: no such image{hint}; check the image folder") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: is no JPEG, PNG, WebP, BMP or TIFF picture; convert or download it again") from None
+        what = "is no JPEG, PNG, WebP, BMP or TIFF picture; convert or download it again"
+        with path.open("rb") as stream:
+            if stream.read(len(LFS_POINTER)) == LFS_POINTER:
+                what = "is a Git LFS pointer, not the picture; run 'git lfs pull' where it comes from"
+        raise InputError(f"{path}: {what}") from None
     except (
         OSError,
         ValueError,
@@ -203,10 +208,6 @@ class Checked:
     bad: list[str] = field(default_factory=list)
     cautions: list[str] = field(default_factory=list)
 
-    def faults(self) -> list[str]:
-        """Return all messages on missing and bad files."""
-        return self.missing + self.bad
-
 
 def check_pictures(
     files: Sequence[tuple[Path, Size]], deep: bool = False, title: str = "check pictures", threads: int = 8
@@ -249,7 +250,7 @@ def require_pictures(files: Sequence[tuple[Path, Size]]) -> None:
     found = check_pictures(files)
     if found.cautions:
         say(f"caution: {named_list(found.cautions, 'such pictures')}")
-    if faults := found.faults():
+    if faults := found.missing + found.bad:
         message = f"{len(faults)} of {found.count} pictures cannot be used: {named_list(faults, 'others')}"
         raise (DataError if found.missing else InputError)(message)
 

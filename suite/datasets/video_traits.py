@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from suite.datasets.fields import Id
-    from suite.datasets.youtube_vis import Track, Video, YoutubeVisDataset
+    from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset
 
 Mask = NDArray[np.bool_]
 
@@ -78,15 +78,11 @@ TRAITS = {
 """Trait -> what makes a video have it."""
 
 
-def _tracked(track: Track, video: Video, dataset: YoutubeVisDataset) -> Tracked:
-    from suite.datasets.masks import to_mask  # The report names traits in an environment without pycocotools.
-
-    where = f"{dataset.path}: annotations[{track.place}].segmentations"
-    masks = [
-        to_mask(segmentation, video.height, video.width, f"{where}[{frame}]")
-        for frame, segmentation in enumerate(track.segmentations)
+def _tracked(track: MaskedTrack) -> Tracked:
+    codes, places, areas_px = track.masks.codes, track.masks.places.tolist(), track.masks.areas_px.tolist()
+    return track.class_index, [
+        codes.mask(place) if area else None for place, area in zip(places, areas_px, strict=True)
     ]
-    return track.class_index, [mask if mask is not None and mask.any() else None for mask in masks]
 
 
 def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[Id]]:
@@ -98,10 +94,11 @@ def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[Id]]:
     Raises:
         InputError: naming the track and frame of a bad mask.
     """
-    found: dict[str, set[Id]] = {trait: set() for trait in TRAITS}
-    for video in dataset.videos:
-        tracks = [_tracked(item, video, dataset) for item in dataset.tracks_of(video.video_id) if not item.crowd]
-        for trait, judge in _JUDGES.items():
-            if judge(tracks):
-                found[trait].add(video.video_id)
-    return {trait: frozenset(ids) for trait, ids in found.items()}
+    tracks_of: dict[Id, list[Tracked]] = {video.video_id: [] for video in dataset.videos}
+    for track in dataset.masked_tracks:
+        if not track.crowd:
+            tracks_of[track.video_id].append(_tracked(track))
+    return {
+        trait: frozenset(video_id for video_id, tracks in tracks_of.items() if judge(tracks))
+        for trait, judge in _JUDGES.items()
+    }

@@ -26,6 +26,7 @@ from suite.datasets.fields import (
     read_ids,
     read_size,
     relative_name,
+    whole_number,
 )
 from suite.datasets.masks import TrackMasks, compress_tracks, is_absent
 from suite.datasets.pictures import read_picture
@@ -33,6 +34,8 @@ from suite.errors import InputError
 from suite.typed import read_typed
 
 FORMAT_REMEDY = "the annotations are not in YouTube-VIS format"
+MAX_FRAMES = 10**6
+"""Of a video whose frames have no file names; hours, and few enough to count them one by one."""
 
 
 class _Video(msgspec.Struct, frozen=True):
@@ -245,8 +248,7 @@ class YoutubeVisDataset(AnnotationsFile):
 
     def without(self, video_ids: Collection[Id], part: str) -> YoutubeVisDataset:
         """Return the dataset with all other videos; arguments and errors as `only`."""
-        self.only(video_ids, part)
-        return self.only(set(self.places) - set(video_ids), part)
+        return self.only(set(self.places) - {video.video_id for video in self.only(video_ids, part).videos}, part)
 
     def tracks_of(self, video_id: Id) -> tuple[Track, ...]:
         """Return the objects of a video, in the file's order.
@@ -283,7 +285,8 @@ class YoutubeVisDataset(AnnotationsFile):
 def mean_area(areas: Sequence[float | None]) -> float:
     """Return the mean of the areas that are neither null nor 0, and 0 where there is none."""
     present = [area for area in areas if area]
-    return float(np.array(present).mean()) if present else 0.0
+    with np.errstate(over="ignore"):
+        return float(np.array(present).mean()) if present else 0.0
 
 
 def _videos(path: Path, entries: list[_Video], named: bool, official_quirks: bool) -> tuple[Video, ...]:
@@ -297,7 +300,9 @@ def _videos(path: Path, entries: list[_Video], named: bool, official_quirks: boo
         if named and not names:
             raise InputError(f"{where}: has no file_names, so its frames cannot be found; add them")
         # Where a length is given beside the file names, the names count, as for everybody who reads the frames.
-        frames = len(names) if names else None if entry.length is None else int(entry.length)
+        frames = len(names) or None
+        if not names and entry.length is not None:
+            frames = whole_number(entry.length, f"{where}.length", 0, MAX_FRAMES)
         videos.append(Video(number, names, *read_size(entry.height, entry.width, where), frames))
     return tuple({video.video_id: video for video in videos}.values())
 
@@ -378,7 +383,7 @@ def read_tracks(path: Path, dataset: YoutubeVisDataset) -> tuple[MaskedTrack, ..
             video_id=videos[place].video_id,
             class_index=int(class_index[place]),
             masks=own,
-            area=int(own.areas_px.sum()) / max(int(np.count_nonzero(own.areas_px)), 1),
+            area=mean_area(own.areas_px.tolist()),
             crowd=False,
             score=result.score,
             place=place,

@@ -17,6 +17,7 @@ from suite.datasets.local_split import part_of
 from suite.errors import NothingMeasuredError
 from suite.export.segmenter import OnnxSegmenter, PaddedReference
 from suite.files import read_json, write_json
+from suite.progress import say
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
 
 
@@ -80,7 +81,7 @@ def compare_engines(
         reference: the model; it sees the same pixels as the graphs.
         graphs: by a name that becomes a results file's.
         dataset: the pictures.
-        truth: annotations of the same pictures, or None.
+        truth: annotations of the same pictures, or None; not used where the classes are not its categories.
         folder: takes the results files; resumed after a kill as every prediction is.
 
     Raises:
@@ -94,6 +95,11 @@ def compare_engines(
         segment_dataset(segmenter, dataset, results, by_position=True)
         return results, score_coco(truth, results).stats["AP"] if truth else -1.0
 
+    known = next((graph.categories for graph in graphs.values() if graph.categories is not None), None)
+    same = reference.num_classes == len(dataset.categories) if known is None else known == dataset.categories
+    if truth and not same:
+        say(f"{reference.name}: its classes are not the categories of the annotations; no AP is taken against these")
+        truth = None
     folder.mkdir(parents=True, exist_ok=True)
     ours, reference_ap = predicted("reference", reference)
     as_truth = folder / "reference_as_truth.json"

@@ -18,15 +18,15 @@ from reference_model.mobileinst import MobileInst
 from suite.distributed import Processes, start_processes
 from suite.errors import StoppedError
 from suite.progress import Step, say, track
-from suite.training.data.batches import batches_of
+from suite.training.data.batches import FileSource
 from suite.training.evaluation import Evaluation, Scoring
 from suite.training.initial import How, build_model, keep_freed_memory, take_threads
 from suite.training.log import TrainingLog, log_interval
 from suite.training.parts import freeze_batch_norm
 from suite.training.recipe import Recipe
-from suite.training.source import TrainingSource
 from suite.training.state import Progress, StateFiles, Trained, resume, stop_requests
 from suite.training.step import TrainingStep, build_optimizer
+from suite.training.workers import batches_of
 
 LOSS_TERMS = ("loss_class", "loss_mask_bce", "loss_dice", "loss_objectness")
 CURVE_COLUMNS = ["iteration", "loss", *LOSS_TERMS, "loss_passed", "mask_ap"]
@@ -89,7 +89,7 @@ def _averaged_model(model: MobileInst, decay: float) -> AveragedModel:
 
 def train(
     recipe: Recipe,
-    source: TrainingSource,
+    source: FileSource,
     seed: int,
     identity: str,
     folder: Path,
@@ -142,8 +142,15 @@ def train(
     shown_steps: AbstractContextManager[Step] = nullcontext(lambda note="", advance=1: None)
     if processes.first:
         shown_steps = track(f"train seed {seed}", recipe.iterations, progress.iteration)
+
+    def save() -> None:
+        if processes.first and progress.iteration:
+            states.save(progress, trained)
+            say(f"the state after iteration {progress.iteration} is saved")
+
     with (
         stop_requests() as stop_requested,
+        closing(batches_of(source, processes, recipe.accumulation, left, how.workers, stop_requested, save)) as drawn,
         shown_steps as shown,
         logging,
     ):
@@ -151,7 +158,9 @@ def train(
         if recipe.batch_norm == "frozen":
             freeze_batch_norm(model)
         started = time.monotonic() - progress.elapsed_s
-        for iteration, batches in batches_of(source, processes, recipe.accumulation, left, how.workers):
+        for iteration, batches in drawn:
+            if not batches:
+                raise _stopped(stop_requested(), iteration, processes)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_rate"] * learning_rate_factor(recipe, iteration)
             losses, gradient_norm = step_once(iteration, batches)

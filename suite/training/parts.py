@@ -20,7 +20,7 @@ from reference_model.config import ModelConfig
 from reference_model.losses import Criterion, Match
 from reference_model.targets import MASK_STRIDE, InstanceTargets, counted_pixels, to_mask_scale, valid_pixels
 from suite.distributed import Processes
-from suite.training.source import Batch
+from suite.training.batch import Batch
 
 if TYPE_CHECKING:
     from reference_model.mobileinst import MobileInstOutput

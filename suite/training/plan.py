@@ -18,9 +18,9 @@ import torch
 
 from reference_model.mobileinst import MobileInst
 from suite.distributed import Processes, start_processes
+from suite.training.batch import Batch
 from suite.training.initial import How, build_model, take_threads
 from suite.training.recipe import Recipe
-from suite.training.source import Batch
 from suite.training.sources import DataPaths, open_source
 from suite.training.step import TrainingStep, build_optimizer
 

@@ -26,11 +26,11 @@ from suite.progress import say
 from suite.records.provenance import git_state, start_run
 from suite.records.schema import Artifact, Run, Scalar, Subject
 from suite.records.store import writing
+from suite.training.data.batches import FileSource
 from suite.training.initial import How
 from suite.training.loop import TrainResult, run_identity, train
 from suite.training.model_card import FinishedRun, model_card
 from suite.training.recipe import Recipe
-from suite.training.source import TrainingSource
 from suite.training.sources import DataPaths, open_source
 from suite.training.state import StateFiles
 
@@ -112,7 +112,7 @@ def run_folder(recipe: Recipe, seed: int, dataset_digest: str = "", initial: str
     return runs_dir() / group / f"{name}-seed-{seed}"
 
 
-def _save(folder: Path, identity: str, source: TrainingSource, seed: int, initial: str, result: TrainResult) -> None:
+def _save(folder: Path, identity: str, source: FileSource, seed: int, initial: str, result: TrainResult) -> None:
     """Write the checkpoint, and that it is the finished one."""
     sha, dirty = git_state()
     recipe, dataset = source.recipe, source.dataset

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from suite.datasets import embedded
-from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019, COCO_TO_YOUTUBE_VIS_2021
+from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019, COCO_TO_YOUTUBE_VIS_2021, Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
 from suite.datasets.local_split import LOCAL_TRAIN
@@ -17,7 +19,8 @@ from suite.datasets.pictures import require_pictures
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.progress import say
-from suite.training.data.batches import FileSource, record_dataset, with_classes
+from suite.records.schema import Dataset
+from suite.training.data.batches import FileSource
 from suite.training.data.pools import Pool, coco_pool, video_pool
 from suite.training.recipe import Recipe
 
@@ -66,6 +69,20 @@ class DataPaths:
         return named_input(task, annotations, images)
 
 
+def _record_dataset(found: RealInput, images: int | None = None, videos: int | None = None) -> Dataset:
+    """Return the identity of an input for records."""
+    return Dataset(found.name, found.split, found.digest, found.pinned, images=images, videos=videos)
+
+
+def _with_classes(recipe: Recipe, categories: Categories) -> Recipe:
+    """Return a recipe whose model has as many classes as the data have categories; says so where that changes it."""
+    if recipe.config().num_classes == len(categories):
+        return recipe
+    few = ", ".join(categories.names[:6]) + (", ..." if len(categories) > 6 else "")
+    say(f"{recipe.model} gets {len(categories)} classes, the categories of the annotations: {few}")
+    return msgspec.structs.replace(recipe, num_classes=len(categories))
+
+
 def _scored_images(paths: DataPaths) -> RealInput | None:
     """Return what is scored during training: the user's files, or val2017 beside the pinned pictures; else None."""
     named = paths.named("coco", "evaluation_")
@@ -82,12 +99,7 @@ def _scored_images(paths: DataPaths) -> RealInput | None:
 
 
 def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
-    """Read the annotations; pictures are read when they are drawn.
-
-    Raises:
-        InputError: if a file is malformed, or has nothing to train on.
-        DataError: if data are absent or not as pinned.
-    """
+    """Read the annotations; pictures are read when they are drawn."""
     if paths.split_ids is not None:
         raise InputError(f"--split-ids {paths.split_ids}: is for YouTube-VIS recipes; leave it out")
     found = paths.named("coco") or pinned_input("coco", COCO_PIN)
@@ -101,9 +113,9 @@ def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     if not paths.skip_check:
         require_pictures(dataset.picture_files())
     return FileSource(
-        with_classes(recipe, dataset.categories),
+        _with_classes(recipe, dataset.categories),
         seed,
-        record_dataset(found, images=len(dataset.images)),
+        _record_dataset(found, images=len(dataset.images)),
         dataset.categories,
         pool,
         scored=_scored_images(paths),
@@ -135,16 +147,11 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
 
 
 def _open_youtube_vis(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
-    """Read the annotations; frames are read when they are drawn.
-
-    Raises:
-        InputError: if a file is malformed, or has nothing to train on.
-        DataError: if data are absent or not as pinned.
-    """
+    """Read the annotations; frames are read when they are drawn."""
     found = paths.named("youtube-vis") or pinned_input("youtube-vis", VIDEO_PINS[recipe.dataset])
     say(f"reading {found.annotations.name}")
     dataset = YoutubeVisDataset.load(found.annotations, found.images)
-    recipe = with_classes(recipe, dataset.categories)
+    recipe = _with_classes(recipe, dataset.categories)
     scored = paths.named("youtube-vis", "evaluation_")  # no official split but train has public ground truth
     if paths.split_ids is not None:
         held_out = only_part(found, paths.split_ids)
@@ -166,7 +173,7 @@ def _open_youtube_vis(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource
     return FileSource(
         recipe,
         seed,
-        record_dataset(found, videos=len(dataset.videos)),
+        _record_dataset(found, videos=len(dataset.videos)),
         dataset.categories,
         pool,
         joint=_joint_pool(recipe, paths, dataset) if recipe.joint_dataset else None,
@@ -175,12 +182,7 @@ def _open_youtube_vis(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource
 
 
 def _open_embedded(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
-    """Return the pinned embedded dataset; it is generated, so no paths can be named.
-
-    Raises:
-        InputError: if the user names files.
-        DataError: if the dataset's digest is not the pinned one.
-    """
+    """Return the pinned embedded dataset; it is generated, so no paths can be named."""
     if replace(paths, skip_check=False) != DataPaths():
         raise InputError("dataset 'shapes' is generated; leave --annotations, --images and the like away")
     embedded.ensure()
@@ -190,7 +192,7 @@ def _open_embedded(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     return FileSource(
         recipe,
         seed,
-        record_dataset(found, images, videos),
+        _record_dataset(found, images, videos),
         dataset.categories,
         video_pool(dataset, found.images),
         scored=embedded.data("coco", "val"),
@@ -206,7 +208,7 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> Fi
         paths: the user's files instead of the pinned ones.
 
     Raises:
-        InputError: if nothing here reads the recipe's dataset, or a file is not what it should be.
+        InputError: if nothing here reads the recipe's dataset, a file is malformed, or it has nothing to train on.
         DataError: if data are absent or not as pinned.
     """
     opened: dict[str, Callable[[Recipe, int, DataPaths], FileSource]] = {

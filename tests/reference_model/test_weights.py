@@ -114,6 +114,7 @@ CONFIG = config_to_dict(small_config())
         # These would fill the memory if anything were allocated.
         (header_with(config={**CONFIG, "hidden_dim": 2**22, "num_queries": 2**30}), "instance_decoder"),
         (header_with(config={**CONFIG, "hidden_dim": 2**40}), "configuration"),
+        (header_with(config={**CONFIG, "num_classes": 10**4000}), "configuration"),
     ],
 )
 def test_bad_headers(checkpoint: Path, header: Any, named: str) -> None:
@@ -127,7 +128,7 @@ def test_bad_headers(checkpoint: Path, header: Any, named: str) -> None:
         {"extra": torch.zeros(1)},
         {"instance_decoder.query_content": torch.zeros(6, 32)},
         {"instance_decoder.query_content": torch.full((5, 32), float("nan"))},
-        {"instance_decoder.query_content": torch.zeros(5, 32, dtype=torch.float16)},
+        {"instance_decoder.query_content": torch.zeros(5, 32, dtype=torch.int64)},
     ],
     ids=["unexpected", "shape", "not finite", "type"],
 )

@@ -1,43 +1,30 @@
-"""Batches from files, a pure function of recipe, seed, iteration and part; and workers that draw them ahead."""
+"""Batches from files, a pure function of recipe, seed, iteration and part."""
 
 from __future__ import annotations
 
 import functools
 import math
-import shutil
-import signal
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput
 from suite.datasets.youtube_vis import YoutubeVisDataset
-from suite.distributed import Processes
-from suite.errors import InputError, SuiteError
-from suite.progress import say
-from suite.records import schema
+from suite.records.schema import Dataset
 from suite.seeds import derive_seed
+from suite.training.batch import Batch
 from suite.training.data.pictures import common_canvas, place
 from suite.training.data.pools import Pool
 from suite.training.data.views import View
 from suite.training.evaluation import Evaluation
 from suite.training.recipe import Recipe
-from suite.training.source import Batch, TrainingSource
-from suite.training.state import STOP_SIGNALS
 
 Shown = tuple[Pool, View]
-AHEAD = 4
-"""Parts that each worker prepares in advance."""
-SHARED_MEMORY = Path("/dev/shm")
 
 
 @functools.lru_cache(maxsize=4)
@@ -82,30 +69,27 @@ def units_before(recipe: Recipe, iteration: int) -> int:
     return singles * recipe.batch_size + (iteration - singles) * (recipe.batch_size // 2)
 
 
-def record_dataset(found: RealInput, images: int | None = None, videos: int | None = None) -> schema.Dataset:
-    """Return the identity of an input for records."""
-    return schema.Dataset(found.name, found.split, found.digest, found.pinned, images=images, videos=videos)
-
-
-def with_classes(recipe: Recipe, categories: Categories) -> Recipe:
-    """Return a recipe whose model has as many classes as the data have categories; says so where that changes it."""
-    if recipe.config().num_classes == len(categories):
-        return recipe
-    few = ", ".join(categories.names[:6]) + (", ..." if len(categories) > 6 else "")
-    say(f"{recipe.model} gets {len(categories)} classes, the categories of the annotations: {few}")
-    return msgspec.structs.replace(recipe, num_classes=len(categories))
-
-
 @dataclass(frozen=True)
-class FileSource(TrainingSource):
-    """Training data read from files, one batch at a time.
+class FileSource:
+    """The training data of one recipe and seed, read from files one batch at a time.
+
+    `batch` is a pure function of recipe, seed and its arguments, so that a resumed run needs no sampler state and
+    workers may draw any iteration in any order.
 
     Attributes:
+        recipe: how pictures are shown, with as many classes as the data have categories.
+        seed: base seed of order and views.
+        dataset: what goes on record: name, split, digest and whether it is the pinned one.
+        categories: what the classes of the model stand for.
         pool: pictures or videos that an epoch goes through.
         joint: pictures that are mixed in as pairs, or None.
         scored: ground truth that is scored during training, or None.
     """
 
+    recipe: Recipe
+    seed: int
+    dataset: Dataset
+    categories: Categories
     pool: Pool
     joint: Pool | None = None
     scored: RealInput | None = None
@@ -139,9 +123,15 @@ class FileSource(TrainingSource):
         return (pool, first), (pool, later)
 
     def batch(self, iteration: int, rank: int, world_size: int) -> Batch:
-        """Return one part of an iteration.
+        """Return one of the equal parts that an iteration's ``recipe.batch_size`` images are divided into.
 
         The padded size is that of the whole iteration, so that the parts together are the undivided batch.
+
+        Args:
+            iteration: from 0.
+            rank: number of the part, from 0.
+            world_size: number of parts: processes times accumulation steps. In an iteration on pairs
+                (`Recipe.trains_on_pairs`) the pairs are divided: a part holds frames t of its pairs, then t + delta.
 
         Raises:
             DataError: if a file is absent.
@@ -151,98 +141,10 @@ class FileSource(TrainingSource):
         divisor = self.recipe.config().size_divisor_px
         canvas = common_canvas([view for shown in whole for _, view in shown], divisor)
         own = [whole[slot] for slot in self.recipe.slots(iteration, rank, world_size)]
-        return _compose([shown[frame] for frame in range(len(own[0])) for shown in own], canvas)
-
-
-def _compose(shown: Sequence[Shown], canvas: tuple[int, int]) -> Batch:
-    pictures = [pool.table.read(view) for pool, view in shown]
-    return Batch(
-        images=place(pictures, canvas),
-        targets=[pool.table.targets(view, canvas) for pool, view in shown],
-        valid_size=torch.tensor([[view.height, view.width] for _, view in shown]),
-        image_ids=tuple(pool.table.ids[view.picture] for pool, view in shown),
-    )
-
-
-@dataclass(frozen=True)
-class _Parts(Dataset[Batch | SuiteError]):
-    """This process's parts of all iterations, numbered from 0."""
-
-    source: TrainingSource
-    first_rank: int
-    accumulation: int
-    parts: int
-
-    def __getitem__(self, number: int) -> Batch | SuiteError:
-        iteration, part = divmod(number, self.accumulation)
-        try:
-            return self.source.batch(iteration, self.first_rank + part, self.parts)
-        except SuiteError as error:
-            # Returned and not raised: a worker's exception would arrive with its traceback as text.
-            return error
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
-
-
-def _ignore_stop_requests(worker: int) -> None:
-    """Leave stopping to the training process: schedulers signal the workers too, whose death would be its failure."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _require_shared_memory(part: Batch | SuiteError, workers: int) -> None:
-    """Refuse workers whose batches do not fit into the shared memory: they would wait for ever."""
-    if isinstance(part, SuiteError) or not SHARED_MEMORY.is_dir():
-        return
-    tensors = [part.images, *(item for target in part.targets for item in target if item is not None)]
-    needed = sum(item.numel() * item.element_size() for item in tensors) * workers * AHEAD
-    free = shutil.disk_usage(SHARED_MEMORY).free
-    if free < needed:
-        raise InputError(
-            f"--workers {workers}: needs {needed >> 20} MiB in {SHARED_MEMORY}, which has {free >> 20} MiB free; take "
-            "fewer workers or --workers 0, or enlarge it (Docker: --shm-size)"
+        parts = [shown[frame] for frame in range(len(own[0])) for shown in own]
+        return Batch(
+            images=place([pool.table.read(view) for pool, view in parts], canvas),
+            targets=[pool.table.targets(view, canvas) for pool, view in parts],
+            valid_size=torch.tensor([[view.height, view.width] for _, view in parts]),
+            image_ids=tuple(pool.table.ids[view.picture] for pool, view in parts),
         )
-
-
-def batches_of(
-    source: TrainingSource, processes: Processes, accumulation: int, iterations: range, workers: int
-) -> Iterator[tuple[int, list[Batch]]]:
-    """Yield this process's parts of each iteration.
-
-    Args:
-        source: the data; its `batch` is pure, so workers change nothing but speed.
-        processes: that share every iteration.
-        accumulation: parts per process.
-        iterations: the iterations still to be done.
-        workers: number of worker processes; 0 draws when asked.
-
-    Raises:
-        SuiteError: of the source, for bad or absent data, or if the shared memory is too small for the workers.
-    """
-    parts = _Parts(source, processes.rank * accumulation, accumulation, processes.count * accumulation)
-    numbers = range(iterations.start * accumulation, iterations.stop * accumulation)
-    drawn: Iterator[Batch | SuiteError] = (parts[number] for number in numbers)
-    if workers and numbers:
-        _require_shared_memory(parts[numbers.start], workers)
-        loader: DataLoader[Batch | SuiteError] = DataLoader(
-            parts,
-            batch_size=None,
-            sampler=numbers,
-            num_workers=workers,
-            collate_fn=_unchanged,
-            worker_init_fn=_ignore_stop_requests,
-            pin_memory=processes.device.type == "cuda",
-            prefetch_factor=AHEAD,
-            persistent_workers=True,
-        )
-        drawn = iter(loader)
-    for iteration in iterations:
-        found: list[Batch] = []
-        for _ in range(accumulation):
-            batch = next(drawn)
-            if isinstance(batch, SuiteError):
-                raise batch
-            found.append(batch)
-        yield iteration, found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,27 +80,6 @@ class Pool:
         return view, replace(view, picture=int(generator.choice(others)), gain=float(gain))
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """The N objects of P pictures, column by column, in any order.
-
-    Attributes:
-        picture: (N,) number of each one's picture.
-        labels: (N,) class of the model.
-        numbers: (N,) instance numbers, the same in every frame of a video.
-        crowd: (N,) whether it marks a crowd.
-        segmentations: as in the file.
-        where: file and place of each, for messages.
-    """
-
-    picture: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    crowd: NDArray[np.bool_]
-    segmentations: Sequence[Segmentation]
-    where: Sequence[str]
-
-
 def _numbers(ids: Sequence[Id]) -> NDArray[np.int64]:
     """Return ids as numbers that fit a tensor: the ids themselves where they do, else their places."""
     if all(isinstance(number, int) and abs(number) < 2**63 for number in ids):
@@ -109,28 +88,43 @@ def _numbers(ids: Sequence[Id]) -> NDArray[np.int64]:
 
 
 def _table(
-    folder: Path, names: Sequence[str], ids: Sequence[Id], sizes: Sequence[tuple[int, int]], columns: _Columns
+    folder: Path,
+    pictures: Sequence[tuple[str, Id, tuple[int, int]]],
+    picture: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    crowd: NDArray[np.bool_],
+    segmentation: Callable[[int], tuple[Segmentation, str]],
 ) -> PictureTable:
-    """Return the table of pictures; crowds are no instances, their pixels are ignored."""
-    order = np.argsort(columns.picture, kind="stable")
-    instances, crowds = order[~columns.crowd[order]], order[columns.crowd[order]]
+    """Return the table of P pictures with N objects in any order; crowds are no instances, their pixels are ignored.
+
+    Args:
+        folder: where the file names start.
+        pictures: file name, id, and height and width in pixels.
+        picture: (N,) number of each object's picture.
+        labels: (N,) class of the model.
+        numbers: (N,) instance numbers, the same in every frame of a video.
+        crowd: (N,) whether it marks a crowd.
+        segmentation: gives the segmentation of an object as in the file, and its place there for messages.
+    """
+    order = np.argsort(picture, kind="stable")
+    instances, crowds = order[~crowd[order]], order[crowd[order]]
 
     def bounds(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.searchsorted(columns.picture[rows], np.arange(len(names) + 1))
+        return np.searchsorted(picture[rows], np.arange(len(pictures) + 1))
 
     def segments(rows: NDArray[np.int64]) -> Segments:
-        return Segments.of(
-            (columns.segmentations[row], *sizes[columns.picture[row]], columns.where[row]) for row in rows.tolist()
-        )
+        found = ((row, *segmentation(row)) for row in rows.tolist())
+        return Segments.of((shape, *pictures[picture[row]][2], where) for row, shape, where in found)
 
     return PictureTable(
         folder=folder,
-        file_names=tuple(names),
-        ids=np.array(ids, np.object_),
-        sizes=np.array(sizes, np.int32).reshape(-1, 2),
+        file_names=tuple(name for name, _, _ in pictures),
+        ids=np.array([key for _, key, _ in pictures], np.object_),
+        sizes=np.array([size for _, _, size in pictures], np.int32).reshape(-1, 2),
         first_instance=bounds(instances),
-        labels=columns.labels[instances],
-        instance_ids=columns.numbers[instances],
+        labels=labels[instances],
+        instance_ids=numbers[instances],
         segments=segments(instances),
         first_crowd=bounds(crowds),
         crowds=segments(crowds),
@@ -153,20 +147,14 @@ def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | N
     known = classes if classes is not None else {index: index for index in range(len(dataset.categories))}
     rows = np.flatnonzero(np.isin(objects.class_index, list(known)))
     label_of = np.array([known.get(index, -1) for index in range(len(dataset.categories))], np.int64)
-    columns = _Columns(
-        picture=objects.image[rows],
-        labels=label_of[objects.class_index[rows]],
-        numbers=_numbers(objects.ids)[rows],
-        crowd=objects.crowd[rows],
-        segmentations=[objects.segmentations[row] for row in rows.tolist()],
-        where=[f"{dataset.path}: annotations[{place}]" for place in objects.places[rows].tolist()],
-    )
     table = _table(
         folder,
-        [image.file_name or "" for image in dataset.images],
-        [image.image_id for image in dataset.images],
-        [(image.height, image.width) for image in dataset.images],
-        columns,
+        [(image.file_name or "", image.image_id, (image.height, image.width)) for image in dataset.images],
+        objects.image[rows],
+        label_of[objects.class_index[rows]],
+        _numbers(objects.ids)[rows],
+        objects.crowd[rows],
+        lambda place: (objects.segmentations[rows[place]], f"{dataset.path}: {dataset.mask_place(rows[place])}"),
     )
     pictures = np.flatnonzero(table.counts() > 0)
     return Pool(table, pictures, pictures + 1, still=True)
@@ -182,32 +170,30 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> Pool:
     Raises:
         InputError: if a segmentation is malformed, with its place.
     """
-    first = np.cumsum([0, *(video.length for video in dataset.videos)])
-    numbers = _numbers([track.track_id for track in dataset.tracks])
-    seen = [
-        (int(first[dataset.places[track.video_id]]) + frame, place, frame)
-        for place, track in enumerate(dataset.tracks)
-        for frame, segmentation in enumerate(track.segmentations)
-        if segmentation is not None
-    ]
-    of_track = np.array([place for _, place, _ in seen], np.int64)
-    columns = _Columns(
-        picture=np.array([picture for picture, _, _ in seen], np.int64),
-        labels=np.array([track.class_index for track in dataset.tracks], np.int64)[of_track],
-        numbers=numbers[of_track],
-        crowd=np.array([track.crowd for track in dataset.tracks], np.bool_)[of_track],
-        segmentations=[dataset.tracks[place].segmentations[frame] for _, place, frame in seen],
-        where=[
-            f"{dataset.path}: annotations[{dataset.tracks[place].place}].segmentations[{frame}]"
-            for _, place, frame in seen
+    first, tracks = np.cumsum([0, *(video.length for video in dataset.videos)]), dataset.tracks
+    seen = np.array(
+        [
+            (place, frame)
+            for place, track in enumerate(tracks)
+            for frame, segmentation in enumerate(track.segmentations)
+            if segmentation is not None
         ],
-    )
-    frames = [(video, name) for video in dataset.videos for name in video.file_names]
+        np.int64,
+    ).reshape(-1, 2)
+    of_track, frames = seen[:, 0], seen[:, 1]
+    of_video = np.array([dataset.places[track.video_id] for track in tracks], np.int64)
+
+    def segmentation(row: int) -> tuple[Segmentation, str]:
+        track, frame = tracks[of_track[row]], int(frames[row])
+        return track.segmentations[frame], f"{dataset.path}: annotations[{track.place}].segmentations[{frame}]"
+
     table = _table(
         folder,
-        [name for _, name in frames],
-        [video.video_id for video, _ in frames],
-        [(video.height, video.width) for video, _ in frames],
-        columns,
+        [(name, video.video_id, (video.height, video.width)) for video in dataset.videos for name in video.file_names],
+        first[of_video[of_track]] + frames,
+        np.array([track.class_index for track in tracks], np.int64)[of_track],
+        _numbers([track.track_id for track in tracks])[of_track],
+        np.array([track.crowd for track in tracks], np.bool_)[of_track],
+        segmentation,
     )
     return Pool(table, first[:-1], first[1:], still=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -27,9 +28,12 @@ from suite.datasets.categories import METADATA_KEY
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import check_health
 from suite.datasets.pictures import read_picture
+from suite.errors import DataError, InputError
 from suite.training.data.pools import coco_pool
+from suite.training.sources import DataPaths, open_source
 from tests.suite.accuracy.cases import written
 from tests.suite.accuracy.test_mask_ap import official
+from tests.suite.training.data.test_views import recipe
 
 CONFIG = get_config("mobileinst_topformer_tiny_shapes")
 
@@ -201,6 +205,35 @@ def test_16_every_bad_picture_is_named_before_any_work(
     assert not list(tmp_path.glob("out.json*"))
 
 
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (lambda path: path.unlink(), DataError, "1.jpg"),
+        (lambda path: path.write_bytes(path.read_bytes()[:300]), InputError, "1.jpg"),
+        (lambda path: Image.new("RGB", (70, 60)).save(path), InputError, "70x60"),
+    ],
+    ids=["missing", "cut", "another size"],
+)
+def test_16_training_names_a_bad_picture_before_the_first_step_and_where_it_draws_one(
+    cases: Path, tmp_path: Path, spoil: Any, error: type[Exception], words: str
+) -> None:
+    content = json.loads((cases / "16_truncated_jpeg_train" / "ann.json").read_text())
+    chosen = content["images"][0]
+    size = chosen["width"], chosen["height"]
+    content["images"] = [chosen | {"file_name": "1.jpg"}]
+    content["annotations"] = [item for item in content["annotations"] if item["image_id"] == chosen["id"]]
+    annotations, picture = tmp_path / "ann.json", tmp_path / "1.jpg"
+    annotations.write_text(json.dumps(content))
+    Image.effect_noise(size, 90).convert("RGB").save(picture)
+    data = DataPaths(annotations, tmp_path, annotations, tmp_path)
+    source = open_source(recipe(batch_size=1), 0, data)
+    spoil(picture)
+    with pytest.raises(error, match=words):
+        source.batch(0, 0, 1)
+    with pytest.raises(error, match=words):
+        open_source(recipe(batch_size=1), 0, data)
+
+
 def test_18_a_terminal_without_the_characters_gets_others(cases: Path) -> None:
     folder = cases / "18_latin1_stdout"
     words = [sys.executable, "-m", "suite", "score", "coco"]
@@ -220,6 +253,27 @@ def test_20_a_byte_order_mark_is_no_fault(cases: Path) -> None:
     assert 100 * stats["AP"] == pytest.approx(92.52, abs=0.01)
 
 
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(LFS, "Git LFS"), ("{}".encode("utf-16"), "UTF-16"), (gzip.compress(b" " * (65 << 20)), "64 MiB")],
+    ids=["LFS", "UTF-16", "gzip"],
+)
+def test_files_that_are_something_else_are_named_for_what_they_are(tmp_path: Path, content: bytes, word: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=word):
+        CocoDataset.load(path)
+
+
+def test_a_picture_that_git_lfs_has_not_fetched_is_named_for_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(LFS)
+    with pytest.raises(InputError, match="Git LFS"):
+        read_picture(tmp_path / "a.jpg")
+
+
 def rewritten(path: Path, change: Any) -> None:
     """Write a checkpoint's tensors again, each as ``change(name, tensor)`` says."""
     with safe_open(path, framework="pt") as file:
@@ -233,8 +287,10 @@ def rewritten(path: Path, change: Any) -> None:
         (lambda name, tensor: (f"module.{name}", tensor), True),
         (lambda name, tensor: (f"_orig_mod.{name}", tensor), True),
         (lambda name, tensor: (name, tensor.half() if tensor.is_floating_point() else tensor), False),
+        (lambda name, tensor: (name, tensor.half() if name.endswith("weight") else tensor), False),
+        (lambda name, tensor: (name, tensor.double() if tensor.is_floating_point() else tensor), True),
     ],
-    ids=["DataParallel", "compiled", "half precision"],
+    ids=["DataParallel", "compiled", "half precision", "mixed precision", "double precision"],
 )
 def test_21_foreign_checkpoints_are_read_and_it_is_said(
     tmp_path: Path, model: MobileInst, caplog: pytest.LogCaptureFixture, change: Any, exact: bool

@@ -118,6 +118,8 @@ def test_an_image_list_without_annotations_is_a_dataset(tmp_path):
         ("annotations.1.iscrowd", 2, "annotations[1].iscrowd"),
         ("videos", REMOVE, "videos"),
         ("videos.0.file_names", "v/0.png", "videos[0].file_names"),
+        ("videos.0", {"id": 4, "height": 8, "width": 9, "length": 2.5}, "videos[0].length"),
+        ("videos.0", {"id": 4, "height": 8, "width": 9, "length": -1}, "videos[0].length"),
         ("videos.0.file_names.1", "../x.png", "videos[0].file_names[1]"),
         ("annotations.0.video_id", 5, "annotations[0].video_id"),
         ("annotations.0.segmentations", [None], "annotations[0].segmentations"),

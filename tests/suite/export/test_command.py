@@ -49,7 +49,8 @@ def test_a_graph_says_all_that_a_program_needs_and_gives_every_mask_back(
     assert found["export"]["parity_max_rel"] < 1e-3
     assert found["pictures"]["pictures"] == 3
     assert found["pictures"]["agreement_ap"] == pytest.approx(1, abs=1e-3)
-    assert found["pictures"]["graph_ap"] == pytest.approx(found["pictures"]["reference_ap"], abs=1e-3)
+    # Discs and squares are no categories of COCO.
+    assert found["pictures"]["graph_ap"] == found["pictures"]["reference_ap"] == -1
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
     carried = session.get_modelmeta().custom_metadata_map
     assert carried.items() >= found["metadata"].items()

@@ -52,17 +52,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         Image.fromarray(pixels).save(pictures / f"{number}.png")
         images.append({"id": number, "file_name": f"{number}.png", "height": 96, "width": 96})
         corners = [[20.0, 20.0, 60.0, 20.0, 60.0, 60.0, 20.0, 60.0]]
-        objects.append(
-            {
-                "id": number,
-                "image_id": number,
-                "category_id": 1,
-                "segmentation": corners,
-                "area": 1600.0,
-                "bbox": [20, 20, 40, 40],
-                "iscrowd": 0,
-            }
-        )
+        objects.append({"id": number, "image_id": number, "category_id": 1, "segmentation": corners, "area": 1600.0})
     categories = [{"id": n + 1, "name": f"c{n}"} for n in range(80)]
     annotations.write_text(json.dumps({"images": images, "annotations": objects, "categories": categories}))
     data = ["--annotations", str(annotations), "--images", str(pictures)]

@@ -24,8 +24,9 @@ def small() -> Recipe:
     return msgspec.structs.replace(recipe, resizing=resizing, model_options={"num_queries": 5})
 
 
-def held_out_list(path: Path, annotations: Path) -> frozenset[int]:
+def held_out_list(path: Path, annotations: Path | None) -> frozenset[int]:
     """Write a list of the shortest video of a file and return it."""
+    assert annotations is not None
     shortest = min(json.loads(annotations.read_text())["videos"], key=lambda video: video["length"])
     write_list(path, annotations, [shortest["id"]])
     return frozenset({shortest["id"]})
@@ -45,19 +46,14 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("root")
 def test_held_out_videos_are_never_shown(tmp_path: Path, shared_data: Path) -> None:
     data = data_of(shared_data, tmp_path / "ids.json")
-    assert data.annotations is not None
-    assert data.split_ids is not None
-    listed = held_out_list(data.split_ids, data.annotations)
+    listed = held_out_list(tmp_path / "ids.json", data.annotations)
     source = open_source(small(), 0, data)
-    whole = {video["id"] for video in json.loads(data.annotations.read_text())["videos"]}
+    whole = {video["id"] for video in json.loads((data.annotations or tmp_path).read_text())["videos"]}
     shown = {video_id for iteration in range(12) for video_id in source.batch(iteration, 0, 1).image_ids}
     assert shown == whole - listed
     assert source.size == len(whole) - 1
-    assert (source.dataset.name, source.dataset.split, source.dataset.pinned) == (
-        "youtube-vis-2019",
-        "local-train",
-        False,
-    )
+    described = source.dataset
+    assert (described.name, described.split, described.pinned) == ("youtube-vis-2019", "local-train", False)
 
 
 @pytest.mark.parametrize("of_the_repository", [True, False])
@@ -66,12 +62,11 @@ def test_only_the_repositorys_list_makes_weights_that_a_claim_may_meet(
 ) -> None:
     path = list_path("youtube-vis-2019") if of_the_repository else root / "ids.json"
     data = data_of(shared_data, path)
-    assert data.annotations is not None
     listed = held_out_list(path, data.annotations)
     finished = train_recipe(small(), 0, how=How("cpu"), paths=data)
     _, metadata = load_checkpoint(finished.checkpoint)
     assert metadata["dataset"] == ("youtube-vis-2019 local-train" if of_the_repository else "youtube-vis-2019")
-    truth = {one["id"]: one["name"] for one in json.loads(data.annotations.read_text())["categories"]}
+    truth = {one["id"]: one["name"] for one in json.loads((data.annotations or root).read_text())["categories"]}
     table = json.loads(metadata["categories"])
     assert dict(zip(table["ids"], table["names"], strict=True)) == truth
     scored = json.loads((finished.checkpoint.parent / "evaluation_annotations.json").read_text())

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-import multiprocessing
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -16,23 +14,20 @@ from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.errors import InputError, StoppedError
 from suite.training import loop
-from suite.training.initial import How
 from suite.training.loop import LOSS_TERMS, learning_rate_factor
 from suite.training.state import StateFiles
 from tests.suite.training.tiny import FixedEvaluation, run, small_recipe, weights_of
 
 
 class Stopping(FixedEvaluation):
-    """Signals this process and its workers at the first evaluation, as a scheduler does."""
+    """Signals this process at the first evaluation, as a scheduler does."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
-        workers = [worker.pid for worker in multiprocessing.active_children() if worker.pid is not None]
-        for process in (*workers, os.getpid()):
-            os.kill(process, self.number)
+        os.kill(os.getpid(), self.number)
 
 
 @pytest.mark.parametrize(
@@ -62,34 +57,14 @@ def test_an_interrupted_run_continues_bit_for_bit(
     ]
 
 
-def test_workers_that_prepare_batches_change_nothing(tmp_path: Path) -> None:
-    recipe = small_recipe(iterations=3, image_stage_fraction=0.5)
-    alone = run(recipe, tmp_path / "alone")
-    helped = run(recipe, tmp_path / "helped", how=How(device="cpu", workers=2))
-    assert torch.equal(weights_of(alone.model), weights_of(helped.model))
-
-
-def test_workers_without_room_in_shared_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Docker gives 64 MiB; a worker whose batch does not fit would wait for ever."""
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(InputError, match="/dev/shm"):
-        run(small_recipe(iterations=1, evaluations=1), tmp_path, how=How(device="cpu", workers=2))
-    assert run(small_recipe(iterations=1, evaluations=1), tmp_path, how=How(device="cpu")).curve
-
-
 def test_training_learns_and_its_curve_and_log_say_so(tmp_path: Path) -> None:
     options = {"query_passing": False, "vertical_flip": 0.0, "picture_every": 10, "model_options": {}}
     recipe = small_recipe(iterations=24, evaluations=4, checkpoint_every=24, **options)
     result = run(recipe, tmp_path, evaluation=FixedEvaluation(0.1, 0.4, 0.3, 0.2))
     losses = [float(row[1] or 0) for row in result.curve]
     assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
-    assert [(row[0], row[-1]) for row in result.curve if row[-1] is not None] == [
-        (6, 0.1),
-        (12, 0.4),
-        (18, 0.3),
-        (24, 0.2),
-    ]
+    scored = {row[0]: row[-1] for row in result.curve if row[-1] is not None}
+    assert scored == {6: 0.1, 12: 0.4, 18: 0.3, 24: 0.2}
     assert not result.model.training
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert [int(row["iteration"]) for row in rows] == list(range(1, 25))

@@ -17,10 +17,10 @@ import torch
 
 from reference_model.backbones.blocks import DropPath
 from suite.distributed import start_processes
+from suite.training.batch import Batch
 from suite.training.initial import How, build_model
 from suite.training.loop import learning_rate_factor
 from suite.training.parts import freeze_batch_norm
-from suite.training.source import Batch
 from suite.training.step import TrainingStep, build_optimizer
 from tests.suite.training.tiny import small_recipe, small_source
 

@@ -13,7 +13,6 @@ import torch
 from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
-from suite.training.data.batches import FileSource
 from suite.training.recipe import Recipe, Resizing, load_recipe
 from suite.training.sources import DataPaths, open_source
 from tests.suite.training.tiny import square_pool
@@ -43,14 +42,8 @@ def paths(shared_data: Path) -> DataPaths:
     )
 
 
-def opened(recipe: Recipe, paths: DataPaths) -> FileSource:
-    source = open_source(recipe, 0, paths)
-    assert isinstance(source, FileSource)
-    return source
-
-
 def test_a_pair_is_two_frames_of_one_video_shown_alike(paths: DataPaths) -> None:
-    source = opened(recipe(), paths)
+    source = open_source(recipe(), 0, paths)
     dataset = YoutubeVisDataset.load(paths.annotations or Path(), paths.images)
     tracks = {
         video.video_id: {track.track_id for track in dataset.tracks_of(video.video_id)} for video in dataset.videos
@@ -78,7 +71,7 @@ def test_the_frames_of_a_pair_are_as_far_apart_as_the_recipe_allows(share: float
 
 
 def test_pictures_of_known_categories_are_mixed_in(paths: DataPaths) -> None:
-    source = opened(recipe(joint_dataset="coco", joint_share=0.5), paths)
+    source = open_source(recipe(joint_dataset="coco", joint_share=0.5), 0, paths)
     coco = CocoDataset.load(paths.joint_annotations or Path())
     videos = YoutubeVisDataset.load(paths.annotations or Path())
     still_ids = {image.image_id for image in coco.images} - {video.video_id for video in videos.videos}

@@ -17,7 +17,6 @@ from PIL import Image
 
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import encode_mask
-from suite.errors import DataError, InputError
 from suite.training.data.batches import FileSource
 from suite.training.data.pictures import Segments, common_canvas
 from suite.training.data.pools import coco_pool
@@ -67,9 +66,7 @@ def folder(tmp_path: Path) -> Path:
 def source(folder: Path, **changes: Any) -> FileSource:
     """Open the folder as a COCO source."""
     paths = DataPaths(folder / "train.json", folder, folder / "train.json", folder)
-    opened = open_source(recipe(**changes), 3, paths)
-    assert isinstance(opened, FileSource)
-    return opened
+    return open_source(recipe(**changes), 3, paths)
 
 
 def test_a_crowd_is_no_object_and_its_pixels_are_ignored_where_no_object_lies(folder: Path) -> None:
@@ -147,21 +144,3 @@ def test_parts_are_the_whole_batch(folder: Path) -> None:
         assert all(torch.equal(one, target.masks) for one, target in zip(masks, undivided.targets, strict=True))
         assert undivided.valid_size is not None
         assert all(target.masks.shape[1] * 4 == undivided.images.shape[2] for target in undivided.targets)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "error", "words"),
-    [
-        (lambda folder: (folder / "1.png").unlink(), DataError, "1.png"),
-        (lambda folder: (folder / "1.png").write_bytes(b"\x89PNG"), InputError, "1.png"),
-        (lambda folder: Image.new("RGB", (70, 60)).save(folder / "1.png"), InputError, "70x60"),
-        (lambda folder: (folder / "1.png").write_bytes(b""), InputError, "1.png"),
-    ],
-)
-def test_a_bad_file_is_named(folder: Path, spoil: Any, error: type[Exception], words: str) -> None:
-    opened = source(folder, batch_size=3)
-    spoil(folder)
-    with pytest.raises(error, match=words):
-        opened.batch(0, 0, 1)
-    with pytest.raises(error, match=words):
-        source(folder, batch_size=3)
