@@ -62,6 +62,11 @@ ROWS = (
         published_rows=("table1/mobileinst-topformer-base-640",),
     ),
     Row(
+        name="mobileinst_topformer_base_640_twelve",
+        method="MobileInst",
+        backbone="TopFormer-Base",
+    ),
+    Row(
         name="mobileinst_topformer_small_640",
         method="MobileInst",
         backbone="TopFormer-Small",

@@ -6,17 +6,23 @@ authors' release (hustvl/SparseInst). SparseInst-VIS, by MobileInst's authors, i
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reference_model.backbones.blocks import BackboneError
+from reference_model.backbones.official import OfficialLayout, load_into
+from suite.errors import DataError, InputError
 from suite.models import Row
 from suite.models.parts.feature_maps import CoordinateConv, PyramidPooling
 from suite.models.parts.selection import Selection, sigmoid_query_selection
 from suite.models.parts.synthetic import MASKS, draw_weights
-from suite.models.parts.trunks import build_trunk
+from suite.models.parts.trunks import BLOCKS, build_trunk
 
 ROWS = (
     Row(
@@ -166,3 +172,67 @@ def build(row: Row) -> SparseInst:
 def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
     """Return the selection among the network's masks at 1/4."""
     return sigmoid_query_selection(row.num_classes, MASKS, (height_px // 4, width_px // 4), seed)
+
+
+def _official_layout() -> OfficialLayout:
+    """Return hustvl/SparseInst's names of the modules with ResNet-50, the first convolutions of the branches split."""
+    names = {"backbone.stem.convolution": "stem.conv1", "backbone.stem.norm": "stem.conv1.norm"}
+    parts = {"reduce": "conv1", "filter": "conv2", "widen": "conv3", "shortcut": "shortcut"}
+    for stage, blocks in enumerate(BLOCKS[50]):
+        for block in range(blocks):
+            for ours, theirs in list(parts.items())[: 4 if block == 0 else 3]:
+                place = f"res{stage + 2}.{block}.{theirs}"
+                names[f"backbone.stages.{stage}.{block}.{ours}.convolution"] = place
+                names[f"backbone.stages.{stage}.{block}.{ours}.norm"] = f"{place}.norm"
+    for level in range(3):  # upstream counts from the coarsest
+        names[f"encoder.laterals.{level}"] = f"encoder.fpn_laterals.{2 - level}"
+        names[f"encoder.outputs.{level}"] = f"encoder.fpn_outputs.{2 - level}"
+    names |= {f"encoder.pooling.levels.{level}": f"encoder.ppm.stages.{level}.1" for level in range(4)}
+    names |= {"encoder.pooling.merge": "encoder.ppm.bottleneck", "encoder.fusion": "encoder.fusion"}
+    for ours, theirs in (
+        ("instance_branch.branch", "inst_branch.inst_convs"),
+        ("mask_branch", "mask_branch.mask_convs"),
+    ):
+        names |= {f"{ours}.0.{part}": f"decoder.{theirs}.0.{part}" for part in ("of_features", "of_coordinates")}
+        names |= {f"{ours}.{place}": f"decoder.{theirs}.{place}" for place in (2, 4, 6)}
+    heads = {"activation": "iam_conv", "hidden": "fc", "classes": "cls_score", "kernels": "mask_kernel"}
+    for ours, theirs in (heads | {"objectness": "objectness"}).items():
+        names[f"instance_branch.{ours}"] = f"decoder.inst_branch.{theirs}"
+    return OfficialLayout(names | {"mask_branch.8": "decoder.mask_branch.projection"}, dropped=())
+
+
+def _split_coordinates(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return upstream's tensors with each branch's first convolution apart: coordinates x and y come first there."""
+    split = dict(tensors)
+    for name in [name for name in tensors if name.endswith("_convs.0.weight") and isinstance(tensors[name], Tensor)]:
+        stem, weight = name.removesuffix("weight"), split.pop(name)
+        split |= {f"{stem}of_coordinates.weight": weight[:, :2], f"{stem}of_features.weight": weight[:, 2:]}
+        if f"{stem}bias" in split:
+            split[f"{stem}of_coordinates.bias"] = split.pop(f"{stem}bias")
+    return split
+
+
+def load_official(network: SparseInst, path: Path) -> None:
+    """Load the authors' weights of SparseInst with ResNet-50 and GroupIAM; nothing in the file is executed.
+
+    Args:
+        network: with the trunk ``"resnet50"`` and 80 classes.
+        path: ``sparse_inst_r50_giam*.pth``, from hustvl/SparseInst's README.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it is no checkpoint, holds more than tensors and plain values, or does not fit; nothing is
+            loaded then.
+    """
+    try:
+        official = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such checkpoint; check the path") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        kind = type(error).__name__
+        raise InputError(f"{path}: cannot be read without executing code ({kind}); give the official .pth") from None
+    tensors = official.get("model", official) if isinstance(official, Mapping) else {}
+    try:
+        load_into(network, _split_coordinates(tensors), _official_layout())
+    except BackboneError as error:
+        raise InputError(f"{path}: {error}") from None
