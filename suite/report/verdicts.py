@@ -11,7 +11,7 @@ from suite.claims.consistency import check_consistency
 from suite.claims.loader import load_claims
 from suite.datasets.local_split import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.store import RunFile, read_folder
-from suite.report.ablation import CONFOUNDED, DATASET, MIN_SEEDS, TRENDS, ablation_scores
+from suite.report.ablation import DATASET, MIN_SEEDS, ablation_scores, deciding_trend
 from suite.report.cells import Cell, select_cells
 from suite.report.evidence import Evidence, Verdict, VerdictWord, same_split
 from suite.report.models import find_counterparts, is_primary, masks_span
@@ -184,7 +184,7 @@ def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
 def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     """Compare a published gain with the same ablation of ours, paired by seed."""
     scores = ablation_scores(evidence)
-    trend = next(trend for trend in TRENDS if trend.claim_id == claim.claim_id)
+    trend = deciding_trend(claim.claim_id, scores)
     gain = scores.gain(trend.better, trend.worse)
     if gain is None or len(gain.by_seed) < MIN_SEEDS:
         return Verdict(claim, "not run", "", f"needs the ablation: {MIN_SEEDS} seeds with and {MIN_SEEDS} without it")
@@ -195,8 +195,8 @@ def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
         "not reproduced = no gain within them, undecided = between"
     )
     reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error or 0:.1f}"
-    if claim.claim_id in CONFOUNDED:
-        reason = f"{reason}; {CONFOUNDED[claim.claim_id]}"
+    if trend.caution:
+        reason = f"{reason}; {trend.caution}"
         return Verdict(claim, "undecided", rule, reason, gain.value, None, "measured", cells)
     return Verdict(claim, words.get(gain.word, "not reproduced"), rule, reason, gain.value, None, "measured", cells)
 

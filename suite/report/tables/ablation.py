@@ -39,7 +39,8 @@ def _gain(scores: AblationScores, cell: AblationCell, interval: int | None) -> T
 def _published(evidence: Evidence, cell: AblationCell) -> TableCell:
     """Return the paper's gain over this cell, where it prints one."""
     for trend in TRENDS:
-        claim = evidence.claim(trend.claim_id) if trend.claim_id and trend.worse.cell == cell.name else None
+        decides = trend.claim_id and not trend.caution and trend.worse.cell == cell.name
+        claim = evidence.claim(trend.claim_id) if decides else None
         if claim is not None:
             metric = "mask AP" if trend.better.metric == "mask_ap" else "video AP"
             return TableCell(claim.text, claim.value, note=f"{metric} on {claim.dataset}")

@@ -1,43 +1,36 @@
-"""Kernel association off and on, over all held-out videos and over those where it could matter."""
+"""What association between key frames is worth: none, by each rule, with shuffled queries, and by ground truth."""
 
 from __future__ import annotations
 
 from suite.datasets.video_traits import TRAITS
-from suite.report.ablation import DEFAULT_CELL, KEY_FRAME_INTERVALS, Trial, ablation_scores, described
+from suite.records.schema import METRICS
+from suite.report.ablation import DEFAULT_CELL, Trial, ablation_scores, described
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.measured import SHAPES_CAUTION
-from suite.report.table import Row, Table, TableCell, make_table, missing, record_cell
+from suite.report.table import Row, Table, make_table, record_cell
 from suite.report.tables._parts import closing_notes
 
-NOT_RUN = "not run: python -m suite ablation"
-GROUP = "video AP, mean ± standard deviation over seeds"
+NOT_RUN = "not run: python -m suite reproduce shapes"
+COLUMNS = ["linked_video_ap", "shuffled_video_ap", "track_links", "track_query_changes", "track_query_losses"]
+COLUMNS += ["track_changes_followed", "identity_switches"]
+
+
+def _row(evidence: Evidence, cell: Cell) -> Row:
+    same = ((metric, evidence.find(metric, cell.model, dict(cell.protocol), "shapes")) for metric in COLUMNS)
+    numbers = {METRICS[metric].label: record_cell(found[-1] if found else None, NOT_RUN) for metric, found in same}
+    setting = {"training": str(cell.get("experiment") or "main job"), "T": str(cell.get("key_frame_interval"))}
+    return {**setting, "rule": str(cell.get("associate_on")), **numbers}
 
 
 def build(evidence: Evidence) -> Table:
-    """Return one row per kind of video and T: video AP without and with association, and the gain paired by seed."""
-    scores = ablation_scores(evidence)
-    rows: list[Row] = []
-    for trait in ("", *TRAITS):
-        for interval in KEY_FRAME_INTERVALS:
-            off, on = (Trial(DEFAULT_CELL, interval, association, trait) for association in (False, True))
-            found = [scores.found.get(trial) for trial in (off, on)]
-            videos = next((cell.dataset.videos for cell in found if cell is not None and cell.dataset), None)
-            rows.append(
-                {
-                    "videos": trait.replace("_", " ") or "all",
-                    "number": missing(NOT_RUN) if videos is None else TableCell(str(videos), videos),
-                    "T": TableCell(str(interval), interval),
-                    f"{GROUP}: off": record_cell(found[0], NOT_RUN),
-                    f"{GROUP}: on": record_cell(found[1], NOT_RUN),
-                    "gain of association, AP points": described(scores.gain(on, off)),
-                }
-            )
-    length = "" if scores.iterations is None else f", {scores.iterations} training iterations"
-    notes = (
-        *(f"{trait.replace('_', ' ')}: {meaning}." for trait, meaning in TRAITS.items()),
-        "Off: the instances of a key frame keep the numbers of the queries they come from. On: kernels are matched "
-        "with those of the previous key frame by cosine similarity. Both are of the same trained weights.",
-        f"{SHAPES_CAUTION}.",
+    """Return one row per T and rule: video AP, the control with shuffled queries, and what became of identities."""
+    rows = [_row(evidence, cell) for cell in evidence.find(COLUMNS[0], dataset="shapes")] or [{"T": NOT_RUN}]
+    gains = ablation_scores(evidence).gain
+    hard = (
+        f"Ablation, kernels over none at T = 1 where {meaning}: "
+        f"{described(gains(Trial(DEFAULT_CELL, 1, True, trait), Trial(DEFAULT_CELL, 1, False, trait)))}."
+        for trait, meaning in TRAITS.items()
     )
-    title = f"Kernel association between key frames, embedded set{length}"
-    return make_table("tracking", title, rows, closing_notes(evidence, *notes))
+    notes = closing_notes(evidence, "Rows and columns: docs/tracking.md.", *hard, f"{SHAPES_CAUTION}.")
+    return make_table("tracking", "Association between key frames, embedded set", rows, notes)

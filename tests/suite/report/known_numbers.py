@@ -17,7 +17,7 @@ import msgspec
 
 from suite.models import discover
 from suite.records.schema import METRICS
-from suite.report.ablation import paired_gain
+from suite.report.ablation import AblationScores, Trial
 from suite.report.evidence import Evidence
 from suite.report.render import build_tables
 
@@ -118,7 +118,7 @@ def _differences(evidence: Evidence) -> Iterator[tuple[float, str]]:
     for cells in by_metric.values():
         for first in cells:
             for second in cells:
-                gain = paired_gain(first, second)
+                gain = AblationScores(None, {Trial("a"): first, Trial("b"): second}).gain(Trial("a"), Trial("b"))
                 if first is not second and gain is not None:
                     yield from ((value, "") for value in (gain.value, *gain.by_seed.values()))
                     if gain.deviation is not None and gain.standard_error is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from suite.records.schema import Measurement, Scalar, Subject
@@ -37,10 +36,6 @@ def add(maker: RunMaker, name: str, mask_aps: tuple[float, ...], iterations: int
         )
 
 
-def built(maker: RunMaker) -> Table:
-    return ablation.build(load_evidence(maker.folder))
-
-
 def sentence(table: Table, start: str) -> str:
     (found,) = [note for note in table.notes if note.startswith(start)]
     return found
@@ -61,10 +56,10 @@ def test_a_trend_is_judged_by_pairs_of_seeds(
 ) -> None:
     add(maker, "default", (0.53, 0.56, 0.54))
     add(maker, "average_pooling", average)
-    table = built(maker)
+    table = ablation.build(load_evidence(maker.folder))
     assert words in sentence(table, "Max pooling")
-    row = table.rows[2]
-    assert (row[0].text, row[1].text) == ("average pooling", str(len(average)))
+    (row,) = [row for row in table.rows if row[0].text == "average pooling"]
+    assert row[1].text == str(len(average))
     pairs = zip((0.53, 0.56, 0.54), average, strict=False)
     gains = [100 * (one - other) for one, other in pairs]
     assert row[6].value == pytest.approx(sum(gains) / len(gains))
@@ -77,35 +72,39 @@ def test_other_lengths_and_other_tables_are_not_mixed_in(maker: RunMaker) -> Non
     add(maker, "default", (0.53, 0.56, 0.54))
     add(maker, "single_global", (0.40, 0.41, 0.42))
     add(maker, "no_query_passing", (0.30,), iterations=20)
-    table = built(maker)
+    table = ablation.build(load_evidence(maker.folder))
     assert "1800" in table.title
-    assert sentence(table, "Query passing").split(": ")[1].startswith("not run")
-    assert table.rows[4][6].note.endswith("no_query_passing")
+    assert sentence(table, "Query passing over single").split(": ")[1].startswith("not run")
+    assert table.rows[5][6].note.endswith("no_query_passing")
     shown = accuracy_cells(load_evidence(maker.folder), "mask_ap")
     assert all(cell.get("decoder") is None for cell in shown)
 
 
-def test_association_is_shown_by_kind_of_video_and_paired_by_seed(maker: RunMaker) -> None:
+def test_query_passing_is_undecided_until_its_control_was_run(maker: RunMaker) -> None:
+    add(maker, "default", (0.53, 0.56, 0.54))
+    for other, aps, expected in (
+        ("no_query_passing", (0.50, 0.53, 0.51), ("undecided", pytest.approx(3.0))),
+        ("pairs_only", (0.52, 0.55, 0.53), ("partly", pytest.approx(1.0))),
+    ):
+        add(maker, other, aps)
+        verdict = load_evidence(maker.folder).verdict("trend/query-passing-helps-video-ap")
+        assert verdict is not None
+        assert (verdict.word, verdict.ours) == expected
+
+
+def test_rules_of_association_are_rows_and_hard_videos_notes(maker: RunMaker) -> None:
+    subject = Subject(TINY, WEIGHTS)
     for seed in range(3):
-        fields: dict[str, Scalar] = {
-            "experiment": "ablation",
-            "seed": seed,
-            "iterations": 900,
-            "key_frame_interval": 3,
-        }
-        hard = msgspec.structs.replace(SHAPES, images=None, videos=11)
-        lines = [Measurement("mask_ap", 0.5, Subject(TINY, WEIGHTS), fields, SHAPES)]
-        for association_on in (False, True):
-            value = 0.2 + 0.1 * association_on + 0.01 * seed
-            protocol = fields | {"association": association_on}
-            lines.append(Measurement("video_ap_occlusion", value, Subject(TINY, WEIGHTS), protocol, hard))
-            lines.append(Measurement("video_ap", 0.3, Subject(TINY, WEIGHTS), protocol, SHAPES))
+        fields: dict[str, Scalar] = {"experiment": "ablation", "seed": seed, "iterations": 900, "key_frame_interval": 1}
+        lines = [Measurement("mask_ap", 0.5, subject, fields, SHAPES)]
+        pair = ((fields | {"association": on}, 0.2 + 0.1 * on) for on in (False, True))
+        lines += [Measurement("video_ap_occlusion", value, subject, setting, SHAPES) for setting, value in pair]
         maker.write(maker.run("ablation", seed=seed), *lines)
+    rule: dict[str, Scalar] = {"key_frame_interval": 3, "associate_on": "masks+active", "seed": 0}
+    counts = {"linked_video_ap": 0.4, "shuffled_video_ap": 0.3, "track_query_losses": 7.0}
+    maker.write(maker.run("shapes", seed=0), *(Measurement(*one, subject, rule, SHAPES) for one in counts.items()))
     table = tracking.build(load_evidence(maker.folder))
-    by_place = {(row[0].text, row[2].text): row for row in table.rows}
-    hidden = by_place["occlusion", "3"]
-    assert hidden[1].text == "11"
-    assert [cell.text.split()[0] for cell in hidden[3:5]] == ["21.0", "31.0"]
-    assert hidden[5].text.startswith("+10.0 points")
-    assert "exactly equal" in by_place["all", "3"][5].text
-    assert by_place["fast motion", "3"][3].note.startswith("not run")
+    (row,) = table.rows
+    assert [cell.text.split()[0] for cell in row[1:5]] == ["3", "masks+active", "40.0", "30.0"]
+    assert row[table.columns.index("query lost")].value == 7
+    assert any("+10.0 points" in note for note in table.notes)
