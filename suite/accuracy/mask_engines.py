@@ -10,12 +10,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.accuracy.matches import Matches, collect_matches
+from suite.accuracy.matches import CAP, Flags, Integers, Matches, Unmatched, collect_matches, within_cap
 from suite.accuracy.score import Curves
-from suite.datasets.coco import CocoDataset, Detections
+from suite.datasets.coco import CocoDataset, Detections, Groups
 from suite.datasets.masks import collection_paused
 
 IMAGES_PER_CHUNK = 250
+ANY_AREA_PX = (0, 1e10)
 
 Dataset = dict[str, list[dict[str, Any]]]
 
@@ -138,44 +139,79 @@ def matches_of(evaluator: Any) -> Matches:
 
 
 class HotcocoEvaluation:
-    """An evaluation by hotcoco: the same numbers as pycocotools' in a tenth of the time."""
+    """An evaluation by hotcoco, some images at a time: pycocotools' numbers in a tenth of the time and memory."""
 
     def __init__(self, dataset: CocoDataset, detections: Detections) -> None:
-        import hotcoco
+        self._detections, self._truth = detections, _annotated(dataset)
+        self._objects_of = Groups(dataset.objects.image, len(dataset.images))
+        self._results_of = Groups(detections.image, len(dataset.images))
+        self._ranks = image_ranks(dataset)
+        self._places = np.argsort(self._ranks)
+        # The columns are image, box, score, category; the area of a result is that of its box.
+        self._table = np.zeros((len(detections.scores), 7))
+        self._table[:, 0], self._table[:, 5] = self._ranks[detections.image], detections.scores
+        self._table[:, 3], self._table[:, 4] = detections.areas_px, 1
+        self._table[:, 6] = detections.class_index + 1
 
-        self._dataset = dataset
-        self._annotated = hotcoco.COCO(_annotated(dataset))
-        # The columns are image, box (unused), score, category.
-        table = np.zeros((len(detections.scores), 7))
-        table[:, 0], table[:, 5] = image_ranks(dataset)[detections.image], detections.scores
-        table[:, 6] = detections.class_index + 1
-        self._results = self._annotated.load_res(table, segmentation=cast("list[Any]", detections.codes.rles()))
-        self._results.update_anns(ids=np.arange(1, len(table) + 1), area=detections.areas_px)
+    def _chunks(self) -> Iterator[tuple[Dataset, Integers]]:
+        """Yield the ground truth of some images, in ascending order of id, and the rows of their results."""
+        for start in range(0, len(self._places), IMAGES_PER_CHUNK):
+            places = self._places[start : start + IMAGES_PER_CHUNK].tolist()
+            rows = [row for place in places for row in self._objects_of.rows(place).tolist()]
+            truth = {
+                "images": [self._truth["images"][place] for place in places],
+                "categories": self._truth["categories"],
+                "annotations": [self._truth["annotations"][row] for row in rows],
+            }
+            yield truth, np.concatenate([self._results_of.rows(place) for place in places])
+
+    def _masks(self, rows: Integers) -> list[Any]:
+        return self._detections.codes.rles(rows)
 
     def curves(self) -> Curves:
         """Evaluate and accumulate."""
         import hotcoco
 
-        evaluator = hotcoco.COCOeval(self._annotated, self._results, "segm")
-        evaluator.evaluate()
+        stream = hotcoco.StreamingEval(self._truth["categories"], "segm")
+        with collection_paused():
+            for truth, rows in self._chunks():
+                images, annotations = truth["images"], truth["annotations"]
+                stream.update(images, annotations, self._table[rows], segmentation=self._masks(rows))
+        evaluator = stream.finalize()
         evaluator.accumulate()
         accumulated = cast("dict[str, Any]", evaluator.eval)
         return Curves(np.asarray(accumulated["precision"]), np.asarray(accumulated["recall"]))
 
-    def _entries(self, image_ids: list[int]) -> Iterator[dict[str, Any] | None]:
-        """Match again, some images at a time: as Python objects, matches are a hundred times as large."""
+    def _entries(self, matchable: Flags) -> Iterator[dict[str, Any] | None]:
+        """Match some results again, over all areas: as Python objects, matches are a hundred times as large."""
         import hotcoco
 
-        for start in range(0, len(image_ids), IMAGES_PER_CHUNK):
-            evaluator = hotcoco.COCOeval(self._annotated, self._results, "segm")
-            evaluator.params.max_dets, evaluator.params.img_ids = [100], image_ids[start : start + IMAGES_PER_CHUNK]
-            evaluator.params.area_rng, evaluator.params.area_rng_lbl = [[0, 1e10]], ["all"]
+        for truth, rows in self._chunks():
+            rows = rows[matchable[rows]]
+            annotated = hotcoco.COCO(truth)
+            results = annotated.load_res(self._table[rows], segmentation=self._masks(rows))
+            evaluator = hotcoco.COCOeval(annotated, results, "segm")
+            evaluator.params.max_dets = [CAP]
+            evaluator.params.area_rng, evaluator.params.area_rng_lbl = [list(ANY_AREA_PX)], ["all"]
             evaluator.evaluate()
             yield from evaluator.eval_imgs
 
     def matches(self) -> Matches:
         """Return which detections hit, over all areas."""
-        image_ids = list(range(1, len(self._dataset.images) + 1))
-        categories = list(range(1, len(self._dataset.categories) + 1))
+        units, categories = len(self._places), len(self._truth["categories"])
+        annotated = np.zeros((units + 1, categories + 1), np.bool_)
+        for item in self._truth["annotations"]:
+            annotated[item["image_id"], item["category_id"]] = True
+        image, category = self._table[:, 0].astype(np.int64), self._table[:, 6].astype(np.int64)
+        matchable = annotated[image, category]
+        rest = np.flatnonzero(~matchable)
+        rest = rest[within_cap(image[rest] * (categories + 1) + category[rest], self._table[rest, 5])]
+        areas = self._table[rest, 3]
+        unmatched = Unmatched(
+            unit=image[rest] - 1,
+            category=category[rest] - 1,
+            score=self._table[rest, 5],
+            ignored=(areas < ANY_AREA_PX[0]) | (areas > ANY_AREA_PX[1]),
+        )
         with collection_paused():
-            return collect_matches(self._entries(image_ids), image_ids, categories)
+            return collect_matches(self._entries(matchable), range(1, units + 1), range(1, categories + 1), unmatched)

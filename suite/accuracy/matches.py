@@ -5,7 +5,6 @@ Matches are made once; in a weighted dataset an image drawn twice counts twice.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -15,6 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+CAP = 100
+"""Detections of one category in one image or video that count."""
+
+
+def within_cap(group: Integers, score: Floats) -> Integers:
+    """Return the rows that are among the `CAP` of highest score in their group, ascending.
+
+    Args:
+        group: number of each row's unit and category, shape (D,).
+        score: confidence, shape (D,); of equal ones, the earlier counts.
+    """
+    order = np.lexsort((-score, group))
+    rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+    return np.sort(order[rank < CAP])
 
 
 @dataclass(frozen=True)
@@ -34,13 +51,15 @@ class Matches:
 
     unit: Integers
     category: Integers
-    hit: NDArray[np.bool_]
-    ignored: NDArray[np.bool_]
+    hit: Flags
+    ignored: Flags
     objects: Integers
 
 
-def _side_by_side(tables: Sequence[Any]) -> NDArray[np.bool_]:
+def _side_by_side(tables: Sequence[Any]) -> Flags:
     """Return tables of 10 rows, arrays or nested lists of any truth values, joined along the second axis."""
+    if not tables:
+        return np.zeros((10, 0), np.bool_)
     if isinstance(tables[0], np.ndarray):
         return np.concatenate(tables, axis=1).astype(np.bool_)
     # Reading all values in one go spares an array for each of a quarter of a million small tables.
@@ -49,58 +68,64 @@ def _side_by_side(tables: Sequence[Any]) -> NDArray[np.bool_]:
     flat = np.fromiter(chain.from_iterable(chain.from_iterable(tables)), np.bool_, rows * int(widths.sum()))
     starts = np.repeat(rows * (np.cumsum(widths) - widths), widths)
     column = np.arange(len(starts)) - np.repeat(np.cumsum(widths) - widths, widths)
-    joined: NDArray[np.bool_] = flat[starts + np.arange(rows)[:, None] * np.repeat(widths, widths) + column]
+    joined: Flags = flat[starts + np.arange(rows)[:, None] * np.repeat(widths, widths) + column]
     return joined
 
 
+@dataclass(frozen=True)
+class Unmatched:
+    """Detections where nothing of their category is annotated, at most `CAP` per unit and category, in file order."""
+
+    unit: Integers
+    category: Integers
+    score: Floats
+    ignored: Flags
+
+
+NOTHING = Unmatched(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_))
+
+
 def collect_matches(
-    entries: Iterable[Mapping[str, Any] | None], unit_ids: Sequence[int], category_ids: Sequence[int]
+    entries: Iterable[Mapping[str, Any] | None],
+    unit_ids: Sequence[int],
+    category_ids: Sequence[int],
+    unmatched: Unmatched = NOTHING,
 ) -> Matches:
     """Gather the per-image (or per-video) entries of COCOeval or hotcoco for the range of all areas.
 
     Args:
-        entries: as in ``evalImgs``; units of one category in ascending order. None is skipped.
+        entries: as in ``evalImgs``. None is skipped.
         unit_ids: ids of images or videos, ascending.
         category_ids: ids of categories, ascending.
+        unmatched: detections that are in no entry.
     """
     unit_index = {number: index for index, number in enumerate(unit_ids)}
     category_index = {number: index for index, number in enumerate(category_ids)}
     objects = np.zeros((len(unit_ids), len(category_ids)), np.int64)
-    scores: dict[int, list[Any]] = defaultdict(list)
-    units: dict[int, list[Integers]] = defaultdict(list)
-    matched: dict[int, list[Any]] = defaultdict(list)
-    ignored: dict[int, list[Any]] = defaultdict(list)
+    places: list[tuple[int, int, int]] = []
+    scores: list[Sequence[float]] = [unmatched.score.tolist()]
+    none, ignored = np.zeros((10, len(unmatched.unit)), np.bool_), unmatched.ignored[None].repeat(10, axis=0)
+    matched_tables, ignored_tables = [], []
     for entry in entries:
         if entry is None:
             continue
         unit, category = unit_index[entry["image_id"]], category_index[entry["category_id"]]
         objects[unit, category] = len(entry["gtIgnore"]) - np.count_nonzero(entry["gtIgnore"])
         if len(entry["dtScores"]):
-            scores[category].append(entry["dtScores"])
-            units[category].append(np.full(len(entry["dtScores"]), unit))
-            matched[category].append(entry["dtMatches"])
-            ignored[category].append(entry["dtIgnore"])
-    found: list[tuple[Integers, Integers, NDArray[np.bool_], NDArray[np.bool_]]] = []
-    for category in sorted(scores):
-        order = np.argsort(-np.concatenate(scores[category]), kind="mergesort")
-        out = _side_by_side(ignored[category])[:, order]
-        hit = _side_by_side(matched[category])[:, order] & ~out
-        found.append((np.concatenate(units[category])[order], np.full(len(order), category), hit, out))
-    if not found:
-        nothing, none = np.zeros(0, np.int64), np.zeros((10, 0), np.bool_)
-        return Matches(nothing, nothing, none, none, objects)
-    return Matches(
-        unit=np.concatenate([part[0] for part in found]),
-        category=np.concatenate([part[1] for part in found]),
-        hit=np.concatenate([part[2] for part in found], axis=1),
-        ignored=np.concatenate([part[3] for part in found], axis=1),
-        objects=objects,
-    )
+            places.append((unit, category, len(entry["dtScores"])))
+            scores.append(entry["dtScores"])
+            matched_tables.append(entry["dtMatches"])
+            ignored_tables.append(entry["dtIgnore"])
+    unit_, category_, amount = np.array(places, np.int64).reshape(-1, 3).T
+    units = np.concatenate([unmatched.unit, np.repeat(unit_, amount)])
+    categories = np.concatenate([unmatched.category, np.repeat(category_, amount)])
+    order = np.lexsort((units, -np.fromiter(chain.from_iterable(scores), np.float64, len(units)), categories))
+    out = np.concatenate([ignored, _side_by_side(ignored_tables)], axis=1)[:, order]
+    hit = np.concatenate([none, _side_by_side(matched_tables)], axis=1)[:, order] & ~out
+    return Matches(units[order], categories[order], hit, out, objects)
 
 
 RECALLS = np.linspace(0.0, 1.0, 101)
-
-Floats = NDArray[np.float64]
 
 
 def _before(positions: Integers, sorted_positions: Integers) -> Integers:

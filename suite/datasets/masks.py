@@ -66,13 +66,18 @@ class Codes:
     areas_px: NDArray[np.int64]
     has_empty_runs: bool
 
-    def rles(self) -> list[CompressedRle]:
-        """Return the masks as pycocotools takes them; masks of one size share the list that states it."""
+    def rles(self, rows: NDArray[np.int64] | None = None) -> list[CompressedRle]:
+        """Return the masks, or those of some rows, as pycocotools takes them.
+
+        Masks of one size share the list that states it.
+        """
         shared: dict[Size, list[int]] = {}
+        sizes = (self.sizes if rows is None else self.sizes[rows]).tolist()
+        counts = self.counts if rows is None else map(self.counts.__getitem__, rows.tolist())
         with collection_paused():
             return [
-                {"size": shared.setdefault((height, width), [height, width]), "counts": counts}
-                for (height, width), counts in zip(self.sizes.tolist(), self.counts, strict=True)
+                {"size": shared.setdefault((height, width), [height, width]), "counts": code}
+                for (height, width), code in zip(sizes, counts, strict=True)
             ]
 
     def mask(self, place: int) -> NDArray[np.bool_]:

@@ -18,41 +18,19 @@ CHUNK_CHARACTERS = 1 << 17
 """Arrays of one chunk stay in the processor's cache."""
 
 MAX_GROUPS_PER_RUN = 7
-LONGEST_RUN = 1 << 31
-FOLLOWED = bytes(range(48 + 32, 48 + 64))
-"""The characters that another one follows in the same run."""
+LONGEST_RUN = (1 << 31) - 1
+PADDING = "00"
+"""Two empty runs, put behind every code: there the running sums return to 0."""
 
-SIGNED = bytes(((group - 48) & 31 ^ 16) - 16 & 255 for group in range(256))
-"""The number that each character states as the last one of a run, a signed byte."""
+UNREAD = np.int16(-(1 << 15))
+"""Marks a run of more than two groups, whose number is none that two groups can state."""
 
 ALIEN = "its counts hold a character outside '0' to 'o'"
+TOO_LONG = "its counts hold a run that is too long"
 
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _LongRuns:
-    """The runs of more than one group.
-
-    ``final`` holds the place of the last group of each, ``groups`` the number of the groups before it, and ``run`` the
-    number of the run among all; ``followed`` holds the places of all groups that another one follows.
-    """
-
-    final: Integers
-    groups: Integers
-    run: Integers
-    followed: Integers
-
-    @classmethod
-    def of(cls, groups: NDArray[np.uint8]) -> _LongRuns:
-        followed = np.flatnonzero(groups > 31)
-        ends = np.flatnonzero(groups[followed + 1] < 32)
-        final = followed[ends] + 1
-        amounts = ends.copy()
-        amounts[1:] -= ends[:-1]
-        amounts[:1] += 1
-        # Before the last group of a run are all earlier runs and all groups that are followed so far.
-        return cls(final, amounts, final - ends - 1, followed)
+Runs = NDArray[np.int32]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -76,97 +54,96 @@ def _chunks(lengths: Integers) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _written(code: bytes, groups: NDArray[np.uint8], longer: _LongRuns) -> Integers:
-    """Return the number written for each run, in order."""
-    values = np.frombuffer(code.translate(SIGNED, FOLLOWED), np.int8).astype(np.int64)
-    number, final, amounts, run = values[longer.run], longer.final, longer.groups, longer.run
-    for place in range(1, int(amounts.max(initial=0)) + 1):
-        number = (number << 5) + (groups[final - place] & 31)
-        values[run] = number
-        more = np.flatnonzero(amounts > place)
-        number, final, amounts, run = number[more], final[more], amounts[more], run[more]
-    return values
-
-
-def _per_code(written: Integers, begin: Integers, stop: Integers) -> tuple[Integers, Integers, Integers] | None:
-    """Undo the differences.
+def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int | None]:
+    """Return the number written for each run, in order, or beside that the place of a run that is too long.
 
     Args:
-        written: the number written for each run of all codes.
-        begin: place of the first run of each code.
-        stop: place after its last run.
-
-    Returns:
-        For each code its smallest run but the first (1 where there is no other), the sum of its second, fourth, ...
-        and of its third, fifth, ... runs; None where a sum is beyond what frames can hold.
+        characters: of all codes, the last one not followed.
+        followed: whether another one of the same run follows.
     """
-    smallest = np.ones(len(begin), np.int64)
-    totals = np.zeros((2, len(begin)), np.int64)
-    for parity in (0, 1):
-        # In one running sum over every second number of the chunk, each code has one chain: the runs from its second
-        # on, or from its third. What was summed before the chain begins is the base to take off.
-        sums = np.zeros((len(written) - parity + 1) // 2 + 1, np.int64)
-        np.cumsum(written[parity::2], out=sums[:-1])
-        if int(sums.max()) - int(sums.min()) > LONGEST_RUN * len(begin):
-            return None
-        offset = np.where(begin % 2 == parity, 2, 1)
-        start, end = (begin + offset - parity) // 2, (stop - parity + 1) // 2
-        codes = np.flatnonzero(start < end)
-        if len(codes):
-            start, end = start[codes], end[codes]
-            base = np.where(start > 0, sums[start - 1], 0)
-            bounds = np.stack([start, end], axis=1).ravel()
-            smallest[codes] = np.minimum(smallest[codes], np.minimum.reduceat(sums, bounds)[::2] - base)
-            totals[offset[codes] - 1, codes] = np.add.reduceat(sums, bounds)[::2] - base * (end - start)
-    return smallest, totals[0], totals[1]
+    last = ~followed
+    signed = (characters & 31).view(np.int8) - np.int8(16)
+    # Most runs have one group or two, which is done for all characters at once; the others come one group at a time.
+    values = signed.astype(np.int16)
+    values[1:] *= followed.astype(np.int16)[:-1] * np.int16(31) + np.int16(1)
+    values[1:] += (signed & np.int8(31) & -followed.view(np.int8)).astype(np.int16)[:-1]
+    longer = np.zeros_like(followed)
+    np.logical_and(followed[1:-1], followed[:-2], out=longer[2:])
+    longer &= last
+    place = np.flatnonzero(longer)
+    values[place] = UNREAD
+    one_each = values[last]
+    run, written = np.flatnonzero(one_each == UNREAD), one_each.astype(np.int32)
+    number = signed[place].astype(np.int64)
+    for back in range(1, MAX_GROUPS_PER_RUN + 1):
+        if not len(place):
+            return written, None
+        bad = np.abs(number) > LONGEST_RUN if back < MAX_GROUPS_PER_RUN else number == number
+        if bad.any():
+            break
+        number = (number << 5) + (signed[place - back] & 31)
+        written[run] = number
+        more = np.flatnonzero(followed[place - back - 1])
+        number, place, run = number[more], place[more], run[more]
+    return written, int(place[np.argmax(bad)])
 
 
-def _spelling(groups: NDArray[np.uint8], starts: Integers, ends: Integers) -> tuple[NDArray[np.bool_], str] | None:
-    """Return which strings are not sequences of whole groups, and why, or None."""
-    if groups.max(initial=0) > 63:
-        return np.maximum.reduceat(groups, starts) > 63, ALIEN
-    unfinished = groups[ends - 1] > 31
-    return (unfinished, "its counts end inside a run") if unfinished.any() else None
+def _undo_differences(written: Runs, begin: Integers, stop: Integers) -> Runs:
+    """Return the run lengths of codes; in the first bad code, one is below 0.
+
+    Args:
+        written: the number written for each run; 0 in the padding.
+        begin: place of the first run of each code.
+        stop: place after its padding.
+    """
+    # A run is the sum of every second number written up to it, but the third one does not add the first.
+    written[begin + 2] -= written[begin]
+    runs = np.empty_like(written)
+    for lane in (0, 1):
+        rest = np.add.reduceat(written[lane::2], (begin + 1 - lane) // 2, dtype=np.int32)
+        written[stop - 1 - (stop - 1 - lane) % 2] -= rest
+        np.cumsum(written[lane::2], dtype=np.int32, out=runs[lane::2])
+    return runs
 
 
 def _check_chunk(codes: Sequence[str], areas: Integers, start: int) -> CodeCheck:
-    def first(bad: NDArray[np.bool_], reason: str) -> CodeCheck:
-        return CodeCheck(areas[:0], start + int(np.argmax(bad)), reason)
+    def bad(index: int, reason: str) -> CodeCheck:
+        return CodeCheck(areas[:0], start + index, reason)
+
+    def code_at(ends: Integers, place: int) -> int:
+        return int(np.searchsorted(ends, place, side="right"))
 
     lengths = np.fromiter(map(len, codes), np.int64, len(codes))
     if not lengths.all():
-        return first(lengths == 0, "its counts are empty")
-    joined = "".join(codes)
+        return bad(int(np.argmin(lengths)), "its counts are empty")
+    joined = PADDING.join([*codes, ""])
     if not joined.isascii():
-        return first(np.array([not code.isascii() for code in codes]), ALIEN)
-    code = joined.encode("ascii")
-    groups = np.frombuffer(code, np.uint8) - np.uint8(48)
-    string_ends = np.cumsum(lengths)
-    if (misspelt := _spelling(groups, string_ends - lengths, string_ends)) is not None:
-        return first(*misspelt)
-    longer = _LongRuns.of(groups)
-    if longer.groups.max(initial=0) >= MAX_GROUPS_PER_RUN:
-        too_long = longer.final[longer.groups >= MAX_GROUPS_PER_RUN]
-        bad = np.isin(np.arange(len(codes)), np.searchsorted(string_ends, too_long, side="right"))
-        return first(bad, "its counts hold a run that is too long")
-    stop = string_ends - np.searchsorted(longer.followed, string_ends)
+        return bad(next(index for index, code in enumerate(codes) if not code.isascii()), ALIEN)
+    characters, ends = np.frombuffer(joined.encode("ascii"), np.uint8), np.cumsum(lengths + len(PADDING))
+    if characters.min() < 48 or characters.max() > 111:
+        return bad(code_at(ends, int(np.argmax((characters < 48) | (characters > 111)))), ALIEN)
+    followed = characters > 79
+    unfinished = followed[ends - len(PADDING) - 1]
+    if unfinished.any():
+        return bad(int(np.argmax(unfinished)), "its counts end inside a run")
+    written, too_long = _written(characters, followed)
+    if too_long is not None:
+        return bad(code_at(ends, too_long), TOO_LONG)
+    narrow = np.int16 if int(lengths.max()) < 1 << 15 else np.int32
+    groups_before_last = np.add.reduceat(followed.astype(narrow), np.append(0, ends[:-1]), dtype=narrow)
+    stop = ends - np.cumsum(groups_before_last, dtype=np.int64)
     begin = np.append(0, stop[:-1])
-    written = _written(code, groups, longer)
-    found = _per_code(written, begin, stop)
-    if found is None:
-        # At least one code alone goes beyond what any frame can hold.
-        if len(codes) == 1:
-            return CodeCheck(areas[:0], start, "its counts hold a run that is too long")
-        alone = (_check_chunk(codes[i : i + 1], areas[i : i + 1], start + i) for i in range(len(codes)))
-        return next(check for check in alone if check.bad_index is not None)
-    smallest, covered, background = found
-    negative = (smallest < 0) | (written[begin] < 0)
-    if negative.any():
-        return first(negative, "its counts hold a negative run")
-    wrong = written[begin] + covered + background != areas
+    runs = _undo_differences(written, begin, stop)
+    if runs.min() < 0:
+        return bad(code_at(stop, int(np.argmax(runs < 0))), "its counts hold a run below 0 or beyond any frame")
+    kind = np.int32 if int(runs.max()) * int((stop - begin).max()) <= LONGEST_RUN else np.int64
+    total = np.add.reduceat(runs, begin, dtype=kind)
+    wrong = total != areas
     if wrong.any():
-        return first(wrong, "its counts do not add up to height x width")
-    return CodeCheck(covered, has_empty_runs=bool((smallest == 0).any()))
+        return bad(int(np.argmax(wrong)), "its counts do not add up to height x width")
+    odd = np.add.reduceat(runs[1::2], begin // 2, dtype=kind)
+    empty = len(runs) - np.count_nonzero(runs) - np.count_nonzero(runs[begin] == 0)
+    return CodeCheck(np.where(begin % 2, total - odd, odd), has_empty_runs=bool(empty > len(PADDING) * len(codes)))
 
 
 def check_codes(codes: Sequence[str], areas: Integers) -> CodeCheck:
@@ -174,7 +151,7 @@ def check_codes(codes: Sequence[str], areas: Integers) -> CodeCheck:
 
     Args:
         codes: compressed counts, one string per mask.
-        areas: height x width of each mask's frame, shape (len(codes),).
+        areas: height x width of each mask's frame, below 2**31, shape (len(codes),).
 
     Returns:
         The first bad code with the reason, or a check without ``bad_index`` and with ``areas_px``, shape (len(codes),).
