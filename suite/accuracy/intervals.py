@@ -135,11 +135,12 @@ def bootstrap(models: Sequence[Matches], units: str, resamples: int = RESAMPLES,
     )
 
 
-def with_difference(score: Score, other: Score | None, drawn: Bootstrap | None) -> Score:
-    """Return a score with the intervals of a bootstrap, and with its differences from another model's score."""
+def with_difference(scores: Sequence[Score], drawn: Bootstrap | None) -> Score:
+    """Return the first score with the intervals of a bootstrap, and with its differences from the second, if any."""
+    score = scores[0]
     intervals = {name: drawn.interval(name) for name in STATISTICS} if drawn else {}
     differences = {}
-    if other is not None:
+    for other in scores[1:]:
         for name in STATISTICS:
             # Both are undefined together: they have one ground truth.
             value = score.stats[name] - other.stats[name] if score.stats[name] >= 0 else 0.0

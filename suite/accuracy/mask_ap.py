@@ -128,10 +128,9 @@ def score_coco(
     """
     _refuse_unknown_engine(engine)
     dataset = read_ground_truth(annotations)
-    first = evaluate_coco(dataset, read_detections(results, dataset), engine)
-    second = None if against is None else evaluate_coco(dataset, read_detections(against, dataset), engine)
-    if not resamples:
-        return with_difference(first.score, second.score if second else None, None)
-    matches = [evaluation.behind.matches() for evaluation in (first, second) if evaluation is not None]
-    drawn = bootstrap(matches, "images", resamples, seed)
-    return with_difference(first.score, second.score if second else None, drawn)
+    files = [results] if against is None else [results, against]
+    scored = [evaluate_coco(dataset, read_detections(path, dataset), engine) for path in files]
+    drawn = None
+    if resamples:
+        drawn = bootstrap([evaluation.behind.matches() for evaluation in scored], "images", resamples, seed)
+    return with_difference([evaluation.score for evaluation in scored], drawn)

@@ -165,18 +165,16 @@ class HotcocoEvaluation:
             }
             yield truth, np.concatenate([self._results_of.rows(place) for place in places])
 
-    def _masks(self, rows: Integers) -> list[Any]:
-        return self._detections.codes.rles(rows)
-
     def curves(self) -> Curves:
         """Evaluate and accumulate."""
         import hotcoco
 
+        masks = self._detections.codes
         stream = hotcoco.StreamingEval(self._truth["categories"], "segm")
         with collection_paused():
             for truth, rows in self._chunks():
                 images, annotations = truth["images"], truth["annotations"]
-                stream.update(images, annotations, self._table[rows], segmentation=self._masks(rows))
+                stream.update(images, annotations, self._table[rows], segmentation=cast("list[Any]", masks.rles(rows)))
         evaluator = stream.finalize()
         evaluator.accumulate()
         accumulated = cast("dict[str, Any]", evaluator.eval)
@@ -186,10 +184,11 @@ class HotcocoEvaluation:
         """Match some results again, over all areas: as Python objects, matches are a hundred times as large."""
         import hotcoco
 
+        masks = self._detections.codes
         for truth, rows in self._chunks():
             rows = rows[matchable[rows]]
             annotated = hotcoco.COCO(truth)
-            results = annotated.load_res(self._table[rows], segmentation=self._masks(rows))
+            results = annotated.load_res(self._table[rows], segmentation=cast("list[Any]", masks.rles(rows)))
             evaluator = hotcoco.COCOeval(annotated, results, "segm")
             evaluator.params.max_dets = [CAP]
             evaluator.params.area_rng, evaluator.params.area_rng_lbl = [list(ANY_AREA_PX)], ["all"]

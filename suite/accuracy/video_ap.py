@@ -25,7 +25,6 @@ from suite.accuracy.track_iou import track_iou
 from suite.datasets.fields import Id
 from suite.datasets.masks import collection_paused
 from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset, read_tracks
-from suite.paths import shown
 
 AREA_RANGES_PX: list[list[float]] = [[0, 1e10], [0, 128**2], [128**2, 256**2], [256**2, 1e10]]
 ZERO_ID_NOTE = (
@@ -177,17 +176,16 @@ def read_video_ground_truth(annotations: Path, official_quirks: bool = False) ->
 
 
 def evaluate_youtube_vis(
-    dataset: YoutubeVisDataset, results: Path, video_ids: Collection[Id] | None = None
+    dataset: YoutubeVisDataset, tracks: Sequence[MaskedTrack], video_ids: Collection[Id] | None = None
 ) -> tuple[Score, VideoEval]:
-    """Score one results file against ground truth that was read already; see `score_youtube_vis`."""
-    tracks: Sequence[MaskedTrack] = read_tracks(results, dataset)
+    """Score results against ground truth, both read already; see `score_youtube_vis`."""
     read = len(tracks)
     if video_ids is not None:
         dataset = dataset.only(video_ids, "scored")
         tracks = [track for track in tracks if track.video_id in dataset.places]
     evaluator = evaluate_tracks(dataset, tracks)
     curves = Curves(np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"]))
-    notes = [f"{shown(results)}: scored with the official evaluator's quirks"] if dataset.official_quirks else []
+    notes = ["scored with the official evaluator's quirks"] if dataset.official_quirks else []
     if not dataset.official_quirks and any(track.track_id == 0 for track in dataset.tracks):
         notes.append(ZERO_ID_NOTE)
     if missing := sum(track.areas is None for track in dataset.tracks):
@@ -239,10 +237,9 @@ def score_youtube_vis(
         InputError: naming file and place of whatever is wrong in any file.
     """
     dataset = read_video_ground_truth(annotations, official_quirks)
-    first, evaluator = evaluate_youtube_vis(dataset, results, video_ids)
-    matches = [matches_of(evaluator)] if resamples else []
-    second = None
-    if against is not None:
-        second, evaluator = evaluate_youtube_vis(dataset, against, video_ids)
-        matches += [matches_of(evaluator)] if resamples else []
-    return with_difference(first, second, bootstrap(matches, "videos", resamples, seed) if resamples else None)
+    files = [results] if against is None else [results, against]
+    scored = [evaluate_youtube_vis(dataset, read_tracks(path, dataset), video_ids) for path in files]
+    drawn = None
+    if resamples:
+        drawn = bootstrap([matches_of(evaluator) for _, evaluator in scored], "videos", resamples, seed)
+    return with_difference([score for score, _ in scored], drawn)

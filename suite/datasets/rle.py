@@ -78,14 +78,14 @@ def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int 
     for back in range(1, MAX_GROUPS_PER_RUN + 1):
         if not len(place):
             return written, None
-        bad = np.abs(number) > LONGEST_RUN if back < MAX_GROUPS_PER_RUN else number == number
-        if bad.any():
-            break
         number = (number << 5) + (signed[place - back] & 31)
+        too_long = (np.abs(number) > LONGEST_RUN) | (back == MAX_GROUPS_PER_RUN)
+        if too_long.any():
+            break
         written[run] = number
         more = np.flatnonzero(followed[place - back - 1])
         number, place, run = number[more], place[more], run[more]
-    return written, int(place[np.argmax(bad)])
+    return written, int(place[np.argmax(too_long)])
 
 
 def _undo_differences(written: Runs, begin: Integers, stop: Integers) -> Runs:

@@ -209,6 +209,6 @@ def analyse_youtube_vis(annotations: Path, results: Path, worst: int = WORST) ->
     from suite.datasets.youtube_vis import read_tracks
 
     dataset = read_video_ground_truth(annotations)
-    score = evaluate_youtube_vis(dataset, results)[0]
-    judged = judge_tracks(dataset, read_tracks(results, dataset))
-    return analyse(judged, score, sorted(dataset.places), worst)
+    tracks = read_tracks(results, dataset)
+    score = evaluate_youtube_vis(dataset, tracks)[0]
+    return analyse(judge_tracks(dataset, tracks), score, sorted(dataset.places), worst)

@@ -19,19 +19,15 @@ from suite.accuracy.error_analysis.kinds import (
     LOCALISATION,
     Kind,
 )
+from suite.accuracy.matches import Flags, Floats, Integers, within_cap
 
-CAP = 100
-"""Detections of one category in one image or video that count."""
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 Localise = Callable[[Integers, Integers], NDArray[np.int8]]
+Candidates = list[tuple[int, list[tuple[int, float]]]]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One image or video.
+    """One image or video with D detections and G objects.
 
     Attributes:
         index: its place among all units in ascending order of id.
@@ -106,31 +102,40 @@ class Judged:
     found: Flags
 
 
-def match(ious: Floats, ignored: Flags, crowd: Flags) -> Integers:
+def _candidates(ious: Floats) -> Candidates:
+    """Return for each row that can match at all its number and its possible objects with their IoU."""
+    found: dict[int, list[tuple[int, float]]] = {}
+    rows, columns = np.nonzero(ious >= FOREGROUND_IOU)
+    for row, column, iou in zip(rows.tolist(), columns.tolist(), ious[rows, columns].tolist(), strict=True):
+        found.setdefault(row, []).append((column, iou))
+    return list(found.items())
+
+
+def _match(candidates: Candidates, detections: int, ignored: Flags, crowd: Flags) -> Integers:
     """Match as the official evaluators do at IoU 0.5.
 
     Args:
-        ious: rows by falling score, -1 for pairs of different categories, shape (D, G).
+        candidates: by falling score.
+        detections: their number D.
         ignored: objects that are not counted: taken only where no counted one is free, shape (G,).
         crowd: objects that any number of detections may match, shape (G,).
 
     Returns:
         The object that each detection matched, -1 for none, shape (D,). Of equal IoU, the later object wins.
     """
-    matched = np.full(len(ious), -1)
-    candidate = ious >= FOREGROUND_IOU
-    free = np.ones(ious.shape[1], np.bool_)
-    for row in np.flatnonzero(candidate.any(axis=1)).tolist():
-        possible = np.flatnonzero(candidate[row] & (free | crowd))
-        if len(possible):
-            counted = possible[~ignored[possible]]
-            chosen = counted if len(counted) else possible
-            best = chosen[::-1][np.argmax(ious[row, chosen[::-1]])]
+    matched = np.full(detections, -1)
+    counts, free, many = (~ignored).tolist(), [True] * len(ignored), crowd.tolist()
+    for row, objects in candidates:
+        best, rank = -1, (False, 0.0)
+        for column, iou in objects:
+            if (free[column] or many[column]) and (counts[column], iou) >= rank:
+                best, rank = column, (counts[column], iou)
+        if best >= 0:
             matched[row], free[best] = best, False
     return matched
 
 
-def classify(unit: Unit, kinds: Sequence[Kind]) -> tuple[NDArray[np.int8], Integers]:
+def _classify(unit: Unit, kinds: Sequence[Kind]) -> tuple[NDArray[np.int8], Integers]:
     """Say what is wrong with every detection, should it be a false positive.
 
     Returns:
@@ -160,17 +165,6 @@ def classify(unit: Unit, kinds: Sequence[Kind]) -> tuple[NDArray[np.int8], Integ
     return kind, target
 
 
-def _capped(unit: Unit) -> Integers:
-    """Return the rows that count, by falling score: at most `CAP` of each category."""
-    order = np.argsort(-unit.score, kind="stable")
-    if len(order) <= CAP:
-        return order
-    grouped = np.argsort(unit.category[order], kind="stable")
-    sorted_categories = unit.category[order][grouped]
-    rank = np.arange(len(order)) - np.searchsorted(sorted_categories, sorted_categories)
-    return order[np.sort(grouped[rank < CAP])]
-
-
 def judge(
     units: Iterable[Unit],
     number_of_units: int,
@@ -187,73 +181,50 @@ def judge(
         kinds: the task's kinds of error.
         area_ranges: lowest and highest area in square pixels, both included, of each range.
     """
-    table = _Table(len(area_ranges))
+    whole, flags = np.zeros(0, np.int64), np.zeros((len(area_ranges), 0), np.bool_)
+    detections: list[tuple[Any, ...]] = [(whole, whole, np.zeros(0), whole, np.zeros(0, np.int8), whole)]
+    objects: list[tuple[Integers, ...]] = [(whole, whole, whole)]
+    verdicts: list[tuple[Flags, ...]] = [(flags,) * 4]
+    objects_before = 0
     for unit in units:
-        rows = _capped(unit)
-        kind, target = classify(unit, kinds)
-        same = unit.category[:, None] == unit.object_category
-        ious = np.where(same, unit.ious, -1.0)[rows]
-        verdicts = []
+        rows = within_cap(unit.category, unit.score)
+        rows = rows[np.argsort(-unit.score[rows], kind="stable")]
+        kind, target = _classify(unit, kinds)
+        candidates = _candidates(np.where(unit.category[rows, None] == unit.object_category, unit.ious[rows], -1.0))
+        here = []
         for low, high in area_ranges:
             ignored = unit.crowd | (unit.object_area < low) | (unit.object_area > high)
-            matched = match(ious, ignored, unit.crowd)
+            matched = _match(candidates, len(rows), ignored, unit.crowd)
             on = matched >= 0
             found = np.zeros(len(ignored), np.bool_)
             found[matched[on]] = True
             outside = (unit.area[rows] < low) | (unit.area[rows] > high)
             out = np.where(on, np.append(ignored, False)[matched], outside)
-            verdicts.append((on & ~out, out, ~ignored, found & ~ignored))
-        table.add(unit, rows, kind[rows], target[rows], verdicts)
-    return table.judged(kinds, categories, number_of_units)
-
-
-class _Table:
-    """Collects the verdicts of units, column by column."""
-
-    def __init__(self, ranges: int) -> None:
-        whole, flags = np.zeros(0, np.int64), np.zeros((ranges, 0), np.bool_)
-        self.detections: list[tuple[Any, ...]] = [(whole, whole, np.zeros(0), whole, np.zeros(0, np.int8), whole)]
-        self.objects: list[tuple[Integers, ...]] = [(whole, whole, whole)]
-        self.verdicts: list[tuple[Flags, ...]] = [(flags,) * 4]
-        self.number_of_objects = 0
-
-    def add(
-        self,
-        unit: Unit,
-        rows: Integers,
-        kind: NDArray[np.int8],
-        target: Integers,
-        verdicts: Sequence[tuple[Flags, ...]],
-    ) -> None:
-        shifted = np.where(target >= 0, target + self.number_of_objects, -1)
-        self.number_of_objects += len(unit.crowd)
-        here, there = np.full(len(rows), unit.index), np.full(len(unit.crowd), unit.index)
-        columns = (here, unit.category[rows], unit.score[rows], unit.places[rows], kind, shifted)
-        self.detections.append(columns)
-        self.objects.append((there, unit.object_category, unit.object_places))
-        self.verdicts.append(tuple(np.array(part) for part in zip(*verdicts, strict=True)))
-
-    def judged(self, kinds: tuple[Kind, ...], categories: int, units: int) -> Judged:
-        columns = [np.concatenate(column) for column in zip(*self.detections, strict=True)]
-        unit, category, score, place, kind, target = columns
-        hit, ignored, counted, found = (np.concatenate(part, axis=1) for part in zip(*self.verdicts, strict=True))
-        object_unit, object_category, object_place = (np.concatenate(part) for part in zip(*self.objects, strict=True))
-        order = np.lexsort((place, unit, -score))
-        return Judged(
-            kinds=kinds,
-            categories=categories,
-            units=units,
-            unit=unit[order],
-            category=category[order],
-            score=score[order],
-            place=place[order],
-            kind=kind[order],
-            target=target[order],
-            hit=hit[:, order],
-            ignored=ignored[:, order],
-            object_unit=object_unit,
-            object_category=object_category,
-            object_place=object_place,
-            counted=counted,
-            found=found,
-        )
+            here.append((on & ~out, out, ~ignored, found & ~ignored))
+        verdicts.append(tuple(np.array(part) for part in zip(*here, strict=True)))
+        shifted = np.where(target >= 0, target + objects_before, -1)[rows]
+        index = np.full(len(rows), unit.index)
+        detections.append((index, unit.category[rows], unit.score[rows], unit.places[rows], kind[rows], shifted))
+        objects.append((np.full(len(unit.crowd), unit.index), unit.object_category, unit.object_places))
+        objects_before += len(unit.crowd)
+    columns = [np.concatenate(column) for column in zip(*detections, strict=True)]
+    # By falling score, then by unit and place in the file.
+    order = np.lexsort((columns[3], columns[0], -columns[2]))
+    hit, ignored, counted, found = (np.concatenate(part, axis=1) for part in zip(*verdicts, strict=True))
+    unit_of, category, score, place, kind, target = (column[order] for column in columns)
+    return Judged(
+        kinds,
+        categories,
+        number_of_units,
+        unit_of,
+        category,
+        score,
+        place,
+        kind,
+        target,
+        hit[:, order],
+        ignored[:, order],
+        *(np.concatenate(part) for part in zip(*objects, strict=True)),
+        counted,
+        found,
+    )

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.accuracy.error_analysis.judging import Flags, Floats, Integers, Judged
+from suite.accuracy.error_analysis.judging import Judged
 from suite.accuracy.error_analysis.kinds import FALSE_NEGATIVES, FALSE_POSITIVES, MISSED, Kind
-from suite.accuracy.matches import RECALLS
+from suite.accuracy.matches import RECALLS, Flags, Floats, Integers
 
 NONE = np.zeros(0, np.int64)
+
+
+@lru_cache(1024)
+def _steps(hits: int, objects: int) -> tuple[Integers, Integers]:
+    """Return the number of each hit, from 1, and how many of the official recalls are first reached by it."""
+    true = np.arange(1, hits + 1)
+    return true, np.diff(np.searchsorted(RECALLS, true / objects, side="right"), prepend=0)
 
 
 def average_precision(seen: Integers, objects: int) -> float:
@@ -27,11 +34,10 @@ def average_precision(seen: Integers, objects: int) -> float:
         seen: for each hit in order, how many counted detections stand up to it, itself included, shape (hits,).
         objects: how many there are to find, at least 1.
     """
-    true = np.arange(1, len(seen) + 1)
+    true, steps = _steps(len(seen), objects)
     precision = true / (seen + np.spacing(1.0))
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    reached = np.searchsorted(RECALLS, true / objects, side="right")
-    return float(envelope @ np.diff(reached, prepend=0)) / len(RECALLS)
+    return float(envelope @ steps) / len(RECALLS)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from suite.accuracy.error_analysis.judging import Flags, Floats, Integers, Judged, Localise, Unit, judge
+from suite.accuracy.error_analysis.judging import Judged, Localise, Unit, judge
 from suite.accuracy.error_analysis.kinds import (
     BACKGROUND_IOU,
     FOREGROUND_IOU,
@@ -19,18 +19,14 @@ from suite.accuracy.error_analysis.kinds import (
     VIDEO_KINDS,
 )
 from suite.accuracy.mask_engines import image_ranks, object_areas
+from suite.accuracy.matches import Flags, Floats, Integers
 from suite.accuracy.track_iou import frame_overlaps, track_iou
 from suite.accuracy.video_ap import AREA_RANGES_PX
 from suite.datasets.coco import CocoDataset, Detections, Groups
-from suite.datasets.masks import Codes
 from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset
 
 IMAGE_AREA_RANGES_PX = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))
 """All, small, medium, large."""
-
-
-def _masks(codes: Codes, places: Integers, size: Sequence[int]) -> list[dict[str, object]]:
-    return [{"size": list(size), "counts": codes.counts[place]} for place in places.tolist()]
 
 
 def _image_units(dataset: CocoDataset, detections: Detections) -> Iterator[Unit]:
@@ -44,8 +40,7 @@ def _image_units(dataset: CocoDataset, detections: Detections) -> Iterator[Unit]
         crowd = objects.crowd[real]
         ious = np.zeros((len(found), len(real)))
         if ious.size:
-            size = dataset.images[place].height, dataset.images[place].width
-            masks = _masks(detections.codes, found, size), _masks(dataset.codes, real, size)
+            masks = detections.codes.rles(found), dataset.codes.rles(real)
             ious = coco_mask.iou(*masks, crowd.astype(np.uint8).tolist())
         yield Unit(
             index=index,

@@ -19,6 +19,7 @@ from suite.accuracy.matches import Matches, WeightedAp, statistics
 from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth, score_youtube_vis
 from suite.cli import main
 from suite.datasets.coco import read_detections
+from suite.datasets.youtube_vis import read_tracks
 from suite.errors import InputError
 from tests.suite.accuracy.cases import random_coco, random_video, written
 from tests.suite.accuracy.coverage import WORLDS, measure, population, worse
@@ -50,7 +51,8 @@ def test_weights_give_the_official_ap_of_the_dataset_with_repetitions(tmp_path: 
         item["score"] = round(item["score"] + tie_breaker / 100, 6)
     paths = written(tmp_path, document, results)
     if task == "youtube-vis":
-        matches = matches_of(evaluate_youtube_vis(read_video_ground_truth(paths[0]), paths[1])[1])
+        videos = read_video_ground_truth(paths[0])
+        matches = matches_of(evaluate_youtube_vis(videos, read_tracks(paths[1], videos))[1])
     else:
         dataset = read_ground_truth(paths[0])
         matches = evaluate_coco(dataset, read_detections(paths[1], dataset), task).behind.matches()
