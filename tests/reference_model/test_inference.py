@@ -49,19 +49,17 @@ def geometries(draw: st.DrawFn) -> tuple[Geometry, int, int]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(geometries(), st.integers(0, 10**6))
-def test_boxed_upsampling_equals_interpolating_every_pixel(sizes: tuple[Geometry, int, int], seed: int) -> None:
+@given(geometries(), st.integers(0, 10**6), st.booleans())
+def test_boxed_upsampling_equals_interpolating_every_pixel(
+    sizes: tuple[Geometry, int, int], seed: int, as_sparseinst: bool
+) -> None:
     geometry, height, width = sizes
-    logits = blobs(np.random.default_rng(seed), 6, height, width)
-    for one, mask in zip(logits, upsample_masks(torch.from_numpy(logits), geometry, 0.45), strict=True):
-        naive = naive_masks.full_size_logits(one, geometry)
-        certain = np.abs(naive - LIMIT) > 1e-4  # nearer to the threshold float32 may fall on the other side
-        painted = (
-            np.zeros(naive.shape, bool)
-            if mask is None
-            else mask.paint(geometry.original_height, geometry.original_width)
-        )
-        assert (painted == (naive > LIMIT))[certain].all()
+    logits, limit = blobs(np.random.default_rng(seed), 6, height, width), 0.45 if as_sparseinst else LIMIT
+    for one, mask in zip(logits, upsample_masks(torch.from_numpy(logits), geometry, 0.45, as_sparseinst), strict=True):
+        naive = naive_masks.full_size_logits(1 / (1 + np.exp(-one.astype(float))) if as_sparseinst else one, geometry)
+        certain = np.abs(naive - limit) > 1e-4  # nearer to the threshold float32 may fall on the other side
+        painted = np.zeros(naive.shape, bool) if mask is None else mask.paint(*geometry.original_size)
+        assert (painted == (naive > limit))[certain].all()
         assert certain.mean() > 0.98
 
 

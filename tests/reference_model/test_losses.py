@@ -32,11 +32,13 @@ def test_losses_equal_loops_over_definitions_on_padded_batches(seed: int, counts
     ]
     output = oracle.random_output(generator, len(counts), queries, 3, (8, 12))
     targets = oracle.random_targets(generator, counts, 3, sizes, padded)
-    losses = Criterion(oracle.CONFIG)(output, targets, torch.tensor(sizes))
-    expected = oracle.criterion(output, targets, sizes, oracle.CONFIG)
-    assert list(losses) == NAMES
-    for name in NAMES:
-        assert float(losses[name]) == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
+    counting = dataclasses.replace(oracle.CONFIG, loss_counts_padding=True)
+    for config, counted in ((oracle.CONFIG, sizes), (counting, [padded] * len(sizes))):
+        losses = Criterion(config)(output, targets, torch.tensor(sizes))
+        expected = oracle.criterion(output, targets, counted, config)
+        assert list(losses) == NAMES
+        for name in NAMES:
+            assert float(losses[name]) == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
 
 
 def test_gradients_equal_finite_differences() -> None:
