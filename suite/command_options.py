@@ -33,6 +33,23 @@ class CommandGroup(click.Group):
                 formatter.write_dl(rows)
 
 
+class RegularFile(click.ParamType[Path]):
+    """A file to write, or to read at any place in it: no folder, pipe or device, which is found before any work."""
+
+    name = "FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path.
+
+        Raises:
+            click.BadParameter: if a folder, pipe or device is there.
+        """
+        path = Path(value)
+        if path.exists() and not path.is_file():
+            self.fail(f"{path} is not a regular file", param, ctx)
+        return path
+
+
 class InputSize(click.ParamType[tuple[int, int]]):
     """The size of a network's input, typed as ``HEIGHTxWIDTH`` in pixels and passed on as (height_px, width_px)."""
 
@@ -57,7 +74,7 @@ class InputSize(click.ParamType[tuple[int, int]]):
         return sides
 
 
-class Checkpoint(click.ParamType[Path]):
+class Checkpoint(RegularFile):
     """A checkpoint: a file, or the name of weights that come with the package, e.g. ``shapes``."""
 
     name = "FILE|NAME"
@@ -66,7 +83,7 @@ class Checkpoint(click.ParamType[Path]):
         """Return the file's path; whether it is a checkpoint is found when it is read."""
         from reference_model.config import shipped_checkpoint
 
-        return shipped_checkpoint(value)
+        return super().convert(shipped_checkpoint(value), param, ctx)
 
 
 def checkpoint_option(default: str | None = None) -> Option[Any]:

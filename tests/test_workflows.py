@@ -89,6 +89,15 @@ def test_actions_are_pinned_to_commits_permissions_to_reading_and_jobs_end(path:
     assert all("timeout-minutes" in job for job in workflow["jobs"].values())
 
 
+def test_ci_installs_the_constrained_versions_and_each_file_by_its_digest():
+    lines = (REPOSITORY / ".ci" / "requirements.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[\w.-]+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+    pinned = {line.split()[0].lower() for line in lines} - {line.split()[0] for line in lines if "setuptools" in line}
+    assert pinned == {line.lower() for line in (REPOSITORY / "constraints.txt").read_text().split()}
+    scripts = [path.read_text() for path in (*WORKFLOWS, REPOSITORY / ".ci" / "install")]
+    assert not any("pip install" in script.replace("-m pip install -qq --no-build-isolation", "") for script in scripts)
+
+
 def test_ci_runs_what_the_readme_tells_a_newcomer_to_run():
     script = (REPOSITORY / ".ci" / "run").read_text().splitlines()
     reproduce, test = [line for line in code(REPOSITORY / "README.md") if line.startswith("python3 -m venv")]

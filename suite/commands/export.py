@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import PATH, checkpoint_option, json_option, seed_option, size_option
+from suite.command_options import PATH, RegularFile, checkpoint_option, json_option, seed_option, size_option
 
 
 @click.command(name="export")
 @checkpoint_option()
 @click.option("--model", "name", help="Instead of a checkpoint, a variant with random weights, to look at its graph.")
-@click.option("--out", type=PATH, required=True, help="File to write, e.g. model.onnx or model.ncnn.param.")
+@click.option("--out", type=RegularFile(), required=True, help="File to write, e.g. model.onnx or model.ncnn.param.")
 @click.option(
     "--format", "kind", type=click.Choice(["onnx", "ncnn"]), default="onnx", show_default=True, help="What runs it."
 )

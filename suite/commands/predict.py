@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.command_options import PATH, CommandGroup, checkpoint_option, json_option, options
+from suite.command_options import PATH, CommandGroup, RegularFile, checkpoint_option, json_option, options
 
 if TYPE_CHECKING:
     from suite.accuracy.prediction_protocol import PredictionProtocol
@@ -26,10 +26,10 @@ protocol_options = options(
 )
 common = options(
     checkpoint_option(),
-    click.option("--onnx", type=PATH, help="Instead of a checkpoint, a whole network exported by this suite."),
+    click.option("--onnx", type=RegularFile(), help="Instead of a checkpoint, a whole network exported by this suite."),
     click.option("--annotations", type=PATH, required=True, help="Annotations file; ground truth in it is not read."),
     click.option("--images", type=PATH, required=True, help="Folder that the file names in it start from."),
-    click.option("--out", type=PATH, required=True, help="Results file to write, e.g. results.json."),
+    click.option("--out", type=RegularFile(), required=True, help="Results file to write, e.g. results.json."),
     click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), help="Replace 0.005."),
     protocol_options,
     click.option(

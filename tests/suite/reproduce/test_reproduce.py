@@ -39,7 +39,7 @@ class KilledError(Exception):
 def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_last_digit(
     small_root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once undisturbed; then killed while training, predicting, scoring, drawing and writing, one after the other."""
+    """Once undisturbed; then stopped while training, and killed while predicting, scoring, drawing and writing."""
     assert main(SHORT) == 0
     shown = capsys.readouterr().out
     assert "published claims" in shown
@@ -67,25 +67,26 @@ def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_las
     monkeypatch.setattr("suite.reproduce.held_out.RESAMPLES", 20)
     calls: list[str] = []
 
-    def watch(place: str, dies_at: int) -> None:
-        """Count the calls of a function; the one of this number is a kill."""
+    def watch(place: str, dies_at: int, how: type[BaseException] = KilledError) -> None:
+        """Count the calls of a function; the one of this number is a kill, or Ctrl-C."""
         module, _, name = place.rpartition(".")
         real = getattr(importlib.import_module(module), name)
 
         def called(*given: Any, **options: Any) -> Any:
             calls.append(name)
             if calls.count(name) == dies_at:
-                raise KilledError
+                raise how
             return real(*given, **options)
 
         monkeypatch.setattr(place, called)
 
-    watch("suite.training.run.train", dies_at=1)
+    watch("suite.training.run.train", dies_at=1, how=KeyboardInterrupt)
     watch("suite.reproduce.held_out.track_dataset", dies_at=2)
     watch("suite.reproduce.held_out.score_coco", dies_at=1)
     watch("suite.reproduce.shapes.draw_track_strip", dies_at=1)
     watch("suite.reproduce.shapes.write_run", dies_at=2)
-    for _ in range(5):
+    assert main([*SHORT, "--seed", "0", "--seed", "1"]) == 130
+    for _ in range(4):
         with pytest.raises(KilledError):
             reproduce_shapes(recipe, seeds, latency=False)
     reproduce_shapes(recipe, seeds, latency=False)
