@@ -120,6 +120,16 @@ def silence_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def what_is_full() -> str:
+    """Name what an error without a file name is about: standard output, if what it still holds cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence_output()
+        return "standard output"
+    return "a file"
+
+
 def unexpected_line(error: BaseException) -> str:
     """Keep the traceback of a defect in a file, and return the line that says what happened and where it is."""
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(": ")
@@ -173,9 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in REFUSALS:
             return failed(unexpected_line(error), UNEXPECTED)
-        if error.filename is None:
-            silence_output()
-        return failed(str(DiskError(error.filename or "standard output", error)), USAGE)
+        return failed(str(DiskError(error.filename or what_is_full(), error)), USAGE)
     except ModuleNotFoundError as error:
         remedy = missing_extra(error, next(iter(words), ""))
         return failed(remedy, USAGE) if remedy else failed(unexpected_line(error), UNEXPECTED)

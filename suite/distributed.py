@@ -144,8 +144,8 @@ def start_processes(device: str = "cpu") -> Processes:
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there is one.
 
     Raises:
-        InputError: if a GPU is asked for and there is none for this process, or RANK, WORLD_SIZE or LOCAL_RANK is no
-            number.
+        InputError: if a GPU is asked for and there is none for this process, RANK, WORLD_SIZE or LOCAL_RANK is no
+            number or out of range, or the other processes are not reached.
     """
     rank, count, local = _number("RANK", 0), _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0)
     name = "cpu"
@@ -163,8 +163,13 @@ def start_processes(device: str = "cpu") -> Processes:
     if count > 1:
         from torch import distributed
 
+        if rank >= count:
+            raise InputError(f"environment variable RANK={rank}: of WORLD_SIZE={count} processes; start with torchrun")
         if not distributed.is_initialized():
-            distributed.init_process_group("gloo" if name == "cpu" else "cpu:gloo,cuda:nccl", timeout=WAIT)
+            try:
+                distributed.init_process_group("gloo" if name == "cpu" else "cpu:gloo,cuda:nccl", timeout=WAIT)
+            except (ValueError, RuntimeError) as error:  # MASTER_ADDR and MASTER_PORT absent, not free or not reached
+                raise InputError(f"WORLD_SIZE={count}: no process group ({error}); start with torchrun") from None
     return Processes(rank, count, name)
 
 

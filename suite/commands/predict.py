@@ -158,7 +158,12 @@ def command() -> None:
 @command.command(name="sources", hidden=True)
 @click.argument("words", nargs=-1, required=True, metavar="SOURCE...")
 @checkpoint_option("shapes")
-@click.option("--save", "folder", type=PATH, help="Folder for drawn PNGs and mp4s and for instances.json.")
+@click.option(
+    "--save",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for drawn PNGs and mp4s and for instances.json.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all instances as one JSON object, masks as COCO's RLE.")
 @click.option("--frames", is_flag=True, help="The pictures of a folder or pattern are the frames of one clip.")
 @click.option(

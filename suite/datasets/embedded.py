@@ -26,6 +26,7 @@ from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_sc
 from suite.datasets.state import directory_digest, verified_digest
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError
+from suite.files import disk_faults
 from suite.progress import Step, track
 
 NAME = "shapes"
@@ -165,7 +166,8 @@ def ensure() -> str:
         pin.file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=pin.file.parent, prefix=f".{NAME}.", suffix=".part") as aside:
             fresh = Path(aside) / NAME
-            generate(fresh)
+            with disk_faults(pin.path):
+                generate(fresh)
             have, _, _ = directory_digest(fresh)
             if have != pin.md5:
                 raise DataError(

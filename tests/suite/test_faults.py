@@ -15,6 +15,7 @@ import pytest
 from suite.cli import main
 from suite.commands import explain
 from suite.datasets.pictures import read_picture
+from suite.distributed import start_processes
 from suite.errors import InputError
 from suite.records.store import read_run
 
@@ -96,10 +97,24 @@ def test_a_defect_with_nowhere_to_keep_the_traceback(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_disk_that_refuses_is_no_defect(defect: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
-    defect.append(OSError(30, "Read-only file system", "reports/tables"))
+@pytest.mark.parametrize("names", [["reports/tables"], []])
+def test_a_disk_that_refuses_is_no_defect(
+    defect: list[BaseException], names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    defect.append(OSError(30, "Read-only file system", *names))
     assert main(["explain"]) == 2
-    assert "reports/tables" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert all(name in shown for name in names)
+    assert "standard output" not in shown
+
+
+@pytest.mark.parametrize(("rank", "count"), [("x", "2"), ("2", "2"), ("0", "-1"), ("0", "2")])
+def test_processes_that_nobody_started_are_named(monkeypatch: pytest.MonkeyPatch, rank: str, count: str) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", count)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(InputError, match=f"RANK={rank}|WORLD_SIZE={count}"):
+        start_processes()
 
 
 def test_characters_that_the_terminal_lacks_are_replaced(shared_data: Path) -> None:
