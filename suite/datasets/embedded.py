@@ -164,10 +164,10 @@ def ensure() -> str:
     pin = load_pins()[NAME]
     if not pin.file.exists():
         pin.file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=pin.file.parent, prefix=f".{NAME}.", suffix=".part") as aside:
+        folder = tempfile.TemporaryDirectory(dir=pin.file.parent, prefix=f".{NAME}.", suffix=".part")
+        with disk_faults(pin.path), folder as aside:
             fresh = Path(aside) / NAME
-            with disk_faults(pin.path):
-                generate(fresh)
+            generate(fresh)
             have, _, _ = directory_digest(fresh)
             if have != pin.md5:
                 raise DataError(
@@ -176,10 +176,9 @@ def ensure() -> str:
                 )
             try:
                 fresh.rename(pin.file)
-            except OSError as error:
-                # Another process may have been faster; its copy is checked below like ours.
-                if not pin.file.exists():
-                    raise DataError(f"{pin.path}: cannot be put in place ({error.strerror}); check the disk") from None
+            except OSError:
+                if not pin.file.exists():  # another process may have been faster; its copy is checked like ours
+                    raise
     return verified_digest(NAME)
 
 

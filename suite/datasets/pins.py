@@ -117,8 +117,7 @@ def load_pins(path: Path | None = None) -> dict[str, Pin]:
         InputError: if it is not what it should be; the message names the line or the out.
     """
     path = path or pins_path()
-    changed_ns = path.stat().st_mtime_ns if path.exists() else 0
-    return dict(_pins_of(path, changed_ns))
+    return dict(_pins_of(path, path.stat().st_mtime_ns if path.exists() else 0))
 
 
 @functools.lru_cache(maxsize=4)
