@@ -170,10 +170,8 @@ def ensure() -> str:
             generate(fresh)
             have, _, _ = directory_digest(fresh)
             if have != pin.md5:
-                raise DataError(
-                    f"{pin.path}: this machine generates {have} but {PINS_NAME} pins {pin.md5}; "
-                    "the generator was changed without a new pin ('python -m suite data add shapes')"
-                )
+                made = f"{pin.path}: this machine generates {have} but {PINS_NAME} pins {pin.md5}"
+                raise DataError(f"{made}; after a change of the generator run 'python -m suite data add shapes'")
             try:
                 fresh.rename(pin.file)
             except OSError:
