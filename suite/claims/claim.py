@@ -55,6 +55,8 @@ class Claim:
         operands: claim ids of numerator and denominator (ratios only).
         doubts: what a reader must know before comparing this number, one line each.
         footnotes: those of the doubts that concern few numbers, to be printed below a table.
+        upstream: the number as the method's own authors print it, where the paper quotes them: equal, differs by, other
+            split; empty where no source is known.
         disputed: whether the number cannot be right as printed, so that it must not count as the best of a column.
     """
 
@@ -80,6 +82,7 @@ class Claim:
     operands: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
+    upstream: str = ""
     disputed: bool = False
 
     @property

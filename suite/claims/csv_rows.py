@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 def read_rows(path: Path, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
-    """Yield the data lines of a CSV file whose columns are the fields of a struct; an empty cell is a field left out.
+    """Yield the data lines of a CSV file whose columns are fields of a struct; an empty cell is a field left out.
 
     Args:
         path: the file.
@@ -44,8 +44,9 @@ def read_rows(path: Path, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
     reader = csv.reader(text.splitlines(), strict=True)
     try:
         header = next(reader, [])
-        if sorted(header) != sorted(columns):
-            raise InputError(f"{path} line 1: columns are {','.join(header)}; they must be {','.join(columns)}")
+        required = {field.name for field in msgspec.structs.fields(kind) if field.required}
+        if len(set(header)) < len(header) or not required <= set(header) <= set(columns):
+            raise InputError(f"{path} line 1: columns are {','.join(header)}; possible are {','.join(columns)}")
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if len(cells) != len(header):

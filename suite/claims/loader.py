@@ -25,6 +25,8 @@ LATENCY_PROTOCOLS = {
     "snapdragon-778g": "one CPU core, TNN, no other acceleration; core, input shape and precision not published",
     "rtx-2080-ti": "one GPU; precision not published",
 }
+HALF_DIGIT = 0.05
+"""AP points nearer than this are the same as printed."""
 METRICS = (
     *("latency_rtx_2080_ti_ms", "latency_snapdragon_778g_ms"),
     *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1"),
@@ -33,50 +35,26 @@ METRICS = (
 
 
 class PrintedRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a line of any table prints."""
+    """A line of a table: the paper's Table 1 or 2, or somebody else's reproduction of them."""
 
     backbone: str
+    method: str = "MobileInst"
+    short_side_px: Whole | None = None
+    latency_rtx_2080_ti_ms: Digits | None = None
+    latency_snapdragon_778g_ms: Digits | None = None
+    dataset: Literal["youtube-vis-2019", "youtube-vis-2021"] | None = None
+    dataset_split: str = ""
     ap: Points | None = None
     ap50: Points | None = None
     ap75: Points | None = None
-
-
-class YoutubeVisRow(PrintedRow, kw_only=True, forbid_unknown_fields=True):
-    """A line of Table 2."""
-
-    method: str
-    latency_rtx_2080_ti_ms: Digits | None = None
-    latency_snapdragon_778g_ms: Digits | None = None
-    dataset: Literal["youtube-vis-2019", "youtube-vis-2021"]
-    ar1: Points | None = None
-    reimplemented_by_authors: Literal["yes", "no", "own"]
-    source: str
-
-
-class SizedRow(PrintedRow, kw_only=True, forbid_unknown_fields=True):
-    """What a line about COCO prints besides."""
-
-    short_side_px: Whole | None = None
     ap_small: Points | None = None
     ap_medium: Points | None = None
     ap_large: Points | None = None
-
-
-class CocoRow(SizedRow, kw_only=True, forbid_unknown_fields=True):
-    """A line of Table 1."""
-
-    method: str
-    latency_snapdragon_778g_ms: Digits | None = None
-    reimplemented_by_authors: Literal["yes", "no", "own"]
-    source: str
-
-
-class ThirdPartyRow(SizedRow, kw_only=True, forbid_unknown_fields=True):
-    """A line of somebody else's reproduction."""
-
-    reproduction: str
-    dataset_split: str
-    note: str
+    ar1: Points | None = None
+    reimplemented_by_authors: Literal["yes", "no", "own"] = "own"
+    source: str = ""
+    reproduction: str = ""
+    note: str = ""
 
 
 class RatioRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,6 +80,19 @@ class TrendRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     source: str
 
 
+class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
+    """A number as a method's own authors print it."""
+
+    method: str
+    backbone: str
+    short_side_px: Whole
+    dataset_split: str
+    metric: str
+    value: Points
+    paper_row: str
+    source: str
+
+
 class DoubtRow(msgspec.Struct, forbid_unknown_fields=True):
     """What a reader must know of the claims that match a pattern."""
 
@@ -110,63 +101,46 @@ class DoubtRow(msgspec.Struct, forbid_unknown_fields=True):
     doubt: str
 
 
-def _cell_claims(row: PrintedRow, base: Claim) -> Iterator[Claim]:
-    """Yield one claim per filled number of a line; ``base`` carries what the cells share."""
+def _cells(row: PrintedRow, row_id: str, dataset: str, protocol: str, third_party: bool = False) -> Iterator[Claim]:
+    """Yield one claim per filled number of a line."""
     for metric in METRICS:
-        text = getattr(row, metric, None)
+        text = getattr(row, metric)
         if text is None:
             continue
         device = LATENCY_METRICS.get(metric)
-        yield dataclasses.replace(
-            base,
-            claim_id=f"{base.row_id}/{metric}",
+        yield Claim(
+            f"{row_id}/{metric}",
+            row_id,
+            method=row.method,
+            backbone=row.backbone,
+            short_side_px=int(row.short_side_px) if row.short_side_px else None,
             metric=metric,
             value=float(text),
             text=text,
             unit="ms" if device else "AP points",
+            dataset=dataset,
             device=device,
-            protocol=LATENCY_PROTOCOLS[device] if device else base.protocol,
+            protocol=LATENCY_PROTOCOLS[device] if device else protocol,
+            source=row.reproduction if third_party else row.source,
+            own=row.reimplemented_by_authors == "own",
+            reimplemented=row.reimplemented_by_authors == "yes",
+            origin="third-party" if third_party else "published",
         )
-
-
-def _paper(row: CocoRow | YoutubeVisRow, base: Claim, short_side: str | None = None) -> Iterator[Claim]:
-    shared = dataclasses.replace(
-        base,
-        method=row.method,
-        backbone=row.backbone,
-        source=row.source,
-        short_side_px=int(short_side) if short_side else None,
-        own=row.reimplemented_by_authors == "own",
-        reimplemented=row.reimplemented_by_authors == "yes",
-    )
-    yield from _cell_claims(row, shared)
 
 
 def _tables(folder: Path) -> Iterator[Claim]:
-    for _, coco in read_rows(folder / "coco_test_dev.csv", CocoRow):
-        row_id = f"table1/{slug(coco.method, coco.backbone, coco.short_side_px or '')}"
-        if coco.source.endswith("-abstract"):
-            row_id = f"arxiv-v1-abstract/{slug(coco.method)}"
-        protocol = "COCO mask AP, scored by the evaluation server"
-        yield from _paper(coco, Claim(row_id, row_id, dataset="coco test-dev", protocol=protocol), coco.short_side_px)
-    for _, video in read_rows(folder / "youtube_vis.csv", YoutubeVisRow):
-        row_id = f"table2/{video.dataset.removeprefix('youtube-vis-')}/{slug(video.method, video.backbone)}"
-        protocol = "YouTube-VIS track AP, scored by the evaluation server"
-        yield from _paper(video, Claim(row_id, row_id, dataset=f"{video.dataset} valid", protocol=protocol))
-    for _, other in read_rows(folder / "third_party_reproductions.csv", ThirdPartyRow):
-        size = other.short_side_px or ""
-        row_id = f"third-party/{slug(other.reproduction.split('/')[0])}/{slug(other.backbone, size)}"
-        base = Claim(
-            row_id,
-            row_id,
-            backbone=other.backbone,
-            short_side_px=int(size) if size else None,
-            dataset=other.dataset_split,
-            protocol=other.note,
-            source=other.reproduction,
-            origin="third-party",
-        )
-        yield from _cell_claims(other, base)
+    for _, row in read_rows(folder / "coco_test_dev.csv", PrintedRow):
+        row_id = f"table1/{slug(row.method, row.backbone, row.short_side_px or '')}"
+        if row.source.endswith("-abstract"):
+            row_id = f"arxiv-v1-abstract/{slug(row.method)}"
+        yield from _cells(row, row_id, "coco test-dev", "COCO mask AP, scored by the evaluation server")
+    for _, row in read_rows(folder / "youtube_vis.csv", PrintedRow):
+        year = str(row.dataset).removeprefix("youtube-vis-")
+        row_id = f"table2/{year}/{slug(row.method, row.backbone)}"
+        yield from _cells(row, row_id, f"{row.dataset} valid", "YouTube-VIS track AP, scored by the evaluation server")
+    for _, row in read_rows(folder / "third_party_reproductions.csv", PrintedRow):
+        row_id = f"third-party/{slug(row.reproduction.split('/')[0])}/{slug(row.backbone, row.short_side_px or '')}"
+        yield from _cells(row, row_id, row.dataset_split, row.note, third_party=True)
 
 
 def _ratios(folder: Path, known: dict[str, Claim]) -> Iterator[Claim]:
@@ -234,6 +208,23 @@ def _with_doubts(folder: Path, claims: list[Claim]) -> list[Claim]:
     ]
 
 
+def _with_upstream(folder: Path, claims: list[Claim]) -> list[Claim]:
+    """Return the claims with what the methods' own authors print beside each; of two splits the claim's own counts."""
+    found: dict[str, str] = {}
+    known = {claim.claim_id: claim for claim in claims}
+    for place, row in read_rows(folder / "upstream.csv", UpstreamRow):
+        claim = known.get(f"{row.paper_row}/{row.metric}")
+        if claim is None:
+            raise InputError(f"{place}: no claim {row.paper_row}/{row.metric}; correct paper_row and metric")
+        off = claim.value - float(row.value)
+        said = "equal" if abs(off) < HALF_DIGIT else f"differs by {off:+.1f}"
+        if row.dataset_split != claim.dataset:
+            said = f"other split ({row.dataset_split})"
+        if row.dataset_split == claim.dataset or claim.claim_id not in found:
+            found[claim.claim_id] = f"{said}: {row.value} for {row.method}, {row.source}"
+    return [dataclasses.replace(claim, upstream=found.get(claim.claim_id, "")) for claim in claims]
+
+
 def load_claims(folder: Path = CLAIMS_FOLDER) -> list[Claim]:
     """Read every claim: the tables in print order, then third-party numbers, ratios and trends.
 
@@ -253,4 +244,4 @@ def load_claims(folder: Path = CLAIMS_FOLDER) -> list[Claim]:
         if claim.claim_id in seen:
             raise InputError(f"{folder}: two claims are called {claim.claim_id}; rows must differ in method or size")
         seen.add(claim.claim_id)
-    return _with_doubts(folder, claims)
+    return _with_doubts(folder, _with_upstream(folder, claims))

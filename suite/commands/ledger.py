@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -28,14 +27,9 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
 
         click.echo(json.dumps(ledger_to_json(evidence), allow_nan=False))
         return
-    from rich.console import Console
+    from suite.report.terminal import plain_ledger
 
-    from suite.report.terminal import plain_ledger, print_ledger
-
-    if sys.stdout.isatty():
-        print_ledger(evidence, everything, Console())
-    else:
-        click.echo(plain_ledger(evidence, everything), nl=False)
+    click.echo(plain_ledger(evidence, everything), nl=False)
 
 
 @click.command(name="ledger")
@@ -45,7 +39,7 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
 def command(everything: bool, as_json: bool, records: Path | None) -> None:
     """Print which published numbers hold, which do not, and what is missing, from the committed records alone.
 
-    A verdict is reproduced, not reproduced, partly (with its rule), undecided (lost in seed noise),
-    estimated, or not run (with what it needs).
+    A verdict is reproduced, not reproduced, partly (with its rule), direction holds (a ratio misses the published
+    size), undecided (lost in seed noise), estimated, or not run (with what it needs).
     """
     show_ledger(records, everything, as_json)

@@ -31,6 +31,7 @@ from suite.command_options import PATH, checkpoint_option
 @click.option("--pin", help="Without own files: dataset of datasets.dvc [default for coco: val2017].")
 @click.option("--allow-unpinned", is_flag=True, help="Use --pin data that are not as pinned; the record says so.")
 @click.option("--split-ids", type=PATH, help="Only the videos of this list, made by 'data split'.")
+@click.option("--local-split", is_flag=True, help="Only the videos of --pin ..._train held out by rule.")
 @checkpoint_option()
 @click.option(
     "--key-frame-interval",

@@ -1,9 +1,12 @@
-"""The ablation: its cells and trends, which records are which trial, and what each trend came to in one sentence."""
+"""The ablation of `ablation.toml`: which records are which trial, and what each trend came to in one sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
 
 from suite.datasets.video_traits import TRAITS
 from suite.records.difference import Difference, Number, difference
@@ -12,22 +15,20 @@ from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.models import OPTIONS
 from suite.report.numbers import published_text
+from suite.report.rules import rules
+from suite.typed import read_typed
 
 DATASET = "shapes"
 EXPERIMENT = "ablation"
 """Protocol entry ``experiment`` of every number of the ablation, so that no other table takes it for its own."""
+DEFAULT_CELL = "default"
 KEY_FRAME_INTERVALS = (1, 3, 6)
 TRAIT_METRICS = {trait: f"video_ap_{trait}" for trait in TRAITS}
 """Trait of a video -> metric of the video AP over the videos that have it."""
 TRAIT_OF = {metric: trait for trait, metric in TRAIT_METRICS.items()}
-MIN_SEEDS = 3
-"""Fewer paired seeds decide nothing."""
-STANDARD_ERRORS = 2.0
-"""A gain counts where its mean is further from zero than this many standard errors over seeds."""
 
 
-@dataclass(frozen=True)
-class AblationCell:
+class AblationCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One setting of the ablation.
 
     Attributes:
@@ -41,44 +42,17 @@ class AblationCell:
     name: str
     title: str
     query_passing: bool | None = None
-    model_options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
-    compared_with: str = "default"
+    model_options: dict[str, bool | int | float | str] = {}
+    compared_with: str = DEFAULT_CELL
 
     def made(self, cell: Cell) -> bool:
         """Tell whether a measured cell was trained with this setting."""
         options = {key: value for key, value in cell.protocol if key in OPTIONS}
         passing = cell.get("query_passing") is not False
-        return options == dict(self.model_options) and passing == (self.query_passing is not False)
+        return options == self.model_options and passing == (self.query_passing is not False)
 
 
-DEFAULT_CELL = "default"
-NO_QUERY_PASSING = "no_query_passing"
-CELLS = (
-    AblationCell(DEFAULT_CELL, "default: global-local decoder, max pooling, query passing", compared_with=""),
-    AblationCell("pairs_only", "pairs of frames, passed loss 0", model_options={"loss_weight_query_passing": 0.0}),
-    AblationCell(NO_QUERY_PASSING, "without query passing: single frames throughout", query_passing=False),
-    AblationCell("average_pooling", "average pooling", model_options={"local_pooling": "average"}),
-    AblationCell("local_local", "local-local decoder", model_options={"decoder": "local_local"}),
-    # One decoder has nothing to pass queries on to, so its neighbour is the cell that passes none either.
-    AblationCell(
-        "single_global",
-        "single global decoder, without query passing",
-        query_passing=False,
-        model_options={"decoder": "single_global"},
-        compared_with=NO_QUERY_PASSING,
-    ),
-    AblationCell(
-        "single_local",
-        "single local decoder, without query passing",
-        query_passing=False,
-        model_options={"decoder": "single_local"},
-        compared_with=NO_QUERY_PASSING,
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One column of one cell: what was scored.
 
     Attributes:
@@ -101,8 +75,7 @@ class Trial:
         return TRAIT_METRICS[self.trait] if self.trait else "video_ap"
 
 
-@dataclass(frozen=True)
-class Trend:
+class Trend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A difference between two trials that differ in one choice.
 
     Attributes:
@@ -120,41 +93,13 @@ class Trend:
     caution: str = ""
 
 
-TRENDS = (
-    Trend(
-        "query passing over the same pairs of frames without its loss",
-        Trial(DEFAULT_CELL, 1),
-        Trial("pairs_only", 1),
-        "trend/query-passing-helps-video-ap",
-    ),
-    Trend(
-        "query passing over single frames",
-        Trial(DEFAULT_CELL, 1),
-        Trial(NO_QUERY_PASSING, 1),
-        "trend/query-passing-helps-video-ap",
-        "only one of the cells sees pairs, so half as many videos a step; the control, pairs_only, decides",
-    ),
-    Trend(
-        "max pooling over average pooling",
-        Trial(DEFAULT_CELL),
-        Trial("average_pooling"),
-        "trend/max-pooling-beats-average",
-    ),
-    Trend("global-local decoder over local-local", Trial(DEFAULT_CELL), Trial("local_local")),
-    Trend(
-        "global-local decoder over a single global one, both without query passing",
-        Trial(NO_QUERY_PASSING),
-        Trial("single_global"),
-    ),
-    Trend(
-        "global-local decoder over a single local one, both without query passing",
-        Trial(NO_QUERY_PASSING),
-        Trial("single_local"),
-    ),
-    Trend("new kernels on every frame over T = 3", Trial(DEFAULT_CELL, 1), Trial(DEFAULT_CELL, 3)),
-    Trend("new kernels on every frame over T = 6", Trial(DEFAULT_CELL, 1), Trial(DEFAULT_CELL, 6)),
-    Trend("kernel association over none at T = 1", Trial(DEFAULT_CELL, 1), Trial(DEFAULT_CELL, 1, association=False)),
-)
+class _Ablation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    cell: tuple[AblationCell, ...]
+    trend: tuple[Trend, ...]
+
+
+_DEFINED = read_typed(Path(__file__).with_suffix(".toml"), _Ablation, "ablation", "restore it from version control")
+CELLS, TRENDS = _DEFINED.cell, _DEFINED.trend
 
 
 @dataclass(frozen=True)
@@ -175,7 +120,7 @@ class AblationScores:
             return None
         pair = (self.found[worse], self.found[better])
         theirs, ours = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in pair)
-        gain = difference(theirs, ours, higher_is_better=True, reach=STANDARD_ERRORS)
+        gain = difference(theirs, ours, higher_is_better=True, reach=rules().trend.standard_errors)
         return gain if gain.by_seed else None
 
 
@@ -220,9 +165,10 @@ def described(gain: Difference | None) -> str:
         return f"exactly equal scores in every one of {len(values)} seeds: not one link between frames changed"
     seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
     measured = f"{gain.value:+.1f} points, mean of {seeds}, single seeds {values[0]:+.1f} to {values[-1]:+.1f}"
-    if len(values) < MIN_SEEDS or gain.standard_error is None:
-        return f"{measured}; fewer than {MIN_SEEDS} paired seeds, so nothing is concluded"
-    error = f"two standard errors over seeds ({STANDARD_ERRORS * gain.standard_error:.1f})"
+    rule = rules().trend
+    if len(values) < rule.min_seeds or gain.standard_error is None:
+        return f"{measured}; fewer than {rule.min_seeds} paired seeds, so nothing is concluded"
+    error = f"two standard errors over seeds ({rule.standard_errors * gain.standard_error:.1f})"
     if gain.word == "better":
         return f"{measured}; the gain exceeds {error}: the trend shows at this scale"
     if gain.word == "worse":
@@ -230,11 +176,19 @@ def described(gain: Difference | None) -> str:
     return f"{measured}; within {error}: it drowns in seed noise"
 
 
+def power(gain: Difference) -> str:
+    """Say which gain the seeds of a trend would have shown with the rule's chance, so that a null result has a size."""
+    rule = rules().trend
+    reach = rule.standard_errors + statistics.NormalDist().inv_cdf(rule.power)
+    return f"a gain of {reach * (gain.standard_error or 0):.1f} would have shown with a chance of {rule.power:.0%}"
+
+
 def deciding_trend(claim_id: str, scores: AblationScores) -> Trend:
     """Return the trend that a claim is judged by: the first of its trends with enough seeds, else its first."""
     trends = [trend for trend in TRENDS if trend.claim_id == claim_id]
     gains = [(trend, scores.gain(trend.better, trend.worse)) for trend in trends]
-    return next((trend for trend, gain in gains if gain and len(gain.by_seed) >= MIN_SEEDS), trends[0])
+    enough = rules().trend.min_seeds
+    return next((trend for trend, gain in gains if gain and len(gain.by_seed) >= enough), trends[0])
 
 
 def trend_sentence(evidence: Evidence, scores: AblationScores, trend: Trend) -> str:

@@ -174,21 +174,30 @@ def setting_key(cell: Cell, with_model: bool = True) -> tuple[object, ...]:
     )
 
 
-def _by_setting(side: Side, with_model: bool) -> dict[tuple[object, ...], Cell]:
-    """Return cells by setting; of several the largest input, then the newest."""
+def shared_cells(
+    first: Sequence[Cell], second: Sequence[Cell], with_model: bool = True
+) -> list[tuple[str, Cell, Cell]]:
+    """Return (id, cell of the first side, cell of the second) of what both have, over the seeds of their difference.
+
+    Of several cells of one setting the largest input counts, then the newest. The seeds are the shared ones, else all:
+    a difference over some seeds does not belong beside means over others.
+
+    Args:
+        first: cells of one side.
+        second: cells of the other; the ids are theirs.
+        with_model: whether both must be of one model.
+    """
 
     def order(cell: Cell) -> tuple[object, ...]:
-        height = cell.get("height_px")
-        return (height if isinstance(height, int) else 0, cell.latest.started_utc)
+        return (cell.get("height_px") or 0, cell.latest.started_utc)
 
-    return {setting_key(cell, with_model): cell for cell in sorted(side.cells, key=order)}
+    names = {id(cell): name for name, cell in cell_ids(second).items()}
+    old, new = ({setting_key(cell, with_model): cell for cell in sorted(side, key=order)} for side in (first, second))
+    return [(names[id(new[key])], *_over_shared_seeds(old[key], new[key])) for key in old if key in new]
 
 
 def _over_shared_seeds(first: Cell, second: Cell) -> tuple[Cell, Cell]:
-    """Return both cells over the seeds that their difference is of, as `difference` chooses them.
-
-    That is the shared ones, else all: a difference over some seeds does not belong beside means over others.
-    """
+    """Return both cells over the seeds that `difference` chooses."""
     shared = {sample.seed for sample in first.samples} & {sample.seed for sample in second.samples}
     if not shared or (len(shared) == 1 and min(len(first.samples), len(second.samples)) > 1):
         return first, second
@@ -254,13 +263,11 @@ def compare(first: Side, second: Side, metric: str | None = None) -> Comparison:
         NothingMeasuredError: if they have no cell in common.
     """
     with_model = first.models == second.models or max(len(first.models), len(second.models)) > 1
-    old, new = _by_setting(first, with_model), _by_setting(second, with_model)
     runs = [*first.runs, *second.runs]
-    names = {id(cell): name for name, cell in cell_ids(second.cells).items()}
-    shared = {key: _over_shared_seeds(old[key], new[key]) for key in old if key in new}
+    shared = shared_cells(first.cells, second.cells, with_model)
     pairs = tuple(
-        Pair(names[id(new[key])], before, after, _judged(before, after, runs))
-        for key, (before, after) in shared.items()
+        Pair(name, before, after, _judged(before, after, runs))
+        for name, before, after in shared
         if metric in (None, after.metric)
     )
     if not pairs:
@@ -268,7 +275,8 @@ def compare(first: Side, second: Side, metric: str | None = None) -> Comparison:
             f"{first.title} and {second.title} have no {metric or 'metric, data, protocol and machine'} in common; "
             "measure one of them again like the other"
         )
-    return Comparison(first, second, pairs, len(old) - len(shared), len(new) - len(shared))
+    counts = [len({setting_key(cell, with_model) for cell in side.cells}) - len(shared) for side in (first, second)]
+    return Comparison(first, second, pairs, *counts)
 
 
 def _delta_text(metric: str, delta: Difference) -> str:

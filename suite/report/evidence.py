@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from suite.claims.claim import Claim
 from suite.claims.consistency import Finding
@@ -15,16 +15,12 @@ from suite.records.store import RunFile
 from suite.report.cells import Cell
 from suite.report.timings import Timings
 
-VerdictWord = Literal["reproduced", "not reproduced", "partly", "undecided", "estimated", "not run"]
-VERDICTS: tuple[VerdictWord, ...] = ("reproduced", "not reproduced", "partly", "undecided", "estimated", "not run")
+VerdictWord = Literal["reproduced", "not reproduced", "partly", "direction holds", "undecided", "estimated", "not run"]
+VERDICTS: tuple[VerdictWord, ...] = get_args(VerdictWord)
 
 _SPLITS_DIFFER = {
     "coco": "val2017 and test-dev are different images: an AP on one is no AP on the other",
     "youtube-vis": "the local split is part of train, not of valid: an AP on one is no AP on the other",
-}
-_POSSIBLE_SPLIT = {
-    "coco": "val2017, whose ground truth is public; test-dev only by a server, and its server is closed",
-    "youtube-vis": "a local split of train; valid only by a server, and its server is closed",
 }
 
 
@@ -48,6 +44,7 @@ class Verdict:
         origin: measured, estimated or third-party; None where there is no value.
         cells: the measurements behind ``ours``.
         command: the command whose record would decide the claim; empty where no command of the suite could.
+        inputs: the commands that make what ``command`` reads.
     """
 
     claim: Claim
@@ -59,6 +56,7 @@ class Verdict:
     origin: str | None = None
     cells: tuple[Cell, ...] = ()
     command: str = ""
+    inputs: str = ""
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -72,24 +70,17 @@ class Verdict:
 
     @property
     def scored_on(self) -> str:
-        """For an AP, the split of our value, or where ours can be scored; else empty."""
-        if not self._is_ap:
+        """For an AP, the split that our value, or a third party's, was scored on; else empty."""
+        if self.claim.device is not None or self.claim.kind != "absolute":
             return ""
-        if self._data is not None:
-            return f"{self._data.name} {self._data.split}"
-        possible = f"not scored yet; possible on {_POSSIBLE_SPLIT[self.claim.family]}"
-        return f"val2017 (by a third party); ours {possible}" if self.origin == "third-party" else possible
+        data = self._data
+        return f"{data.name} {data.split}" if data else "val2017" if self.origin == "third-party" else ""
 
     @property
     def split_note(self) -> str:
-        """For an AP, why the split of ours must not be taken for the published one; empty where they are the same."""
-        same = not self._is_ap or (self._data is not None and same_split(self.claim, self._data))
+        """Why an AP on that split must not be taken for the published one; empty where they are the same."""
+        same = not self.scored_on or (self._data is not None and same_split(self.claim, self._data))
         return "" if same else _SPLITS_DIFFER[self.claim.family]
-
-    @property
-    def _is_ap(self) -> bool:
-        claim = self.claim
-        return claim.kind == "absolute" and claim.device is None and bool(claim.family)
 
     @property
     def _data(self) -> Dataset | None:
@@ -115,10 +106,11 @@ class Verdict:
             "ours": self.ours,
             "interval": list(self.interval) if self.interval else None,
             "origin": self.origin,
-            "published_on": claim.dataset if self._is_ap else "",
+            "upstream": claim.upstream,
             "ours_on": self.scored_on,
             "splits_note": self.split_note,
             "command": self.command,
+            "inputs": self.inputs,
             "runs": list(self.run_ids),
         }
 

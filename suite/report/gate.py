@@ -6,7 +6,6 @@ latency gate, which has to time both sides in one run, is `suite.latency.gate`.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,13 @@ from suite.errors import DataError, InputError, NothingMeasuredError, Regression
 from suite.records.difference import Number, difference
 from suite.records.schema import METRICS, Scalar
 from suite.records.store import RunFile, read_folder
-from suite.report.cells import Cell, cell_ids, select_cells
-from suite.report.compare import setting_key
+from suite.report.cells import Cell, select_cells
+from suite.report.compare import shared_cells
 from suite.report.table import Row, Table, TableCell, make_table, missing
 from suite.typed import read_typed
 
 GATES_FILE = Path(__file__).with_suffix(".toml")
-GateWord = Literal["pass", "worse", "not measured"]
-WORDS: tuple[GateWord, ...] = ("worse", "not measured", "pass")
+WORDS = ("worse", "not measured", "pass")
 NOTHING_SHARED = "no setting and seed that both sides have"
 
 
@@ -53,19 +51,13 @@ class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class GateLine:
-    """One comparison.
+    """One comparison: its rule, its word, the id of the judged cell, and over the shared seeds both means in AP points.
 
-    Attributes:
-        rule: the rule that judged.
-        word: ``"pass"``, ``"worse"`` or ``"not measured"``.
-        what: id of the judged cell, or the rule's metric and data.
-        baseline: mean over the shared seeds, AP points; None where nothing could be compared.
-        new: the same of the new records.
-        seeds: the seeds that both sides have.
+    The means are None, and there are no seeds, where nothing could be compared.
     """
 
     rule: AccuracyRule
-    word: GateWord
+    word: Literal["pass", "worse", "not measured"]
     what: str
     baseline: float | None = None
     new: float | None = None
@@ -89,30 +81,14 @@ def load_rules(path: Path = GATES_FILE) -> list[AccuracyRule]:
     return rules
 
 
-def _judged_by(rule: AccuracyRule, cells: Sequence[Cell]) -> dict[tuple[object, ...], Cell]:
-    """Return the measured cells of a rule by setting; of two recipes of one setting the newer one counts."""
-    found = [
+def _judged_by(rule: AccuracyRule, runs: Sequence[RunFile]) -> list[Cell]:
+    """Return the measured cells that a rule is about."""
+    return [
         cell
-        for cell in cells
-        if cell.metric == rule.metric
-        and cell.origin == "measured"
-        and cell.dataset is not None
-        and cell.dataset.name == rule.dataset
+        for cell in select_cells(runs)[0]
+        if (cell.metric, cell.origin, cell.dataset and cell.dataset.name) == (rule.metric, "measured", rule.dataset)
         and cell.has(rule.protocol)
     ]
-    return {setting_key(cell): cell for cell in sorted(found, key=lambda cell: cell.latest.started_utc)}
-
-
-def _compare(rule: AccuracyRule, baseline: Cell, new: Cell, what: str) -> GateLine | None:
-    old, now = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in (baseline, new))
-    # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
-    tolerance = rule.tolerance_points + 1e-9
-    found = difference(old, now, higher_is_better=True, exact=True, tolerance=tolerance)
-    if not found.by_seed:
-        return None
-    means = [statistics.fmean(item.value for item in side if item.seed in found.by_seed) for side in (old, now)]
-    word: GateWord = "worse" if found.word == "worse" else "pass"
-    return GateLine(rule, word, what, means[0], means[1], tuple(found.by_seed))
 
 
 def check_accuracy(
@@ -131,14 +107,18 @@ def check_accuracy(
         At least one line per rule; ``"not measured"`` where the two sides share no setting and seed.
     """
     judged = {file.run.run_id for file in new}
-    old_cells = select_cells([file for file in baseline if file.run.run_id not in judged])[0]
-    new_cells = select_cells(new)[0]
-    names = {id(cell): name for name, cell in cell_ids(new_cells).items()}
+    older = [file for file in baseline if file.run.run_id not in judged]
     lines = []
     for rule in rules:
-        before, after = _judged_by(rule, old_cells), _judged_by(rule, new_cells)
-        pairs = [_compare(rule, before[key], after[key], names[id(after[key])]) for key in before if key in after]
-        compared = [line for line in pairs if line is not None]
+        compared = []
+        for name, before, after in shared_cells(_judged_by(rule, older), _judged_by(rule, new)):
+            old, now = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in (before, after))
+            # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
+            found = difference(old, now, True, exact=True, tolerance=rule.tolerance_points + 1e-9)
+            if found.by_seed:
+                word: Literal["pass", "worse"] = "worse" if found.word == "worse" else "pass"
+                seeds = tuple(found.by_seed)
+                compared.append(GateLine(rule, word, name, 100 * before.value, 100 * after.value, seeds))
         settings = ", ".join(f"{key} = {value}" for key, value in rule.protocol.items())
         name = f"{METRICS[rule.metric].label} on {rule.dataset}" + (f" ({settings})" if settings else "")
         lines += compared or [GateLine(rule, "not measured", name)]
@@ -149,14 +129,12 @@ def gate_table(lines: Sequence[GateLine]) -> Table:
     """Return the comparisons as a table, worse ones first, each with its rule's reason as footnote."""
     rows: list[Row] = []
     for line in sorted(lines, key=lambda line: WORDS.index(line.word)):
-        values = dict.fromkeys(("baseline", "new", "change"), missing(NOTHING_SHARED))
+        values: dict[str, TableCell] = dict.fromkeys(("baseline", "new", "change"), missing(NOTHING_SHARED))
         if line.baseline is not None and line.new is not None:
             change = line.new - line.baseline
-            values = {
-                "baseline": TableCell(f"{line.baseline:.1f}", line.baseline),
-                "new": TableCell(f"{line.new:.1f}", line.new),
-                "change": TableCell(f"{change:+.1f}", change),
-            }
+            numbers = {"baseline": line.baseline, "new": line.new}
+            values = {name: TableCell(f"{value:.1f}", value) for name, value in numbers.items()}
+            values["change"] = TableCell(f"{change:+.1f}", change)
         rows.append(
             {
                 "number": line.what,

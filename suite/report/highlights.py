@@ -10,11 +10,10 @@ from suite.report.cells import Cell
 from suite.report.evidence import Evidence, Verdict
 from suite.report.measured import accuracy_cells, companion, setting
 from suite.report.numbers import interval_text, points, published_text, ratio
-from suite.report.prior_art import orderings, prior_art_rows
+from suite.report.prior_art import orderings, prior_art_rows, records
 from suite.report.timings import MAIN_ENGINE
 
 MOST = 7
-HALF_WORDS = {True: "it holds for", False: "it does not hold for", None: "timing noise leaves open"}
 
 
 @dataclass(frozen=True)
@@ -36,20 +35,21 @@ class Highlight:
 
 def _orderings(evidence: Evidence) -> Iterator[Highlight]:
     """Say how many pairs of methods are as fast relative to each other as published, and who is twice as fast."""
-    rows = [row for row in prior_art_rows(evidence, MAIN_ENGINE) if row.default]
-    counts = orderings(evidence, rows, MAIN_ENGINE)[-1]
-    if counts.pairs:
+    found = prior_art_rows(evidence, MAIN_ENGINE)
+    rows = [row for row in records(found) if row.default]
+    counts = orderings(evidence, found, MAIN_ENGINE).iloc[-1]
+    if counts["pairs"]:
         sentence = (
-            f"On one core here, {counts.held} of {counts.pairs} pairs of methods are ordered by latency as in the "
-            "paper's two tables."
+            f"On one core here, {counts['held']} of {counts['pairs']} pairs of methods are ordered by latency as in "
+            "the paper's two tables."
         )
         yield Highlight(sentence, len(rows), "python -m suite prior-art", "latency_ratio")
     half = [row for row in rows if row.half_published and row.masks is not None]
     if half:
-        words = {key: sum(row.half_measured is key for row in half) for key in HALF_WORDS}
-        told = ", ".join(f"{HALF_WORDS[key]} {count}" for key, count in words.items() if count)
+        held, noise = (sum(row.half_measured is answer for row in half) for answer in (True, None))
         sentence = (
-            f"The published latencies make MobileInst at least twice as fast as {len(half)} methods timed here: {told}."
+            f"Of the {len(half)} methods that take at least twice MobileInst's time as published, {held} do so here"
+            + (f" ({noise} within timing noise)." if noise else ".")
         )
         yield Highlight(sentence, len(half), "python -m suite prior-art", "latency_ratio")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from suite.claims.claim import Claim
 from suite.records.schema import METRICS
 from suite.report.cells import Cell
@@ -39,48 +41,43 @@ def milliseconds(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-def ratio(value: float) -> str:
-    """Print a ratio with three decimals."""
-    return f"{value:.3f}"
-
-
 def scaled(value: float, unit: float) -> str:
     """Print a count in units of ``unit`` (1e6, 1e9) with three significant digits or more."""
     number = value / unit
     return f"{number:.1f}" if number >= 100 else f"{number:.2f}" if number >= 10 else f"{number:.3f}"
 
 
+BY_UNIT: dict[str, Callable[[float], str]] = {
+    "fraction": points,
+    "AP points": "{:.1f}".format,
+    "ms": milliseconds,
+    "ratio": "{:.3f}".format,
+    "s": "{:.0f}".format,
+    "count": "{:.0f}".format,
+}
+"""Unit of the metric catalogue, or of a claim -> how its numbers are printed; other units have two digits."""
+
+
 def value_text(value: float, unit: str) -> str:
-    """Print a value in a claim's unit: ``AP points``, ``ms`` or ``ratio``."""
-    if unit == "ms":
-        return milliseconds(value)
-    return ratio(value) if unit == "ratio" else f"{value:.1f}"
+    """Print a value in its unit."""
+    return BY_UNIT.get(unit, "{:.2g}".format)(value)
+
+
+def ratio(value: float) -> str:
+    """Print a ratio with three decimals."""
+    return value_text(value, "ratio")
 
 
 def cell_text(cell: Cell) -> str:
-    """Print a cell of the records by its metric's unit, with the deviation over seeds where there are several."""
+    """Print a cell of the records by its metric's unit; an AP with its deviation over seeds where there are several."""
     unit = METRICS[cell.metric].unit
-    if unit == "fraction":
-        spread = "" if cell.deviation is None else f" ± {points(cell.deviation)}"
-        return points(cell.value) + spread
-    if unit == "ms":
-        return milliseconds(cell.value)
-    if unit == "ratio":
-        return ratio(cell.value)
-    if unit == "s":
-        return f"{cell.value:.0f}"
-    return f"{cell.value:.0f}" if unit == "count" else f"{cell.value:.2g}"
+    spread = f" ± {points(cell.deviation)}" if unit == "fraction" and cell.deviation is not None else ""
+    return value_text(cell.value, unit) + spread
 
 
 def difference_text(metric: str, value: float) -> str:
     """Print a difference of two values of a metric with its sign: AP in points, times in ms, counts in full."""
-    unit = METRICS[metric].unit
-    if unit == "fraction":
-        return f"{value * 100:+.1f}"
-    if unit == "ms":
-        return f"{'-' if value < 0 else '+'}{milliseconds(abs(value))}"
-    decimals = {"ratio": "+.3f", "count": "+.0f", "s": "+.0f"}
-    return format(value, decimals.get(unit, "+.2g"))
+    return ("-" if value < 0 else "+") + value_text(abs(value), METRICS[metric].unit)
 
 
 def claim_label(claim: Claim) -> str:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from suite.records.store import RunFile
 from suite.report import figures
+from suite.report.commands import cost_table
 from suite.report.evidence import Evidence
 from suite.report.explain import GIT_STATES
-from suite.report.formats import html, run_anchor
+from suite.report.formats import html, run_anchor, templates
 from suite.report.highlights import highlights
 from suite.report.measured import cautions, provenance_line
-from suite.report.readme import missing_table
 from suite.report.table import Table
 
 TABLES = ("ledger", "embedded", "ablation", "latency", "table1", "table2", "counts")
@@ -80,33 +77,27 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
         tables: every table by name.
         drawn: rendered figures by path; the page shows the SVG ones, which lie beside it.
     """
-    common = (f"{evidence.coverage}.", provenance_line(evidence))
-    shown = []
-    for name in _ordered(tables, TABLES):
-        table = tables[name]
-        if table.rows:
-            notes = tuple(note for note in table.notes if note not in common)
-            shown.append({"name": table.name, "title": table.title, "html": html(replace(table, notes=notes))})
+    shown = [
+        {"name": name, "title": tables[name].title, "html": html(tables[name])}
+        for name in _ordered(tables, TABLES)
+        if tables[name].rows
+    ]
     shown_figures = _figures(drawn)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("suite.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("index.html.j2").render(
-        counts=evidence.counts,
-        total=len(evidence.verdicts),
-        provenance=provenance_line(evidence),
-        cautions=cautions(evidence),
-        highlights=highlights(evidence),
-        missing=html(missing_table(evidence)),
-        drawn={figure["name"] for figure in shown_figures},
-        figures=shown_figures,
-        pictures=_pictures(evidence),
-        tables=shown,
-        runs=[_run_row(file) for file in reversed(evidence.runs)],
-        left_out=evidence.left_out,
+    return (
+        templates()
+        .get_template("index.html.j2")
+        .render(
+            counts=evidence.counts,
+            total=len(evidence.verdicts),
+            provenance=provenance_line(evidence),
+            cautions=cautions(evidence),
+            highlights=highlights(evidence),
+            missing=html(cost_table(evidence)),
+            drawn={figure["name"] for figure in shown_figures},
+            figures=shown_figures,
+            pictures=_pictures(evidence),
+            tables=shown,
+            runs=[_run_row(file) for file in reversed(evidence.runs)],
+            left_out=evidence.left_out,
+        )
     )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from suite.claims.claim import LATENCY_METRICS
-from suite.models import ModelEntry
 from suite.records.difference import RatioInterval
-from suite.records.schema import Scalar
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.models import entries, masks_span
@@ -24,56 +23,9 @@ HALF = 2.0
 """A rival needs this many times MobileInst's time for MobileInst to need half of the rival's."""
 
 
-@dataclass(frozen=True)
-class PriorArtRow:
-    """One published latency under one reading.
-
-    Attributes:
-        row_id: the published row.
-        entry: the model that stands for it.
-        size: (height_px, width_px).
-        reading: how the row is read; empty for MobileInst's own.
-        default: whether this is the reading that stands for the row elsewhere.
-        published_ms: on the phone.
-        published_ratio: to MobileInst's latency in the same table.
-        network: CPU time of the network alone, None where not timed.
-        masks: CPU time up to the masks of 100 instances.
-        selection: CPU time of choosing detections.
-        ratio: of ``masks`` to MobileInst's, in one run; None where not timed beside it.
-        reason: why there is no ``masks``; empty if there is.
-    """
-
-    row_id: str
-    entry: ModelEntry
-    size: tuple[int, int]
-    reading: str
-    default: bool
-    published_ms: float
-    published_ratio: float
-    network: Cell | None
-    masks: Cell | None
-    selection: Cell | None
-    ratio: RatioInterval | None
-    reason: str
-
-    @property
-    def order_holds(self) -> bool | None:
-        """Whether the row is slower or faster than MobileInst as published; None if noise decides or it is itself."""
-        if self.ratio is None or self.published_ratio == 1 or self.ratio.low < 1 < self.ratio.high:
-            return None
-        return (self.ratio.value > 1) == (self.published_ratio > 1)
-
-    @property
-    def half_published(self) -> bool:
-        """Whether MobileInst needs at most half of the row's time as published."""
-        return self.published_ratio >= HALF
-
-    @property
-    def half_measured(self) -> bool | None:
-        """The same here; None if not measured or if timing noise decides."""
-        if self.ratio is None or self.ratio.low < HALF < self.ratio.high:
-            return None
-        return self.ratio.value >= HALF
+def records(frame: pd.DataFrame) -> Iterator[Any]:
+    """Yield a frame's rows with a field a column; pandas gives such rows no types."""
+    yield from frame.itertuples(index=False)
 
 
 def why_missing(evidence: Evidence, clock: Clock, engine: str) -> str:
@@ -81,23 +33,25 @@ def why_missing(evidence: Evidence, clock: Clock, engine: str) -> str:
     for file in reversed(evidence.runs):
         for item in file.measurements:
             fields = item.protocol
-            found = (item.subject.model, fields.get("span"), fields.get("height_px"), fields.get("width_px"))
-            wanted = (clock.model, clock.span, clock.height_px, clock.width_px)
-            if item.metric == "latency_cpu_ms" and found == wanted and fields.get("runtime") == engine and item.reason:
+            found = Clock(item.subject.model, *(fields.get(key) for key in ("span", "height_px", "width_px")))  # type: ignore[arg-type]
+            if item.reason and item.metric == "latency_cpu_ms" and found == clock and fields.get("runtime") == engine:
                 return item.reason
     return "not timed here yet"
 
 
-def _readings(default: ModelEntry) -> Iterator[tuple[ModelEntry, tuple[int, int], str, bool]]:
-    """Yield (model, shape, reading, whether default) of a row: the default, then the alternatives."""
-    yield default, default.input_shapes[0], default.reading, True
-    for entry in entries().values():
-        if entry.alternative_to == default.name:
-            yield entry, entry.input_shapes[0], entry.reading, False
+def _beyond(ratio: RatioInterval | None, limit: float) -> bool | None:
+    """Tell whether a ratio is above a limit; None if it was not measured or timing noise decides."""
+    return None if ratio is None or ratio.low < limit < ratio.high else ratio.value >= limit
 
 
-def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
+def prior_art_rows(evidence: Evidence, engine: str) -> pd.DataFrame:
     """Return every published latency of Tables 1 and 2 in print order, further readings below their default.
+
+    Columns: ``row_id``, ``table``, ``entry`` (the model), ``clock`` (up to its masks), ``reading``, ``default``
+    (whether it stands for the row elsewhere), ``published_ms``, ``published_ratio`` (to MobileInst's latency of the
+    same table); CPU times as cells or None: ``network``, ``masks`` (up to the masks of 100 instances), ``selection``
+    (of detections), with ``reason`` where there is no ``masks``; ``ratio`` (of ``masks`` to MobileInst's, in one run),
+    ``order_holds`` and ``half_measured``: whether order and "at most half" hold here, None where noise decides.
 
     Args:
         evidence: claims and records.
@@ -109,59 +63,48 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
         models = evidence.counterparts.get(claim.row_id, ())
         if claim.metric != PUBLISHED or table not in ANCHOR_ROWS or "/2021/" in claim.row_id or not models:
             continue
-        anchor_claim = evidence.claim(f"{ANCHOR_ROWS[table]}/{PUBLISHED}")
+        published = evidence.claim(f"{ANCHOR_ROWS[table]}/{PUBLISHED}")
         anchors = evidence.counterparts.get(ANCHOR_ROWS[table], ())
-        if anchor_claim is None or not anchors:
+        if published is None or not anchors:
             continue
-        anchor = entries()[anchors[0]]
+        anchor, default = entries()[anchors[0]], entries()[models[0]]
         below = Clock(anchor.name, masks_span(anchor.name), *anchor.input_shapes[0])
-        for entry, size, reading, default in _readings(entries()[models[0]]):
-            masks = Clock(entry.name, masks_span(entry.name), *size)
-            cell = _cell(evidence, masks, engine)
-            beside = evidence.timings.between(engine, masks, below)
+        for entry in (default, *(other for other in entries().values() if other.alternative_to == default.name)):
+            clock = Clock(entry.name, masks_span(entry.name), *entry.input_shapes[0])
+            masks, beside = _cell(evidence, clock, engine), evidence.timings.between(engine, clock, below)
+            ratio, share = beside.interval if beside else None, claim.value / published.value
+            slower = None if share == 1 else _beyond(ratio, 1.0)
             rows.append(
-                PriorArtRow(
-                    row_id=claim.row_id,
-                    entry=entry,
-                    size=size,
-                    reading=reading,
-                    default=default,
-                    published_ms=claim.value,
-                    published_ratio=claim.value / anchor_claim.value,
-                    network=_cell(evidence, Clock(entry.name, "network", *size), engine),
-                    masks=cell,
-                    selection=_cell(evidence, Clock(entry.name, "selection", *size), SELECTION_ENGINE),
-                    ratio=beside.interval if beside else None,
-                    reason="" if cell else why_missing(evidence, masks, engine),
-                )
+                {
+                    "row_id": claim.row_id,
+                    "table": table,
+                    "entry": entry,
+                    "clock": clock,
+                    "reading": entry.reading,
+                    "default": entry is default,
+                    "published_ms": claim.value,
+                    "published_ratio": share,
+                    "network": _cell(evidence, clock._replace(span="network"), engine),
+                    "masks": masks,
+                    "selection": _cell(evidence, clock._replace(span="selection"), SELECTION_ENGINE),
+                    "reason": "" if masks else why_missing(evidence, clock, engine),
+                    "ratio": ratio,
+                    "half_published": share >= HALF,
+                    "half_measured": _beyond(ratio, HALF),
+                    "order_holds": None if slower is None else slower == (share > 1),
+                }
             )
-    return rows
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _cell(evidence: Evidence, clock: Clock, engine: str) -> Cell | None:
-    wanted: dict[str, Scalar] = {
-        "span": clock.span,
-        "height_px": clock.height_px,
-        "width_px": clock.width_px,
-        "runtime": engine,
-        "device": "host",
-        "key_frame_interval": None,
-    }
-    found = evidence.find("latency_cpu_ms", clock.model, wanted)
-    return found[-1] if found else None
+    size = {"height_px": clock.height_px, "width_px": clock.width_px}
+    wanted = {"span": clock.span, "runtime": engine, "device": "host", "key_frame_interval": None, **size}
+    return next(reversed(evidence.find("latency_cpu_ms", clock.model, wanted)), None)
 
 
-@dataclass(frozen=True)
-class Orderings:
-    """How many pairs of published rows stand in the published order here, all timed in one run."""
-
-    title: str
-    held: int
-    pairs: int
-
-
-def orderings(evidence: Evidence, rows: list[PriorArtRow], engine: str) -> list[Orderings]:
-    """Count pairwise orderings of the default readings in the run that timed most of them (the newest of several).
+def orderings(evidence: Evidence, rows: pd.DataFrame, engine: str) -> pd.DataFrame:
+    """Count pairs of default readings in published order, in the run that timed most of them (the newest of several).
 
     Args:
         evidence: claims and records.
@@ -169,22 +112,24 @@ def orderings(evidence: Evidence, rows: list[PriorArtRow], engine: str) -> list[
         engine: the same runtime.
 
     Returns:
-        Counts for Table 1, Table 2 and both together; pairs of equal published latency are left out.
+        ``title``, ``held`` and ``pairs`` of Table 1, Table 2 and both together; pairs of equal published latency are
+        left out.
     """
-    defaults = [row for row in rows if row.default]
+    defaults = rows[rows["default"].astype(bool)] if len(rows) else rows
     best: dict[str, float] = {}
     for clocks in evidence.timings.clocked(engine):
-        medians = {}
-        for row in defaults:
-            clock = Clock(row.entry.name, masks_span(row.entry.name), *row.size)
-            if clock in clocks:
-                medians[row.row_id] = float(np.median(rounds_of(clocks[clock][1])))
+        medians = {
+            row.row_id: float(np.median(rounds_of(clocks[row.clock][1])))
+            for row in records(defaults)
+            if row.clock in clocks
+        }
         if medians and len(medians) >= len(best):
             best = medians
+    timed = [(row.row_id, row.published_ms, best[row.row_id]) for row in records(defaults) if row.row_id in best]
     counts = []
     for title, prefix in (("Table 1", "table1/"), ("Table 2", "table2/"), ("both tables", "table")):
-        timed = [row for row in defaults if row.row_id.startswith(prefix) and row.row_id in best]
-        pairs = [(a, b) for a, b in combinations(timed, 2) if a.published_ms != b.published_ms]
-        held = sum((a.published_ms < b.published_ms) == (best[a.row_id] < best[b.row_id]) for a, b in pairs)
-        counts.append(Orderings(title, held, len(pairs)))
-    return counts
+        pairs = [(a, b) for a, b in combinations(timed, 2) if a[0].startswith(prefix) and b[0].startswith(prefix)]
+        apart = [(a, b) for a, b in pairs if a[1] != b[1]]
+        held = sum((a[1] < b[1]) == (a[2] < b[2]) for a, b in apart)
+        counts.append({"title": title, "held": held, "pairs": len(apart)})
+    return pd.DataFrame(counts)

@@ -14,9 +14,10 @@ from suite.files import write_bytes
 from suite.paths import reports_dir
 from suite.report import figures, tables
 from suite.report.evidence import Evidence
-from suite.report.formats import csv_text, latex, markdown
+from suite.report.formats import csv_text, markdown
+from suite.report.latex import latex
 from suite.report.page import build_page
-from suite.report.readme import results_block, with_block
+from suite.report.summary import ledger_page, results_block, with_block
 from suite.report.table import Table
 from suite.report.verdicts import load_evidence
 
@@ -53,13 +54,13 @@ def build_tables(evidence: Evidence) -> dict[str, Table]:
     return {name: module.build(evidence) for name, module in tables.modules().items()}
 
 
-def render_tables(built: Mapping[str, Table]) -> Files:
-    """Render tables as Markdown and CSV, those of a paper as LaTeX, too."""
+def render_tables(evidence: Evidence, built: Mapping[str, Table]) -> Files:
+    """Render tables as Markdown and CSV, those of a paper as LaTeX, too; the ledger's Markdown opens with a summary."""
     files: Files = {}
     for name, module in tables.modules().items():
         table = built[name]
-        stem = "reports/" + ("" if getattr(module, "FOLDER", "tables") == "." else "tables/") + table.name
-        files[f"{stem}.md"] = markdown(table).encode()
+        stem = "reports/ledger" if name == "ledger" else f"reports/tables/{table.name}"
+        files[f"{stem}.md"] = (ledger_page(evidence, table) if name == "ledger" else markdown(table)).encode()
         files[f"{stem}.csv"] = csv_text(table).encode()
         if getattr(module, "IN_PAPER", False):
             files[f"{stem}.tex"] = latex(table).encode()
@@ -75,15 +76,6 @@ def render_figures(evidence: Evidence) -> Files:
         for suffix, content in figure_bytes(module.draw, evidence).items():
             files[f"reports/figures/{name}.{suffix}"] = content
     return files
-
-
-def _placed(files: Files, reports: Path) -> dict[Path, bytes]:
-    """Return content by its path on disk."""
-    home = reports.resolve()
-    return {
-        home / name.removeprefix("reports/") if "/" in name else home.parent / name: content
-        for name, content in files.items()
-    }
 
 
 def named_reports(reports: Path | None) -> Path:
@@ -115,18 +107,17 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
     evidence = load_evidence(folder / "records")
     wanted = [part for part in parts if not (check and part == "page")]
     files: Files = {}
-    with_page = "page" in wanted
-    built = build_tables(evidence) if with_page or "tables" in wanted else {}
-    drawn = render_figures(evidence) if with_page or "figures" in wanted else {}
+    built = build_tables(evidence) if {"page", "tables"} & set(wanted) else {}
+    drawn = render_figures(evidence) if {"page", "figures"} & set(wanted) else {}
     if "tables" in wanted:
-        files |= render_tables(built)
+        files |= render_tables(evidence, built)
         readme = home.parent / "README.md"
         if readme.is_file():
             text = readme.read_text(encoding="utf-8")
             files["README.md"] = with_block(text, results_block(evidence)).encode()
     if "figures" in wanted:
         files |= drawn
-    if with_page:
+    if "page" in wanted:
         files["reports/index.html"] = build_page(evidence, built, drawn).encode()
     return _write(files, folder, [part for part in wanted if part != "page"], evidence.left_out, check)
 
@@ -134,15 +125,14 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
 def _write(files: Files, reports: Path, owned: Collection[str], left_out: tuple[str, ...], check: bool) -> Outcome:
     """Write what differs, or with ``check`` only tell; in the owned folders every file is a rendered one."""
     home = reports.resolve()
-    placed = _placed(files, reports)
-    written, unchanged = [], []
-    for path, content in sorted(placed.items()):
-        if path.is_file() and path.read_bytes() == content:
-            unchanged.append(path)
-            continue
-        written.append(path)
-        if not check:
-            write_bytes(path, content)
+    placed = {
+        home / name.removeprefix("reports/") if "/" in name else home.parent / name: content
+        for name, content in files.items()
+    }
+    written = [path for path, content in sorted(placed.items()) if not path.is_file() or path.read_bytes() != content]
+    unchanged = sorted(set(placed) - set(written))
+    for path in () if check else written:
+        write_bytes(path, placed[path])
     stale = [
         path for name in owned for path in sorted((home / name).glob("*")) if path.is_file() and path not in placed
     ]

@@ -1,4 +1,4 @@
-"""What a table is, whatever it is rendered to: a caption and a frame of cells."""
+"""What a table is, whatever it is rendered to: a caption, a frame of cells, and notes."""
 
 from __future__ import annotations
 
@@ -44,13 +44,15 @@ class Table:
         name: file name without extension.
         title: one line above the table.
         frame: one row per row of the table, its values are `TableCell` objects.
-        notes: lines below the table: coverage, machine, date, legend.
+        notes: lines below the table: what a reader must know of the numbers.
+        origin: lines below those: counts of verdicts, machine, dates and commits.
     """
 
     name: str
     title: str
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -72,6 +74,12 @@ class Table:
         """The distinct notes of the cells in reading order; their position is their number."""
         return list(dict.fromkeys(cell.note for row in self.rows for cell in row if cell.note))
 
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """The explanation of the marks that the table uses."""
+        used = {mark for row in self.rows for cell in row for mark in cell.mark}
+        return tuple(text for mark, text in LEGEND.items() if mark in used)
+
     def groups(self) -> list[tuple[str, int]]:
         """Return the spanning headers from left to right with the number of columns each covers."""
         spans: list[tuple[str, int]] = []
@@ -82,11 +90,6 @@ class Table:
             else:
                 spans.append((group, 1))
         return spans
-
-    def legend(self) -> tuple[str, ...]:
-        """Return the explanation of the marks that the table uses."""
-        used = {mark for row in self.rows for cell in row for mark in cell.mark}
-        return tuple(text for mark, text in LEGEND.items() if mark in used)
 
 
 def split_column(name: str) -> tuple[str, str]:
@@ -101,6 +104,7 @@ def make_table(
     rows: Sequence[Row],
     notes: Iterable[str] = (),
     best: Mapping[str, bool] | None = None,
+    origin: Iterable[str] = (),
 ) -> Table:
     """Return a table; columns without a text or note in any row are left out.
 
@@ -108,8 +112,9 @@ def make_table(
         name: file name without extension.
         title: one line above the table.
         rows: cells by column; a column that a row lacks is empty there.
-        notes: lines below the table; the legend of the marks follows them.
+        notes: lines below the table.
         best: column -> whether higher is better, of those whose best value is set in bold where several compete.
+        origin: lines on verdicts, machine and commits.
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = {column: [_as_cell(row.get(column, "")) for row in rows] for column in columns}
@@ -118,9 +123,8 @@ def make_table(
         if len(values) > 1:
             top = max(values) if higher else min(values)
             cells[column] = [replace(cell, bold=cell.bold or cell.value == top) for cell in cells[column]]
-    kept = {column: found for column, found in cells.items() if any(cell.text or cell.note for cell in found)}
-    table = Table(name, title, pd.DataFrame(kept, dtype=object), tuple(notes))
-    return replace(table, notes=(*table.notes, *table.legend()))
+    shown = {column: found for column, found in cells.items() if any(cell.text or cell.note for cell in found)}
+    return Table(name, title, pd.DataFrame(shown, dtype=object), tuple(notes), tuple(origin))
 
 
 def _as_cell(cell: TableCell | str) -> TableCell:

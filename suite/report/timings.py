@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,7 @@ def rounds_of(series: Series, column: str = "cpu_ms") -> NDArray[np.float64]:
     return np.array([by_round[key][:shortest] for key in sorted(by_round, key=str)], dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(NamedTuple):
     """What was timed: a model, what the clock covered, and the input shape."""
 
     model: str

@@ -1,4 +1,4 @@
-"""The rules that turn a claim and the measurements beside it into a verdict. All tolerances are here."""
+"""From a claim and the measurements beside it to a verdict; tolerances and wording are in `rules.toml`."""
 
 from __future__ import annotations
 
@@ -11,61 +11,15 @@ from suite.claims.consistency import check_consistency
 from suite.claims.loader import load_claims
 from suite.datasets.local_split import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.store import RunFile, read_folder
-from suite.report.ablation import DATASET, MIN_SEEDS, ablation_scores, deciding_trend
+from suite.report.ablation import DATASET, ablation_scores, deciding_trend, power
 from suite.report.cells import Cell, select_cells
+from suite.report.commands import deciding_command
 from suite.report.evidence import Evidence, Verdict, VerdictWord, same_split
 from suite.report.models import find_counterparts, is_primary, masks_span
+from suite.report.rules import rules
 from suite.report.timings import Timings
 
-AP_TOLERANCE_POINTS = 0.5
-OTHER_SPLIT_TOLERANCE_POINTS = 1.0
-LATENCY_TOLERANCE = 0.10
-RATIO_TOLERANCE = 0.25
-EVEN_TOLERANCE = 0.1
-"""A published ratio this near to 1 claims "about as fast as": ours may lie on the other side of 1, as near to it."""
 DEVICE_NAMES = {"snapdragon-778g": "a Snapdragon 778G", "rtx-2080-ti": "an RTX 2080 Ti"}
-
-COCO_COMMAND = (
-    "python -m suite reproduce --dataset coco --annotations instances_val2017.json --images val2017 "
-    "--checkpoint model.safetensors"
-)
-YOUTUBE_VIS_COMMAND = (
-    "python -m suite reproduce --dataset youtube-vis --pin {pin}_train --split-ids {ids} --checkpoint model.safetensors"
-)
-"""On the local split of train: nobody can score valid any more."""
-SCORE_COCO_COMMAND = "python -m suite score coco --annotations instances_val2017.json --results results.json"
-SCORE_YOUTUBE_VIS_COMMAND = (
-    "python -m suite score youtube-vis --annotations train.json --split-ids {ids} --results results.json"
-)
-LOCAL_LIST = "suite/datasets/local_splits/{pin}.json"
-HOST_COMMAND = "python -m suite latency host --models {models} --record"
-ABLATION_COMMAND = "python -m suite ablation"
-
-
-def deciding_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) -> str:
-    """Return the command whose record would decide this claim, as far as the suite can decide it.
-
-    Args:
-        claim: the published number.
-        counterparts: published row id -> model names.
-
-    Returns:
-        A command line, or an empty string where no command of the suite could (a device or a method that is not here).
-    """
-    if claim.kind == "trend":
-        return ABLATION_COMMAND
-    if claim.kind == "ratio":
-        groups = [counterparts.get(operand.rsplit("/", 1)[0], ()) for operand in claim.operands]
-        names = [group[0] for group in groups if group]
-        return HOST_COMMAND.format(models=",".join(dict.fromkeys(names))) if len(names) == len(groups) else ""
-    if claim.device:
-        return ""
-    own = claim.own and bool(counterparts.get(claim.row_id))
-    if claim.family == "coco":
-        return COCO_COMMAND if own else SCORE_COCO_COMMAND
-    pin = claim.dataset.split()[0].replace("-", "_")
-    command = YOUTUBE_VIS_COMMAND if own else SCORE_YOUTUBE_VIS_COMMAND
-    return command.format(pin=pin, ids=LOCAL_LIST.format(pin=pin))
 
 
 def _names_same_data(cell: Cell, claim: Claim) -> bool:
@@ -102,11 +56,10 @@ def judge_accuracy(claim: Claim, evidence: Evidence) -> Verdict:
     ours = cell.value * 100
     interval = (cell.interval.low * 100, cell.interval.high * 100) if cell.interval else None
     same = bool(own_split)
-    tolerance = AP_TOLERANCE_POINTS if same else OTHER_SPLIT_TOLERANCE_POINTS
-    split = cell.dataset.split if cell.dataset else ""
+    tolerance = (rules().accuracy if same else rules().other_split).tolerance_points
+    facts = {"split": cell.dataset.split if cell.dataset else "", "published_split": claim.dataset.split()[-1]}
+    rule = rules().sentence("accuracy" if same else "other_split", tolerance=tolerance, **facts)
     good: VerdictWord = "reproduced" if same else "partly"
-    rule = f"{good} = at least the published AP - {tolerance}"
-    rule += "" if same else f", on {split}, not {claim.dataset.split()[-1]}"
     word = good if ours >= claim.value - tolerance else "not reproduced"
     return Verdict(claim, word, rule, f"{ours - claim.value:+.1f} AP", ours, interval, cell.origin, (cell,))
 
@@ -147,12 +100,13 @@ def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
     cell = (measured or cells)[-1]
     off = cell.value / claim.value - 1
     if measured:
-        word: VerdictWord = "reproduced" if abs(off) <= LATENCY_TOLERANCE else "not reproduced"
-        rule = f"reproduced = within {LATENCY_TOLERANCE:.0%} on the same device"
+        word: VerdictWord = "reproduced" if abs(off) <= rules().latency.tolerance else "not reproduced"
+        rule = rules().sentence("latency")
         return Verdict(claim, word, rule, f"{off:+.0%}", cell.value, None, cell.origin, (cell,))
     interval = (cell.interval.low, cell.interval.high) if cell.interval else None
-    rule = "estimated = from a model of the device, never a measurement"
-    return Verdict(claim, "estimated", rule, f"{off:+.0%}", cell.value, interval, cell.origin, (cell,))
+    return Verdict(
+        claim, "estimated", rules().sentence("estimate"), f"{off:+.0%}", cell.value, interval, cell.origin, (cell,)
+    )
 
 
 def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
@@ -163,19 +117,16 @@ def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
             found = evidence.timings.ratio(numerator, denominator)
             if found is None:
                 continue
-            ours = found.interval
-            off = ours.value / claim.value - 1
-            even = abs(claim.value - 1) <= EVEN_TOLERANCE
-            same_order = (ours.value < 1) == (claim.value < 1) or (even and abs(ours.value - 1) <= EVEN_TOLERANCE)
-            beyond = ours.value < claim.value < 1 - EVEN_TOLERANCE
-            near = same_order and abs(off) <= RATIO_TOLERANCE
-            word: VerdictWord = "partly" if near or beyond else "not reproduced"
-            rule = (
-                f"ratio on another core ({found.cpu}): partly = within {RATIO_TOLERANCE:.0%} of the published "
-                f"ratio and on its side of 1 (both within {EVEN_TOLERANCE:.0%} of 1 will do), or further in its favour"
-            )
+            ours, rule = found.interval, rules().ratio
+            factor = ours.value / claim.value
+            even = max(abs(claim.value - 1), abs(ours.value - 1)) <= rule.even_tolerance
+            word: VerdictWord = "not reproduced"
+            if even or (ours.value < 1) == (claim.value < 1):
+                word = "partly" if abs(factor - 1) <= rule.tolerance else "direction holds"
+            said = rules().sentence("ratio", cpu=found.cpu)
+            reason = f"{factor:.2f} times the published ratio"
             interval = (ours.low, ours.high)
-            return Verdict(claim, word, rule, f"{off:+.0%}", ours.value, interval, "measured", found.cells)
+            return Verdict(claim, word, said, reason, ours.value, interval, "measured", found.cells)
     if not all(evidence.counterparts.get(row) for row in rows):
         return Verdict(claim, "not run", "", "needs that prior method runnable beside MobileInst")
     return Verdict(claim, "not run", "", "needs both models timed on one core in one run")
@@ -186,19 +137,19 @@ def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     scores = ablation_scores(evidence)
     trend = deciding_trend(claim.claim_id, scores)
     gain = scores.gain(trend.better, trend.worse)
-    if gain is None or len(gain.by_seed) < MIN_SEEDS:
-        return Verdict(claim, "not run", "", f"needs the ablation: {MIN_SEEDS} seeds with and {MIN_SEEDS} without it")
+    rule = rules().trend
+    if gain is None or len(gain.by_seed) < rule.min_seeds:
+        needed = f"needs the ablation: {rule.min_seeds} seeds with and {rule.min_seeds} without it"
+        return Verdict(claim, "not run", "", needed)
     cells = (scores.found[trend.better], scores.found[trend.worse])
-    words: dict[str, VerdictWord] = {"better": "partly", "undecided": "undecided"}
-    rule = (
-        f"on {DATASET}, not the paper's data: partly = the mean gain is above two standard errors over seeds, "
-        "not reproduced = no gain within them, undecided = between"
-    )
-    reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error or 0:.1f}"
+    word: VerdictWord = "not reproduced"
+    if gain.word in ("better", "undecided"):
+        word = "partly" if gain.word == "better" else "undecided"
+    reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error or 0:.1f}; {power(gain)}"
     if trend.caution:
-        reason = f"{reason}; {trend.caution}"
-        return Verdict(claim, "undecided", rule, reason, gain.value, None, "measured", cells)
-    return Verdict(claim, words.get(gain.word, "not reproduced"), rule, reason, gain.value, None, "measured", cells)
+        word, reason = "undecided", f"{reason}; {trend.caution}"
+    said = rules().sentence("trend", dataset=DATASET)
+    return Verdict(claim, word, said, reason, gain.value, None, "measured", cells)
 
 
 def judge(claim: Claim, evidence: Evidence) -> Verdict:
@@ -229,11 +180,11 @@ def gather(
     cells, unused = select_cells(runs)
     known = find_counterparts() if counterparts is None else counterparts
     evidence = Evidence(tuple(claims), tuple(runs), tuple(cells), (*refused, *unused), known, Timings(runs))
-    verdicts = [
-        replace(judge(claim, evidence), command=deciding_command(claim, known))
-        for claim in claims
-        if claim.origin == "published"
-    ]
+    verdicts = []
+    for claim in claims:
+        if claim.origin == "published":
+            command, inputs = deciding_command(claim, known)
+            verdicts.append(replace(judge(claim, evidence), command=command, inputs=inputs))
     return replace(evidence, verdicts=tuple(verdicts), findings=tuple(check_consistency(list(claims))))
 
 

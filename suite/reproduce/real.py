@@ -17,7 +17,7 @@ from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.health import require_health
 from suite.datasets.inputs import RealInput, only_part, pinned_input
-from suite.datasets.local_split import LOCAL_TRAIN
+from suite.datasets.local_split import LOCAL_TRAIN, VALID_VIDEOS, list_path, make_local_split
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_strip
@@ -39,6 +39,7 @@ def real_input(
     pin: str | None = None,
     allow_unpinned: bool = False,
     split_ids: Path | None = None,
+    local_split: bool = False,
 ) -> RealInput:
     """Return the user's own files if both are named, the pinned data if neither is.
 
@@ -49,6 +50,7 @@ def real_input(
         pin: name of the pinned data; None: the task's default.
         allow_unpinned: whether pinned data may differ from their digests.
         split_ids: only the videos of this list.
+        local_split: only the videos of train that are held out by rule; their list is made where it is absent.
 
     Raises:
         InputError: if the arguments do not go together, or a file is not what it should be.
@@ -59,6 +61,12 @@ def real_input(
         data = pinned_input(task, pin, allow_unpinned)
     elif pin is not None or allow_unpinned:
         raise InputError("--pin and --allow-unpinned are for pinned data; leave them out with own files")
+    if local_split:
+        if split_ids is not None or data.split != "train" or data.name not in VALID_VIDEOS:
+            raise InputError("--local-split is for --pin youtube_vis_2019_train or _2021_train, without --split-ids")
+        split_ids = list_path(data.name)
+        if not split_ids.is_file():
+            make_local_split(data.name)
     return data if split_ids is None else only_part(data, split_ids)
 
 

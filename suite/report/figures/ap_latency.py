@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,9 +16,9 @@ from suite.report.figures._style import (
     GREY,
     INK,
     ORANGE,
+    PAGE_IN,
     VERMILION,
     PointLabel,
-    freeze_layout,
     new_figure,
     place_labels,
 )
@@ -59,29 +59,19 @@ def steps(frontier: Sequence[tuple[float, float]], right: float) -> tuple[list[f
     return costs, gains
 
 
-@dataclass(frozen=True)
-class Published:
-    """One row of a published table as a point."""
+def published_points(evidence: Evidence, prefix: str) -> list[PointLabel]:
+    """Return the rows of a table that have both a phone latency and an AP; our own are bold.
 
-    row_id: str
-    label: str
-    latency_ms: float
-    ap: float
-    own: bool
-
-
-def published_points(evidence: Evidence, prefix: str) -> list[Published]:
-    """Return the rows of a table that have both a phone latency and an AP."""
+    The legend names our own method: its labels need the backbone and the size only.
+    """
     points = []
     for claim in evidence.claims:
-        if claim.metric == SNAPDRAGON and claim.kind == "absolute" and claim.row_id.startswith(prefix):
-            ap = evidence.claim(f"{claim.row_id}/ap")
-            if ap is not None:
-                # The legend names our own method: its labels need the backbone and the size only.
-                method = "" if claim.own else claim.method
-                words = (method, SHORT_BACKBONES.get(claim.backbone, claim.backbone), claim.short_side_px)
-                label = " ".join(str(word) for word in words if word)
-                points.append(Published(claim.row_id, label, claim.value, ap.value, claim.own))
+        ap = evidence.claim(f"{claim.row_id}/ap")
+        if claim.metric == SNAPDRAGON and claim.kind == "absolute" and claim.row_id.startswith(prefix) and ap:
+            method = "" if claim.own else claim.method
+            words = (method, SHORT_BACKBONES.get(claim.backbone, claim.backbone), claim.short_side_px)
+            look = (VERMILION, "bold") if claim.own else (INK, "normal")
+            points.append(PointLabel(claim.value, ap.value, " ".join(str(word) for word in words if word), *look))
     return points
 
 
@@ -92,35 +82,28 @@ def _log_axis(axes: Axes, ticks: list[float]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _published_panel(axes: Axes, points: list[Published], extra: list[Published], ticks: list[float]) -> None:
-    prior = [point for point in points if not point.own]
-    own = [point for point in points if point.own]
+def _published_panel(axes: Axes, points: list[PointLabel], extra: list[PointLabel], ticks: list[float]) -> None:
+    prior = [point for point in points if point.weight != "bold"]
+    own = [point for point in points if point.weight == "bold"]
     _log_axis(axes, ticks)
     axes.set_xlim(ticks[0] * 0.92, ticks[-1] * 1.25)
-    heights = [point.ap for point in points + extra]
+    heights = [point.y for point in points + extra]
     axes.set_ylim(min(heights) - 1.0, max(heights) + 1.0)
     right = axes.get_xlim()[1]
     for group, colour, dashes, name in (
         (prior, GREY, (0, (4, 2)), "Pareto frontier of prior work"),
         (points, VERMILION, "solid", "Pareto frontier with MobileInst"),
     ):
-        frontier = pareto([(point.latency_ms, point.ap) for point in group])
+        frontier = pareto([(point.x, point.y) for point in group])
         axes.plot(*steps(frontier, right), color=colour, linestyle=dashes, linewidth=1.2, label=name, zorder=2)
     for group, marker, colour, name in ((prior, "o", BLUE, "prior work"), (own, "D", VERMILION, "MobileInst")):
-        latencies, values = [point.latency_ms for point in group], [point.ap for point in group]
+        latencies, values = [point.x for point in group], [point.y for point in group]
         axes.plot(latencies, values, marker, color=colour, markersize=5, label=name)
     for point in extra:
         name = "MobileInst, abstract of arXiv v1"
-        axes.plot(point.latency_ms, point.ap, "D", mfc="white", mec=VERMILION, markersize=5.5, label=name)
+        axes.plot(point.x, point.y, "D", mfc="white", mec=VERMILION, markersize=5.5, label=name)
     axes.set_ylabel("AP")
     axes.set_xlabel("ms on one core of a Snapdragon 778G, as published")
-
-
-def _labels(points: list[Published]) -> list[PointLabel]:
-    return [
-        PointLabel(point.latency_ms, point.ap, point.label, *((VERMILION, "bold") if point.own else (INK, "normal")))
-        for point in points
-    ]
 
 
 def _measured_points(evidence: Evidence) -> list[tuple[Cell, Cell]]:
@@ -166,25 +149,22 @@ def draw(evidence: Evidence) -> Figure | None:
     if not coco or not video:
         return None
     measured = _measured_points(evidence)
-    abstract = [replace(point, label="arXiv v1") for point in published_points(evidence, "arxiv-v1-abstract")]
-    figure = new_figure(12 if measured else 10, 4.8)
-    ratios = [5, 3.4, 2.6] if measured else [5, 3.4]
-    panels = figure.subplots(1, len(ratios), width_ratios=ratios)
-    _published_panel(panels[0], coco, abstract, [150, 250, 500, 1000, 2000, 4000])
-    panels[0].set_title("Published: COCO test-dev")
-    _published_panel(panels[1], video, [], [150, 250, 500, 1000])
-    panels[1].set_title("Published: YouTube-VIS 2019")
+    abstract = [replace(point, text="arXiv v1") for point in published_points(evidence, "arxiv-v1-abstract")]
+    figure = new_figure(PAGE_IN, 6.2)
+    mosaic = figure.subplot_mosaic("CCCCC;VVVHH" if measured else "C;V")
+    _published_panel(mosaic["C"], coco, abstract, [150, 250, 500, 1000, 2000, 4000])
+    mosaic["C"].set_title("Published: COCO test-dev")
+    _published_panel(mosaic["V"], video, [], [150, 250, 500, 1000])
+    mosaic["V"].set_title("Published: YouTube-VIS 2019")
     if measured:
-        _measured_panel(panels[2], measured)
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower left", ncols=len(names))
-    freeze_layout(figure)
-    place_labels(panels[0], _labels([*coco, *abstract]))
-    place_labels(panels[1], _labels(video))
+        _measured_panel(mosaic["H"], measured)
+    figure.legend(*mosaic["C"].get_legend_handles_labels(), loc="outside lower left", ncols=3)
+    place_labels(mosaic["C"], [*coco, *abstract])
+    place_labels(mosaic["V"], video)
     if measured:
         texts = [
             PointLabel(timed.value, 100 * accuracy.value, f"T = {accuracy.get('key_frame_interval')}")
             for accuracy, timed in measured
         ]
-        place_labels(panels[2], texts, size=8)
+        place_labels(mosaic["H"], texts)
     return figure

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.figures._style import BLUE, GREY, VERMILION, new_figure
+from suite.report.figures._style import BLUE, COLUMN_IN, GREY, VERMILION, new_figure
 from suite.report.measured import accuracy_cells, setting
 
 LINES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREY, "^", ":"))
@@ -36,7 +36,7 @@ def draw(evidence: Evidence) -> Figure | None:
     groups = by_setting(evidence)
     if not groups:
         return None
-    figure = new_figure(5.4, 3.6)
+    figure = new_figure(COLUMN_IN, 3.0)
     axes = figure.subplots()
     for place, (name, cells) in enumerate(groups.items()):
         colour, marker, dashes = LINES[place % len(LINES)]
@@ -61,7 +61,7 @@ def draw(evidence: Evidence) -> Figure | None:
     values = [100 * sample.value for cells in groups.values() for cell in cells for sample in cell.samples]
     margin = max(3.0, 0.15 * (max(values) - min(values)))
     axes.set_ylim(min(values) - margin, max(values) + 2 * margin)
-    axes.set_xlabel("T: kernels are computed on every T-th frame and reused between")
+    axes.set_xlabel("T: kernels are computed on every T-th frame\nand reused between")
     axes.set_ylabel("video AP on shapes val (not YouTube-VIS)")
     axes.set_title("Kernel reuse")
     axes.legend(loc="upper right")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from suite.report.evidence import Evidence
-from suite.report.figures._style import BLUE, GREY, VERMILION, new_figure
+from suite.report.figures._style import BLUE, GREY, PAGE_IN, VERMILION, new_figure
 
 
 def draw(evidence: Evidence) -> Figure | None:
@@ -13,13 +13,13 @@ def draw(evidence: Evidence) -> Figure | None:
     rows = [row for row in evidence.verdicts if row.claim.kind == "ratio" and row.ours is not None]
     if not rows:
         return None
-    figure = new_figure(7.2, 1.3 + 0.42 * len(rows))
+    figure = new_figure(PAGE_IN, 1.2 + 0.27 * len(rows))
     axes = figure.subplots()
     for place, row in enumerate(rows):
         assert row.ours is not None
         low, high = row.interval or (row.ours, row.ours)
         axes.plot([row.claim.value, row.ours], [place, place], color=GREY, linewidth=0.8, zorder=1)
-        axes.plot(row.claim.value, place, "D", color=VERMILION, markersize=6, label="published, Snapdragon 778G")
+        axes.plot(row.claim.value, place, "D", color=VERMILION, markersize=5, label="published, Snapdragon 778G")
         errors = [[row.ours - low], [high - row.ours]]
         axes.errorbar(row.ours, place, xerr=errors, fmt="o", color=BLUE, capsize=3, label="measured, one core here")
     axes.set_yticks(range(len(rows)), [row.claim.statement for row in rows])

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from suite.records.schema import Run, Scalar, Series
 from suite.report.evidence import Evidence
-from suite.report.figures._style import SEED_COLOURS, new_figure
+from suite.report.figures._style import PAGE_IN, SEED_COLOURS, new_figure
 from suite.report.models import display_name
 
 
@@ -44,7 +44,7 @@ def draw(evidence: Evidence) -> Figure | None:
     curves = latest_curves(evidence)
     if not curves:
         return None
-    figure = new_figure(8, 3.4)
+    figure = new_figure(PAGE_IN, 2.8)
     loss_axes, ap_axes = figure.subplots(1, 2)
     for place, (_, series) in enumerate(curves):
         colour, seed = SEED_COLOURS[place % len(SEED_COLOURS)], series.protocol.get("seed")

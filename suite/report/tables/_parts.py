@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from suite.claims.claim import Claim
 from suite.report.evidence import Evidence
 from suite.report.measured import provenance_line
@@ -16,9 +18,9 @@ NO_COUNTERPART = "this method is not runnable here yet"
 NOT_TIMED = "not timed here yet"
 
 
-def method_name(claim: Claim) -> str:
-    """Return the method of a published row, with a remark where the paper's authors re-implemented it."""
-    return claim.method + (" (re-implemented by the authors)" if claim.reimplemented else "")
+def method_cell(claim: Claim) -> TableCell:
+    """Return the method of a published row, with a footnote where the paper's authors re-implemented it."""
+    return TableCell(claim.method, note="re-implemented by the paper's authors" if claim.reimplemented else "")
 
 
 def published_cell(claim: Claim | None) -> TableCell:
@@ -31,12 +33,9 @@ def published_cell(claim: Claim | None) -> TableCell:
     return TableCell(claim.text, None if claim.disputed else claim.value, note="; ".join(claim.footnotes))
 
 
-def relative_latency(evidence: Evidence, row_id: str, anchor_row: str) -> TableCell:
-    """Return the published phone latency of a row over that of the anchor's row."""
-    own, anchor = (evidence.claim(f"{row}/{SNAPDRAGON}") for row in (row_id, anchor_row))
-    if own is None or anchor is None:
-        return missing("no latency is printed")
-    return TableCell(f"{own.value / anchor.value:.2f}", own.value / anchor.value)
+def published_cells(evidence: Evidence, columns: Mapping[str, str]) -> dict[str, TableCell]:
+    """Return printed numbers by column; ``columns`` says which claim each holds."""
+    return {f"published: {title}": published_cell(evidence.claim(claim_id)) for title, claim_id in columns.items()}
 
 
 def our_accuracy(evidence: Evidence, row_id: str) -> TableCell:
@@ -51,40 +50,37 @@ def our_accuracy(evidence: Evidence, row_id: str) -> TableCell:
     return TableCell(f"{verdict.ours:.1f}", verdict.ours, mark=mark, note=note, runs=verdict.run_ids)
 
 
-def host_latency(evidence: Evidence, row_id: str) -> TableCell:
-    """Return the CPU milliseconds of a published row's model on the host, up to its masks, at its primary shape."""
-    models = evidence.counterparts.get(row_id, ())
-    if not models:
-        return missing(NO_COUNTERPART)
-    wanted = {"span": masks_span(models[0]), "key_frame_interval": None, "device": "host"}
-    cells = [
-        cell
-        for cell in evidence.find("latency_cpu_ms", models[0], wanted)
-        if is_primary(cell.model, cell.get("height_px"), cell.get("width_px"))
-    ]
-    if not cells:
-        return missing(NOT_TIMED)
-    return record_cell(([cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells)[-1])
-
-
-def host_relative(evidence: Evidence, row_id: str, anchor_row: str) -> TableCell:
-    """Return the CPU-time ratio of a published row's model to the anchor row's on the host, with its interval."""
+def latency_cells(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, TableCell]:
+    """Return a row's published phone latency over the anchor row's, the same here, and CPU ms here up to the masks."""
+    own, anchor = (evidence.claim(f"{row}/{SNAPDRAGON}") for row in (row_id, anchor_row))
+    share = own.value / anchor.value if own and anchor else None
     models, anchors = (evidence.counterparts.get(row, ()) for row in (row_id, anchor_row))
-    if not models or not anchors:
-        return missing(NO_COUNTERPART)
-    if models[0] == anchors[0]:
-        return TableCell("1", 1.0)
-    found = evidence.timings.ratio(models[0], anchors[0])
-    if found is None:
-        return missing(NOT_TIMED)
-    runs = tuple(dict.fromkeys(run for cell in found.cells for run in cell.run_ids))
-    text = interval_text(found.interval.value, found.interval.low, found.interval.high)
-    return TableCell(text, found.interval.value, runs=runs)
+    here, relative = missing(NO_COUNTERPART), missing(NO_COUNTERPART)
+    if models:
+        wanted = {"span": masks_span(models[0]), "key_frame_interval": None, "device": "host"}
+        found = evidence.find("latency_cpu_ms", models[0], wanted)
+        cells = [cell for cell in found if is_primary(cell.model, cell.get("height_px"), cell.get("width_px"))]
+        preferred = [cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells
+        here = record_cell(preferred[-1] if preferred else None, NOT_TIMED)
+    if models and anchors:
+        ratio = evidence.timings.ratio(models[0], anchors[0]) if models[0] != anchors[0] else None
+        relative = TableCell("1", 1.0) if models[0] == anchors[0] else missing(NOT_TIMED)
+        if ratio is not None:
+            runs = tuple(dict.fromkeys(run for cell in ratio.cells for run in cell.run_ids))
+            text = interval_text(ratio.interval.value, ratio.interval.low, ratio.interval.high)
+            relative = TableCell(text, ratio.interval.value, runs=runs)
+    return {
+        "published: latency / MobileInst": (
+            missing("no latency is printed") if share is None else TableCell(f"{share:.2f}", share)
+        ),
+        "ours: latency / MobileInst": relative,
+        "ours: host CPU ms": here,
+    }
 
 
-def closing_notes(evidence: Evidence, *own: str) -> tuple[str, ...]:
-    """Return a table's own notes, the coverage line and where and when the records were made."""
-    return (*own, f"{evidence.coverage}.", provenance_line(evidence))
+def origin(evidence: Evidence) -> tuple[str, str]:
+    """Return the lines below every table: the counts of verdicts, and where and when the records were made."""
+    return f"{evidence.coverage}.", provenance_line(evidence)
 
 
 def published_doubts(evidence: Evidence, table: str) -> tuple[str, ...]:

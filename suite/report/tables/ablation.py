@@ -15,7 +15,7 @@ from suite.report.ablation import (
 from suite.report.evidence import Evidence
 from suite.report.measured import SHAPES_CAUTION
 from suite.report.table import Row, Table, TableCell, make_table, missing, record_cell
-from suite.report.tables._parts import closing_notes
+from suite.report.tables._parts import origin
 
 IN_PAPER = True
 NOT_RUN = "not run: python -m suite ablation"
@@ -78,4 +78,4 @@ def build(evidence: Evidence) -> Table:
         f"{SHAPES_CAUTION}.",
     )
     length = "" if scores.iterations is None else f", {scores.iterations} training iterations"
-    return make_table("ablation", f"Ablation on the embedded set{length}", rows, closing_notes(evidence, *notes))
+    return make_table("ablation", f"Ablation on the embedded set{length}", rows, notes, origin=origin(evidence))

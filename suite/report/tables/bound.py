@@ -20,7 +20,7 @@ from suite.report.evidence import Evidence
 from suite.report.models import display_name
 from suite.report.numbers import milliseconds
 from suite.report.table import Row, Table, TableCell, make_table
-from suite.report.tables._parts import closing_notes
+from suite.report.tables._parts import origin
 
 METHOD = (
     "This is inference from printed latencies and counted graphs, not a measurement. Least ms: a quarter of the dense "
@@ -105,4 +105,4 @@ def build(evidence: Evidence) -> Table:
     notes += [f"{own_note(prior, own)}."] if prior and own else []
     title = "The least time that one phone core needs for each published latency (inference)"
     rows = [_row(reading, claims[reading.row_id]) for reading in readings]
-    return make_table("bound", title, rows, closing_notes(evidence, *notes))
+    return make_table("bound", title, rows, notes, origin=origin(evidence))

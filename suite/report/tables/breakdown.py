@@ -1,67 +1,106 @@
-"""Where every millisecond of a network goes: modules with arithmetic and speed, then the longest layers."""
+"""Where a network's milliseconds go on the host: times and arithmetic by module, then every long layer."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import pandas as pd
+
+from suite.records.module_times import by_module
+from suite.records.schema import Run, Series
 from suite.report.evidence import Evidence
-from suite.report.measured import NO_LAYERS, Layers, recorded_layers
 from suite.report.models import display_name
 from suite.report.numbers import interval_text, milliseconds, ratio
 from suite.report.table import Row, Table, TableCell, make_table
-from suite.report.tables._parts import closing_notes
+from suite.report.tables._parts import origin
 from suite.report.timings import short_cpu
 
 LONGEST = 40
+"""Layers shown of each breakdown."""
+NOTES = (
+    "Modules first, then the longest layers: a layer is a node of the engine's own optimised graph, named by the "
+    "module and operator it comes from; the record holds all of them.",
+    "Times are ONNX Runtime's own, the shortest of several runs for each node, so that other load does not count; "
+    "a fused node counts for the module of its last operator, a change of layout for the module before it.",
+    "MACs are those of direct convolution; a module computed by Winograd's filtering does fewer and may so pass "
+    "100 % of the matrix product.",
+)
 
 
-def _module_rows(found: Layers) -> list[Row]:
-    """Return one row per module, in order of execution."""
-    runs, peak = (found.run.run_id,), found.number("product_gmacs_per_s")
-    rows: list[Row] = []
-    for item in found.modules:
-        share = 100 * item.time_ms / found.total_ms
-        row: dict[str, TableCell | str] = {
-            "model": display_name(found.model),
-            "module or layer": item.module,
-            "kernel": "",
-            "ms": TableCell(milliseconds(item.time_ms), item.time_ms, runs=runs),
+@dataclass(frozen=True)
+class _Breakdown:
+    """The latest breakdown of a model at one input size on one processor: its run, layers, and MACs by module."""
+
+    run: Run
+    series: Series
+    macs: dict[str, int]
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """The layers as recorded: module, operator, node, time_ms."""
+        return pd.DataFrame(self.series.rows, columns=self.series.columns)
+
+    @property
+    def size(self) -> str:
+        return f"{self.series.protocol.get('height_px')}x{self.series.protocol.get('width_px')}"
+
+    def number(self, key: str) -> float:
+        """Return a number of the protocol, 0 where it has none."""
+        value = self.series.protocol.get(key)
+        return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _latest(evidence: Evidence) -> list[_Breakdown]:
+    macs = {
+        (run.run_id, series.subject.model): dict(pd.DataFrame(series.rows, columns=series.columns).values.tolist())
+        for run, series in evidence.series("module_macs")
+    }
+    found = {}
+    for run, series in evidence.series("latency_layers"):
+        one = _Breakdown(run, series, macs.get((run.run_id, series.subject.model), {}))
+        found[series.subject.model, one.size, run.machine.cpu] = one
+    return list(found.values())
+
+
+def _rows(found: _Breakdown) -> list[Row]:
+    """Return one row per module in order of execution, then the `LONGEST` layers, the longest first."""
+    runs, peak, layers = (found.run.run_id,), found.number("product_gmacs_per_s"), found.layers
+    total = layers["time_ms"].sum()
+
+    def row(name: str, kernel: str, time_ms: float, so_far: float | None = None) -> dict[str, TableCell | str]:
+        share = 100 * time_ms / total
+        return {
+            "model": display_name(found.series.subject.model),
+            "module or layer": name,
+            "kernel": kernel,
+            "ms": TableCell(milliseconds(time_ms), time_ms, runs=runs),
             "% of time": TableCell(f"{share:.1f}", share, runs=runs),
-            "% so far": "",
+            "% so far": "" if so_far is None else TableCell(f"{so_far:.1f}", so_far, runs=runs),
         }
+
+    rows: list[Row] = []
+    for item in by_module(zip(layers["module"], layers["time_ms"], strict=True), found.macs):
+        counted: dict[str, TableCell | str] = {}
         if item.macs:
             speed = item.gmacs_per_s
-            row["MACs G"] = TableCell(f"{item.macs / 1e9:.3f}", item.macs / 1e9, runs=runs)
-            row["GMAC/s"] = TableCell(f"{speed:.1f}", speed, runs=runs)
+            counted["MACs G"] = TableCell(f"{item.macs / 1e9:.3f}", item.macs / 1e9, runs=runs)
+            counted["GMAC/s"] = TableCell(f"{speed:.1f}", speed, runs=runs)
             if peak:
-                row["% of matrix product"] = TableCell(f"{100 * speed / peak:.0f}", 100 * speed / peak, runs=runs)
-        rows.append(row)
-    return rows
+                counted["% of matrix product"] = TableCell(f"{100 * speed / peak:.0f}", 100 * speed / peak, runs=runs)
+        rows.append({**row(item.module, "", item.time_ms), **counted})
+    longest = layers.sort_values("time_ms", ascending=False, kind="stable").head(LONGEST)
+    shares = (100 * longest["time_ms"] / total).cumsum()
+    places = zip(longest["node"], longest["operator"], longest["time_ms"], shares, strict=True)
+    return rows + [row(node, kernel, time_ms, so_far) for node, kernel, time_ms, so_far in places]
 
 
-def _layer_rows(found: Layers) -> list[Row]:
-    """Return the `LONGEST` layers, the longest first."""
-    rows: list[Row] = []
-    runs, so_far = (found.run.run_id,), 0.0
-    for node, kernel, time_ms in found.layers[:LONGEST]:
-        share = 100 * time_ms / found.total_ms
-        so_far += share
-        rows.append(
-            {
-                "model": display_name(found.model),
-                "module or layer": node,
-                "kernel": kernel,
-                "ms": TableCell(milliseconds(time_ms), time_ms, runs=runs),
-                "% of time": TableCell(f"{share:.1f}", share, runs=runs),
-                "% so far": TableCell(f"{so_far:.1f}", so_far, runs=runs),
-            }
-        )
-    return rows
-
-
-def summary(evidence: Evidence, found: Layers) -> str:
-    """Return one sentence: total time, share of the matrix product's speed, speed-up by export."""
+def _summary(evidence: Evidence, found: _Breakdown) -> str:
+    """Return one sentence: total time, share of the matrix product's speed, speed-up by export, longest kernels."""
     cpu_ms, peak, macs = (found.number(key) for key in ("cpu_ms", "product_gmacs_per_s", "macs"))
-    words = f"{display_name(found.model)} at {found.size} on {short_cpu(found.run.machine.cpu)}"
-    words += f": {milliseconds(cpu_ms)} ms CPU"
+    model = found.series.subject.model
+    words = (
+        f"{display_name(model)} at {found.size} on {short_cpu(found.run.machine.cpu)}: {milliseconds(cpu_ms)} ms CPU"
+    )
     if cpu_ms and peak:
         speed = macs / cpu_ms / 1e6
         words += (
@@ -71,34 +110,29 @@ def summary(evidence: Evidence, found: Layers) -> str:
         done = found.number("done_macs")
         if done and done < macs:
             words += f" ({done / cpu_ms / 1e6 / peak:.2f} of it counted as the {done / 1e9:.2f} GMACs that are done)"
-    size = {key: found.protocol.get(key) for key in ("height_px", "width_px")}
-    for cell in evidence.find("export_speedup", found.model, size)[-1:]:
+    size = {key: found.series.protocol.get(key) for key in ("height_px", "width_px")}
+    for cell in evidence.find("export_speedup", model, size)[-1:]:
         interval = cell.interval
         text = interval_text(cell.value, interval.low, interval.high) if interval else ratio(cell.value)
         words += f"; the graph as torch's exporter leaves it takes {text} times as long"
-    kernels = ", ".join(f"{name} {100 * time_ms / found.total_ms:.0f} %" for name, time_ms in found.operators[:5])
+    times = found.layers.groupby("operator", sort=False)["time_ms"].sum().sort_values(ascending=False, kind="stable")
+    kernels = ", ".join(f"{name} {100 * time / times.sum():.0f} %" for name, time in times.head(5).items())
     return f"{words}. Longest kernels: {kernels}."
 
 
 def build(evidence: Evidence) -> Table:
     """Return one row per module of each recorded breakdown and one per long layer."""
-    recorded = recorded_layers(evidence)
-    rows = [row for found in recorded for row in (*_module_rows(found), *_layer_rows(found))]
-    rest = [(found, found.layers[LONGEST:]) for found in recorded if found.layers[LONGEST:]]
-    notes = (
-        *(summary(evidence, found) for found in recorded),
-        *(
-            f"{display_name(found.model)} at {found.size}: {len(layers)} further layers take "
-            f"{milliseconds(sum(item[2] for item in layers))} ms together."
-            for found, layers in rest
-        ),
-        *(() if recorded else (f"Nothing to show: {NO_LAYERS}.",)),
-        "Modules first, then the longest layers: a layer is a node of the engine's own optimised graph, named by the "
-        "module and operator it comes from; the record holds all of them.",
-        "Times are ONNX Runtime's own, the shortest of several runs for each node, so that other load does not count; "
-        "a fused node counts for the module of its last operator, a change of layout for the module before it.",
-        "MACs are those of direct convolution; a module computed by Winograd's filtering does fewer and may so pass "
-        "100 % of the matrix product.",
-    )
+    recorded = _latest(evidence)
+    notes = [_summary(evidence, found) for found in recorded]
+    for found in recorded:
+        rest = found.layers["time_ms"].nlargest(len(found.layers)).iloc[LONGEST:]
+        if len(rest):
+            name = f"{display_name(found.series.subject.model)} at {found.size}"
+            notes.append(f"{name}: {len(rest)} further layers take {milliseconds(rest.sum())} ms together.")
+    if not recorded:
+        notes.append(
+            "Nothing to show: no layer times are recorded yet; run: python -m suite latency breakdown --record."
+        )
     title = "Where a network's time goes: one core, module by module and layer by layer"
-    return make_table("breakdown", title, rows, closing_notes(evidence, *notes))
+    rows = [row for found in recorded for row in _rows(found)]
+    return make_table("breakdown", title, rows, (*notes, *NOTES), origin=origin(evidence))

@@ -7,7 +7,7 @@ from suite.report.evidence import Evidence
 from suite.report.models import display_name, entries
 from suite.report.numbers import scaled
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
-from suite.report.tables._parts import closing_notes
+from suite.report.tables._parts import origin
 
 SHOWN_OPERATORS = 6
 
@@ -60,4 +60,4 @@ def build(evidence: Evidence) -> Table:
         "weights; every graph passed a relative limit of 1e-3 when it was exported.",
     )
     title = "Parameters, multiply-accumulates and timed graphs of the models here"
-    return make_table("counts", title, rows, closing_notes(evidence, *notes))
+    return make_table("counts", title, rows, notes, origin=origin(evidence))

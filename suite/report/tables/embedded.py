@@ -8,7 +8,7 @@ from suite.report.evidence import Evidence
 from suite.report.measured import accuracy_cells, cautions, joined, setting
 from suite.report.numbers import points
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
-from suite.report.tables._parts import closing_notes
+from suite.report.tables._parts import origin
 
 METRIC_ORDER = tuple(
     name for name in METRICS if name.startswith(("mask_ap", "export_agreement", "export_mask_ap", "video_a"))
@@ -69,4 +69,4 @@ def build(evidence: Evidence) -> Table:
         *cautions(evidence),
     )
     title = "Accuracy measured here: a model trained from nothing by the main job, on held-out data"
-    return make_table("embedded", title, rows, closing_notes(evidence, *notes))
+    return make_table("embedded", title, rows, notes, origin=origin(evidence))

@@ -6,7 +6,7 @@ from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, SPECIAL_
 from suite.report.evidence import Evidence
 from suite.report.measured import ErrorGroup, cautions, error_groups
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
-from suite.report.tables._parts import closing_notes
+from suite.report.tables._parts import origin
 
 NOT_RECORDED = "no record holds it yet: python -m suite reproduce"
 NO_OBJECT = "no object of this part is annotated"
@@ -68,4 +68,4 @@ def build(evidence: Evidence) -> Table:
         *cautions(evidence),
     )
     title = "Errors by kind (TIDE's on mask IoU, and their kin on tracks, at IoU 0.5 and 0.1), and AP by part"
-    return make_table("errors", title, rows, closing_notes(evidence, *notes))
+    return make_table("errors", title, rows, notes, origin=origin(evidence))

@@ -10,7 +10,7 @@ from suite.report.measured import companion
 from suite.report.models import ANCHOR, display_name, is_prior_art
 from suite.report.numbers import interval_text, ratio
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
-from suite.report.tables._parts import closing_notes
+from suite.report.tables._parts import origin
 from suite.report.timings import short_cpu
 
 IN_PAPER = True
@@ -85,4 +85,4 @@ def build(evidence: Evidence) -> Table:
     )
     rows = [_row(evidence, cell) for cell in host_cells(evidence)]
     title = "Latency measured here: one pinned core, one thread, batch 1"
-    return make_table("latency", title, rows, closing_notes(evidence, *notes))
+    return make_table("latency", title, rows, notes, origin=origin(evidence))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from suite.report.evidence import Evidence
-from suite.report.measured import provenance_line
 from suite.report.numbers import claim_label, ours_text, published_text
 from suite.report.table import Row, Table, TableCell, make_table
+from suite.report.tables._parts import origin
 
-FOLDER = "."
-"""The ledger's files are in ``reports/`` itself, not with the other tables."""
+TITLE = "Ledger: every published number and its verdict"
 
 
 def build(evidence: Evidence) -> Table:
@@ -26,9 +25,11 @@ def build(evidence: Evidence) -> Table:
             "found, or missing": verdict.reason,
             "rule": verdict.rule,
             "command that would decide it": verdict.command,
+            "what makes its inputs": verdict.inputs,
+            "as printed by its authors": verdict.claim.upstream,
         }
         for verdict in sorted(evidence.verdicts, key=lambda verdict: verdict.reading_order)
     ]
     findings = [f"{finding.severity}: {finding.sentence}." for finding in evidence.findings]
-    notes = (f"{evidence.coverage}.", provenance_line(evidence), "The published numbers against each other:", *findings)
-    return make_table("ledger", "Ledger: every published number and its verdict", rows, notes)
+    notes = ("The published numbers against each other:", *findings)
+    return make_table("ledger", TITLE, rows, notes, origin=origin(evidence))

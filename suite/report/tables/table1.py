@@ -7,14 +7,12 @@ from suite.report.numbers import CLAIM_METRICS
 from suite.report.table import Row, Table, TableCell, make_table
 from suite.report.tables._parts import (
     SNAPDRAGON,
-    closing_notes,
-    host_latency,
-    host_relative,
-    method_name,
+    latency_cells,
+    method_cell,
+    origin,
     our_accuracy,
-    published_cell,
+    published_cells,
     published_doubts,
-    relative_latency,
 )
 
 IN_PAPER = True
@@ -29,23 +27,23 @@ def build(evidence: Evidence) -> Table:
     for row_id, claim in reversed(first.items()):
         rows.append(
             {
-                "method": method_name(claim),
+                "method": method_cell(claim),
                 "backbone": claim.backbone,
                 "size": TableCell(str(claim.short_side_px or ""), claim.short_side_px),
-                "published: 778G ms": published_cell(evidence.claim(f"{row_id}/{SNAPDRAGON}")),
-                **{
-                    f"published: {CLAIM_METRICS[name]}": published_cell(evidence.claim(f"{row_id}/{name}"))
-                    for name in ACCURACY
-                },
-                "published: latency / MobileInst": relative_latency(evidence, row_id, ANCHOR_ROW),
-                "ours: latency / MobileInst": host_relative(evidence, row_id, ANCHOR_ROW),
-                "ours: host CPU ms": host_latency(evidence, row_id),
+                **published_cells(
+                    evidence,
+                    {
+                        "778G ms": f"{row_id}/{SNAPDRAGON}",
+                        **{CLAIM_METRICS[name]: f"{row_id}/{name}" for name in ACCURACY},
+                    },
+                ),
+                **latency_cells(evidence, row_id, ANCHOR_ROW),
                 "ours: AP": our_accuracy(evidence, row_id),
             }
         )
     notes = (
         "Published numbers as printed, best in bold. Latency / MobileInst divides by MobileInst TopFormer-Base 640.",
-        "Host milliseconds are CPU time of one core of the machine named below with random weights; they are not "
+        "Host milliseconds are CPU time of one core here with random weights; they are not "
         "comparable with the phone's, ratios are to a degree.",
         *published_doubts(evidence, "table1"),
     )
@@ -53,6 +51,7 @@ def build(evidence: Evidence) -> Table:
         "table1",
         "Table 1 of the paper (COCO test-dev, one core of a Snapdragon 778G), and what was measured here",
         rows,
-        closing_notes(evidence, *notes),
+        notes,
         {"published: 778G ms": False} | {f"published: {CLAIM_METRICS[name]}": True for name in ACCURACY},
+        origin(evidence),
     )

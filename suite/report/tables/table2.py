@@ -8,14 +8,13 @@ from suite.report.numbers import CLAIM_METRICS
 from suite.report.table import Row, Table, make_table
 from suite.report.tables._parts import (
     SNAPDRAGON,
-    closing_notes,
-    host_latency,
-    host_relative,
-    method_name,
+    latency_cells,
+    method_cell,
+    origin,
     our_accuracy,
     published_cell,
+    published_cells,
     published_doubts,
-    relative_latency,
 )
 
 IN_PAPER = True
@@ -36,29 +35,33 @@ def build(evidence: Evidence) -> Table:
         ids = {year: f"table2/{year}/{slug(method, backbone)}" for year in YEARS}
         rows.append(
             {
-                "method": method_name(claim),
+                "method": method_cell(claim),
                 "backbone": backbone,
-                "published: 2080 Ti ms": published_cell(evidence.claim(f"{ids['2019']}/latency_rtx_2080_ti_ms")),
-                "published: 778G ms": published_cell(evidence.claim(f"{ids['2019']}/{SNAPDRAGON}")),
+                **published_cells(
+                    evidence,
+                    {
+                        "2080 Ti ms": f"{ids['2019']}/latency_rtx_2080_ti_ms",
+                        "778G ms": f"{ids['2019']}/{SNAPDRAGON}",
+                    },
+                ),
                 **{
                     title: published_cell(evidence.claim(f"{ids[year]}/{name}"))
                     for (year, name), title in titles.items()
                 },
-                "published: latency / MobileInst": relative_latency(evidence, ids["2019"], ANCHOR_ROW),
-                "ours: latency / MobileInst": host_relative(evidence, ids["2019"], ANCHOR_ROW),
-                "ours: host CPU ms": host_latency(evidence, ids["2019"]),
+                **latency_cells(evidence, ids["2019"], ANCHOR_ROW),
                 **{f"ours: AP {year}": our_accuracy(evidence, ids[year]) for year in YEARS},
             }
         )
     notes = (
         "Published numbers as printed, best in bold. Latency / MobileInst divides by MobileInst TopFormer-Base here.",
-        "Host milliseconds are CPU time per image of one core of the machine named below with random weights.",
+        "Host milliseconds are CPU time per image of one core here with random weights.",
         *published_doubts(evidence, "table2"),
     )
     return make_table(
         "table2",
         "Table 2 of the paper (YouTube-VIS 2019 and 2021), and what was measured here",
         rows,
-        closing_notes(evidence, *notes),
+        notes,
         {"published: 2080 Ti ms": False, "published: 778G ms": False} | dict.fromkeys(titles.values(), True),
+        origin(evidence),
     )

@@ -9,7 +9,7 @@ from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.measured import SHAPES_CAUTION
 from suite.report.table import Row, Table, make_table, record_cell
-from suite.report.tables._parts import closing_notes
+from suite.report.tables._parts import origin
 
 NOT_RUN = "not run: python -m suite reproduce shapes"
 COLUMNS = ["linked_video_ap", "shuffled_video_ap", "track_links", "track_query_changes", "track_query_losses"]
@@ -32,5 +32,5 @@ def build(evidence: Evidence) -> Table:
         f"{described(gains(Trial(DEFAULT_CELL, 1, True, trait), Trial(DEFAULT_CELL, 1, False, trait)))}."
         for trait, meaning in TRAITS.items()
     )
-    notes = closing_notes(evidence, "Rows and columns: docs/tracking.md.", *hard, f"{SHAPES_CAUTION}.")
-    return make_table("tracking", "Association between key frames, embedded set", rows, notes)
+    notes = ("Rows and columns: docs/tracking.md.", *hard, f"{SHAPES_CAUTION}.")
+    return make_table("tracking", "Association between key frames, embedded set", rows, notes, origin=origin(evidence))

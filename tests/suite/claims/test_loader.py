@@ -39,18 +39,18 @@ def test_every_filled_number_cell_is_one_claim_with_its_digits(numbers):
         prefix = {"coco": ("table1/", "arxiv"), "youtube": ("table2/",), "third": ("third-party/",)}[name.split("_")[0]]
         ours = sorted(claim.text for claim in numbers.values() if claim.claim_id.startswith(prefix))
         assert printed == ours
-        assert len(printed) > 5
 
 
 def test_known_cells(numbers):
+    rows = {"table2/2019/crossvis-resnet-50": "differs by -0.7: 35.5", "table1/condinst-resnet-50-800": "other split"}
+    assert all(numbers[f"{row}/ap"].upstream.startswith(said) for row, said in rows.items())
     ap = numbers["table1/mobileinst-topformer-base-640/ap"]
     assert (ap.value, ap.text, ap.unit, ap.dataset, ap.own) == (31.2, "31.2", "AP points", "coco test-dev", True)
     assert (ap.source, ap.record_metric, ap.short_side_px) == ("aaai2024-table1", "mask_ap", 640)
     latency = numbers["table2/2019/mobileinst-topformer-base/latency_snapdragon_778g_ms"]
-    assert (latency.value, latency.unit, latency.device) == (188, "ms", "snapdragon-778g")
-    assert latency.record_metric is None
-    assert numbers["table2/2021/sparseinst-vis-topformer-base/ap"].reimplemented
-    assert numbers["table1/mask2former-topformer-base-640/ap"].reimplemented
+    assert (latency.value, latency.unit, latency.device, latency.record_metric) == (188, "ms", "snapdragon-778g", None)
+    rebuilt = ("table2/2021/sparseinst-vis-topformer-base/ap", "table1/mask2former-topformer-base-640/ap")
+    assert all(numbers[name].reimplemented for name in rebuilt)
     assert numbers["third-party/ambitious-idiot/topformer-base-640/ap"].origin == "third-party"
     assert numbers["arxiv-v1-abstract/mobileinst/latency_snapdragon_778g_ms"].source == "arxiv-2303.17594v1-abstract"
 
@@ -64,10 +64,9 @@ def test_ratios_are_computed_from_the_tables(numbers, folder):
 
 
 def test_doubts_travel_with_the_claims_they_concern(numbers):
-    assert any("zero-area" in doubt for doubt in numbers["table1/mask2former-topformer-base-640/ap_medium"].doubts)
-    assert not any("zero-area" in doubt for doubt in numbers["table1/fastinst-topformer-base-640/ap_medium"].doubts)
-    assert numbers["table1/mask2former-topformer-base-640/ap_medium"].disputed
-    assert not numbers["table1/mask2former-topformer-base-640/ap"].disputed
+    for name, concerned in (("mask2former-topformer-base-640", True), ("fastinst-topformer-base-640", False)):
+        claim = numbers[f"table1/{name}/ap_medium"]
+        assert any("zero-area" in doubt for doubt in claim.doubts) == claim.disputed == concerned
     assert numbers["table1/fastinst-topformer-base-640/latency_snapdragon_778g_ms"].footnotes
     snapdragon = [claim for claim in numbers.values() if claim.device == "snapdragon-778g" and claim.kind == "absolute"]
     assert all(claim.doubts for claim in snapdragon)
@@ -83,7 +82,7 @@ def test_doubts_travel_with_the_claims_they_concern(numbers):
         ("ratios.csv", "table1/fastinst-", "table1/slowinst-", "line 3: 'table1/slowinst-"),
         ("trends.csv", "0.8,1.3", "1.8,1.3", "line 2"),
         ("doubts.csv", "arxiv-v1-abstract/*", "arxiv-v7/*", "arxiv-v7/*"),
-        ("doubts.csv", "upstream prints 35.5", '"upstream" prints 35.5"', "line 20"),
+        ("doubts.csv", "the size of SeaFormer", '"the" size of SeaFormer', "line 22"),
     ],
 )
 def test_a_damaged_table_is_refused_by_file_and_line(folder, name, old, new, place):

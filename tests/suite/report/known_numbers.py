@@ -18,6 +18,7 @@ import msgspec
 from suite.models import discover
 from suite.records.schema import METRICS
 from suite.report.ablation import AblationScores, Trial
+from suite.report.commands import cost_table
 from suite.report.evidence import Evidence
 from suite.report.render import build_tables
 
@@ -46,8 +47,12 @@ def readable_markdown(text: str) -> str:
 
 def readable_latex(text: str) -> str:
     """Return LaTeX without comments, layout commands and raised footnote numbers."""
-    text = re.sub(r"^%.*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"\\textsuperscript\{[^{}]*(\{\})?[^{}]*\}|\\cmidrule\(lr\)\{[^}]*\}|\\multicolumn\{\d+\}", " ", text)
+    text = re.sub(r"^(%|\\begin\{tabular|\\fontsize|\\providecommand).*$", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"\\par\\smallskip\\fontsize\{7\}\{8.4\}|\\suitemark\{[^{}]*(\{\})?[^{}]*\}|\\cmidrule\(lr\)\{[^}]*\}|\\multicolumn\{\d+\}",
+        " ",
+        text,
+    )
     return re.sub(r"\\[a-z]+", " ", text.replace("\\_", "_").replace("\\%", "%")).translate(
         str.maketrans("{}$&", "    ")
     )
@@ -150,6 +155,7 @@ def accounted(evidence: Evidence) -> Known:
             known.add(100 * (row.ours / row.claim.value - 1))
             known.add(row.ours - row.claim.value)
     known.add_all([finding.sentence for finding in evidence.findings])
+    known.add_all([[cell.text for cell in row] for row in cost_table(evidence).rows])  # recipes, sizes of archives
     known.add_all([list(evidence.counts.values()), len(evidence.verdicts), evidence.coverage])
     for table in build_tables(evidence).values():
         # A cell with a value was computed by its spec: so were the interval and the spread beside it.

@@ -42,18 +42,16 @@ def sentence(table: Table, start: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("average", "words", "verdict"),
+    ("average", "words"),
     [
-        ((0.50, 0.53, 0.51), "the trend shows at this scale", "partly"),
-        ((0.58, 0.60, 0.57), "the trend is reversed", "not reproduced"),
-        ((0.50, 0.60, 0.54), "drowns in seed noise", "undecided"),
-        ((0.53, 0.56, 0.54), "exactly equal scores in every one of 3 seeds", "not reproduced"),
-        ((0.50, 0.51), "nothing is concluded", "not run"),
+        ((0.50, 0.53, 0.51), "the trend shows at this scale"),
+        ((0.58, 0.60, 0.57), "the trend is reversed"),
+        ((0.50, 0.60, 0.54), "drowns in seed noise"),
+        ((0.53, 0.56, 0.54), "exactly equal scores in every one of 3 seeds"),
+        ((0.50, 0.51), "nothing is concluded"),
     ],
 )
-def test_a_trend_is_judged_by_pairs_of_seeds(
-    maker: RunMaker, average: tuple[float, ...], words: str, verdict: str
-) -> None:
+def test_a_trend_is_told_by_pairs_of_seeds(maker: RunMaker, average: tuple[float, ...], words: str) -> None:
     add(maker, "default", (0.53, 0.56, 0.54))
     add(maker, "average_pooling", average)
     table = ablation.build(load_evidence(maker.folder))
@@ -63,9 +61,6 @@ def test_a_trend_is_judged_by_pairs_of_seeds(
     pairs = zip((0.53, 0.56, 0.54), average, strict=False)
     gains = [100 * (one - other) for one, other in pairs]
     assert row[6].value == pytest.approx(sum(gains) / len(gains))
-    found = load_evidence(maker.folder).verdict("trend/max-pooling-beats-average")
-    assert found is not None
-    assert found.word == verdict
 
 
 def test_other_lengths_and_other_tables_are_not_mixed_in(maker: RunMaker) -> None:

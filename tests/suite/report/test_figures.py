@@ -5,7 +5,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 
 from suite.report.figures import ap_latency, ap_reuse, latency_ratio, training_curve
 from suite.report.figures._style import figure_bytes, style
@@ -30,8 +30,6 @@ def boxes(axes):
     renderer = axes.figure.canvas.get_renderer()
     found = []
     for child in axes.texts:
-        if isinstance(child, Annotation):
-            child.update_positions(renderer)
         found.append(Text.get_window_extent(child, renderer))
     return found
 

@@ -8,8 +8,8 @@ import pytest
 import suite.report
 from suite.claims.consistency import check_consistency
 from suite.claims.loader import load_claims
-from suite.report.readme import BEGIN, END
 from suite.report.render import render_report
+from suite.report.summary import BEGIN, END
 from suite.report.verdicts import load_evidence
 from tests.suite.report.known_numbers import READABLE, Known, accounted, numbers, readable_markdown, typed_numbers
 from tests.suite.report.synthetic import RunMaker
@@ -114,7 +114,7 @@ def test_a_report_of_made_up_records_is_accounted_for(rendered: Path, known: Kno
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("README.md", "0.799", "0.837"),
+        ("README.md", "214 published", "98765 published"),
         ("reports/tables/embedded.md", "54.7", "63.91"),
         ("reports/tables/table1.tex", "31.2", "31.27"),
         ("reports/tables/table1.csv", "31.2", "31.27"),
@@ -127,29 +127,6 @@ def test_a_typed_number_is_found_in_every_format(rendered: Path, known: Known, n
     assert old in text
     path.write_text(text.replace(old, new, 1))
     try:
-        assert unaccounted(rendered, known) == {name: [new.strip(">")]}
+        assert unaccounted(rendered, known) == {name: [re.sub(r"[^\d.]", "", new)]}
     finally:
         path.write_text(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("58.8 ± 2.2 AP", ["58.8", "2.2"]),
-        ("0.791 [0.787, 0.793]", ["0.791", "0.787", "0.793"]),
-        ("-1% and +3.5", ["1", "3.5"]),
-        ("640x864, ResNet-50, val2017, T3, AP50, 2026-11-22, 1.26.4, 3f2a9c", []),
-        ("a sentence ends in 12.", ["12"]),
-    ],
-)
-def test_names_dates_and_versions_are_no_numbers(text: str, found: list[str]):
-    assert numbers(text) == found
-
-
-def test_rounding_is_the_reports_and_not_looser():
-    known = Known()
-    known.add(0.58765, "fraction")
-    known.add(16_872_025_600, "count")
-    for text, missing in (("58.8", []), ("0.588", []), ("58.7", ["58.7"]), ("16.87", []), ("16.88", ["16.88"])):
-        assert known.missing([text]) == missing
-    assert not re.search(r"\d", "".join(known.missing(["58.765"])))

@@ -11,8 +11,8 @@ from PIL import Image
 from suite.drawing.track_pictures import animated_png
 from suite.records.schema import Artifact, Subject
 from suite.report.page import build_page
-from suite.report.readme import BEGIN, END, results_block, with_block
 from suite.report.render import build_tables, render_report
+from suite.report.summary import BEGIN, END, results_block, with_block
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import TINY, RunMaker
 
@@ -64,7 +64,7 @@ def test_hostile_record_text_is_escaped(maker: RunMaker):
     assert "&lt;script&gt;alert(1)" in text
     assert 'href="javascript:' not in text
     block = results_block(evidence)
-    assert "pictures/x.png" in block
+    assert "pictures/x.png" in text
     assert with_block(with_block(f"{BEGIN}\n{END}", block), block).count(END) == 1
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from suite.cli import main
 from suite.errors import InputError
-from suite.report.readme import BEGIN, END, with_block
+from suite.files import file_digest
+from suite.records.store import read_folder
 from suite.report.render import render_report
+from suite.report.summary import BEGIN, END, with_block
 from tests.suite.report.synthetic import RunMaker
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -95,3 +97,14 @@ def test_redrawing_needs_no_torch_and_no_pycocotools(reports: Path):
     )
     assert done.returncode == 0, done.stderr
     assert main(["report", "--check", "--reports", str(reports)]) == 0
+
+
+def test_the_committed_report_is_what_sound_records_and_claims_give():
+    committed = REPOSITORY / "reports"
+    runs, refused = read_folder(committed / "records")
+    assert (refused, bool(runs)) == ([], True)
+    outcome = render_report(committed, check=True)
+    assert (outcome.written, outcome.stale) == ((), ()), "run: python -m suite report"
+    newest = {item.path: item.sha256 for file in runs for item in file.artifacts if item.path.startswith("reports/")}
+    for name, digest in newest.items():
+        assert file_digest(REPOSITORY / name) == digest, name

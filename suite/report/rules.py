@@ -1,0 +1,101 @@
+"""The rules of the verdicts, read from `rules.toml`: tolerances, dates, reasons, and changes made after the fact."""
+
+from __future__ import annotations
+
+import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from suite.typed import read_typed
+
+RULES_FILE = Path(__file__).with_suffix(".toml")
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rule.
+
+    Attributes:
+        since: when it was written.
+        reason: why it is this and no other.
+        says: the sentence that the ledger prints, with the rule's own numbers and the case's facts as ``{name}``.
+    """
+
+    since: datetime.date
+    reason: str
+    says: str
+
+
+class AccuracyRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many AP points below the published value still count."""
+
+    tolerance_points: float
+
+
+class LatencyRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By which share milliseconds on the published device may differ."""
+
+    tolerance: float
+
+
+class RatioRule(LatencyRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By which share a latency ratio may differ, and how near to 1 a ratio says "equally fast"."""
+
+    even_tolerance: float
+
+
+class TrendRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a mean gain over paired seeds counts.
+
+    Attributes:
+        standard_errors: how many of them the mean must exceed.
+        min_seeds: fewer paired seeds decide nothing.
+        power: the chance with which the stated smallest gain would have been shown, 0 to 1.
+    """
+
+    standard_errors: float
+    min_seeds: int
+    power: float
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A change of a rule after numbers that it judges were seen."""
+
+    rule: str
+    date: datetime.date
+    what: str
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    accuracy: AccuracyRule
+    other_split: AccuracyRule
+    latency: LatencyRule
+    estimate: Rule
+    ratio: RatioRule
+    trend: TrendRule
+    change: list[Change]
+
+    def sentence(self, name: str, **facts: object) -> str:
+        """Return what a rule says of a case, and that it was changed after its numbers were seen where it was.
+
+        Args:
+            name: of the rule.
+            facts: what the sentence names beside the rule's own numbers.
+        """
+        rule: Rule = getattr(self, name)
+        text = rule.says.format(**{**msgspec.structs.asdict(rule), **facts})
+        dates = ", ".join(str(change.date) for change in self.change if change.rule == name)
+        return f"{text} (changed after its numbers were seen: {dates})" if dates else text
+
+
+@lru_cache(maxsize=1)
+def rules() -> Rules:
+    """Return the rules.
+
+    Raises:
+        InputError: if the file has an unknown or missing key or a wrong type.
+    """
+    return read_typed(RULES_FILE, Rules, "file of verdict rules", "restore it from version control")
