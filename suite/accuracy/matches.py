@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Counts = NDArray[np.int32]
 
 
 CAP = 100
@@ -128,13 +129,22 @@ def collect_matches(
 RECALLS = np.linspace(0.0, 1.0, 101)
 
 
-def _before(positions: Integers, sorted_positions: Integers) -> Integers:
-    """Return how many of ``sorted_positions`` lie at or before each of ``positions``."""
-    return np.searchsorted(sorted_positions, positions, side="right").astype(np.int64)
+_MISSED_BY_ROUNDING = np.arange(101) / 100 < RECALLS
+"""Official recalls that rounding puts above the hundredth they stand for, so that this very hundredth misses them."""
 
 
-def _prefix(values: Integers) -> Integers:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])
+def _prefix(values: Counts) -> Counts:
+    sums = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
+def _recalls_reached(true: Counts, objects: Floats) -> Counts:
+    """Return how many of the official recalls are at most ``true / objects``, as a search among them would."""
+    hundredths = 100.0 * true / objects
+    # A quotient of two whole numbers below 10**7 is a hundredth or farther than this from any.
+    whole = (hundredths + 1e-9).astype(np.int32)
+    return whole + 1 - (_MISSED_BY_ROUNDING[whole] & (np.abs(hundredths - whole) < 1e-9))
 
 
 class WeightedAp:
@@ -148,25 +158,26 @@ class WeightedAp:
     """
 
     def __init__(self, matches: Matches) -> None:
-        self.unit, self.objects = matches.unit, matches.objects
-        self.categories = matches.objects.shape[1]
-        thresholds = len(matches.hit)
+        self.unit, self.objects = matches.unit, matches.objects.astype(np.float64)
+        self.shape = len(matches.hit), matches.objects.shape[1]
         # Hits of all thresholds, one behind the other; a segment is one category at one threshold.
         threshold, self.place = np.nonzero(matches.hit)
-        self.segment = threshold * self.categories + matches.category[self.place]
-        segments = np.arange(thresholds * self.categories)
-        self.first = np.searchsorted(self.segment, segments)
-        self.category_start = np.searchsorted(matches.category, np.arange(self.categories))[
-            self.segment % self.categories
-        ]
+        self.category = matches.category[self.place]
+        self.segment = threshold * self.shape[1] + self.category
+        self.first = np.searchsorted(self.segment, np.arange(self.shape[0] * self.shape[1]))[self.segment]
+        self.begins = self.first == np.arange(len(self.first))
+        category_start = np.searchsorted(matches.category, np.arange(self.shape[1]))[self.category]
+        # The ignored detections up to each hit are taken off the detections up to it.
         out_threshold, self.out_place = np.nonzero(matches.ignored)
         detections = matches.hit.shape[1]
-        key = out_threshold * detections + self.out_place
-        self.out_until = _before(threshold * detections + self.place, key)
-        self.out_start = _before(threshold * detections + self.category_start - 1, key)
+        out_key = out_threshold * detections + self.out_place
+        out_until = np.searchsorted(out_key, threshold * detections + self.place, side="right")
+        out_start = np.searchsorted(out_key, threshold * detections + category_start - 1, side="right")
+        self.until, self.start = self.place + 1, category_start
+        self.some_out = np.flatnonzero(out_until > out_start)
+        self.out_until, self.out_start = out_until[self.some_out], out_start[self.some_out]
         # Running maxima within segments: each later segment is lifted above all earlier ones.
         self.lift = 2.0 * self.segment[::-1].max(initial=0) - 2.0 * self.segment
-        self.thresholds = thresholds
 
     def __call__(self, weights: Integers) -> Floats:
         """Return AP per threshold and category, shape (10, categories), NaN where no object is left.
@@ -174,24 +185,23 @@ class WeightedAp:
         Args:
             weights: number of times each unit is in the dataset, shape (units,).
         """
-        of_detection = weights[self.unit]
-        counted = _prefix(of_detection)
-        left_out = _prefix(of_detection[self.out_place])
-        hits = _prefix(of_detection[self.place])
-        start = self.first[self.segment]
-        true = hits[1:] - hits[start]
-        seen = counted[self.place + 1] - counted[self.category_start]
-        seen = seen - (left_out[self.out_until] - left_out[self.out_start])
+        of_detection = weights.astype(np.int32)[self.unit]
+        counted, hits = _prefix(of_detection), _prefix(of_detection[self.place])
+        true = hits[1:] - hits[self.first]
+        seen = counted[self.until] - counted[self.start]
+        if len(self.some_out):
+            left_out = _prefix(of_detection[self.out_place])
+            seen[self.some_out] -= left_out[self.out_until] - left_out[self.out_start]
         objects = weights @ self.objects
         precision = true / (seen + np.spacing(1.0))
-        lifted = np.maximum.accumulate((precision + self.lift)[::-1])[::-1] - self.lift
-        recall = true / np.maximum(objects[self.segment % self.categories], 1)
-        reached = np.searchsorted(RECALLS, recall, side="right")
-        before = np.concatenate([np.zeros(1, np.int64), reached[:-1]])
-        before[start == np.arange(len(start))] = 0
-        gained = lifted * (reached - before)
-        sums = np.bincount(self.segment, gained, minlength=self.thresholds * self.categories)
-        ap = (sums / len(RECALLS)).reshape(self.thresholds, self.categories)
+        lifted = np.maximum.accumulate((precision + self.lift)[::-1])[::-1]
+        reached = _recalls_reached(true, np.maximum(objects, 1)[self.category])
+        steps = np.diff(reached, prepend=np.int32(0))
+        steps[self.begins] = reached[self.begins]
+        here = np.flatnonzero(steps)
+        gained = (lifted[here] - self.lift[here]) * steps[here]
+        ap = np.bincount(self.segment[here], gained, minlength=self.shape[0] * self.shape[1]) / len(RECALLS)
+        ap = ap.reshape(self.shape)
         ap[:, objects == 0] = np.nan
         return ap
 

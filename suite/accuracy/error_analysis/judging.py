@@ -212,19 +212,22 @@ def judge(
     order = np.lexsort((columns[3], columns[0], -columns[2]))
     hit, ignored, counted, found = (np.concatenate(part, axis=1) for part in zip(*verdicts, strict=True))
     unit_of, category, score, place, kind, target = (column[order] for column in columns)
+    object_unit, object_category, object_place = (np.concatenate(part) for part in zip(*objects, strict=True))
     return Judged(
-        kinds,
-        categories,
-        number_of_units,
-        unit_of,
-        category,
-        score,
-        place,
-        kind,
-        target,
-        hit[:, order],
-        ignored[:, order],
-        *(np.concatenate(part) for part in zip(*objects, strict=True)),
-        counted,
-        found,
+        kinds=kinds,
+        categories=categories,
+        units=number_of_units,
+        unit=unit_of,
+        category=category,
+        score=score,
+        place=place,
+        kind=kind,
+        target=target,
+        hit=hit[:, order],
+        ignored=ignored[:, order],
+        object_unit=object_unit,
+        object_category=object_category,
+        object_place=object_place,
+        counted=counted,
+        found=found,
     )
