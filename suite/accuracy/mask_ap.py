@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from suite.datasets.coco import CocoDataset, Detections, read_detections
 from suite.datasets.masks import collection_paused
 from suite.errors import InputError
 
+Evaluation = PycocotoolsEvaluation | HotcocoEvaluation
 ENGINES = ("auto", "pycocotools", "hotcoco")
 BOX_AREA_NOTE = (
     "the results carry boxes, so their areas for APs, APm, APl and ARs, ARm, ARl are those of the boxes, "
@@ -28,17 +28,14 @@ EMPTY_RUN_NOTE = (
 )
 
 
-def _refuse_unknown_engine(engine: str) -> None:
-    if engine not in ENGINES:
-        raise InputError(f"unknown engine {engine!r}; choose one of {', '.join(ENGINES)}")
-
-
 def choose_engine(asked: str, dataset: CocoDataset, detections: Detections) -> str:
     """Return the engine to use: hotcoco unless it is known to differ from pycocotools on this input.
 
     Raises:
-        InputError: if hotcoco was asked for where it would give another number.
+        InputError: if the engine is unknown, or hotcoco was asked for where it would give another number.
     """
+    if asked not in ENGINES:
+        raise InputError(f"unknown engine {asked!r}; choose one of {', '.join(ENGINES)}")
     differences = {
         "annotation id 0": has_id_zero(dataset),
         "empty runs in masks": dataset.codes.has_empty_runs or detections.codes.has_empty_runs,
@@ -63,16 +60,8 @@ def read_ground_truth(annotations: Path) -> CocoDataset:
     return dataset
 
 
-@dataclass(frozen=True)
-class CocoEvaluation:
-    """A score and the evaluation behind it."""
-
-    score: Score
-    behind: PycocotoolsEvaluation | HotcocoEvaluation
-
-
 @collection_paused()
-def evaluate_coco(dataset: CocoDataset, detections: Detections, engine: str = "auto") -> CocoEvaluation:
+def evaluate_coco(dataset: CocoDataset, detections: Detections, engine: str = "auto") -> tuple[Score, Evaluation]:
     """Score results against ground truth, both read already; see `score_coco`."""
     used = choose_engine(engine, dataset, detections)
     evaluation = (HotcocoEvaluation if used == "hotcoco" else PycocotoolsEvaluation)(dataset, detections)
@@ -98,7 +87,7 @@ def evaluate_coco(dataset: CocoDataset, detections: Detections, engine: str = "a
         },
         notes=tuple(notes),
     )
-    return CocoEvaluation(score, evaluation)
+    return score, evaluation
 
 
 def score_coco(
@@ -126,11 +115,10 @@ def score_coco(
         DataError: if a file is absent.
         InputError: naming file and place of whatever is wrong in any file.
     """
-    _refuse_unknown_engine(engine)
     dataset = read_ground_truth(annotations)
     files = [results] if against is None else [results, against]
     scored = [evaluate_coco(dataset, read_detections(path, dataset), engine) for path in files]
     drawn = None
     if resamples:
-        drawn = bootstrap([evaluation.behind.matches() for evaluation in scored], "images", resamples, seed)
-    return with_difference([evaluation.score for evaluation in scored], drawn)
+        drawn = bootstrap([evaluation.matches() for _, evaluation in scored], "images", resamples, seed)
+    return with_difference([score for score, _ in scored], drawn)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from suite.accuracy.part_file import PartFile, finished_entries, part_path, remove_part_files, write_results
 from suite.accuracy.segmenter import ImageSegmenter, Segmenter, VideoSegmenter
-from suite.datasets.categories import Categories, ClassMap, map_classes
+from suite.datasets.categories import map_classes
 from suite.datasets.coco import CocoDataset, CocoImage
 from suite.datasets.fields import Id
 from suite.datasets.masks import encode_mask
@@ -24,16 +24,11 @@ from suite.errors import InputError
 from suite.files import file_digest, write_json
 from suite.locks import exclusive
 from suite.paths import shown
-from suite.progress import Step, track
+from suite.progress import track
 
 LINES_PER_MESSAGE = 64
-Predict = Callable[[Id], list[dict[str, Any]]]
-
-
-@contextmanager
-def _progress(title: str, total: int, done: int, quiet: bool) -> Iterator[Step]:
-    with nullcontext(lambda note="", advance=1: None) if quiet else track(title, total, done) as step:
-        yield step
+Results = list[dict[str, Any]]
+Item = TypeVar("Item")
 
 
 def _score(value: float) -> float:
@@ -63,7 +58,9 @@ def _collect(results: Path, identity: str, processes: Processes, part: PartFile)
                 part.append_lines(processes.receive(rank))
 
 
-def _stream(results: Path, identity: str, title: str, keys: list[Id], predict: Predict, quiet: bool) -> None:
+def _stream(
+    results: Path, identity: str, title: str, keys: list[Id], predict: Callable[[Id], Results], quiet: bool
+) -> None:
     """Predict every key that no part file holds yet, each by one of the processes, then write the results file."""
     if results.is_dir():
         raise InputError(f"{shown(results)}: is a folder; name the results file in it, e.g. results.json")
@@ -78,10 +75,12 @@ def _stream(results: Path, identity: str, title: str, keys: list[Id], predict: P
             finished = set().union(*processes.gather(set(finished_entries(results, identity))))
             mine = [key for key in keys if key not in finished][processes.rank :: processes.count]
             done = len(finished) // processes.count
-            with _progress(title, done + len(mine), done, quiet or processes.rank > 0) as step:
+            silent = quiet or not processes.first
+            with nullcontext() if silent else track(title, done + len(mine), done) as step:
                 for key in mine:
                     part.append(key, predict(key))
-                    step()
+                    if step is not None:
+                        step()
             _collect(results, identity, processes, part)
             if processes.first:
                 write_results(results, finished_entries(results, identity), keys)
@@ -94,30 +93,33 @@ def _stream(results: Path, identity: str, title: str, keys: list[Id], predict: P
 
 def _predict_all(
     segmenter: Segmenter,
-    task: str,
     dataset: CocoDataset | YoutubeVisDataset,
     results: Path,
     title: str,
-    keys: list[Id],
-    predict: Predict,
-    classes: ClassMap,
+    items: Mapping[Id, Item],
+    predict: Callable[[Item, Sequence[Id | None]], Results],
     quiet: bool,
+    by_position: bool,
 ) -> str | None:
-    """Write results and protocol file; return the caution that must stand beside the AP."""
+    """Write results and protocol file; return the caution that must stand beside the AP.
+
+    ``predict`` gets an image or video and the category id of each class, None where the dataset has no such category.
+    """
+    task, part = ("youtube-vis", dataset.part) if isinstance(dataset, YoutubeVisDataset) else ("coco", None)
+    classes = map_classes(segmenter.categories, segmenter.num_classes, dataset.categories, segmenter.name, by_position)
     model, annotations, protocol = segmenter.digest(), file_digest(dataset.path), asdict(segmenter.protocol)
     parts = [task, model, annotations, json.dumps(protocol, sort_keys=True), json.dumps(classes.category_ids)]
-    part = dataset.part if isinstance(dataset, YoutubeVisDataset) else None
     parts += [] if part is None else [part]
     identity = hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
-    def named(key: Id) -> list[dict[str, Any]]:
+    def named(key: Id) -> Results:
         try:
-            return predict(key)
+            return predict(items[key], classes.category_ids)
         except ValueError as error:
             kind = "image" if task == "coco" else "video"
             raise InputError(f"{dataset.path}: {kind} {key}: {error}") from None
 
-    _stream(results, identity, title, keys, named, quiet)
+    _stream(results, identity, title, list(items), named, quiet)
     caution = classes.caution or None
     if start_processes().first:
         made = {
@@ -132,10 +134,6 @@ def _predict_all(
         }
         write_json(protocol_path(results), made)
     return caution
-
-
-def _classes(segmenter: Segmenter, data: Categories, by_position: bool) -> ClassMap:
-    return map_classes(segmenter.categories, segmenter.num_classes, data, segmenter.name, by_position)
 
 
 def segment_dataset(
@@ -166,27 +164,21 @@ def segment_dataset(
         InputError: if no class of the model is a category of the dataset, an image is not what the annotations say, or
             the file cannot be written.
     """
-    images: dict[Id, CocoImage] = {image.image_id: image for image in dataset.images}
-    classes = _classes(segmenter, dataset.categories, by_position)
-    ids = classes.category_ids
 
-    def predict(key: Id) -> list[dict[str, Any]]:
+    def predict(image: CocoImage, ids: Sequence[Id | None]) -> Results:
         return [
             {
-                "image_id": key,
+                "image_id": image.image_id,
                 "category_id": ids[found.class_index],
                 "segmentation": encode_mask(found.mask),
                 "score": _score(found.score),
             }
-            for found in segmenter.segment(dataset.read(images[key]))
+            for found in segmenter.segment(dataset.read(image))
             if ids[found.class_index] is not None
         ]
 
-    return _predict_all(segmenter, "coco", dataset, results, "predict images", list(images), predict, classes, quiet)
-
-
-def _segmentations(masks: Iterable[np.ndarray | None]) -> list[dict[str, Any] | None]:
-    return [None if mask is None else encode_mask(mask) for mask in masks]
+    images = {image.image_id: image for image in dataset.images}
+    return _predict_all(segmenter, dataset, results, "predict images", images, predict, quiet, by_position)
 
 
 def track_dataset(
@@ -200,27 +192,24 @@ def track_dataset(
 
     Each result is ``{video_id, category_id, score, segmentations}`` with one compressed RLE or null per frame.
     """
-    videos: dict[Id, Video] = {video.video_id: video for video in dataset.videos}
-    classes = _classes(segmenter, dataset.categories, by_position)
-    ids = classes.category_ids
 
-    def predict(key: Id) -> list[dict[str, Any]]:
+    def predict(video: Video, ids: Sequence[Id | None]) -> Results:
+        # Tracks of one query with different classes share their masks.
         coded: dict[int, list[dict[str, Any] | None]] = {}
-        found = []
-        for item in segmenter.track(dataset.read_frames(videos[key])):
-            if ids[item.class_index] is not None:
-                # Tracks of one query with different classes share their masks.
-                if id(item.masks) not in coded:
-                    coded[id(item.masks)] = _segmentations(item.masks)
-                found.append(
-                    {
-                        "video_id": key,
-                        "category_id": ids[item.class_index],
-                        "score": _score(item.score),
-                        "segmentations": coded[id(item.masks)],
-                    }
-                )
-        return found
+        tracks = [found for found in segmenter.track(dataset.read_frames(video)) if ids[found.class_index] is not None]
+        for found in tracks:
+            if id(found.masks) not in coded:
+                coded[id(found.masks)] = [None if mask is None else encode_mask(mask) for mask in found.masks]
+        return [
+            {
+                "video_id": video.video_id,
+                "category_id": ids[found.class_index],
+                "score": _score(found.score),
+                "segmentations": coded[id(found.masks)],
+            }
+            for found in tracks
+        ]
 
     title = f"track videos, T = {segmenter.protocol.key_frame_interval}"
-    return _predict_all(segmenter, "youtube-vis", dataset, results, title, list(videos), predict, classes, quiet)
+    videos = {video.video_id: video for video in dataset.videos}
+    return _predict_all(segmenter, dataset, results, title, videos, predict, quiet, by_position)

@@ -36,7 +36,7 @@ common = options(
     click.option(
         "--interval",
         is_flag=True,
-        help="Add 95 % intervals by a (paired) bootstrap over images or videos; a quarter of a minute for COCO val2017.",
+        help="Add 95 % intervals by a (paired) bootstrap over images or videos; 15 s for COCO val2017.",
     ),
     click.option("--resamples", type=click.IntRange(min=2), default=1000, show_default=True, help="Draws."),
     seed_option("Base seed of the draws."),

@@ -18,8 +18,12 @@ from suite.accuracy.error_analysis.kinds import (
 )
 from suite.accuracy.error_analysis.ladder import Ladder
 from suite.accuracy.error_analysis.units import judge_images, judge_tracks
+from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth
 from suite.accuracy.score import Score
+from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth
+from suite.datasets.coco import read_detections
 from suite.datasets.fields import Id
+from suite.datasets.youtube_vis import read_tracks
 
 SIZES = ("small", "medium", "large")
 SIZE_STATISTICS = dict(zip(SIZES, ("APs", "APm", "APl"), strict=True))
@@ -184,12 +188,9 @@ def analyse_coco(annotations: Path, results: Path, engine: str = "auto", worst: 
         DataError: if a file is absent.
         InputError: naming file and place of whatever is wrong in either file.
     """
-    from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth
-    from suite.datasets.coco import read_detections
-
     dataset = read_ground_truth(annotations)
     detections = read_detections(results, dataset)
-    score = evaluate_coco(dataset, detections, engine).score
+    score = evaluate_coco(dataset, detections, engine)[0]
     return analyse(judge_images(dataset, detections), score, sorted(dataset.places), worst)
 
 
@@ -205,9 +206,6 @@ def analyse_youtube_vis(annotations: Path, results: Path, worst: int = WORST) ->
         DataError: if a file is absent.
         InputError: naming file and place of whatever is wrong in either file.
     """
-    from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth
-    from suite.datasets.youtube_vis import read_tracks
-
     dataset = read_video_ground_truth(annotations)
     tracks = read_tracks(results, dataset)
     score = evaluate_youtube_vis(dataset, tracks)[0]

@@ -27,7 +27,6 @@ from suite.drawing.overlay import (
     side_by_side,
     stacked,
 )
-from suite.errors import DataError
 
 RIGHT, WRONG, LOST, PLAIN = (0, 158, 115), (213, 94, 0), (204, 121, 167), (86, 180, 233)
 """Green is a hit, vermilion an error, purple an object that was not found, blue one that was."""
@@ -111,14 +110,8 @@ def _label(named: _Named, category: str, score: float | None) -> str:
     return " ".join(word for word in words if word)
 
 
-def _folder(images: Path | None) -> Path:
-    if images is None:
-        raise DataError("pictures need the folder of the images; name it (--images)")
-    return images
-
-
 def draw_worst_images(
-    analysis: Analysis, annotations: Path, images: Path | None, results: Path, folder: Path, score_threshold: float
+    analysis: Analysis, annotations: Path, images: Path, results: Path, folder: Path, score_threshold: float
 ) -> list[Path]:
     """Draw the images of ``analysis.worst``, one PNG each: ground truth beside prediction.
 
@@ -137,16 +130,16 @@ def draw_worst_images(
         DataError: if an image or a file is absent.
         InputError: if one is damaged.
     """
-    dataset = CocoDataset.load(annotations, _folder(images))
+    dataset = CocoDataset.load(annotations, images)
     detections, objects = read_detections(results, dataset), dataset.objects
-    names, sides = dataset.categories.names, (detections.codes.rles(), dataset.codes.rles())
 
     def side(image_id: Id, named: Sequence[_Named], truth: bool) -> Image.Image:
         image, shapes = dataset.images[dataset.places[image_id]], []
-        for item in named:
-            mask: Mask = np.asarray(coco_mask.decode(sides[truth][item.place]), np.bool_)
-            name = names[(objects if truth else detections).class_index[item.place]]
+        codes = (dataset if truth else detections).codes.rles(np.array([item.place for item in named], np.int64))
+        for item, code in zip(named, codes, strict=True):
+            name = dataset.categories.names[(objects if truth else detections).class_index[item.place]]
             score = None if truth else float(detections.scores[item.place])
+            mask: Mask = np.asarray(coco_mask.decode(code), np.bool_)
             shapes.append(Shape(mask, item.colour, _label(item, name, score)))
         return paint(dataset.read(image), shapes, IMAGE_WIDTH_PX)
 
@@ -154,22 +147,22 @@ def draw_worst_images(
 
 
 def draw_worst_videos(
-    analysis: Analysis, annotations: Path, images: Path | None, results: Path, folder: Path, score_threshold: float
+    analysis: Analysis, annotations: Path, images: Path, results: Path, folder: Path, score_threshold: float
 ) -> list[Path]:
     """Draw the videos of ``analysis.worst``, one PNG each: strips of frames, ground truth above prediction.
 
     Args and errors are those of `draw_worst_images`, for YouTube-VIS files and folders of frames.
     """
-    dataset = YoutubeVisDataset.load(annotations, _folder(images))
+    dataset = YoutubeVisDataset.load(annotations, images)
     found, names = read_tracks(results, dataset), dataset.categories.names
 
     def side(video_id: Id, named: Sequence[_Named], truth: bool) -> Image.Image:
         video = dataset.videos[dataset.places[video_id]]
+        tracks = [(item, (dataset.masked_tracks if truth else found)[item.place]) for item in named]
         pictures = []
         for frame in evenly_spaced(video.length, SHOWN_FRAMES):
             shapes = []
-            for item in named:
-                track = (dataset.masked_tracks if truth else found)[item.place]
+            for item, track in tracks:
                 label = _label(item, names[track.class_index], None if truth else track.score)
                 shapes.append(Shape(track.masks.mask(frame, video.height, video.width), item.colour, label))
             pictures.append(paint(dataset.read_frame(video, frame), shapes, FRAME_WIDTH_PX))

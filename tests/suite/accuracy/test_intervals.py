@@ -55,7 +55,7 @@ def test_weights_give_the_official_ap_of_the_dataset_with_repetitions(tmp_path: 
         matches = matches_of(evaluate_youtube_vis(videos, read_tracks(paths[1], videos))[1])
     else:
         dataset = read_ground_truth(paths[0])
-        matches = evaluate_coco(dataset, read_detections(paths[1], dataset), task).behind.matches()
+        matches = evaluate_coco(dataset, read_detections(paths[1], dataset), task)[1].matches()
     function = WeightedAp(matches)
     rng = np.random.default_rng(seed)
     amount = len(document[key])
