@@ -226,12 +226,3 @@ def test_names_of_classes_come_from_the_checkpoint(checkpoint: Path) -> None:
     assert categories_of(model, {"categories": own.text(), **metadata}, checkpoint) == own
     assert categories_of(model, metadata, checkpoint).names == CATEGORIES
     assert len(set(categories_of(model, {"dataset": "anything"}, checkpoint).names)) == 6
-
-
-def test_photographs_and_a_clip_of_the_shared_data(predict: Any, tmp_path: Path, shared_data: Path) -> None:
-    frames = shared_data / "ytvis_mini/valid/JPEGImages/libby"
-    photographs = sorted((shared_data / "coco_mini/val2017").glob("*.jpg"))[:2]
-    code, found, _ = predict(*photographs, frames, "--frames", "--max-frames", 4, "--save", tmp_path)
-    assert code == 0
-    assert [len(source.get("frames", [])) for source in found["sources"]] == [0, 0, 4]
-    assert len(read_clip(tmp_path / "libby.mp4")) == 4
