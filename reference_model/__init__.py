@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reference_model.api import Model, Result, load
+    from reference_model.config import CheckpointError
     from reference_model.images import ImageError
-    from reference_model.weights import CheckpointError
 
 __all__ = ["CheckpointError", "ImageError", "Model", "Result", "load"]
-_HOMES = {"CheckpointError": "weights", "ImageError": "images", "Model": "api", "Result": "api", "load": "api"}
+_HOMES = {"CheckpointError": "config", "ImageError": "images", "Model": "api", "Result": "api", "load": "api"}
 
 
 def __getattr__(name: str) -> Any:

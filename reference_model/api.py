@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reference_model.config import shipped_checkpoint
+from reference_model.config import CheckpointError, find_checkpoint
 from reference_model.images import Detection, ImageError, Thresholds, detect
 from reference_model.mobileinst import MobileInst
 from reference_model.tracking import OnlineTracker, TrackedInstance
-from reference_model.weights import CheckpointError, load_checkpoint
+from reference_model.weights import load_checkpoint
 
 if TYPE_CHECKING:
     import supervision
@@ -112,18 +113,16 @@ class Result:
 
         if not self.categories:
             raise ValueError("the checkpoint carries no category ids; save it again with its dataset's categories")
-        entries = []
-        for class_index, score, mask in zip(self.class_indices, self.scores, self.masks, strict=True):
-            encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-            entries.append(
-                {
-                    "image_id": image_id,
-                    "category_id": self.categories[class_index].id,
-                    "segmentation": {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")},
-                    "score": float(score),
-                }
-            )
-        return entries
+        masks = coco_mask.encode(np.asfortranarray(self.masks.transpose(1, 2, 0), np.uint8))
+        return [
+            {
+                "image_id": image_id,
+                "category_id": self.categories[class_index].id,
+                "segmentation": {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")},
+                "score": float(score),
+            }
+            for class_index, score, encoded in zip(self.class_indices, self.scores, masks, strict=True)
+        ]
 
     def to_supervision(self) -> supervision.Detections:
         """Return the instances as ``supervision.Detections``, for its annotators, trackers and zones.
@@ -241,13 +240,10 @@ class Model:
         """
         found = [one for one in found if one.score > score]
         tracks = [one.track_index for one in found if isinstance(one, TrackedInstance)]
-        masks = np.zeros((len(found), *image.shape[:2]), bool)
-        for place, one in enumerate(found):
-            masks[place] = one.mask
         classes = np.array([one.class_index for one in found], np.int64)
         return Result(
             image=image,
-            masks=masks,
+            masks=np.array([one.mask for one in found], bool).reshape(len(found), *image.shape[:2]),
             class_indices=classes,
             class_names=[self.class_names[index] for index in classes],
             scores=np.array([one.score for one in found], np.float32),
@@ -261,14 +257,15 @@ def load(checkpoint: str | Path, device: str | torch.device = "cpu") -> Model:
     """Load a trained model.
 
     Args:
-        checkpoint: a ``.safetensors`` file that the suite's training, or `save_checkpoint`, wrote; or ``"shapes"``, the
-            weights that come with the package: they know six drawn shapes and nothing of photographs.
+        checkpoint: a ``.safetensors`` file that the suite's training, or `save_checkpoint`, wrote; a Hugging Face
+            repository, ``"user/repo"``; or ``"shapes"``, the package's own, which know six drawn shapes alone.
         device: where it runs, e.g. ``"cuda"``.
 
     Raises:
-        CheckpointError: if the file is absent, damaged or no MobileInst checkpoint.
+        CheckpointError: if the file or repository is absent, damaged or no MobileInst checkpoint.
+        ModuleNotFoundError: if a repository is named and huggingface_hub is not installed.
     """
-    path = shipped_checkpoint(checkpoint)
+    path = find_checkpoint(checkpoint)
     network, metadata = load_checkpoint(path)
     return Model(network, _categories(path, metadata, network.config.num_classes)).to(device)
 
@@ -295,8 +292,7 @@ def _as_array(image: str | Path | NDArray[np.uint8] | Image) -> NDArray[np.uint8
     from PIL import Image, ImageOps
 
     try:
-        opened = Image.open(image) if isinstance(image, str | Path) else image
-        upright = ImageOps.exif_transpose(opened)
+        upright = ImageOps.exif_transpose(Image.open(image) if isinstance(image, str | Path) else image)
         if upright.mode == "F" or upright.mode.startswith("I"):
             raise ImageError(f"{image}: has more than 8 bits a channel; reduce it to 8")
         return np.asarray(upright.convert("RGB"))
@@ -323,7 +319,5 @@ def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 def _colour(identity: int) -> tuple[int, int, int]:
     """Return a light colour that belongs to a number: hues a golden angle apart, so that neighbours differ."""
-    hue = identity * GOLDEN_RATIO % 1 * 6
-    rise = 1 - abs(hue % 2 - 1)
-    red, green, blue = ((1, rise, 0), (rise, 1, 0), (0, 1, rise), (0, rise, 1), (rise, 0, 1), (1, 0, rise))[int(hue)]
+    red, green, blue = colorsys.hsv_to_rgb(identity * GOLDEN_RATIO % 1, 1, 1)
     return round(80 + 175 * red), round(80 + 175 * green), round(80 + 175 * blue)

@@ -7,6 +7,7 @@ argued in ``docs/decisions.md``. This module needs no torch.
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,12 +31,40 @@ ASSOCIATIONS = (*COMPARED, *(f"{compared}+active" for compared in COMPARED))
 """Names of the rules by which a tracker links queries, see `reference_model.association.Association`."""
 SHIPPED = Path(__file__).parent / "checkpoints"
 """Trained weights that come with the package, one ``NAME.safetensors`` with its model card ``NAME.md`` each."""
+HUB_WEIGHTS = "model.safetensors"
+"""What the weights are called in a Hugging Face repository."""
 
 
-def shipped_checkpoint(name: str | Path) -> Path:
-    """Return the file of weights that come with the package, e.g. ``"shapes"``; any other path as it is."""
-    path = SHIPPED / f"{name}.safetensors"
-    return path if path.parent == SHIPPED and path.is_file() and not Path(name).exists() else Path(name)
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read or does not fit; the message is one line that names the file."""
+
+
+def find_checkpoint(name: str | Path) -> Path:
+    """Return the file of a checkpoint.
+
+    Args:
+        name: a path; the name of weights that come with the package, e.g. ``"shapes"``; or a Hugging Face repository
+            whose weights are downloaded once: ``"user/repo"``, ``"hf:user/repo"``, ``@revision`` behind it if wanted.
+
+    Raises:
+        CheckpointError: if the repository or its weights cannot be had.
+        ModuleNotFoundError: if a repository is named and huggingface_hub is not installed.
+    """
+    text, shipped = str(name), SHIPPED / f"{name}.safetensors"
+    if shipped.parent == SHIPPED and shipped.is_file() and not Path(text).exists():
+        return shipped
+    if Path(text).exists() or not re.fullmatch(
+        r"hf:.*|[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?(?<!\.safetensors)", text, re.ASCII
+    ):
+        return Path(text)
+    from huggingface_hub import hf_hub_download
+
+    repository, _, revision = text.removeprefix("hf:").partition("@")
+    try:
+        return Path(hf_hub_download(repository, HUB_WEIGHTS, revision=revision or None))
+    except (OSError, ValueError) as error:
+        words = f"{text}: neither a file nor a Hugging Face repository that answers ({error})".split()
+        raise CheckpointError(" ".join(words)[:300]) from None
 
 
 class ConfigError(ValueError):

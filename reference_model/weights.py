@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from reference_model.config import CheckpointError as CheckpointError
 from reference_model.config import (
     ConfigError,
     ModelConfig,
@@ -36,10 +37,6 @@ WRAPPERS = ("module.", "_orig_mod.", "model.")
 
 SAVE_AGAIN = "write it with reference_model.weights.save_checkpoint after torch.load(FILE, weights_only=True)"
 _log = logging.getLogger(__name__)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read or does not fit; the message is one line that names the file."""
 
 
 def save_checkpoint(

@@ -35,6 +35,7 @@ REFUSALS = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, er
 EXTRAS = {
     "cv2": "predict",
     "dvc": "data",
+    "huggingface_hub": "hub",
     "ncnn": "mobile",
     "onnx": "mobile",
     "onnx_ir": "mobile",

@@ -75,15 +75,22 @@ class InputSize(click.ParamType[tuple[int, int]]):
 
 
 class Checkpoint(RegularFile):
-    """A checkpoint: a file, or the name of weights that come with the package, e.g. ``shapes``."""
+    """A checkpoint: a file, the name of weights that come with the package, or ``hf:user/repo`` of Hugging Face."""
 
-    name = "FILE|NAME"
+    name = "FILE|NAME|hf:USER/REPO"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the file's path; whether it is a checkpoint is found when it is read."""
-        from reference_model.config import shipped_checkpoint
+        """Return the file's path; whether it is a checkpoint is found when it is read.
 
-        return super().convert(shipped_checkpoint(value), param, ctx)
+        Raises:
+            click.BadParameter: if a repository's weights cannot be had.
+        """
+        from reference_model.config import CheckpointError, find_checkpoint
+
+        try:
+            return super().convert(find_checkpoint(value), param, ctx)
+        except CheckpointError as error:
+            self.fail(str(error), param, ctx)
 
 
 def checkpoint_option(default: str | None = None) -> Option[Any]:
@@ -92,7 +99,7 @@ def checkpoint_option(default: str | None = None) -> Option[Any]:
     Args:
         default: the name of the weights taken without the option.
     """
-    help_text = "Weights (.safetensors) of a MobileInst, or the name of shipped ones: shapes."
+    help_text = "Weights (.safetensors) of a MobileInst; shapes: the shipped ones; hf:user/repo."
     return click.option("--checkpoint", type=Checkpoint(), default=default, show_default=True, help=help_text)
 
 

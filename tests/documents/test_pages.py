@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from reference_model.config import shipped_checkpoint
+from reference_model.config import find_checkpoint
 from suite.cli import main
 from suite.datasets.embedded import generate
 from suite.datasets.shapes_scene import ShapesConfig
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     generate(tmp_path / "data" / "shapes", ShapesConfig(train_videos=1, val_videos=4))
     frames = sorted((tmp_path / "data" / "shapes" / "val" / "0003").iterdir())
-    shutil.copy(shipped_checkpoint("shapes"), tmp_path / "model.safetensors")
+    shutil.copy(find_checkpoint("shapes"), tmp_path / "model.safetensors")
     first = Image.open(frames[0]).convert("RGB")
     for name in ("photo.jpg", "photo.png", "photo.ppm"):
         first.save(tmp_path / name)

@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from reference_model.config import SHIPPED, shipped_checkpoint
+from reference_model.config import find_checkpoint
 from suite.cli import main
 from suite.datasets.embedded import generate
 from suite.datasets.shapes_scene import ShapesConfig
 
 
 def test_the_card_names_the_digest() -> None:
-    weights = shipped_checkpoint("shapes")
-    assert weights.parent == SHIPPED
+    weights = find_checkpoint("shapes")
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in weights.with_suffix(".md").read_text()
 
 
 def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shapes").write_text("")
-    assert shipped_checkpoint("shapes") == Path("shapes")
+    assert find_checkpoint("shapes") == Path("shapes")
 
 
 def test_they_find_held_out_shapes_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,115 @@
+"""Publishing weights into a folder and to a repository, and loading them by name, against a server of this test."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reference_model import CheckpointError, load
+from reference_model.config import find_checkpoint
+from suite.cli import main
+from suite.datasets.embedded import generate
+from suite.datasets.shapes_scene import ShapesConfig
+
+NAME = "somebody/shapes"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of Hugging Face's API as creating a repository, uploading to it and downloading from it takes."""
+
+    files: dict[str, bytes] = {}  # noqa: RUF012 (one server a test)
+
+    def answer(self, body: bytes, code: int = 200, **headers: str) -> None:
+        self.send_response(code)
+        for key, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        _, found, name = self.path.partition(f"/{NAME}/resolve/main/")
+        if found and name in self.files:
+            self.answer(self.files[name], ETag=f'"{len(self.files[name])}"', X_Repo_Commit="0" * 40)
+        else:
+            self.answer(b"{}", 404, X_Error_Code="RepoNotFound")
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "preupload" in self.path:
+            asked = json.loads(body)["files"]
+            answers = [{"path": one["path"], "uploadMode": "regular", "shouldIgnore": False} for one in asked]
+            self.answer(json.dumps({"files": answers}).encode())
+        elif "commit" in self.path:
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            self.answer(json.dumps({"commitUrl": f"/{NAME}/commit/0", "commitOid": "0" * 40}).encode())
+        elif "create" in self.path:
+            self.answer(json.dumps({"url": f"/{NAME}", "id": NAME}).encode())
+        else:
+            self.answer(b"{}")
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    Hub.files = {}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_a_folder_holds_weights_and_a_card_with_the_measured_ap(tmp_path: Path) -> None:
+    generate(tmp_path, ShapesConfig(train_videos=1, val_videos=2))
+    truth = ["--annotations", str(tmp_path / "annotations" / "instances_val.json"), "--images", str(tmp_path / "val")]
+    out = tmp_path / "out"
+    assert main(["publish", "--to", str(out), *truth]) == 0
+    assert (out / "model.safetensors").read_bytes() == find_checkpoint("shapes").read_bytes()
+    assert json.loads((out / "config.json").read_text())["num_classes"] == 6
+    _, front, body = (out / "README.md").read_text().split("---\n", 2)
+    facts = yaml.safe_load(front)
+    assert facts["license"] == "apache-2.0"
+    ap = facts["model-index"][0]["results"][0]["metrics"][0]["value"]
+    assert 50 < ap < 100
+    assert f"{ap:.1f}" in body
+    assert "shapes train" in body  # of the card that training wrote
+    (out / "model.safetensors").write_bytes(b"other")
+    assert main(["publish", "--to", str(out)]) == 2
+
+
+def test_a_repository_is_published_and_loaded_by_name(endpoint: str, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="the extra hub is not installed")
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_test"}
+
+    def python(code: str) -> str:
+        return subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+
+    python(f"from suite.cli import main; assert main(['publish', '--to', 'hf:{NAME}']) == 0")
+    assert set(Hub.files) == {"model.safetensors", "config.json", "README.md"}
+    assert f'load("{NAME}")' in Hub.files["README.md"].decode()
+    assert "star" in python(f"from reference_model import load; print(load('{NAME}').class_names)")
+    missing = "from suite.cli import main; print(main(['predict', 'x.jpg', '--checkpoint', 'hf:nobody/nothing']))"
+    assert python(missing).split() == ["2"]
+
+
+def test_a_name_that_is_nothing_is_refused_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError):
+        load("no/such.safetensors")
