@@ -113,19 +113,13 @@ def latency_lines(trained: FinishedRun, seed: int) -> list[Line]:
         )
     )
     report = measure_host([item.timed for item in prepared], load_device("host").protocol("standard"))
-    lines: list[Line] = [
-        *size_lines((entry, entry.input_shapes[0]) for entry in discover().values() if not entry.reading)
-    ]
-    for item in prepared:
-        lines += parity_lines(item)
-    lines += record_lines(report)
-    graph = prepared[-1].exports["whole"].artifact.path
+    sizes = size_lines((entry, entry.input_shapes[0]) for entry in discover().values() if not entry.reading)
+    graph, folder = prepared[-1].exports["whole"].artifact.path, trained.checkpoint.parent / "export_parity"
     dataset = shapes_dataset()
     frames, truth = embedded.images(dataset.split), embedded.annotations_path("instances", dataset.split)
-    folder = trained.checkpoint.parent / "export_parity"
     parity = measure_export_parity(trained.result.model, graph, frames, truth, folder)
-    lines += parity_measurements(parity, trained.subject, trained.protocol, dataset)
-    return lines
+    exact = parity_measurements(parity, trained.subject, trained.protocol, dataset)
+    return [*sizes, *(line for item in prepared for line in parity_lines(item)), *record_lines(report), *exact]
 
 
 def reproduce_shapes(recipe: Recipe, seeds: Sequence[int], fresh: bool = False, latency: bool = True) -> None:
