@@ -212,13 +212,13 @@ class OnlineTracker:
         scores, classes = self.scores.max(1)
         tracks = present.nonzero()[:, 0]
         tracks = tracks[scores[tracks].argsort(descending=True, stable=True)][: self.thresholds.max_detections]
+        if not len(tracks):
+            return FrameTracks(index, index % self.key_frame_interval == 0, [])
         logits = self.model.masks(kernels[tracks][None], seen.features.mask_features)[0]
-        height, width = seen.geometry.original_size
+        masks = upsample_masks(logits, seen.geometry, self.thresholds.mask)
         instances = [
-            TrackedInstance(int(classes[track]), float(scores[track]), mask.paint(height, width), track)
-            for track, mask in zip(
-                tracks.tolist(), upsample_masks(logits, seen.geometry, self.thresholds.mask), strict=True
-            )
+            TrackedInstance(int(classes[track]), float(scores[track]), mask.paint(*seen.geometry.original_size), track)
+            for track, mask in zip(tracks.tolist(), masks, strict=True)
             if mask is not None
         ]
         return FrameTracks(index, index % self.key_frame_interval == 0, instances)

@@ -106,11 +106,12 @@ def split(dataset: str, as_json: bool) -> None:
     """Hold out videos of YouTube-VIS train, since valid can no longer be scored, and write the list of their ids.
 
     The list follows from the pinned train annotations alone: as many videos as valid has, by video, every category with
-    its share. It goes to suite/datasets/local_splits/; annotations of both parts go beside the train annotations.
+    its share. It goes to suite/datasets/local_splits/; --split-ids of predict, score, train and reproduce takes it.
     """
-    from dataclasses import asdict
-
-    from suite.datasets.local_split import make_local_split
+    from suite.datasets.local_split import list_path, make_local_split
+    from suite.paths import shown
 
     made = make_local_split(dataset)
-    click.echo(json.dumps(asdict(made)) if as_json else made.text())
+    path, held, left = shown(list_path(dataset)), len(made.held_out), made.videos - len(made.held_out)
+    counts = {"ids": path, "valid_videos": held, "train_videos": left}
+    click.echo(json.dumps(counts) if as_json else f"{path}: {held} of {made.videos} videos held out; commit it")

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import textwrap
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +20,7 @@ from suite.datasets.official import SPLITS, check_videos
 from suite.datasets.pins import load_pins
 from suite.datasets.state import GOOD, examine, read_stamp
 from suite.errors import DataError, InputError
-from suite.files import file_digest, read_json, write_json, write_text
+from suite.files import file_digest, write_text
 from suite.paths import repository_root, shown
 from suite.typed import read_typed
 
@@ -161,24 +159,6 @@ class LocalSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return frozenset(self.held_out)
 
 
-@dataclass(frozen=True)
-class MadeSplit:
-    """What `make_local_split` wrote: the list and the annotations of both parts, and how many videos each has."""
-
-    ids: str
-    valid_annotations: str
-    train_annotations: str
-    valid_videos: int
-    train_videos: int
-
-    def text(self) -> str:
-        """Return the report for a person."""
-        return (
-            f"{self.ids}: {self.valid_videos} of {self.valid_videos + self.train_videos} videos held out; commit it\n"
-            f"{self.valid_annotations}: to score on; {self.train_annotations}: to train on"
-        )
-
-
 def list_path(dataset: str) -> Path:
     """Return where the list of a year belongs."""
     return repository_root() / LISTS / f"{dataset.replace('-', '_')}.json"
@@ -218,16 +198,8 @@ def categories_by_video(dataset: YoutubeVisDataset) -> dict[int, frozenset[int]]
     }
 
 
-def _list_text(split: LocalSplit) -> str:
-    fields = msgspec.structs.asdict(split)
-    ids = ", ".join(map(str, fields.pop("held_out")))
-    lines = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in fields.items()]
-    wrapped = textwrap.fill(ids, 110, initial_indent="    ", subsequent_indent="    ")
-    return "{\n" + "".join(lines) + f'  "held_out": [\n{wrapped}\n  ]\n}}\n'
-
-
-def make_local_split(dataset: str) -> MadeSplit:
-    """Write the list of held-out videos of one year, and the annotations of both parts beside the train annotations.
+def make_local_split(dataset: str) -> LocalSplit:
+    """Write the list of held-out videos of one year to its place (`list_path`) and return it.
 
     Args:
         dataset: ``"youtube-vis-2019"`` or ``"youtube-vis-2021"``.
@@ -245,15 +217,9 @@ def make_local_split(dataset: str) -> MadeSplit:
     check_videos(f"{dataset.replace('-', '_')}_train", len(loaded.videos), shown(annotations))
     categories_of = categories_by_video(loaded)
     ids = held_out(categories_of, VALID_VIDEOS[dataset], dataset)
-    content, folder = read_json(annotations, "annotations file"), repository_root() / "data" / dataset.replace("-", "_")
-    parts = {LOCAL_VALID: frozenset(ids), LOCAL_TRAIN: frozenset(categories_of) - frozenset(ids)}
-    for name, part in parts.items():
-        write_json(folder / f"{name}.json", part_of(content, "video", part))
     split = LocalSplit(dataset, LOCAL_VALID, RULE, file_digest(annotations), len(categories_of), list(ids))
-    write_text(list_path(dataset), _list_text(split))
-    paths = {name: shown(folder / f"{name}.json") for name in parts}
-    counts = len(parts[LOCAL_VALID]), len(parts[LOCAL_TRAIN])
-    return MadeSplit(shown(list_path(dataset)), paths[LOCAL_VALID], paths[LOCAL_TRAIN], *counts)
+    write_text(list_path(dataset), json.dumps(msgspec.structs.asdict(split), indent=1) + "\n")
+    return split
 
 
 def read_local_split(path: Path, annotations: Path | None = None) -> LocalSplit:

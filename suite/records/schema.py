@@ -76,7 +76,7 @@ METRICS: dict[str, Metric] = {
 }
 
 SERIES_COLUMNS: dict[str, tuple[str, ...]] = {
-    "training_curve": ("iteration", "loss", "mask_ap"),
+    "training_curve": ("iteration", "loss"),
     "latency_samples": ("round", "wall_ms", "cpu_ms"),
     "latency_layers": ("module", "operator", "node", "time_ms"),
     "module_macs": ("module", "macs"),

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from reference_model.config import find_checkpoint
 from suite.cli import main
 from suite.datasets.embedded import generate
 from suite.datasets.shapes_scene import ShapesConfig
-from tests.documents.blocks import REPOSITORY, blocks, run
+from tests.documents.blocks import REPOSITORY, Block, blocks, run
 
-RUN_HERE = ("docs/api.md", "docs/deploy.md", "README.md")
+RUN_HERE = ("docs/api.md", "docs/deploy.md", "docs/own_data.md", "README.md")
 PAGES = sorted(str(path.relative_to(REPOSITORY)) for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")))
 
 
@@ -107,3 +108,52 @@ def test_the_programs_without_torch_find_predict_s_masks(
 def test_the_commands_of_the_readme(folder: Path) -> None:
     run("README.md")
     assert {path.name for path in Path("drawn").iterdir()} >= {"0003.mp4", "photo.png", "clip.mp4"}
+
+
+SMALL = """model = "mobileinst_topformer_tiny_shapes"
+iterations = 1
+threads = 1
+resizing = { short_sides_px = [64], long_side_px = 96 }
+"""
+
+
+def relabelled(source: Path, kind: str, count: int) -> None:
+    """Write the annotations of some images or videos of real data as two categories of ids 9 and 4."""
+    content = json.loads(source.read_text())
+    seen = [item[f"{kind}_id"] for item in content["annotations"]]
+    units = [unit for unit in content[f"{kind}s"] if unit["id"] in seen][:count]
+    ids = {unit["id"] for unit in units}
+    known = [
+        item | {"category_id": 9 if item["category_id"] % 2 else 4}
+        for item in content["annotations"]
+        if item[f"{kind}_id"] in ids
+    ]
+    categories = [{"id": 9, "name": "odd"}, {"id": 4, "name": "even"}]
+    name = "mine.json" if kind == "image" else "clip.json"
+    Path(name).write_text(json.dumps({f"{kind}s": units, "categories": categories, "annotations": known}))
+
+
+@pytest.mark.slow
+def test_photographs_and_a_clip_of_your_own_from_annotations_to_masks(
+    folder: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(folder))
+    relabelled(shared_data / "coco_mini/annotations/instances_val2017.json", "image", 10)
+    relabelled(shared_data / "ytvis_mini/train.json", "video", 2)
+    shutil.copytree(shared_data / "coco_mini/val2017", "photos")
+    shutil.copytree(shared_data / "ytvis_mini/train/JPEGImages", "frames")
+    shutil.copy(sorted(Path("photos").iterdir())[-1], "eleventh.jpg")
+
+    def small(page: str) -> Iterator[Block]:
+        for block in blocks(page):
+            text = block.text.replace("iterations = 2000\n", SMALL).replace("evaluations = 4", "evaluations = 1")
+            for name in ("coco", "youtube-vis-2019"):
+                for made in Path("runs").glob(f"{name}/*"):
+                    text = text.replace(f"runs/{name}/NAME", str(made))
+            yield block._replace(text=text)
+
+    monkeypatch.setattr("tests.documents.blocks.blocks", small)
+    run("docs/own_data.md")
+    assert {path.name for path in Path("drawn").iterdir()} >= {"eleventh.png", "clip.mp4"}
+    for results in ("results.json", "tracks.json"):
+        assert {item["category_id"] for item in json.loads(Path(results).read_text())} <= {4, 9}

@@ -11,17 +11,15 @@ from suite.report.models import display_name
 
 
 def latest_curves(evidence: Evidence) -> list[tuple[Run, Series]]:
-    """Return the newest training's setting, one curve per seed (the latest of each), ordered by seed.
-
-    The ablation's are left out.
-    """
-    curves = [item for item in evidence.series("training_curve") if item[1].protocol.get("experiment") is None]
+    """Return the newest setting with mask AP, the latest curve of each seed, by seed; the ablation's are left out."""
+    curves = [(run, one) for run, one in evidence.series("training_curve") if "mask_ap" in one.columns]
+    curves = [(run, one) for run, one in curves if one.protocol.get("experiment") is None]
     if not curves:
         return []
 
     def identity(series: Series) -> tuple[object, ...]:
-        fields = tuple(sorted((key, value) for key, value in series.protocol.items() if key != "seed"))
-        return series.subject.model, series.dataset.digest if series.dataset else None, fields
+        fields = sorted((key, value) for key, value in series.protocol.items() if key != "seed")
+        return series.subject.model, series.dataset and series.dataset.digest, *fields
 
     newest = identity(curves[-1][1])
     by_seed = {series.protocol.get("seed"): (run, series) for run, series in curves if identity(series) == newest}

@@ -39,7 +39,7 @@ SPOILED: dict[str, tuple[Spoil, int, str]] = {
     "other schema version": (edit(0, schema_version=2), 1, "schema version"),
     "blank line": (lambda lines: [lines[0], "", *lines[1:]], 2, ""),
     "ragged series": (edit(3, rows=[[1]]), 4, "length"),
-    "series without its columns": (edit(3, columns=["iteration", "loss", "x"]), 4, "no column mask_ap"),
+    "series without its columns": (edit(3, columns=["iteration", "x", "mask_ap"]), 4, "no column loss"),
     "nested too deeply": (lambda lines: [lines[0], '{"a":' * 100_000, *lines[1:]], 2, ""),
     "not UTF-8 text": (lambda lines: [lines[0], "\udcff", *lines[1:]], 2, ""),
     "empty file": (lambda lines: [], 0, "interrupted"),

@@ -10,6 +10,7 @@ import pytest
 
 from reference_model.weights import load_checkpoint
 from suite.datasets.local_split import list_path
+from suite.records.schema import check_line
 from suite.training.initial import How
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.run import train_recipe
@@ -72,3 +73,5 @@ def test_only_the_repositorys_list_makes_weights_that_a_claim_may_meet(
     scored = json.loads((finished.checkpoint.parent / "evaluation_annotations.json").read_text())
     assert {video["id"] for video in scored["videos"]} == listed
     assert finished.result.curve[-1][-1] is not None
+    for line in finished.record_lines():
+        check_line(line)
