@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from reference_model.tracking import Track
 from suite.accuracy.part_file import PartFile, finished_entries, part_path, remove_part_files, write_results
 from suite.accuracy.segmenter import ImageSegmenter, Segmenter, VideoSegmenter
 from suite.datasets.categories import map_classes
@@ -181,6 +182,20 @@ def segment_dataset(
     return _predict_all(segmenter, dataset, results, "predict images", images, predict, quiet, by_position)
 
 
+def video_results(tracks: Sequence[Track], video_id: Id, category_ids: Sequence[Id | None]) -> Results:
+    """Return those tracks of a video whose class has a category as entries of a YouTube-VIS results file."""
+    # Tracks of one query with different classes share their masks.
+    coded: dict[int, list[dict[str, Any] | None]] = {}
+    found = []
+    for item in tracks:
+        if category_ids[item.class_index] is not None:
+            if id(item.masks) not in coded:
+                coded[id(item.masks)] = [None if mask is None else encode_mask(mask) for mask in item.masks]
+            entry = {"video_id": video_id, "category_id": category_ids[item.class_index], "score": _score(item.score)}
+            found.append(entry | {"segmentations": coded[id(item.masks)]})
+    return found
+
+
 def track_dataset(
     segmenter: VideoSegmenter,
     dataset: YoutubeVisDataset,
@@ -194,21 +209,7 @@ def track_dataset(
     """
 
     def predict(video: Video, ids: Sequence[Id | None]) -> Results:
-        # Tracks of one query with different classes share their masks.
-        coded: dict[int, list[dict[str, Any] | None]] = {}
-        tracks = [found for found in segmenter.track(dataset.read_frames(video)) if ids[found.class_index] is not None]
-        for found in tracks:
-            if id(found.masks) not in coded:
-                coded[id(found.masks)] = [None if mask is None else encode_mask(mask) for mask in found.masks]
-        return [
-            {
-                "video_id": video.video_id,
-                "category_id": ids[found.class_index],
-                "score": _score(found.score),
-                "segmentations": coded[id(found.masks)],
-            }
-            for found in tracks
-        ]
+        return video_results(segmenter.track(dataset.read_frames(video)), video.video_id, ids)
 
     title = f"track videos, T = {segmenter.protocol.key_frame_interval}"
     videos = {video.video_id: video for video in dataset.videos}

@@ -21,8 +21,10 @@ class PredictionProtocol:
         max_detections: at most this many instances of an image.
         max_tracks: at most this many (query, class) pairs of a video.
         key_frame_interval: kernel-reuse length T, for videos.
-        association: whether kernels of key frames are associated, for videos.
+        association: whether queries of key frames are associated, for videos.
+        associate_on: the rule of association; in records where it is not the paper's ``"kernels"``.
         score_maskness: whether a track's score is multiplied by its masks' mean foreground probability.
+        as_sparseinst: masks are interpolated as probabilities, padding counts in scores; in records where on.
     """
 
     short_side_px: int
@@ -34,7 +36,9 @@ class PredictionProtocol:
     max_tracks: int = 10
     key_frame_interval: int = 1
     association: bool = True
+    associate_on: str = "kernels"
     score_maskness: bool = True
+    as_sparseinst: bool = False
 
     @classmethod
     def of(cls, config: ModelConfig) -> PredictionProtocol:
@@ -43,6 +47,8 @@ class PredictionProtocol:
 
     def scalars(self, task: str) -> dict[str, Scalar]:
         """Return the fields that matter to a task (``"coco"`` or ``"youtube-vis"``), for a record's protocol."""
-        video = {"max_tracks", "key_frame_interval", "association", "score_maskness"}
+        video = {"max_tracks", "key_frame_interval", "association", "associate_on", "score_maskness"}
         unused = {"max_detections"} if task == "youtube-vis" else video
+        unused |= {"associate_on"} if self.associate_on == "kernels" else set()
+        unused |= set() if self.as_sparseinst else {"as_sparseinst"}
         return {"task": task, **{name: value for name, value in asdict(self).items() if name not in unused}}

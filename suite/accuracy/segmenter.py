@@ -65,29 +65,21 @@ def open_checkpoint(path: Path) -> tuple[MobileInst, dict[str, str]]:
 
 def thresholds(protocol: PredictionProtocol) -> Thresholds:
     """Return the postprocessing's part of a protocol."""
-    return Thresholds(protocol.score_threshold, protocol.mask_threshold, protocol.max_detections)
+    limits = (protocol.score_threshold, protocol.mask_threshold, protocol.max_detections)
+    return Thresholds(*limits, as_sparseinst=protocol.as_sparseinst)
 
 
 def at_size(config: ModelConfig, protocol: PredictionProtocol) -> ModelConfig:
     """Return a configuration whose input size is the protocol's."""
-    return replace(
-        config,
-        short_side_px=protocol.short_side_px,
-        long_side_px=protocol.long_side_px,
-        size_divisor_px=protocol.size_divisor_px,
-    )
+    sides = ("short_side_px", "long_side_px", "size_divisor_px")
+    return replace(config, **{name: getattr(protocol, name) for name in sides})
 
 
 def tracker(model: MobileInst, config: ModelConfig, protocol: PredictionProtocol) -> OnlineTracker:
     """Return the tracker that a protocol describes."""
-    return OnlineTracker(
-        model,
-        at_size(config, protocol),
-        key_frame_interval=protocol.key_frame_interval,
-        association=protocol.association,
-        score_maskness=protocol.score_maskness,
-        thresholds=thresholds(protocol),
-    )
+    names = ("key_frame_interval", "association", "associate_on", "score_maskness")
+    settings = {name: getattr(protocol, name) for name in names}
+    return OnlineTracker(model, at_size(config, protocol), thresholds=thresholds(protocol), **settings)
 
 
 class ReferenceSegmenter:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reference_model.config import ASSOCIATIONS
 from suite.command_options import PATH, CommandGroup, RegularFile, checkpoint_option, json_option, options
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from suite.datasets.youtube_vis import YoutubeVisDataset
     from suite.export.segmenter import OnnxSegmenter
 
+associate_on_option = click.option(
+    "--associate-on", type=click.Choice(ASSOCIATIONS), metavar="RULE", help="Instead of kernels, see docs/tracking.md."
+)
 protocol_options = options(
     click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px."),
     click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side, px."),
@@ -26,6 +30,7 @@ protocol_options = options(
 )
 common = options(
     checkpoint_option(),
+    click.option("--model", type=click.Choice(["sparseinst_resnet50_608"]), help="What --checkpoint holds: its .pth."),
     click.option("--onnx", type=RegularFile(), help="Instead of a checkpoint, a whole network exported by this suite."),
     click.option("--annotations", type=PATH, required=True, help="Annotations file; ground truth in it is not read."),
     click.option("--images", type=PATH, required=True, help="Folder that the file names in it start from."),
@@ -46,7 +51,7 @@ common = options(
 
 
 def _open(
-    checkpoint: Path | None, onnx: Path | None, threads: int, changes: dict[str, Any]
+    checkpoint: Path | None, onnx: Path | None, prior_art: str | None, threads: int, changes: dict[str, Any]
 ) -> ReferenceSegmenter | OnnxSegmenter:
     """Load the model and give it the protocol with the user's changes."""
     import torch
@@ -64,8 +69,14 @@ def _open(
         segmenter = OnnxSegmenter(onnx, threads=threads)
     else:
         assert checkpoint is not None
-        model, metadata = open_checkpoint(checkpoint)
-        segmenter = ReferenceSegmenter(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
+        if prior_art is not None:
+            from suite.models.sparseinst import official_segmenter
+
+            segmenter = official_segmenter(checkpoint)
+        else:
+            model, metadata = open_checkpoint(checkpoint)
+            known = Categories.of_checkpoint(metadata, checkpoint)
+            segmenter = ReferenceSegmenter(model, model.config, categories=known)
     segmenter.protocol = _changed(segmenter.protocol, changes)
     return segmenter
 
@@ -106,6 +117,7 @@ def _run(
     as_json: bool,
     checkpoint: Path | None,
     onnx: Path | None,
+    model: str | None,
     threads: int,
     classes_by_position: bool,
     skip_check: bool,
@@ -114,7 +126,7 @@ def _run(
     """Open the model, check all pictures, let ``process`` write its results over the dataset, and report."""
     from suite.datasets.pictures import require_pictures
 
-    segmenter = _open(checkpoint, onnx, threads, changes)
+    segmenter = _open(checkpoint, onnx, model, threads, changes)
     if not skip_check:
         require_pictures(dataset.picture_files())
     _report(out, dataset, process(segmenter, dataset, out, by_position=classes_by_position), as_json)
@@ -177,7 +189,8 @@ def command() -> None:
     show_default=True,
     help="Kernel-reuse length T of clips.",
 )
-@click.option("--association/--no-association", default=True, help="Associate kernels of key frames (clips).")
+@click.option("--association/--no-association", default=True, help="Associate queries of key frames (clips).")
+@associate_on_option
 @click.option("--max-frames", type=click.IntRange(min=1), help="End every clip or camera after so many frames.")
 @click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to compute."
@@ -234,8 +247,9 @@ def coco(annotations: Path, images: Path, **words: Any) -> None:
 @common
 @click.option("--key-frame-interval", type=click.IntRange(min=1), help="Kernel-reuse length T instead of 1.")
 @click.option(
-    "--association/--no-association", default=None, help="Associate kernels of key frames, or query i = track i."
+    "--association/--no-association", default=None, help="Associate queries of key frames, or query i = track i."
 )
+@associate_on_option
 @click.option("--split-ids", type=PATH, help="Only the videos of this list, made by 'data split'.")
 @click.option("--max-tracks", type=click.IntRange(min=1), help="Replace 10 (query, class) pairs a video.")
 def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **words: Any) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ from torch.nn import functional as F
 
 from reference_model.backbones.blocks import BackboneError
 from reference_model.backbones.official import OfficialLayout, load_into
+from reference_model.config import ModelConfig
+from reference_model.mobileinst import MobileInst
+from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.errors import DataError, InputError
 from suite.models import Row
 from suite.models.parts.feature_maps import CoordinateConv, PyramidPooling
@@ -236,3 +241,13 @@ def load_official(network: SparseInst, path: Path) -> None:
         load_into(network, _split_coordinates(tensors), _official_layout())
     except BackboneError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def official_segmenter(path: Path) -> ReferenceSegmenter:
+    """Return the authors' model as they evaluate it, for images; arguments and errors as `load_official`."""
+    network = SparseInst("resnet50")
+    load_official(network, path)
+    network.register_forward_hook(lambda module, images, out: out._replace(objectness_logits=out[1].squeeze(-1)))
+    sizes = ModelConfig("sparseinst_resnet50_608", short_side_px=608, long_side_px=853, size_divisor_px=32)
+    protocol = replace(PredictionProtocol.of(sizes), as_sparseinst=True)
+    return ReferenceSegmenter(cast(MobileInst, network), sizes, protocol)

@@ -67,22 +67,17 @@ def test_every_row_of_prior_art_is_counted_and_the_claims_file_has_the_same() ->
     assert {reading.model for reading in readings} == set(COUNTS)
 
 
-def test_mask2former_of_the_authors_has_their_parameters() -> None:
+@pytest.mark.parametrize(
+    ("network", "size", "millions", "gmacs"),
+    [
+        (Mask2Former, (800, 1088), pytest.approx(44.023377, rel=1e-9), 216.6),  # as Hugging Face's; the paper: 44 M
+        (FastInst, (640, 864), pytest.approx(34.230, rel=1e-4), 81.95),  # 34 M as published for D3
+    ],
+)
+def test_sizes_of_the_authors(network: type[FastInst], size: tuple[int, int], millions: float, gmacs: float) -> None:
     with torch.device("meta"):
-        network = Mask2Former("resnet50", 80)
-    counted = count_total(network, 800, 1088)
-    # The same number as Hugging Face's implementation with 80 labels; the paper prints 44 M.
-    assert counted.parameters == 44_023_377
-    assert counted.macs / 1e9 == pytest.approx(216.6, rel=1e-3)
-
-
-def test_fastinst_of_the_authors_has_their_parameters() -> None:
-    with torch.device("meta"):
-        network = FastInst("resnet50", 80)
-    counted = count_total(network, 640, 864)
-    assert counted.parameters / 1e6 == pytest.approx(34.230, rel=1e-4)
-    assert counted.parameters / 1e6 == pytest.approx(34, rel=0.01)  # as published for D3
-    assert counted.macs / 1e9 == pytest.approx(81.95, rel=1e-3)
+        counted = count_total(network("resnet50", 80), *size)
+    assert (counted.parameters / 1e6, counted.macs / 1e9) == (millions, pytest.approx(gmacs, rel=1e-3))
 
 
 @pytest.mark.parametrize(

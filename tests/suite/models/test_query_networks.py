@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
+from reference_model.images import normalise
+from suite.errors import InputError
 from suite.models import get_entry
 from suite.models.fastinst import choose_places
 from suite.models.mask2former import DeformableAttention, cell_centres
 from suite.models.parts.attention import HIDDEN, Attention, attention_bias
-from suite.models.sparseinst import InstanceBranch
+from suite.models.sparseinst import SparseInst, load_official, official_segmenter
 
 torch.set_num_threads(1)
 
@@ -46,37 +52,6 @@ def test_outputs_are_those_of_the_methods() -> None:
             "class_logits": (1, 100, 81),
             "mask_logits": (1, 100, 160, 216),
         }
-
-
-def _conv(feature: NDArray[np.float64], weight: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A 3x3 convolution, written out: (C, h, w) to (O, h, w)."""
-    padded = np.pad(feature, ((0, 0), (1, 1), (1, 1)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
-    result: NDArray[np.float64] = np.einsum("chwij,ocij->ohw", windows, weight) + bias[:, None, None]
-    return result
-
-
-def test_each_instance_s_features_are_four_weighted_means() -> None:
-    torch.manual_seed(0)
-    branch = InstanceBranch(num_classes=3).eval()
-    feature = torch.randn(1, 256, 4, 5)
-    class_logits, objectness_logits, kernels = branch(feature)
-    inner = branch.branch(feature)[0].double().numpy()
-    weight, bias = branch.activation.weight.double().numpy(), branch.activation.bias.double().numpy()
-    vectors = np.empty((100, 4, 256))
-    for group in range(4):
-        own = slice(100 * group, 100 * (group + 1))
-        activation = _conv(inner[64 * group : 64 * (group + 1)], weight[own], bias[own])
-        share = 1 / (1 + np.exp(-activation))
-        share /= share.sum(axis=(1, 2), keepdims=True)
-        vectors[:, group] = np.einsum("nhw,chw->nc", share, inner)
-    hidden = np.maximum(_linear(branch.hidden, vectors.reshape(100, 1024)), 0)
-    for layer, found in (
-        (branch.classes, class_logits),
-        (branch.objectness, objectness_logits),
-        (branch.kernels, kernels),
-    ):
-        np.testing.assert_allclose(found[0].numpy(), _linear(layer, hidden), atol=1e-4)
 
 
 def _linear(layer: torch.nn.Linear, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -175,3 +150,77 @@ def test_every_token_mixes_bilinear_samples_of_every_map() -> None:
         mixed[token, head] += share * at(maps[level][:, :, head], x, y)
     expected = mixed.reshape(count, width) @ out[0].T + out[1]
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+class Upstream(dict[str, Tensor]):
+    """hustvl/SparseInst with ResNet-50 and GroupIAM, by its names; a tensor is drawn where it is first asked for."""
+
+    def conv(self, name: str, x: Tensor, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> Tensor:
+        shape, norm = (out, x.shape[1] // groups, kernel, kernel), name.startswith("backbone")
+        weight = self.setdefault(f"{name}.weight", torch.randn(shape) / (shape[1] * kernel**2) ** 0.5)
+        keys = [f"{name}.norm.{key}" for key in ("running_mean", "running_var", "weight", "bias")] if norm else []
+        drawn = [self.setdefault(key, 0.5 + 0.5 * torch.rand(out)) for key in keys or [f"{name}.bias"]]
+        x = F.conv2d(x, weight, None if norm else drawn[0], stride, kernel // 2, 1, groups)
+        return F.batch_norm(x, *drawn) if norm else x
+
+    def linear(self, name: str, x: Tensor, out: int) -> Tensor:
+        weight = self.setdefault(f"{name}.weight", torch.randn(out, x.shape[-1]) / x.shape[-1] ** 0.5)
+        return F.linear(x, weight, self.setdefault(f"{name}.bias", torch.rand(out)))
+
+    def encoded(self, image: Tensor) -> Tensor:
+        x, maps = F.max_pool2d(self.conv("backbone.stem.conv1", image, 64, 7, 2).relu(), 3, 2, 1), []
+        for stage, blocks in enumerate((3, 4, 6, 3)):
+            for block in range(blocks):
+                name, width, stride = f"backbone.res{stage + 2}.{block}", 64 << stage, 2 if stage and not block else 1
+                y = self.conv(f"{name}.conv2", self.conv(f"{name}.conv1", x, width).relu(), width, 3, stride).relu()
+                shortcut = x if block else self.conv(f"{name}.shortcut", x, 4 * width, 1, stride)
+                x = (self.conv(f"{name}.conv3", y, 4 * width) + shortcut).relu()
+            maps.append(x)
+        levels: list[Tensor] = []
+        for level, feature in enumerate(reversed(maps[1:])):
+            lateral = self.conv(f"encoder.fpn_laterals.{level}", feature, 256)
+            if level:
+                x = lateral + F.interpolate(x, scale_factor=2.0)
+            else:
+                cells = ((n, F.adaptive_avg_pool2d(lateral, size)) for n, size in enumerate((1, 2, 3, 6)))
+                pooled = [self.conv(f"encoder.ppm.stages.{n}.1", part, 64).relu() for n, part in cells]
+                sized = [F.interpolate(part, lateral.shape[2:], mode="bilinear") for part in pooled]
+                x = self.conv("encoder.ppm.bottleneck", torch.cat([*sized, lateral], 1), 256).relu()
+            levels.insert(0, self.conv(f"encoder.fpn_outputs.{level}", x, 256, 3))
+        sized = [F.interpolate(level, levels[0].shape[2:], mode="bilinear") for level in levels]
+        return self.conv("encoder.fusion", torch.cat(sized, 1), 256)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, head = self.encoded(image), "decoder.inst_branch"
+        ranges = [torch.linspace(-1, 1, side) for side in x.shape[2:]]
+        inst = mask = torch.cat([torch.stack(torch.meshgrid(*ranges, indexing="ij")[::-1])[None], x], 1)
+        for place in (0, 2, 4, 6):
+            inst = self.conv(f"{head}.inst_convs.{place}", inst, 256, 3).relu()
+            mask = self.conv(f"decoder.mask_branch.mask_convs.{place}", mask, 256, 3).relu()
+        iam = self.conv(f"{head}.iam_conv", inst, 400, 3, groups=4).sigmoid().flatten(2)
+        found = (iam @ inst.flatten(2).transpose(1, 2)) / iam.sum(-1, keepdim=True)
+        found = self.linear(f"{head}.fc", found.reshape(1, 4, 100, 256).transpose(1, 2).flatten(2), 1024).relu()
+        mask = self.conv("decoder.mask_branch.projection", mask, 128)
+        masks = (self.linear(f"{head}.mask_kernel", found, 128) @ mask.flatten(2)).view(1, 100, *mask.shape[2:])
+        masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear")
+        return self.linear(f"{head}.cls_score", found, 80), self.linear(f"{head}.objectness", found, 1), masks
+
+
+def test_sparseinst_s_outputs_are_upstream_s(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    picture, upstream, path = torch.randint(256, (64, 96, 3)).byte(), Upstream(), tmp_path / "sparse_inst_r50_giam.pth"
+    wanted = upstream.forward(image := normalise(picture.permute(2, 0, 1)[None]))
+    torch.save({"model": dict(upstream), "iteration": 1}, path)
+    network = SparseInst("resnet50").eval()
+    load_official(network, path)
+    torch.testing.assert_close(tuple(network(image)), wanted, rtol=1e-3, atol=1e-3)
+    segmenter = official_segmenter(path)
+    segmenter.protocol = replace(segmenter.protocol, short_side_px=64, long_side_px=96)
+    masks = F.interpolate(wanted[2].sigmoid(), scale_factor=4.0, mode="bilinear")[0] > 0.45
+    kept = (wanted[0].sigmoid() * wanted[1].sigmoid()).sqrt()[0].amax(1) > 0.005
+    found = [int(one.mask.sum()) for one in segmenter.segment(picture.numpy())]
+    assert sorted(found) == pytest.approx(sorted(filter(None, masks[kept].sum((1, 2)).tolist())), rel=0.01, abs=3)
+    del upstream["decoder.inst_branch.fc.weight"]
+    torch.save(dict(upstream), path)
+    with pytest.raises(InputError):
+        load_official(network, path)
