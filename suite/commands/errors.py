@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.command_options import PATH, CommandGroup, json_option, options
+from reference_model.config import ASSOCIATIONS
+from suite.command_options import PATH, CommandGroup, checkpoint_option, json_option, options
 
 if TYPE_CHECKING:
     from suite.accuracy.error_analysis.analysis import Analysis
@@ -29,18 +31,10 @@ def command() -> None:
 common = options(
     click.option("--annotations", type=PATH, required=True, help="Annotations file with the ground truth."),
     click.option("--results", type=PATH, required=True, help="Results file to analyse."),
-    click.option(
-        "--worst", type=click.IntRange(min=0), default=10, show_default=True, help="Worst images or videos to list."
-    ),
+    click.option("--worst", type=click.IntRange(min=0), default=10, show_default=True, help="Worst ones to list."),
     click.option("--pictures", type=PATH, help="Draw the worst ones into this folder; needs --images."),
     click.option("--images", type=PATH, help="Folder that the file names of images or frames start from."),
-    click.option(
-        "--score-threshold",
-        type=click.FloatRange(0, 1),
-        default=0.3,
-        show_default=True,
-        help="Pictures leave out detections below it.",
-    ),
+    click.option("--score-threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Least drawn."),
     json_option("tables"),
 )
 
@@ -48,14 +42,12 @@ common = options(
 def _run(
     analyse: Callable[..., Analysis],
     draw: Callable[..., list[Path]],
-    annotations: Path,
-    results: Path,
     worst: int,
     pictures: Path | None,
     images: Path | None,
     score_threshold: float,
     as_json: bool,
-    **settings: Any,
+    **words: Any,
 ) -> None:
     """Analyse, draw if asked to, and print."""
     from suite.accuracy.error_analysis.output import analysis_text
@@ -65,8 +57,9 @@ def _run(
         raise click.UsageError("--pictures FOLDER and --images FOLDER go together")
     if pictures is not None and not worst:
         raise click.UsageError("--worst 0 leaves nothing to draw; leave out --pictures")
-    analysis = analyse(annotations, results, worst=worst, **settings)
-    drawn = [] if pictures is None else draw(analysis, annotations, images, results, pictures, score_threshold)
+    analysis = analyse(worst=worst, **words)
+    files = (words["annotations"], images, words["results"], pictures)
+    drawn = [] if pictures is None else draw(analysis, *files, score_threshold)
     click.echo(json.dumps(analysis.to_json(), allow_nan=False) if as_json else analysis_text(analysis))
     if drawn:
         say(f"{len(drawn)} pictures, {drawn[0]} to {drawn[-1].name}")
@@ -91,3 +84,18 @@ def youtube_vis(**words: Any) -> None:
     from suite.accuracy.error_analysis.pictures import draw_worst_videos
 
     _run(analyse_youtube_vis, draw_worst_videos, **words)
+
+
+@command.command(name="tracking")
+@checkpoint_option("shapes")
+@click.option("--annotations", type=PATH, required=True, help="YouTube-VIS annotations with the ground truth.")
+@click.option("--images", type=PATH, required=True, help="Folder that the file names of frames start from.")
+@click.option("--key-frame-interval", "intervals", type=click.IntRange(min=1), multiple=True, default=(1, 3), help="T.")
+@click.option("--associate-on", type=click.Choice(ASSOCIATIONS), multiple=True, default=("kernels",), metavar="RULE")
+@json_option()
+def tracking(as_json: bool, **words: Any) -> None:
+    """Show what association gains a checkpoint (docs/tracking.md); T and RULE may be repeated."""
+    from suite.tracking.diagnostics import diagnose_checkpoint, tracking_table
+
+    rows = diagnose_checkpoint(**words)
+    click.echo(json.dumps([asdict(row) for row in rows]) if as_json else tracking_table(rows))

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from suite.datasets.youtube_vis import YoutubeVisDataset
     from suite.export.segmenter import OnnxSegmenter
 
-associate_on_option = click.option(
-    "--associate-on", type=click.Choice(ASSOCIATIONS), metavar="RULE", help="Instead of kernels, see docs/tracking.md."
-)
 protocol_options = options(
     click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px."),
     click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side, px."),
@@ -37,13 +34,8 @@ common = options(
     click.option("--out", type=RegularFile(), required=True, help="Results file to write, e.g. results.json."),
     click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), help="Replace 0.005."),
     protocol_options,
-    click.option(
-        "--threads",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Threads of one process. With 1, results do not depend on the number of processes.",
-    ),
+    # With one thread, results do not depend on the number of processes.
+    click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each process."),
     click.option("--classes-by-position", is_flag=True, help="Take class i for the i-th category id, not by name."),
     click.option("--skip-check", is_flag=True, help="Do not look at all pictures before the first is predicted."),
     json_option("text"),
@@ -67,16 +59,14 @@ def _open(
         from suite.export.segmenter import OnnxSegmenter
 
         segmenter = OnnxSegmenter(onnx, threads=threads)
+    elif prior_art is not None and checkpoint is not None:
+        from suite.models.sparseinst import official_segmenter
+
+        segmenter = official_segmenter(checkpoint)
     else:
         assert checkpoint is not None
-        if prior_art is not None:
-            from suite.models.sparseinst import official_segmenter
-
-            segmenter = official_segmenter(checkpoint)
-        else:
-            model, metadata = open_checkpoint(checkpoint)
-            known = Categories.of_checkpoint(metadata, checkpoint)
-            segmenter = ReferenceSegmenter(model, model.config, categories=known)
+        model, metadata = open_checkpoint(checkpoint)
+        segmenter = ReferenceSegmenter(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
     segmenter.protocol = _changed(segmenter.protocol, changes)
     return segmenter
 
@@ -182,19 +172,10 @@ def command() -> None:
     "--score-threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True, help="Least score."
 )
 @protocol_options
-@click.option(
-    "--key-frame-interval",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="Kernel-reuse length T of clips.",
-)
+@click.option("--key-frame-interval", type=click.IntRange(min=1), default=3, show_default=True, help="T of clips.")
 @click.option("--association/--no-association", default=True, help="Associate queries of key frames (clips).")
-@associate_on_option
 @click.option("--max-frames", type=click.IntRange(min=1), help="End every clip or camera after so many frames.")
-@click.option(
-    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to compute."
-)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to run.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU; default: torch's own choice.")
 def sources(
     words: tuple[str, ...],
@@ -246,10 +227,8 @@ def coco(annotations: Path, images: Path, **words: Any) -> None:
 @command.command(name="youtube-vis")
 @common
 @click.option("--key-frame-interval", type=click.IntRange(min=1), help="Kernel-reuse length T instead of 1.")
-@click.option(
-    "--association/--no-association", default=None, help="Associate queries of key frames, or query i = track i."
-)
-@associate_on_option
+@click.option("--association/--no-association", default=None, help="Link queries of key frames, or query i = track i.")
+@click.option("--associate-on", type=click.Choice(ASSOCIATIONS), metavar="RULE", help="See docs/tracking.md.")
 @click.option("--split-ids", type=PATH, help="Only the videos of this list, made by 'data split'.")
 @click.option("--max-tracks", type=click.IntRange(min=1), help="Replace 10 (query, class) pairs a video.")
 def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **words: Any) -> None:

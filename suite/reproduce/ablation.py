@@ -21,7 +21,7 @@ from suite.paths import records_dir
 from suite.progress import say
 from suite.records.schema import Scalar, Series
 from suite.records.store import RunFile, read_folder, write_run
-from suite.report.ablation import CELLS, EXPERIMENT, AblationCell
+from suite.report.ablation import CELLS, DEFAULT_CELL, EXPERIMENT, AblationCell
 from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines
 from suite.reproduce.stages import Stages
 from suite.training.recipe import Recipe, load_recipe
@@ -194,7 +194,7 @@ def _run_job(job: Job, code: str) -> None:
     trained = train_recipe(job.recipe, job.seed)
     finished = replace(trained, protocol=trained.protocol | {"experiment": EXPERIMENT})
     code_line = Series(CODE_SERIES, finished.subject, ["sha256"], [[code]], finished.protocol)
-    write_run(run, [*held_out_lines(finished, stages, job.title), code_line])
+    write_run(run, [*held_out_lines(finished, stages, job.title, job.cell.name == DEFAULT_CELL), code_line])
     stages.clear()
     forget(finished.checkpoint.parent)
 

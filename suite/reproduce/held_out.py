@@ -25,13 +25,13 @@ from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
 from suite.datasets.fields import Id
-from suite.datasets.local_split import part_of
 from suite.datasets.video_traits import videos_by_trait
-from suite.files import file_digest, read_json, write_json
+from suite.files import file_digest
 from suite.progress import say
 from suite.records.schema import Dataset, Measurement, Scalar, Series, Subject
 from suite.report.ablation import KEY_FRAME_INTERVALS, TRAIT_METRICS
 from suite.reproduce.stages import Line, Stages
+from suite.tracking.diagnostics import tracking_lines
 from suite.training.model_card import FinishedRun
 
 VIDEO_SETTINGS = tuple((interval, association) for association in (True, False) for interval in KEY_FRAME_INTERVALS)
@@ -94,16 +94,9 @@ def _hard_video_lines(
 
     A line says how many videos were scored; it is null with its reason where no video has the trait.
     """
-    whole = read_json(embedded.annotations_path("youtube_vis", dataset.split), "annotations file")
-    answers = read_json(results, "results file")
-    lines = []
+    truth, lines = embedded.annotations_path("youtube_vis", dataset.split), []
     for trait, video_ids in _by_trait(dataset.split, dataset.digest).items():
-        folder = results.parent / "hard_videos"
-        folder.mkdir(exist_ok=True)
-        kept, predicted = folder / f"{trait}_annotations.json", folder / f"{trait}_{results.name}"
-        write_json(kept, part_of(whole, "video", video_ids))
-        write_json(predicted, [item for item in answers if item["video_id"] in video_ids])
-        stats = score_youtube_vis(kept, predicted).stats if video_ids else {"AP": -1.0}
+        stats = score_youtube_vis(truth, results, video_ids=video_ids).stats if video_ids else {"AP": -1.0}
         scored = msgspec.structs.replace(dataset, images=None, videos=len(video_ids))
         lines += score_lines(stats, {"AP": TRAIT_METRICS[trait]}, subject, scored, protocol)
     return lines
@@ -127,13 +120,14 @@ def score_videos(
     return [*scores, *draw_series(score, YOUTUBE_VIS_METRICS, *what), *errors, *_hard_video_lines(results, *what)]
 
 
-def held_out_lines(finished: FinishedRun, stages: Stages, name: str) -> list[Line]:
+def held_out_lines(finished: FinishedRun, stages: Stages, name: str, tracking: bool = True) -> list[Line]:
     """Return the record lines of everything that is scored on one trained model, each setting a stage of its own.
 
     Args:
         finished: the trained model.
         stages: of the job.
         name: of the training in it, e.g. ``"seed 0"``.
+        tracking: whether every rule of association is measured too.
     """
     dataset, result = shapes_dataset(), finished.result
     finished = dataclasses.replace(finished, result=dataclasses.replace(result, model=remembering(result.model)))
@@ -143,4 +137,8 @@ def held_out_lines(finished: FinishedRun, stages: Stages, name: str) -> list[Lin
     for interval, association in VIDEO_SETTINGS:
         setting = f"{name} videos T={interval}{'' if association else ' without association'}"
         found += stages.lines(setting, partial(score_videos, finished, dataset, interval, association))
+    if tracking:
+        segmenter = ReferenceSegmenter(finished.result.model, finished.result.model.config)
+        what = (finished.subject, dataset, finished.protocol)
+        found += stages.lines(f"{name} tracking", partial(tracking_lines, segmenter, embedded.videos("val"), *what))
     return found
