@@ -98,6 +98,12 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into site/; a broken link or an unknown name in it fails."""
+    python_module(session, "zensical", "build", "--clean", "--strict")
+
+
+@nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the fast tests on two processes (arguments after -- go to pytest)."""
     workers = [] if any(word.startswith("-n") for word in session.posargs) else ["-n", "2"]
