@@ -35,6 +35,13 @@ def _timing_options(runs: str) -> Option[Any]:
         runs: what a model's weights and inputs are seeded for, for the help of ``--seed``.
     """
     return options(
+        click.option(
+            "--onnx",
+            "given",
+            multiple=True,
+            metavar="FILE[:NAME]",
+            help="Also time the network of any ONNX file with one fp32 image of fixed shape; may be repeated.",
+        ),
         size_option(),
         click.option(
             "--checkpoint",
@@ -54,9 +61,7 @@ def _timing_options(runs: str) -> Option[Any]:
 
 
 @command.command(name="host")
-@click.option(
-    "--models", required=True, metavar="A,B,...", help="Models to time, interleaved; the first is the anchor."
-)
+@click.option("--models", metavar="A,B,...", help="Models to time, interleaved; the first is the anchor.")
 @click.option(
     "--spans",
     help="What the clock covers: network, with_masks (the network up to 100 instances' masks), selection, preprocess, "
@@ -102,10 +107,10 @@ def host(record: bool, as_json: bool, **words: Any) -> None:
 def breakdown(
     model: str, size: tuple[int, int] | None, rounds: int, core: int | None, seed: int, record: bool, as_json: bool
 ) -> None:
-    """Say where every millisecond of a network goes: by module, by layer, against a matrix product.
+    """Say where every millisecond of a network goes: by module, by layer, against what the core can do.
 
-    Times the graph as exported for ONNX Runtime, the graph as torch's exporter leaves it and a large matrix product in
-    the same rounds, then profiles the first one node by node.
+    Times the graph as exported for ONNX Runtime, the graph as torch's exporter leaves it, a large matrix
+    product and a 3x3 convolution in the same rounds, then profiles the first one node by node.
     """
     from suite.latency.breakdown import breakdown_table, measure_breakdown, to_json, write_record
 
@@ -253,8 +258,8 @@ def device(
 ) -> None:
     """Time models on one core of a phone over adb or of a Linux board over ssh, or only look at the device.
 
-    Without --models: chip, cores, pinning, frequency cap, temperature and screen against the device file; nothing is
-    timed. With it: a runner (docs/phone.md) and the models are pushed, timed in blocks, and removed. No setting is
+    Without --models and --onnx: chip, cores, pinning, frequency cap and temperature against the device file; nothing is
+    timed. With them: a runner (docs/phone.md) and the graphs are pushed, timed in blocks, and removed. No setting is
     changed. Exit code 2 if no device can be reached, 3 if something stands against measuring or a rule is broken.
     """
     from suite.errors import InputError, NothingMeasuredError
@@ -263,7 +268,7 @@ def device(
     from suite.latency.request import measure_device
 
     known = load_remote(name or ("board" if ssh else "snapdragon_778g"))
-    if models is None:
+    if models is None and not words["given"]:
         from suite.latency.remote.target import open_target
 
         if record:
@@ -272,7 +277,7 @@ def device(
         click.echo(json.dumps(target.to_json(), allow_nan=False) if as_json else target.text())
         if not target.ready:
             refusals = "; ".join(finding.what for finding in target.findings if finding.refuses)
-            raise NothingMeasuredError(f"{target.transport.kind} {target.transport.name}: not ready ({refusals})")
+            raise NothingMeasuredError(f"{target.transport.title}: not ready ({refusals})")
         return
     report = measure_device(
         models, device=known, serial=serial, ssh=ssh, folder=folder, core=core, record=record, **words

@@ -22,7 +22,7 @@ from suite.latency.report import LatencyReport
 from suite.latency.spans import TimedModel, build_candidates
 from suite.latency.timer import Candidate
 from suite.latency.timing import MeasuredRun
-from suite.latency.validity import ENVIRONMENTAL, judged, pinning_problem
+from suite.latency.validity import ENVIRONMENTAL, judged
 from suite.progress import say, track
 from suite.records.provenance import describe_machine
 
@@ -110,19 +110,8 @@ def measure_makers(makers: Sequence[Maker], protocol: Protocol, core: int | None
     for attempt in range(1, protocol.attempts + 1):
         chosen = idlest_core() if core is None else core
         run = run_child(makers, protocol, chosen)
-        pinning = pinning_problem(run.affinities, chosen)
-        timings = [msgspec.structs.replace(timing, problems=[*pinning, *timing.problems]) for timing in run.timings]
         report = LatencyReport(
-            protocol=protocol,
-            core=chosen,
-            niceness=run.niceness,
-            peak_memory_kib=run.peak_memory_kib,
-            elapsed_s=run.elapsed_s,
-            attempt=attempt,
-            results=judged(timings, run.elapsed_s, protocol),
-            machine=describe_machine(),
-            device={"device": "host"},
-            conditions={"affinities": run.affinities, "threads_alive": run.threads},
+            protocol, chosen, judged(run, chosen, protocol), describe_machine(), {"device": "host"}, attempt
         )
         if best is None or report.valid_count > best.valid_count:
             best = report

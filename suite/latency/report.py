@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from suite.latency.protocol import Protocol
-from suite.latency.timing import Timing
+from suite.latency.timing import MeasuredRun, Timing
 from suite.records.provenance import start_run
 from suite.records.schema import Interval, Machine, Measurement, Scalar, Series, Subject
 from suite.records.store import write_run
@@ -29,30 +29,27 @@ class LatencyReport:
     Attributes:
         protocol: how it was made.
         core: the core it ran on.
-        niceness: scheduling priority it ran with; 0 is everybody's, below needs an administrator.
-        peak_memory_kib: largest resident memory of the measured process, all models together.
-        elapsed_s: seconds of timed rounds.
-        attempt: which attempt this is, counted from 1.
-        results: judged timings, the anchor first.
+        run: what the measured process gave back, its timings judged.
         machine: the machine that did the work.
         device: what a record says of the device, ``device`` first.
-        conditions: what else was seen of the measured process, for JSON.
+        attempt: which attempt this is, counted from 1.
         state_rows: rows of `STATE_COLUMNS`: frequency and temperature after every round of a phone or board.
         notes: what has to be said beside the numbers.
     """
 
     protocol: Protocol
     core: int
-    niceness: int
-    peak_memory_kib: int
-    elapsed_s: float
-    attempt: int
-    results: tuple[Timing, ...]
+    run: MeasuredRun
     machine: Machine
     device: dict[str, Scalar]
-    conditions: dict[str, Any] = field(default_factory=dict)
+    attempt: int = 1
     state_rows: tuple[list[Scalar], ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> list[Timing]:
+        """The judged timings, the anchor first."""
+        return self.run.timings
 
     @property
     def valid_count(self) -> int:
@@ -77,11 +74,12 @@ class LatencyReport:
             "protocol": msgspec.to_builtins(self.protocol),
             "machine": msgspec.to_builtins(self.machine),
             "core": self.core,
-            "niceness": self.niceness,
-            "peak_memory_kib": self.peak_memory_kib,
-            "elapsed_s": self.elapsed_s,
             "attempt": self.attempt,
-            **msgspec.to_builtins(self.conditions),
+            "niceness": self.run.niceness,
+            "peak_memory_kib": self.run.peak_memory_kib,
+            "elapsed_s": self.run.elapsed_s,
+            "affinities": self.run.affinities,
+            "threads_alive": self.run.threads,
             "notes": list(self.notes),
             "results": [result.to_json(self.protocol.percentile) for result in self.results],
         }
@@ -114,8 +112,8 @@ def report_table(report: LatencyReport) -> str:
     first, machine = report.results[0], report.machine
     lines += ["", *invalid]
     lines.append(
-        f"{first.samples} samples each in {report.elapsed_s:.0f} s, interleaved, "
-        f"core {report.core} of {machine.cores}, one thread, {first.labels.precision}, niceness {report.niceness}; "
+        f"{first.samples} samples each in {report.run.elapsed_s:.0f} s, interleaved, "
+        f"core {report.core} of {machine.cores}, one thread, {first.labels.precision}, niceness {report.run.niceness}; "
         f"intervals {report.protocol.interval_level:.0%}, bootstrap over rounds"
     )
     lines.append(f"{machine.cpu}; {machine.system}; times are this machine's, not another's")
@@ -139,7 +137,7 @@ def _protocol_fields(report: LatencyReport, result: Timing) -> dict[str, Scalar]
         "width_px": labels.width_px,
         **report.device,
         "core": report.core,
-        "niceness": report.niceness,
+        "niceness": report.run.niceness,
         "weights": "random" if labels.weights_sha256 is None else "checkpoint",
         "anchor": result.anchor,
         "name": report.protocol.name,

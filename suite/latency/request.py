@@ -11,6 +11,7 @@ import msgspec
 from suite.errors import InputError
 from suite.export.runtime import runtime_names
 from suite.latency.device import Phone, RemoteDevice, load_device
+from suite.latency.given import prepare_given
 from suite.latency.host import measure_host
 from suite.latency.prepare import prepare_model
 from suite.latency.report import LatencyReport, write_report
@@ -61,10 +62,17 @@ def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]
     return found
 
 
-def _prepared(names: Sequence[str], checkpoints: Sequence[Path], **options: Any) -> list[TimedModel]:
-    """Export every model as its spans need it."""
+def _prepared(
+    models: str | None, given: Sequence[str], checkpoints: Sequence[Path], runtime: str, seed: int, **options: Any
+) -> list[TimedModel]:
+    """Export every model as its spans need it, and make the given graphs ready, in the order of the words."""
+    if models is None and not given:
+        raise InputError("latency: nothing to time; name --models or --onnx")
+    names = () if models is None else words_of(models, "--models")
     weights = _checkpoints(checkpoints, names)
-    return [prepare_model(name, checkpoint=weights.get(name), **options).timed for name in names]
+    shared = {"runtime": runtime, "seed": seed}
+    timed = [prepare_model(name, checkpoint=weights.get(name), **shared, **options).timed for name in names]
+    return timed + [prepare_given(text, **shared) for text in given]
 
 
 def _pictures(folder: Path | None) -> tuple[Path, ...]:
@@ -79,7 +87,8 @@ def _pictures(folder: Path | None) -> tuple[Path, ...]:
 
 
 def measure_here(
-    models: str,
+    models: str | None,
+    given: Sequence[str],
     size: tuple[int, int] | None,
     checkpoints: Sequence[Path],
     spans: str | None,
@@ -99,7 +108,6 @@ def measure_here(
         InputError: naming the option at fault and what it may be, or if a model or file is bad.
         NothingMeasuredError: if the measured process crashed.
     """
-    names = words_of(models, "--models")
     if runtime not in runtime_names():
         raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
     chosen = load_device("host").protocol(protocol).with_samples(pairs)
@@ -110,10 +118,8 @@ def measure_here(
         "spans": () if spans is None else words_of(spans, "--spans"),
         "key_frame_intervals": _intervals(key_frame_intervals),
         "images": _pictures(images),
-        "seed": seed,
-        "runtime": runtime,
     }
-    report = measure_host(_prepared(names, checkpoints, **shared), chosen, core)
+    report = measure_host(_prepared(models, given, checkpoints, runtime, seed, **shared), chosen, core)
     if record:
         write_report(report, "latency-host", seed)
     return report
@@ -127,7 +133,8 @@ def _without(private: str) -> str:
 
 
 def measure_device(
-    models: str,
+    models: str | None,
+    given: Sequence[str],
     size: tuple[int, int] | None,
     checkpoints: Sequence[Path],
     pairs: int | None,
@@ -150,15 +157,16 @@ def measure_device(
     """
     from suite.latency.remote.engines import load_engine
     from suite.latency.remote.measure import measure_remote
-    from suite.latency.remote.session import runner_file
     from suite.latency.remote.target import open_target
 
-    names, chosen = words_of(models, "--models"), load_engine(engine)
+    chosen = load_engine(engine)
     built = runs_dir() / "runners" / ("android" if isinstance(device, Phone) else "linux") / f"{chosen.name}_runner"
-    program = runner_file(runner or built)
+    program = runner or built
+    if not program.is_file():
+        raise InputError(f"{program}: no such file; build the runner as docs/phone.md describes")
     target = open_target(device, serial, ssh, folder, core)
     target.require_fit()
-    timed = _prepared(names, checkpoints, size=size, seed=seed, runtime=chosen.host_runtime)
+    timed = _prepared(models, given, checkpoints, chosen.host_runtime, seed, size=size)
     report = measure_remote(target, timed, device.protocol(protocol).with_samples(pairs), chosen, program, seed)
     if record and report.valid_count == len(report.results):
         write_report(report, "latency-device", seed, _without(ssh or serial or ""))

@@ -114,16 +114,16 @@ class Graphs:
         return [problem for part in parts for problem in self.checked[part]]
 
     def size(self, part: str) -> tuple[int, int]:
-        """Return height and width in pixels of a part's image input."""
-        _, _, height, width = self.sessions[part].input_shapes()["image"]
+        """Return height and width in pixels of a part's image, its first input."""
+        *_, height, width = next(iter(self.sessions[part].input_shapes().values()))
         return height, width
 
 
 @functools.cache
-def network_inputs(size: tuple[int, int], seed: int, count: int) -> tuple[NDArray[np.float32], ...]:
-    """Return the base inputs of a size, the same for all graphs that take it; each timed call gets a changed copy."""
+def network_inputs(shape: tuple[int, ...], seed: int, count: int) -> tuple[NDArray[np.float32], ...]:
+    """Return the base inputs of a shape, the same for all graphs that take it; each timed call gets a changed copy."""
     generator = np.random.default_rng(seed)
-    images = tuple(generator.standard_normal((1, 3, *size), dtype=np.float32) for _ in range(count))
+    images = tuple(generator.standard_normal(shape, dtype=np.float32) for _ in range(count))
     for image in images:
         image.setflags(write=False)
     return images
@@ -149,11 +149,12 @@ class Spans:
     def network(self, span: str) -> Candidate:
         """Return the image network, to its own outputs (``network``) or on to masks (``with_masks``)."""
         part = "whole" if span == "network" else span
-        session, size, engine = self.graphs.sessions[part], self.graphs.size(part), self.engines[part]
+        session, engine = self.graphs.sessions[part], self.engines[part]
+        name, shape = next(iter(session.input_shapes().items()))
         return Candidate(
-            self.labels(span, size, engine["runtime"]),
-            lambda image: session.run({"image": image}),
-            fresh_from(network_inputs(size, self.model.seed, self.pool)),
+            self.labels(span, self.graphs.size(part), engine["runtime"]),
+            lambda image: session.run({name: image}),
+            fresh_from(network_inputs(shape, self.model.seed, self.pool)),
             check=lambda: self.graphs.check(part),
             engine=engine,
         )
@@ -179,7 +180,7 @@ class Spans:
     def video_network(self, interval: int) -> Candidate:
         """Return the networks of a clip: the key frame graph every ``interval`` frames, else the frame graph."""
         key_frame, frame, size = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"], self._video_size()
-        images = network_inputs(size, self.model.seed, self.pool)
+        images = network_inputs((1, 3, *size), self.model.seed, self.pool)
 
         def run(clip: Sequence[Array]) -> None:
             kernels: Any = None

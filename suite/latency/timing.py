@@ -98,7 +98,19 @@ class Verdict(msgspec.Struct, frozen=True):
         return "INVALID (" + "; ".join(f"{problem.rule}: {problem.detail}" for problem in self.problems) + ")"
 
 
-class Timing(msgspec.Struct, frozen=True):
+class Samples(msgspec.Struct, frozen=True, kw_only=True):
+    """What a timer gives of one candidate.
+
+    Attributes:
+        rounds: one pair of samples per round, in the order they were taken.
+        repeat_pairs: CPU nanoseconds of (fresh input, same input again), from the warm-up.
+    """
+
+    rounds: list[tuple[Sample, Sample]] = []
+    repeat_pairs: list[tuple[int, int]] = []
+
+
+class Timing(Samples, frozen=True):
     """All samples of one candidate, and what was judged of them.
 
     Attributes:
@@ -106,8 +118,6 @@ class Timing(msgspec.Struct, frozen=True):
         positions: places of the two samples in a round, counted from 0.
         units: units of work in one call (frames of a video clip); reported times are per unit.
         engine: engine, version and settings.
-        rounds: one pair of samples per round, in the order they were taken.
-        repeat_pairs: CPU nanoseconds of (fresh input, same input again), from the warm-up.
         problems: broken rules that cannot be seen in the samples, such as pinning, precision and outputs.
         verdict: the rules applied to everything known; None before that (`suite.latency.validity.judged`).
         anchor: title of the candidate that the ratio compares with.
@@ -118,8 +128,6 @@ class Timing(msgspec.Struct, frozen=True):
     positions: tuple[int, int]
     units: int = 1
     engine: dict[str, str] = {}
-    rounds: list[tuple[Sample, Sample]] = []
-    repeat_pairs: list[tuple[int, int]] = []
     problems: list[Problem] = []
     verdict: Verdict | None = None
     anchor: str = ""
@@ -190,15 +198,15 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 class MeasuredRun(msgspec.Struct, frozen=True):
-    """What a measured process gives back.
+    """What a measured process gives back, on this machine or on a device.
 
     Attributes:
-        timings: one per candidate, not yet judged.
+        timings: one per candidate, the anchor first.
         elapsed_s: seconds of timed rounds.
         affinities: core lists read back from all threads during the run.
-        niceness: scheduling priority it ran with.
+        niceness: scheduling priority it ran with; 0 is everybody's, below needs an administrator.
         threads: threads alive at its end.
-        peak_memory_kib: largest resident memory.
+        peak_memory_kib: largest resident memory, all models together.
         error: why nothing was measured; empty otherwise.
     """
 

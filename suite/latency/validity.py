@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from suite.latency.protocol import Protocol
-from suite.latency.timing import Labels, Problem, Timing, Verdict
+from suite.latency.timing import Labels, MeasuredRun, Problem, Timing, Verdict
 from suite.records.difference import ratio_of_medians
 from suite.seeds import derive_seed
 
@@ -105,26 +105,28 @@ def anchor_index(labels: Sequence[Labels], index: int) -> int:
     return same[0]
 
 
-def judged(timings: Sequence[Timing], elapsed_s: float, protocol: Protocol) -> tuple[Timing, ...]:
-    """Apply the rules to every candidate and compare it with its anchor.
+def judged(run: MeasuredRun, core: int, protocol: Protocol) -> MeasuredRun:
+    """Apply the rules to every candidate of a run and compare it with its anchor.
 
     Args:
-        timings: of one run; the first is the anchor whose drift is watched.
-        elapsed_s: seconds of timed rounds.
+        run: its first timing is the anchor whose drift is watched.
+        core: the core asked for.
         protocol: counts, thresholds and how intervals are made.
     """
-    labels = [timing.labels for timing in timings]
+    pinning = pinning_problem(run.affinities, core)
+    labels = [timing.labels for timing in run.timings]
     results = []
-    for index, timing in enumerate(timings):
-        anchor = timings[anchor_index(labels, index)]
+    for index, timing in enumerate(run.timings):
+        anchor = run.timings[anchor_index(labels, index)]
         seed = derive_seed(0, f"latency/{timing.labels.title}/{anchor.labels.title}/cpu")
         level, resamples = protocol.interval_level, protocol.bootstrap_resamples
+        seen = msgspec.structs.replace(timing, problems=[*pinning, *timing.problems])
         results.append(
             msgspec.structs.replace(
-                timing,
-                verdict=judge(timing, timings[0], elapsed_s, protocol),
+                seen,
+                verdict=judge(seen, run.timings[0], run.elapsed_s, protocol),
                 anchor=anchor.labels.title,
                 ratio_cpu=ratio_of_medians(timing.cpu_ms, anchor.cpu_ms, level, resamples, seed),
             )
         )
-    return tuple(results)
+    return msgspec.structs.replace(run, timings=results)

@@ -77,9 +77,10 @@ class Adb(Transport):
         """Copy a file to the phone."""
         return run_client([self._client, "-s", self.name, "push", str(source), target], COPY_LIMIT_S)
 
-    def fetch(self, source: str, target: Path) -> Reply | None:
+    def fetch(self, source: str, target: Path, limit_bytes: int) -> Reply | None:
         """Copy a file from the phone."""
-        return run_client([self._client, "-s", self.name, "pull", source, str(target)], COPY_LIMIT_S)
+        words = [self._client, "-s", self.name, "pull", source, str(target)]
+        return run_client(words, COPY_LIMIT_S, written=target, limit_bytes=limit_bytes)
 
 
 class Ssh(Transport):
@@ -127,6 +128,7 @@ class Ssh(Transport):
         """Copy a file to the board."""
         return run_client(self.shell_words(f"cat > {shlex.quote(target)}"), COPY_LIMIT_S, source=source)
 
-    def fetch(self, source: str, target: Path) -> Reply | None:
+    def fetch(self, source: str, target: Path, limit_bytes: int) -> Reply | None:
         """Copy a file from the board."""
-        return run_client(self.shell_words(f"cat {shlex.quote(source)}"), COPY_LIMIT_S, target=target)
+        words = self.shell_words(f"cat {shlex.quote(source)}")
+        return run_client(words, COPY_LIMIT_S, target=target, limit_bytes=limit_bytes)

@@ -30,7 +30,7 @@ class Engine:
     """One engine.
 
     Attributes:
-        name: as tables show it; the runner's header says it.
+        name: as tables show it; its runner says it.
         host_runtime: the runtime that runs the same files on this machine: it converts them and proves them fp32.
         flags: settings that the runner has to report, by name; what it reports besides is only recorded.
         describe: names the files to push for an exported graph.
@@ -45,16 +45,11 @@ class Engine:
     precision: str = "fp32"
     max_output_difference: float | None = None
 
-    @property
-    def source(self) -> Path:
-        """The runner's C++ source."""
-        return RUNNER_SOURCES / f"{self.name}_runner.cpp"
-
-    def flag_problems(self, reported: Mapping[str, str]) -> list[Problem]:
-        """Return every setting that the runner reports otherwise than asked for, or not at all."""
+    def flag_problems(self, runner: str, reported: Mapping[str, str]) -> list[Problem]:
+        """Return every setting that the runner reports otherwise than asked for, or not at all, its own name first."""
         problems = []
-        for flag, wanted in self.flags.items():
-            found = reported.get(flag, "nothing")
+        for flag, wanted in {"runner": self.name, **self.flags}.items():
+            found = {"runner": runner, **reported}.get(flag, "nothing")
             if found != wanted:
                 rule = "more_than_one_thread" if flag == "threads" else "precision_not_fp32"
                 problems.append(Problem(rule, f"{self.name} reports {flag} as {found}, asked for {wanted}"))
@@ -73,33 +68,16 @@ def _ncnn_files(graph: Path) -> GraphOnDevice:
     )
 
 
-NCNN = Engine(
-    name="ncnn",
-    host_runtime="ncnn_cpu",
-    flags={
-        "threads": "1",
-        "vulkan": "off",
-        "fp16_packed": "off",
-        "fp16_storage": "off",
-        "fp16_arithmetic": "off",
-        "bf16_storage": "off",
-        "int8_inference": "off",
-    },
-    describe=_ncnn_files,
-)
+SWITCHED_OFF = ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage", "int8_inference", "vulkan")
+NCNN = Engine("ncnn", "ncnn_cpu", {"threads": "1", **dict.fromkeys(SWITCHED_OFF, "off")}, _ncnn_files)
+HALF = ("fp16_packed", "fp16_storage", "fp16_arithmetic", "fp16_instructions")
 ENGINES: dict[str, Engine] = {
     "ncnn": NCNN,
     # Half precision, as TNN computes by default on ARM: rows of their own. The files are those of fp32, proved here in
     # fp32; ncnn halves the weights as it loads them, and without the core's instructions silently computes in fp32.
     "ncnn_fp16": replace(
         NCNN,
-        flags={
-            **NCNN.flags,
-            "fp16_packed": "on",
-            "fp16_storage": "on",
-            "fp16_arithmetic": "on",
-            "fp16_instructions": "on",
-        },
+        flags={**NCNN.flags, **dict.fromkeys(HALF, "on")},
         precision="fp16",
         max_output_difference=5e-2,  # eleven bits of mantissa, summed over thousands of products
     ),

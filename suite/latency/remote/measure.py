@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ from suite.latency.device import Blocks
 from suite.latency.protocol import Protocol
 from suite.latency.remote.engines import Engine
 from suite.latency.remote.plan import Answer
-from suite.latency.remote.session import PushedGraph, Session, work_folder
+from suite.latency.remote.session import Session, work_folder
 from suite.latency.remote.target import Target
 from suite.latency.report import LatencyReport
 from suite.latency.spans import TimedModel, proof_problems
 from suite.latency.timer import round_order
-from suite.latency.timing import Labels, Problem, Sample, Timing
-from suite.latency.validity import judged, pinning_problem
+from suite.latency.timing import Labels, MeasuredRun, Problem, Timing
+from suite.latency.validity import judged
 from suite.progress import track
 from suite.records.schema import Scalar
 from suite.seeds import derive_seed
@@ -42,18 +41,6 @@ def prove_here(models: Sequence[TimedModel], engine: Engine, limit: float) -> No
             )
 
 
-def pinning_problems(answers: Sequence[Answer], core: int) -> list[Problem]:
-    """Check every core list and every core number that was read back."""
-    lists = {item for answer in answers for line in answer.rounds for item in line.affinities}
-    problems = pinning_problem(sorted(lists), core)
-    readings = [reading for answer in answers for reading in answer.readings]
-    others = {number for line in readings for number in (line.core_before, line.core_after)} - {core}
-    if not problems and others:
-        seen = ", ".join(map(str, sorted(others)))
-        problems.append(Problem("not_pinned", f"asked for core {core}, a run was seen on core {seen}"))
-    return problems
-
-
 def frequency_problems(answers: Sequence[Answer], built_khz: int | None, blocks: Blocks) -> list[Problem]:
     """Judge throttling by the core's frequency and by the calibration loop around every block.
 
@@ -63,8 +50,8 @@ def frequency_problems(answers: Sequence[Answer], built_khz: int | None, blocks:
         blocks: thresholds.
     """
     found = []
-    built = built_khz or next((item.header.built_khz for item in answers if item.header.built_khz), None)
-    seen = [line.khz for answer in answers for line in answer.samples if line.khz is not None]
+    built = built_khz or next((answer.built_khz for answer in answers if answer.built_khz), None)
+    seen = [khz for answer in answers for khz in answer.khz if khz is not None]
     least = blocks.min_frequency_share * built if built else 0.0
     slow = sum(value < least for value in seen) / max(len(seen), 1)
     if built and slow > blocks.max_slow_share:
@@ -72,10 +59,10 @@ def frequency_problems(answers: Sequence[Answer], built_khz: int | None, blocks:
             f"{slow:.0%} of samples ran below {blocks.min_frequency_share:.0%} of {built // 1000} MHz "
             f"(slowest {min(seen) // 1000} MHz; allowed {blocks.max_slow_share:.0%})"
         )
-    capped = [khz for answer in answers if (khz := answer.header.permitted_khz) and khz < least]
+    capped = [answer.permitted_khz for answer in answers if answer.permitted_khz and answer.permitted_khz < least]
     if built and capped:
         found.append(f"the core was capped at {capped[0] // 1000} of {built // 1000} MHz in a block")
-    loops = [spin.cpu_ns / spin.steps for answer in answers for spin in answer.spins]
+    loops = [spent for answer in answers for spent in answer.spin_ns]
     ratio = max(loops) / min(loops)
     if ratio > blocks.max_calibration_ratio:
         found.append(
@@ -84,68 +71,51 @@ def frequency_problems(answers: Sequence[Answer], built_khz: int | None, blocks:
     return [Problem("throttled", detail) for detail in found]
 
 
-def flag_problems(answers: Sequence[Answer], engine: Engine) -> list[Problem]:
-    """Check the settings that the runner reports in every block."""
-    problems: list[Problem] = []
-    for answer in answers:
-        if answer.header.runner != engine.name:
-            what = f"the runner is built on {answer.header.runner}, not {engine.name}"
-            problems.append(Problem("precision_not_fp32", what))
-        problems += engine.flag_problems(answer.header.flags)
-    return list(dict.fromkeys(problems))
-
-
-def combined_timings(answers: Sequence[Answer], labels: Sequence[Labels], engine: dict[str, str]) -> list[Timing]:
-    """Put the blocks' samples together, one `Timing` per candidate.
+def combined(answers: Sequence[Answer], labels: Sequence[Labels], problems: Sequence[list[Problem]]) -> MeasuredRun:
+    """Return the blocks' samples as one run, as a measured process of this machine gives it back.
 
     Args:
         answers: of all blocks, in order.
         labels: of the candidates, in the plan's order.
-        engine: engine, version and settings.
+        problems: of each candidate.
     """
-    order = round_order(len(labels))
-    timings = []
-    for number, label in enumerate(labels):
-        first, second = (place for place, candidate in enumerate(order) if candidate == number)
-        timing = Timing(label, (first, second), engine=engine)
-        for answer in answers:
-            own = [line for line in answer.samples if line.candidate == number]
-            samples = [Sample(line.wall_ns, line.cpu_ns, line.thread_ns) for line in own]
-            timing.rounds.extend(zip(samples[::2], samples[1::2], strict=True))
-            warm = [line for line in answer.warm_up if line.candidate == number]
-            timing.repeat_pairs.extend(
-                (before.cpu_ns, line.cpu_ns) for before, line in itertools.pairwise(warm) if line.repeat
+    first, order = answers[0], round_order(len(labels))
+    engine = {"runtime": first.runner, "version": first.library, **first.flags}
+    # A core number that a run began or ended on is as good as a core list that was read back.
+    seen = {text for answer in answers for text in (*answer.affinities, *map(str, answer.cores))}
+    return MeasuredRun(
+        timings=[
+            Timing(
+                label,
+                (order.index(number), len(order) - 1 - order.index(number)),
+                engine=engine,
+                problems=found,
+                rounds=[pair for answer in answers for pair in answer.candidates[number].rounds],
+                repeat_pairs=[pair for answer in answers for pair in answer.candidates[number].repeat_pairs],
             )
-        timings.append(timing)
-    return timings
+            for number, (label, found) in enumerate(zip(labels, problems, strict=True))
+        ],
+        elapsed_s=sum(answer.elapsed_s for answer in answers),
+        affinities=sorted(seen) if all(answer.affinities for answer in answers) else [],
+        niceness=first.niceness,
+        threads=max(answer.threads for answer in answers),
+        peak_memory_kib=max(answer.peak_memory_kib for answer in answers),
+    )
 
 
 def state_rows(answers: Sequence[Answer]) -> tuple[list[Scalar], ...]:
     """Return frequency and temperature after every round, one row per sensor (one without, if there is none)."""
     rows: list[list[Scalar]] = []
     for block, answer in enumerate(answers):
-        for line in answer.rounds:
-            seen = [item.khz for item in answer.samples if item.round == line.round and item.khz is not None]
-            opening: list[Scalar] = [block, line.round, line.elapsed_s]
-            opening += [min(seen), max(seen)] if seen else [None, None]
-            if not line.sensors:
-                rows.append([*opening, None, None])
-            for name, value in sorted(line.sensors.items()):
-                rows.append([*opening, name, None if value is None else value / 1000])
+        calls = len(answer.order)
+        for number, (elapsed_s, sensors) in enumerate(answer.states):
+            seen = [khz for khz in answer.khz[number * calls : (number + 1) * calls] if khz is not None]
+            opening: list[Scalar] = [block, number, elapsed_s, *([min(seen), max(seen)] if seen else [None, None])]
+            told: list[list[Scalar]] = [
+                [name, None if value is None else value / 1000] for name, value in sorted(sensors.items())
+            ]
+            rows += [[*opening, *item] for item in told or [[None, None]]]
     return tuple(rows)
-
-
-def _graph_problems(
-    session: Session, graphs: Sequence[PushedGraph], models: Sequence[TimedModel], answer: Answer, limit: float
-) -> list[list[Problem]]:
-    """Return what is wrong with each graph's outputs on the device."""
-    found = []
-    for number, (graph, model) in enumerate(zip(graphs, models, strict=True)):
-        artifact = model.graphs["whole"]
-        outputs = session.pull_outputs(graph, answer, number)
-        different = difference_problems(outputs, read_reference(artifact)[1], artifact.path.name, limit)
-        found.append([Problem("outputs_differ", detail) for detail in different])
-    return found
 
 
 def _labels(model: TimedModel, engine: Engine) -> Labels:
@@ -187,7 +157,6 @@ def measure_remote(
     notes = target.require_fit()
     limit = protocol.rules.max_output_difference
     prove_here(models, engine, limit)  # always in fp32
-    limit = engine.max_output_difference or limit
     answers: list[Answer] = []
     blocks = target.device.blocks
     with tempfile.TemporaryDirectory(prefix="latency-remote-") as here, work_folder(target.transport) as folder:
@@ -200,31 +169,25 @@ def measure_remote(
                 target.wait_until_ready()
                 answers.append(session.run_block(graphs, protocol, derive_seed(seed, f"block {block}") % 2**32))
                 step()
-        shared = target.slowed_down()
-        problems = _graph_problems(session, graphs, models, answers[-1], limit)
-    shared += pinning_problems(answers, target.core) + frequency_problems(answers, target.built_khz, blocks)
-    shared += flag_problems(answers, engine)
-    header = answers[0].header
-    timings = combined_timings(
-        answers,
-        [_labels(model, engine) for model in models],
-        {"runtime": engine.name, "version": header.library, **header.flags},
-    )
-    for timing, own in zip(timings, problems, strict=True):
-        timing.problems.extend([*shared, *own])
-    elapsed_s = sum(answer.rounds[-1].elapsed_s for answer in answers)
+        shared = target.slowed_down() + frequency_problems(answers, target.built_khz, blocks)
+        for answer in answers:
+            shared += engine.flag_problems(answer.runner, answer.flags)
+        problems = []
+        for model, graph, samples in zip(models, graphs, answers[-1].candidates, strict=True):
+            artifact, outputs = model.graphs["whole"], session.pull_outputs(graph, samples.shapes)
+            allowed = engine.max_output_difference or limit
+            different = difference_problems(outputs, read_reference(artifact)[1], artifact.path.name, allowed)
+            own = [Problem("outputs_differ", detail) for detail in different]
+            problems.append([*dict.fromkeys(shared), *own])
     if not device["real_device"]:
         notes.append(f"no device answered but this computer, so these are not times of {target.device.name}")
+    run = combined(answers, [_labels(model, engine) for model in models], problems)
     return LatencyReport(
-        protocol=protocol,
-        core=target.core,
-        niceness=header.niceness,
-        peak_memory_kib=max(answer.end.peak_memory_kib for answer in answers),
-        elapsed_s=elapsed_s,
-        attempt=1,
-        results=judged(timings, elapsed_s, protocol),
-        machine=machine,
-        device={**device, "blocks": len(answers), "runner_platform": header.platform},
+        protocol,
+        target.core,
+        judged(run, target.core, protocol),
+        machine,
+        {**device, "blocks": len(answers), "runner_platform": answers[0].platform},
         state_rows=state_rows(answers),
         notes=tuple(notes),
     )

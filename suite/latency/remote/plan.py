@@ -1,35 +1,31 @@
 """The plan a runner follows on the device, made from the protocol that the host's timer follows, and its answer.
 
-The plan is plain text, one directive a line:
-
-``candidate FILES``, then its ``precision fp32|fp16``, ``input NAME REFERENCE_FILE SHAPE`` and ``output NAME FILE``
-lines; ``warm_up CANDIDATE fresh|repeat``; ``round CANDIDATES`` in the order of one round; ``core``, ``niceness``,
-``seed``, ``pool``, ``min_rounds``, ``min_duration_s``, ``max_duration_s``, ``sensor NAME FILE``; first
-``plan VERSION``, last ``end``. File names are relative to the runner's folder and hold no spaces.
-
-What it prints is one JSON object a line, read strictly: a line too few, too many or out of place voids the run, and
-unknown keys are refused. Lines in order: ``header``, ``spin``, any ``warm_up``, then per round its ``sample`` lines and
-one ``round``, ``spin`` again, any ``output``, ``end``. An ``error`` line ends everything.
+The plan is plain text, one directive a line: ``plan VERSION`` first; ``core``, ``niceness``, ``seed``, ``pool``,
+``warm_up_groups``, ``min_rounds``, ``min_duration_s``, ``max_duration_s``; for each graph ``candidate FILES``, then its
+``precision fp32|fp16``, ``input NAME REFERENCE_FILE SHAPE`` and ``output NAME FILE``; ``sensor NAME FILE``; ``end``
+last. File names are relative to the runner's folder and hold no spaces. The runner goes through its rounds in the order
+of `suite.latency.timer` and prints one JSON object at the end, read strictly: what is cut off, or is not what the plan
+asks for, voids the run.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from suite.errors import NothingMeasuredError
 from suite.latency.protocol import Protocol
-from suite.latency.timer import round_order, warm_up_order
+from suite.latency.timer import round_order
+from suite.latency.timing import Samples
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 
-@dataclass(frozen=True)
-class PlannedInput:
+class PlannedInput(NamedTuple):
     """An input by the engine's name for it, its reference file and its shape."""
 
     name: str
@@ -37,20 +33,22 @@ class PlannedInput:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class PlannedCandidate:
-    """One graph as the runner gets it.
+class PlannedOutput(NamedTuple):
+    """An output by the engine's name for it, the file to write, the graph's own name and the reference's bytes."""
 
-    Attributes:
-        files: the graph's files, as the engine takes them.
-        inputs: in the engine's names.
-        outputs: (engine's name, file to write) of every output.
-        precision: ``fp32`` or ``fp16``.
-    """
+    name: str
+    file: str
+    graph_name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class PlannedGraph:
+    """One graph as the runner gets it: its files as the engine takes them, and ``fp32`` or ``fp16``."""
 
     files: tuple[str, ...]
     inputs: tuple[PlannedInput, ...]
-    outputs: tuple[tuple[str, str], ...]
+    outputs: tuple[PlannedOutput, ...]
     precision: str = "fp32"
 
 
@@ -59,7 +57,7 @@ class Plan:
     """What a runner is asked to do in one block.
 
     Attributes:
-        candidates: the anchor first.
+        graphs: the anchor first.
         protocol: counts and durations of the whole measurement.
         blocks: number of equal blocks it is made in.
         core: the core to pin to.
@@ -67,27 +65,12 @@ class Plan:
         sensors: files of temperatures by sensor, read after every round.
     """
 
-    candidates: tuple[PlannedCandidate, ...]
+    graphs: tuple[PlannedGraph, ...]
     protocol: Protocol
     blocks: int
     core: int
     seed: int
     sensors: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def warm_up(self) -> list[tuple[int, bool]]:
-        """(candidate, whether its input is repeated) of every warm-up run, in order."""
-        return warm_up_order(len(self.candidates), self.protocol.warm_up_groups)
-
-    @property
-    def round(self) -> tuple[int, ...]:
-        """Candidates of one round, in order."""
-        return round_order(len(self.candidates))
-
-    @property
-    def outputs(self) -> list[tuple[int, str]]:
-        """(candidate, engine's name) of every output, in order."""
-        return [(number, name) for number, item in enumerate(self.candidates) for name, _ in item.outputs]
 
     def text(self) -> str:
         """Return the plan as the runner reads it.
@@ -96,145 +79,87 @@ class Plan:
             ValueError: if a name holds white space.
         """
         protocol, blocks = self.protocol, self.blocks
-        lines = [f"plan {PLAN_VERSION}", f"core {self.core}", f"niceness {protocol.niceness}", f"seed {self.seed}"]
         # A round gives every candidate two samples; rounded up, so that the blocks together make the whole.
-        lines += [f"pool {protocol.input_pool}", f"min_rounds {math.ceil(protocol.min_samples / 2 / blocks)}"]
-        lines += [f"min_duration_s {math.ceil(protocol.min_duration_s / blocks * 1000) / 1000:.3f}"]
-        lines += [f"max_duration_s {protocol.max_duration_s / blocks:.3f}"]
-        words: list[str] = []
-        for candidate in self.candidates:
-            lines += [" ".join(["candidate", *candidate.files]), f"precision {candidate.precision}"]
-            words += candidate.files
-            for item in candidate.inputs:
-                lines.append(f"input {item.name} {item.reference_file} {' '.join(map(str, item.shape))}")
-                words += [item.name, item.reference_file]
-            for name, file in candidate.outputs:
-                lines.append(f"output {name} {file}")
-                words += [name, file]
-        lines += [f"sensor {name} {file}" for name, file in self.sensors.items()]
-        for word in (*words, *self.sensors, *self.sensors.values()):
-            if not word or word.split() != [word]:
-                raise ValueError(f"a plan's names hold no white space, got {word!r}")
-        lines += [f"warm_up {number} {'repeat' if repeat else 'fresh'}" for number, repeat in self.warm_up]
-        lines.append(" ".join(["round", *map(str, self.round)]))
-        return "\n".join([*lines, "end", ""])
+        lines: list[tuple[object, ...]] = [
+            ("plan", PLAN_VERSION),
+            ("core", self.core),
+            ("niceness", protocol.niceness),
+            ("seed", self.seed),
+            ("pool", protocol.input_pool),
+            ("warm_up_groups", protocol.warm_up_groups),
+            ("min_rounds", math.ceil(protocol.min_samples / 2 / blocks)),
+            ("min_duration_s", f"{math.ceil(protocol.min_duration_s / blocks * 1000) / 1000:.3f}"),
+            ("max_duration_s", f"{protocol.max_duration_s / blocks:.3f}"),
+        ]
+        for graph in self.graphs:
+            lines += [("candidate", *graph.files), ("precision", graph.precision)]
+            lines += [("input", item.name, item.reference_file, *item.shape) for item in graph.inputs]
+            lines += [("output", item.name, item.file) for item in graph.outputs]
+        lines += [("sensor", name, file) for name, file in self.sensors.items()]
+        for line in lines:
+            if any(len(str(word).split()) != 1 for word in line):
+                raise ValueError(f"a plan's words hold no white space, got {line}")
+        return "\n".join([*(" ".join(map(str, line)) for line in lines), "end", ""])
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    pass
+class DeviceSamples(Samples, frozen=True, forbid_unknown_fields=True):
+    """One graph's samples, and the shapes of its outputs on the reference input."""
+
+    shapes: list[list[int]]
 
 
-class Header(_Line, frozen=True, tag="header"):
-    """The runner, its library and settings as read back, and the core's frequencies (kHz; null = denied)."""
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="answer"):
+    """All that one block of a runner gives back.
+
+    Attributes:
+        version: of the plan.
+        runner: the engine's name.
+        library: version of the engine's library.
+        platform: what it was built for.
+        machine: the kernel's name of the architecture.
+        flags: the engine's settings as read back.
+        core: the core it was pinned to.
+        niceness: scheduling priority it ran with.
+        built_khz: highest frequency of the core as built; None where it is denied, as for the following two.
+        permitted_khz: highest frequency permitted now.
+        khz: the core's frequency after every sample, in the order they were taken.
+        spin_ns: CPU time of a fixed chain of integer operations before and after the rounds: the core's real clock.
+        elapsed_s: seconds of timed rounds.
+        order: candidates of one round in the order they were run.
+        affinities: core lists of all threads, read back after every round.
+        cores: cores that a run of a candidate began or ended on.
+        threads: threads alive after the last round.
+        peak_memory_kib: largest resident memory.
+        states: after every round the seconds since the first, and what the temperature files held, by sensor.
+        candidates: samples in the plan's order.
+    """
 
     version: int
     runner: str
     library: str
     platform: Literal["android", "linux"]
     machine: str
+    flags: dict[str, str]
     core: int
     niceness: int
     built_khz: int | None
     permitted_khz: int | None
-    flags: dict[str, str]
-
-
-class Spin(_Line, frozen=True, tag="spin"):
-    """CPU time of a fixed chain of integer operations: the core's real clock."""
-
-    when: Literal["before", "after"]
-    steps: int
-    cpu_ns: int
-
-
-class Reading(_Line, frozen=True):
-    """The clocks, core numbers and frequency around one run of a candidate."""
-
-    candidate: int
-    wall_ns: int
-    cpu_ns: int
-    thread_ns: int
-    core_before: int
-    core_after: int
-    khz: int | None
-
-
-class WarmUp(Reading, frozen=True, tag="warm_up"):
-    """One run before the first round."""
-
-    repeat: bool
-
-
-class SampleLine(Reading, frozen=True, tag="sample"):
-    """One timed run."""
-
-    round: int
-
-
-class Round(_Line, frozen=True, tag="round"):
-    """What was read back after a round: core lists of all threads, temperatures as the files give them."""
-
-    round: int
+    khz: list[int | None]
+    spin_ns: tuple[int, int]
     elapsed_s: float
+    order: list[int]
     affinities: list[str]
+    cores: list[int]
     threads: int
-    sensors: dict[str, int | None]
-
-
-class Output(_Line, frozen=True, tag="output"):
-    """One output on the reference input; its values lie in a file on the device, the first few here."""
-
-    candidate: int
-    name: str
-    file: str
-    shape: list[int]
-    first: list[float | None]
-
-
-class End(_Line, frozen=True, tag="end"):
-    """The closing line, with counts of what came before."""
-
-    samples: int
-    rounds: int
     peak_memory_kib: int
-    lines: int
+    states: list[tuple[float, dict[str, int | None]]]
+    candidates: list[DeviceSamples]
 
 
-class Error(_Line, frozen=True, tag="error"):
+class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="error"):
     """Why the runner gave up."""
 
     message: str
-
-
-_DECODER = msgspec.json.Decoder(Header | Spin | WarmUp | SampleLine | Round | Output | End | Error)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """All that one run of a runner said.
-
-    Attributes:
-        header: the runner and its settings.
-        spins: before and after.
-        warm_up: runs before the first round.
-        samples: timed runs in plan.
-        rounds: one entry per round.
-        outputs: on the reference inputs.
-        end: the closing line.
-    """
-
-    header: Header
-    spins: tuple[Spin, ...]
-    warm_up: tuple[WarmUp, ...]
-    samples: tuple[SampleLine, ...]
-    rounds: tuple[Round, ...]
-    outputs: tuple[Output, ...]
-    end: End
-
-    @property
-    def readings(self) -> tuple[Reading, ...]:
-        """All runs, warm-up first."""
-        return (*self.warm_up, *self.samples)
 
 
 def read_answer(text: str, plan: Plan, where: str) -> Answer:
@@ -246,71 +171,36 @@ def read_answer(text: str, plan: Plan, where: str) -> Answer:
         where: opens messages, e.g. ``"adb"``.
 
     Raises:
-        NothingMeasuredError: if the runner gave up, its answer is cut off, or it did not follow the plan; names the
-            line.
+        NothingMeasuredError: if the runner gave up, its answer is cut off, or it did not follow the plan.
     """
-    lines: list[_Line] = []
-    for number, content in enumerate(text.splitlines(), start=1):
-        try:
-            line = _DECODER.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise NothingMeasuredError(
-                f"{where}: line {number} of the runner's answer cannot be read ({error}); use this suite's own runner"
-            ) from None
-        if isinstance(line, Error):
-            raise NothingMeasuredError(f"{where}: the runner gave up ({line.message})")
-        lines.append(line)
-    if not lines or not isinstance(lines[-1], End):
+    try:
+        answer = msgspec.json.decode(text, type=Answer | Failure)
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise NothingMeasuredError(
-            f"{where}: the runner's answer stops after line {len(lines)} without its closing line; run again"
-        )
-    if not isinstance(lines[0], Header) or lines[0].version != PLAN_VERSION:
-        raise NothingMeasuredError(f"{where}: the runner speaks another version of the plan; build it again")
-    answer = Answer(
-        header=lines[0],
-        spins=tuple(line for line in lines if isinstance(line, Spin)),
-        warm_up=tuple(line for line in lines if isinstance(line, WarmUp)),
-        samples=tuple(line for line in lines if isinstance(line, SampleLine)),
-        rounds=tuple(line for line in lines if isinstance(line, Round)),
-        outputs=tuple(line for line in lines if isinstance(line, Output)),
-        end=lines[-1],
-    )
-    problem = _deviation(answer, lines, plan)
-    if problem:
-        raise NothingMeasuredError(f"{where}: the runner did not follow its plan ({problem}); use this suite's own")
+            f"{where}: the runner's answer cannot be read ({error}); build this suite's own runner again, see "
+            "docs/phone.md"
+        ) from None
+    if isinstance(answer, Failure):
+        raise NothingMeasuredError(f"{where}: the runner gave up ({answer.message}); see docs/phone.md")
+    if problem := _deviation(answer, plan):
+        raise NothingMeasuredError(f"{where}: the runner did not follow its plan ({problem}); build it again")
     return answer
 
 
-def _kinds(plan: Plan, rounds: int) -> list[type[_Line]]:
-    """Return the kinds of an answer's lines in the order that they have to come in."""
-    one_round: list[type[_Line]] = [*[SampleLine] * len(plan.round), Round]
-    opening: list[type[_Line]] = [Header, Spin, *[WarmUp] * len(plan.warm_up)]
-    return [*opening, *one_round * rounds, Spin, *[Output] * len(plan.outputs), End]
-
-
-def _deviation(answer: Answer, lines: Sequence[_Line], plan: Plan) -> str | None:
+def _deviation(answer: Answer, plan: Plan) -> str | None:
     """Return the first way in which an answer is not what its plan asked for."""
-    end, rounds = answer.end, len(answer.rounds)
-    if end.lines != len(lines) or end.samples != len(answer.samples) or end.rounds != rounds:
-        return f"it counts {end.samples} samples in {end.lines} lines, here are {len(answer.samples)} in {len(lines)}"
-    if rounds == 0:
-        return "it made no round"
-    if [spin.when for spin in answer.spins] != ["before", "after"]:
-        return "it lacks the core's calibration before or after the rounds"
-    if answer.header.core != plan.core:
-        return f"asked for core {plan.core}, it took core {answer.header.core}"
-    if [(line.candidate, line.repeat) for line in answer.warm_up] != plan.warm_up:
-        return "its warm-up runs are others"
-    wanted = [(number, candidate) for number in range(rounds) for candidate in plan.round]
-    if [(line.round, line.candidate) for line in answer.samples] != wanted:
-        return "its samples are not in the order of the rounds"
-    if [line.round for line in answer.rounds] != list(range(rounds)):
-        return "its rounds are not counted through"
-    if [(line.candidate, line.name) for line in answer.outputs] != plan.outputs:
-        return "its outputs are others"
-    if [type(line) for line in lines] != _kinds(plan, rounds):
-        return "its lines are not in the order of the plan"
-    clocks = [min(line.wall_ns, line.cpu_ns, line.thread_ns) for line in answer.readings]
-    if min(*clocks, *(min(spin.cpu_ns, spin.steps) for spin in answer.spins)) <= 0:
+    number, rounds = len(plan.graphs), len(answer.states)
+    if (answer.version, answer.core) != (PLAN_VERSION, plan.core):
+        return f"version {answer.version} on core {answer.core}, asked for {PLAN_VERSION} on core {plan.core}"
+    if tuple(answer.order) != round_order(number) or len(answer.candidates) != number:
+        return f"its rounds went through {answer.order}"
+    for graph, samples in zip(plan.graphs, answer.candidates, strict=True):
+        made = (len(samples.rounds), len(samples.repeat_pairs), len(samples.shapes))
+        if made != (rounds, plan.protocol.warm_up_groups, len(graph.outputs)) or rounds == 0:
+            return f"{made} rounds, warm-up groups and outputs of {graph.files[0]} in {rounds} rounds"
+    if len(answer.khz) != rounds * len(answer.order):
+        return f"{len(answer.khz)} frequencies in {rounds} rounds"
+    taken = [sample for item in answer.candidates for pair in item.rounds for sample in pair]
+    if min(*answer.spin_ns, *(min(item.wall_ns, item.cpu_ns, item.thread_ns) for item in taken)) <= 0:
         return "a clock stood still or ran backwards"
     return None

@@ -6,13 +6,13 @@ nobody can guess and for our user alone, and nothing that somebody else left the
 
 from __future__ import annotations
 
+import math
 import secrets
 import shlex
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -24,7 +24,7 @@ from suite.errors import InputError, NothingMeasuredError, SuiteError
 from suite.export.artifact import GraphArtifact, read_reference
 from suite.latency.protocol import Protocol
 from suite.latency.remote.engines import Engine
-from suite.latency.remote.plan import Answer, Plan, PlannedCandidate, PlannedInput, read_answer
+from suite.latency.remote.plan import Answer, Plan, PlannedGraph, PlannedInput, PlannedOutput, read_answer
 from suite.latency.remote.target import Target
 from suite.latency.remote.transport import Transport
 from suite.paths import runs_dir
@@ -39,8 +39,8 @@ END_RUNNER = f'p=$(cat "$f/{PROCESS}" 2>/dev/null) && [ "$(readlink /proc/$p/cwd
 REMOVE = f'if {OURS}; then {END_RUNNER}; rm -rf "$f"; else [ ! -e "$f" ]; fi'
 LOADING_LIMIT_S = 300
 TRIAL_LIMIT_S = 30
-ANSWER_LIMIT_BYTES = 64 << 20
-RUNNER, PLAN, ANSWER = "runner", "plan.txt", "answer.jsonl"
+RUN_LIMIT_BYTES = 64 << 20
+RUNNER, PLAN, ANSWER = "runner", "plan.txt", "answer.json"
 RUNNER_GAVE_UP = 3
 
 
@@ -73,7 +73,7 @@ def _make_folder(device: Transport) -> str:
     made = device.shell(f"{safe} && mkdir -m 700 {folder} && f={folder} && {OURS}")
     if made.code != 0:
         raise InputError(
-            f"{device.kind} {device.name}: cannot make a folder of our own in {device.base_folder} ({made.said}); "
+            f"{device.title}: cannot make a folder of our own in {device.base_folder} ({made.said}); "
             "name one with --folder that is yours, or sticky as /tmp is"
         )
     return path
@@ -112,27 +112,8 @@ def work_folder(device: Transport) -> Iterator[str]:
             _remove(device, folder)
 
 
-def runner_file(path: Path) -> Path:
-    """Return the path of a runner's program.
-
-    Raises:
-        InputError: if there is no such file.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; build the runner as docs/phone.md describes")
-    return path
-
-
-@dataclass(frozen=True)
-class PushedGraph:
-    """A graph as it lies on the device, with the graph's own names of its outputs in the plan's order."""
-
-    planned: PlannedCandidate
-    output_names: tuple[str, ...]
-
-
 class Session:
-    """Runner and graphs in a work folder.
+    """A work folder in use: what is pushed lies there until it is removed.
 
     Args:
         target: the device.
@@ -145,8 +126,8 @@ class Session:
         self.target, self.folder, self.here, self.engine = target, folder, here, engine
         self.device = target.transport
 
-    def _on_device(self, name: str) -> str:
-        return f"{self.folder}/{name}"
+    def _push(self, path: Path) -> None:
+        self.device.push(path, f"{self.folder}/{path.name}")
 
     def push_runner(self, runner: Path) -> None:
         """Push the runner and run it once without a plan, which shows that it can start.
@@ -155,13 +136,14 @@ class Session:
             InputError: if it could not be copied.
             NothingMeasuredError: if it does not start; the message has what the device said.
         """
-        self.device.push(runner, self._on_device(RUNNER))
-        self.device.shell(f"chmod 700 {shlex.quote(self._on_device(RUNNER))}")
+        program = f"{self.folder}/{RUNNER}"
+        self.device.push(runner, program)
+        self.device.shell(f"chmod 700 {shlex.quote(program)}")
         self._run("", TRIAL_LIMIT_S)
-        if '"kind":"error"' not in self._last_answer():
+        if '"kind":"error"' not in self._answer():
             raise NothingMeasuredError(f"{self.device.kind}: {runner.name} is not a runner of this suite; build one")
 
-    def push_graph(self, number: int, artifact: GraphArtifact) -> PushedGraph:
+    def push_graph(self, number: int, artifact: GraphArtifact) -> PlannedGraph:
         """Push a graph as the engine takes it, with its reference input.
 
         Raises:
@@ -169,53 +151,53 @@ class Session:
         """
         graph = self.engine.describe(artifact.path)
         for path in graph.files:
-            self.device.push(path, self._on_device(path.name))
+            self._push(path)
         inputs, reference = read_reference(artifact)
         planned: list[PlannedInput] = []
         for name, values in zip(graph.inputs, inputs.values(), strict=True):
-            file = f"input-{number}-{len(planned)}.f32"
-            np.ascontiguousarray(values, dtype="<f4").tofile(self.here / file)
-            self.device.push(self.here / file, self._on_device(file))
-            planned.append(PlannedInput(name, file, tuple(values.shape)))
-        return PushedGraph(
-            PlannedCandidate(
-                files=tuple(path.name for path in graph.files),
-                inputs=tuple(planned),
-                outputs=tuple((name, f"output-{number}-{place}.f32") for place, name in enumerate(graph.outputs)),
-                precision=self.engine.precision,
-            ),
-            tuple(reference),
-        )
+            path = self.here / f"input-{number}-{len(planned)}.f32"
+            np.ascontiguousarray(values, dtype="<f4").tofile(path)
+            self._push(path)
+            planned.append(PlannedInput(name, path.name, tuple(values.shape)))
+        outputs = [
+            PlannedOutput(name, f"output-{number}-{place}.f32", own, 4 * values.size)
+            for place, (name, (own, values)) in enumerate(zip(graph.outputs, reference.items(), strict=True))
+        ]
+        files = tuple(path.name for path in graph.files)
+        return PlannedGraph(files, tuple(planned), tuple(outputs), self.engine.precision)
 
-    def run_block(self, graphs: Sequence[PushedGraph], protocol: Protocol, seed: int) -> Answer:
+    def run_block(self, graphs: Sequence[PlannedGraph], protocol: Protocol, seed: int) -> Answer:
         """Run one block of rounds and return what the runner printed.
 
         Raises:
             NothingMeasuredError: if the runner failed, was ended, or did not follow its plan.
         """
         blocks = self.target.device.blocks.count
-        candidates = tuple(graph.planned for graph in graphs)
-        plan = Plan(candidates, protocol, blocks, self.target.core, seed, self.target.sensors)
+        plan = Plan(tuple(graphs), protocol, blocks, self.target.core, seed, self.target.sensors)
         (self.here / PLAN).write_text(plan.text(), encoding="ascii")
-        self.device.push(self.here / PLAN, self._on_device(PLAN))
+        self._push(self.here / PLAN)
         self._run(PLAN, LOADING_LIMIT_S + int(3 * protocol.max_duration_s / blocks))
-        return read_answer(self._last_answer(), plan, self.device.kind)
+        return read_answer(self._answer(), plan, self.device.kind)
 
-    def pull_outputs(self, graph: PushedGraph, answer: Answer, number: int) -> dict[str, NDArray[np.generic]]:
+    def pull_outputs(self, graph: PlannedGraph, shapes: Sequence[Sequence[int]]) -> dict[str, NDArray[np.generic]]:
         """Return a graph's outputs on the reference input as the device computed them, by the graph's own names.
+
+        Args:
+            graph: as it was pushed.
+            shapes: of the outputs, as the runner told them.
 
         Raises:
             InputError: if a file could not be copied.
-            NothingMeasuredError: if a file is not what the runner said it wrote.
+            NothingMeasuredError: if a file does not hold what the runner said.
         """
         outputs: dict[str, NDArray[np.generic]] = {}
-        told = [line for line in answer.outputs if line.candidate == number]
-        for name, (_, file), line in zip(graph.output_names, graph.planned.outputs, told, strict=True):
-            self.device.pull(self._on_device(file), self.here / file)
-            values = np.fromfile(self.here / file, dtype="<f4")
-            if line.file != file or values.size != int(np.prod(line.shape)):
-                raise NothingMeasuredError(f"{self.device.kind}: {file} is not what the runner wrote; run again")
-            outputs[name] = values.reshape(line.shape)
+        for output, shape in zip(graph.outputs, shapes, strict=True):
+            local = self.here / output.file
+            self.device.pull(f"{self.folder}/{output.file}", local, 2 * output.size_bytes + 1024)
+            values = np.fromfile(local, dtype="<f4")
+            if values.size != math.prod(shape):
+                raise NothingMeasuredError(f"{self.device.kind}: {output.file} is not what the runner wrote; run again")
+            outputs[output.graph_name] = values.reshape(shape)
         return outputs
 
     def _run(self, plan: str, limit_s: int) -> None:
@@ -230,19 +212,13 @@ class Session:
         if reply.code in (0, RUNNER_GAVE_UP):
             return
         if time.monotonic() - started >= limit_s:
-            raise NothingMeasuredError(
-                f"{self.device.kind}: the runner did not end in {limit_s} s and was ended; time a smaller model"
-            )
-        raise NothingMeasuredError(
-            f"{self.device.kind}: the runner ended with code {reply.code} ({reply.said}); built for this device? "
-            "see docs/phone.md"
-        )
+            why = f"did not end in {limit_s} s and was ended; time a smaller model"
+        else:
+            why = f"ended with code {reply.code} ({reply.said}); built for this device? see docs/phone.md"
+        raise NothingMeasuredError(f"{self.device.kind}: the runner {why}")
 
-    def _last_answer(self) -> str:
+    def _answer(self) -> str:
+        """Return what the runner printed last."""
         local = self.here / ANSWER
-        self.device.pull(self._on_device(ANSWER), local)
-        if local.stat().st_size > ANSWER_LIMIT_BYTES:
-            raise NothingMeasuredError(
-                f"{self.device.kind}: the runner's answer is too long; use this suite's own runner"
-            )
+        self.device.pull(f"{self.folder}/{ANSWER}", local, RUN_LIMIT_BYTES)
         return local.read_text(encoding="utf-8", errors="replace")

@@ -14,17 +14,14 @@ from suite.latency.device import Phone, RemoteDevice
 from suite.latency.remote.transport import Transport
 
 CPU_FOLDER = "/sys/devices/system/cpu"
-COMMANDS: dict[str, str] = {
-    "properties": "getprop",
-    "cores": f"grep . {CPU_FOLDER}/possible {CPU_FOLDER}/present {CPU_FOLDER}/online",
-    "frequencies": f"grep . {CPU_FOLDER}/cpu*/cpufreq/*_max_freq {CPU_FOLDER}/cpu*/cpufreq/scaling_cur_freq",
-    "status": "grep Cpus_allowed /proc/self/status",
-    "zones": "grep . /sys/class/thermal/thermal_zone*/type /sys/class/thermal/thermal_zone*/temp",
-    "thermal": "dumpsys thermalservice",
-    "power": "dumpsys power",
-}
-BOARD_COMMANDS = ("cores", "frequencies", "status", "zones")
-"""What a Linux board answers in the same words as a phone does; the rest is Android's."""
+COMMANDS = (
+    f"grep . {CPU_FOLDER}/possible {CPU_FOLDER}/present {CPU_FOLDER}/online",
+    f"grep . {CPU_FOLDER}/cpu*/cpufreq/*_max_freq {CPU_FOLDER}/cpu*/cpufreq/scaling_cur_freq",
+    "grep Cpus_allowed /proc/self/status",
+    "grep . /sys/class/thermal/thermal_zone*/type /sys/class/thermal/thermal_zone*/temp",
+)
+PHONE_COMMANDS = ("getprop", "dumpsys thermalservice")
+CHIP_PROPERTIES = ("ro.soc.model", "ro.vendor.qti.soc_model", "ro.vendor.qti.soc_name", "ro.vendor.qti.soc_id")
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,7 @@ class DeviceState:
         permitted_khz: highest frequency by core that is permitted now.
         zones_c: temperature by sensor, without the suffix "-usr".
         zone_files: file of the temperature by sensor.
-        hal_c: temperature by name as Android's thermal service reads it now, e.g. ``CPU7``; its cached block is left
-            out, since it may be frozen.
         thermal_status: Android's verdict, 0 none to 6 shutdown; unknown while the thermal service is not ready.
-        awake: whether the screen is on.
     """
 
     soc: frozenset[str]
@@ -56,9 +50,7 @@ class DeviceState:
     permitted_khz: Mapping[int, int]
     zones_c: Mapping[str, float]
     zone_files: Mapping[str, str]
-    hal_c: Mapping[str, float]
     thermal_status: int | None
-    awake: bool | None
 
 
 def core_list(text: str) -> frozenset[int]:
@@ -70,17 +62,13 @@ def core_list(text: str) -> frozenset[int]:
     return frozenset(cores)
 
 
-def properties(text: str) -> dict[str, str]:
-    """Read ``getprop``: lines ``[key]: [value]``."""
-    return dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]", text, flags=re.MULTILINE))
+def allowed_cores(text: str) -> frozenset[int] | None:
+    """Read the core list of a ``/proc/PID/status``."""
+    match = re.search(r"^Cpus_allowed_list:\s*(\S+)", text, flags=re.MULTILINE)
+    return core_list(match[1]) if match else None
 
 
-def grepped(text: str) -> dict[str, str]:
-    """Read ``grep . FILES``: lines ``path:value``; anything else (refusals) is left out."""
-    return dict(re.findall(r"^(/[^:\n]+):([^\n]*)$", text, flags=re.MULTILINE))
-
-
-def frequencies(files: Mapping[str, str], name: str) -> dict[int, int]:
+def _frequencies(files: Mapping[str, str], name: str) -> dict[int, int]:
     """Return one cpufreq value in kHz by core."""
     found = {}
     for path, value in files.items():
@@ -90,7 +78,7 @@ def frequencies(files: Mapping[str, str], name: str) -> dict[int, int]:
     return found
 
 
-def zone_paths(files: Mapping[str, str]) -> dict[str, str]:
+def _zone_files(files: Mapping[str, str]) -> dict[str, str]:
     """Return the file that holds the temperature by sensor, for zones that answered.
 
     Zones are matched by their type, since their order varies. Where several are of one type, as on many boards, the
@@ -106,57 +94,25 @@ def zone_paths(files: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def hal_temperatures(text: str) -> dict[str, float]:
-    """Read the block "Current temperatures from HAL" of ``dumpsys thermalservice``."""
-    _, _, block = text.partition("Current temperatures from HAL:")
-    found = {}
-    for line in block.splitlines()[1:]:
-        match = re.match(r"\s+Temperature\{mValue=(-?[\d.]+), mType=\d+, mName=([^,]+),", line)
-        if not match:
-            break
-        found[match[2]] = float(match[1])
-    return found
-
-
-def allowed_cores(text: str) -> frozenset[int] | None:
-    """Read the core list of a ``/proc/PID/status``."""
-    match = re.search(r"^Cpus_allowed_list:\s*(\S+)", text, flags=re.MULTILINE)
-    return core_list(match[1]) if match else None
-
-
-def _is_whole(text: str) -> bool:
-    return re.fullmatch(r"\s*-?\d+\s*", text) is not None
-
-
-def _awake(text: str) -> bool | None:
-    if re.search(r"mWakefulness=Awake|Display Power: state=ON", text):
-        return True
-    return False if re.search(r"mWakefulness=|Display Power: state=", text) else None
-
-
-def parse_state(answers: Mapping[str, str]) -> DeviceState:
-    """Build a state from the outputs of `COMMANDS`, by their names."""
-    named = properties(answers.get("properties", ""))
-    chip = ("ro.soc.model", "ro.vendor.qti.soc_model", "ro.vendor.qti.soc_name", "ro.vendor.qti.soc_id")
-    files = grepped("\n".join(answers.get(name, "") for name in ("cores", "frequencies", "zones")))
-    zones, online = zone_paths(files), files.get(f"{CPU_FOLDER}/online")
-    service = answers.get("thermal", "")
-    thermal = re.search(r"^Thermal Status: (\d+)", service, flags=re.MULTILINE)
-    if "HAL Ready: false" in service:
-        thermal = None
+def parse_state(text: str) -> DeviceState:
+    """Build a state from what `COMMANDS` and `PHONE_COMMANDS` print, in any order; every line says what it is of."""
+    named = dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]", text, flags=re.MULTILINE))
+    # Lines ``path:value`` of grep; anything else, such as refusals, is left out.
+    files = dict(re.findall(r"^(/[^:\n]+):([^\n]*)$", text, flags=re.MULTILINE))
+    zones, online = _zone_files(files), files.get(f"{CPU_FOLDER}/online")
+    thermal = re.search(r"^Thermal Status: (\d+)", text, flags=re.MULTILINE)
+    readable = {name: files[path] for name, path in zones.items() if re.fullmatch(r"\s*-?\d+\s*", files[path])}
     return DeviceState(
-        soc=frozenset(value for key in chip if (value := named.get(key, "").strip())),
+        soc=frozenset(value for key in CHIP_PROPERTIES if (value := named.get(key, "").strip())),
         product=" ".join(filter(None, (named.get("ro.product.manufacturer"), named.get("ro.product.model")))),
         android=named.get("ro.build.version.release", ""),
         online=core_list(online) if online else None,
-        allowed=allowed_cores(answers.get("status", "")),
-        max_khz=frequencies(files, "cpuinfo_max_freq"),
-        permitted_khz=frequencies(files, "scaling_max_freq"),
-        zones_c={name: int(files[path]) / 1000 for name, path in zones.items() if _is_whole(files[path])},
+        allowed=allowed_cores(text),
+        max_khz=_frequencies(files, "cpuinfo_max_freq"),
+        permitted_khz=_frequencies(files, "scaling_max_freq"),
+        zones_c={name: int(value) / 1000 for name, value in readable.items()},
         zone_files=zones,
-        hal_c=hal_temperatures(service),
-        thermal_status=int(thermal[1]) if thermal else None,
-        awake=_awake(answers.get("power", "")),
+        thermal_status=int(thermal[1]) if thermal and "HAL Ready: false" not in text else None,
     )
 
 
@@ -167,10 +123,8 @@ def read_state(device: Transport) -> DeviceState:
         NothingMeasuredError: if the device was lost meanwhile.
     """
     if device.kind == "adb":
-        return parse_state({name: device.shell(command).output for name, command in COMMANDS.items()})
-    # One connection for all: every line says itself which file it is from.
-    told = device.shell("; ".join(COMMANDS[name] for name in BOARD_COMMANDS)).output
-    return parse_state(dict.fromkeys(BOARD_COMMANDS, told))
+        return parse_state("\n".join(device.shell(command).output for command in COMMANDS + PHONE_COMMANDS))
+    return parse_state(device.shell("; ".join(COMMANDS)).output)  # one connection for all
 
 
 @dataclass(frozen=True)
@@ -243,34 +197,22 @@ def _core(state: DeviceState, core: int) -> list[Finding]:
 
 def _temperature(state: DeviceState, device: RemoteDevice, core: int) -> list[Finding]:
     """Return what its sensors say: a phone's sensors of the core and Android's own word, all sensors of a board."""
+    known, status, limit = dict(state.zones_c), state.thermal_status, device.guards.max_core_c
     found = []
-    known = dict(state.zones_c)
     if isinstance(device, Phone):
         known = {name: known[name] for name in device.cores.sensors.get(str(core), []) if name in known}
-        if f"CPU{core}" in state.hal_c:
-            known[f"CPU{core}"] = state.hal_c[f"CPU{core}"]
-        if state.thermal_status is not None and state.thermal_status > device.guards.max_thermal_status:
-            what = f"Android reports thermal status {state.thermal_status} (0 = none)"
+        if status is not None and status > device.guards.max_thermal_status:
+            what = f"Android reports thermal status {status} (0 = none)"
             found.append(Finding(True, what, "let the phone cool for ten minutes", passes=True))
-    limit = device.guards.max_core_c
-    for name, temperature in known.items():
-        if temperature > limit:
-            what = f"sensor {name} reads {temperature:.0f} C (limit {limit:.0f})"
-            found.append(Finding(True, what, "let the device cool for ten minutes", passes=True))
+    hot = {name: temperature for name, temperature in known.items() if temperature > limit}
+    for name, temperature in hot.items():
+        what = f"sensor {name} reads {temperature:.0f} C (limit {limit:.0f})"
+        found.append(Finding(True, what, "let the device cool for ten minutes", passes=True))
     if not known:
-        found.append(Finding(False, f"no sensor of core {core} can be read", "throttling is judged by its speed"))
-    if not known and isinstance(device, Phone) and state.thermal_status is None:
-        found.append(Finding(True, "the phone reports no temperature at all", "a run could not be guarded on it"))
+        blind = isinstance(device, Phone) and status is None
+        what = f"no sensor of core {core} can be read" + (", nor Android's thermal status" if blind else "")
+        found.append(Finding(blind, what, "a phone cannot be guarded so; a board is judged by its speed"))
     return found
-
-
-def _screen(state: DeviceState) -> list[Finding]:
-    """Return whether a phone's screen is on: with it off the cores run slower, without an error."""
-    if state.awake is False:
-        return [Finding(True, "its screen is off", "switch it on and keep it on (developer options: stay awake)")]
-    if state.awake is None:
-        return [Finding(False, "it does not report whether its screen is on", "look at it")]
-    return []
 
 
 def state_findings(state: DeviceState, device: RemoteDevice, core: int) -> list[Finding]:
@@ -280,14 +222,9 @@ def state_findings(state: DeviceState, device: RemoteDevice, core: int) -> list[
         state: the device's state.
         device: the device file that it has to match.
         core: the core to be measured on.
-
-    Returns:
-        Findings, refusals first.
     """
-    found = _core(state, core) + _temperature(state, device, core)
-    if isinstance(device, Phone):
-        found = _identity(state, device) + found + _screen(state)
-    return sorted(found, key=lambda finding: not finding.refuses)
+    identity = _identity(state, device) if isinstance(device, Phone) else []
+    return identity + _core(state, core) + _temperature(state, device, core)
 
 
 def pinning_findings(device: Transport, core: int) -> list[Finding]:

@@ -131,7 +131,7 @@ class Target:
         lasting = [finding for finding in self.findings if finding.refuses and not finding.passes]
         if lasting:
             told = "; ".join(f"{finding.what}: {finding.remedy}" for finding in lasting)
-            raise NothingMeasuredError(f"{self.transport.kind} {self.transport.name}: not ready ({told})")
+            raise NothingMeasuredError(f"{self.transport.title}: not ready ({told})")
         return [finding.what for finding in self.findings if not finding.refuses]
 
     def describe(self) -> tuple[Machine, dict[str, Scalar]]:
@@ -151,10 +151,6 @@ class Target:
             "device_cpu": machine.cpu,
         }
 
-    def look(self) -> list[Finding]:
-        """Ask the device for its state again and apply the guards."""
-        return state_findings(read_state(self.transport), self.device, self.core)
-
     def wait_until_ready(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Wait while all that stands against measuring passes by itself.
 
@@ -165,7 +161,7 @@ class Target:
             NothingMeasuredError: if something stands against it that waiting does not mend, or it took too long.
         """
         waited_s, blocks = 0.0, self.device.blocks
-        while refusals := [finding for finding in self.look() if finding.refuses]:
+        while refusals := self._refusals():
             lasting = [finding for finding in refusals if not finding.passes]
             if lasting or waited_s >= blocks.max_cool_down_s:
                 worst = (lasting or refusals)[0]
@@ -177,6 +173,11 @@ class Target:
                 say(f"{self.transport.kind}: {refusals[0].what}; waiting")
             sleep(blocks.check_every_s)
             waited_s += blocks.check_every_s
+
+    def _refusals(self) -> list[Finding]:
+        """Look at the device again."""
+        found = state_findings(read_state(self.transport), self.device, self.core)
+        return [finding for finding in found if finding.refuses]
 
     def slowed_down(self) -> list[Problem]:
         """Return Android's own word on throttling; a board has none, its frequency and calibration loop are judged."""

@@ -1,7 +1,8 @@
 """What reaches a device: run a command, push a file, pull a file, each with proof that the device really did it.
 
 A client's return code is not believed, neither adb's (0 for a phone that dropped off) nor ssh's: every command ends
-with a mark that the device itself prints, every copy with a digest computed there.
+with a mark that the device itself prints, every copy with a digest computed there. What a device sends is cut off at a
+limit while it comes in.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import shlex
 import signal
 import subprocess
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,8 +29,9 @@ END_MARK = re.compile(r"@@RC=(\d+)@@\s*$")
 CLIENT_GRACE_S = 15
 COPY_LIMIT_S = 600
 DIGEST_LIMIT_S = 120
+CHECK_EVERY_S = 0.05
 ANSWER_LIMIT_BYTES = 4 << 20
-"""Most that is read of a command's output, and of its errors."""
+"""Most that a command may print, and most that it may say of its errors."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,12 @@ class Reply:
 
 
 def run_client(
-    words: Sequence[str], timeout_s: float, source: Path | None = None, target: Path | None = None
+    words: Sequence[str],
+    timeout_s: float,
+    source: Path | None = None,
+    target: Path | None = None,
+    written: Path | None = None,
+    limit_bytes: int = ANSWER_LIMIT_BYTES,
 ) -> Reply | None:
     """Run a client program in a process group of its own, so that Ctrl-C leaves a client to clean up with.
 
@@ -59,12 +67,14 @@ def run_client(
         timeout_s: seconds after which it is ended.
         source: file to give it on standard input.
         target: file that takes its standard output.
+        written: file that it writes itself.
+        limit_bytes: size of ``target`` or ``written`` at which it is ended.
 
     Returns:
         Its reply; None if it did not end in time.
 
     Raises:
-        NothingMeasuredError: if it printed more than `ANSWER_LIMIT_BYTES`.
+        NothingMeasuredError: if it sent more than a limit; hardly more than that lies on the disk by then.
     """
     with ExitStack() as files:
         given = files.enter_context(source.open("rb")) if source else subprocess.DEVNULL
@@ -72,30 +82,35 @@ def run_client(
         answer, errors = (files.enter_context(tempfile.TemporaryFile()) for _ in range(2))
         taken = files.enter_context(target.open("wb")) if target else answer
         process = subprocess.Popen(words, stdin=given, stdout=taken, stderr=errors, start_new_session=True)
+        deadline, code = time.monotonic() + timeout_s, None
         try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
+            while code is None and time.monotonic() < deadline:
+                with suppress(subprocess.TimeoutExpired):
+                    code = process.wait(CHECK_EVERY_S)
+                printed = max(os.fstat(stream.fileno()).st_size for stream in (answer, errors))
+                copied = sum(path.stat().st_size for path in (target, written) if path and path.exists())
+                if printed > ANSWER_LIMIT_BYTES or copied > limit_bytes:
+                    raise NothingMeasuredError(
+                        f"{words[0]}: sent more than {limit_bytes if copied > limit_bytes else ANSWER_LIMIT_BYTES} "
+                        "bytes; try it by hand"
+                    )
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        return Reply(code, _told(answer, words[0]).replace("\r\n", "\n"), _told(errors, words[0]))
+        return None if code is None else Reply(code, _told(answer), _told(errors))
 
 
-def _told(stream: IO[bytes], client: str) -> str:
+def _told(stream: IO[bytes]) -> str:
     stream.seek(0)
-    content = stream.read(ANSWER_LIMIT_BYTES + 1)
-    if len(content) > ANSWER_LIMIT_BYTES:
-        raise NothingMeasuredError(f"{client}: answered more than {ANSWER_LIMIT_BYTES >> 20} MiB; try it by hand")
-    return content.decode("utf-8", "replace")
+    return stream.read().decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 class Transport(ABC):
     """One device, reached by a client program of this machine.
 
     Attributes:
-        kind: name of the client, e.g. ``"adb"``; it opens messages.
+        kind: name of the client, e.g. ``"adb"``.
         name: which device: a serial number, or ``user@host``.
         base_folder: where work folders are made on the device.
     """
@@ -103,6 +118,11 @@ class Transport(ABC):
     kind: str
     name: str
     base_folder: str
+
+    @property
+    def title(self) -> str:
+        """Client and device, which open messages, e.g. ``"ssh user@board"``."""
+        return f"{self.kind} {self.name}"
 
     @property
     def name_digest(self) -> str:
@@ -118,8 +138,8 @@ class Transport(ABC):
         """Copy a file to the device."""
 
     @abstractmethod
-    def fetch(self, source: str, target: Path) -> Reply | None:
-        """Copy a file from the device."""
+    def fetch(self, source: str, target: Path, limit_bytes: int) -> Reply | None:
+        """Copy a file of at most so many bytes from the device."""
 
     def shell(self, command: str, timeout_s: int = 30) -> Reply:
         """Run one command on the device.
@@ -137,8 +157,7 @@ class Transport(ABC):
         if reply is None or ended is None:
             said = reply.said if reply else f"no answer in {timeout_s + CLIENT_GRACE_S} s"
             raise NothingMeasuredError(
-                f"{self.kind} {self.name}: the command was not answered to its end ({said}); check the connection, "
-                "and start again"
+                f"{self.title}: the command was not answered to its end ({said}); check the connection, and start again"
             )
         return Reply(int(ended[1]), reply.output[: ended.start()], reply.errors)
 
@@ -148,10 +167,12 @@ class Transport(ABC):
         words = reply.output.split()
         return words[0] if reply.code == 0 and words else None
 
-    def _copied(self, reply: Reply | None, what: str) -> None:
+    def _copied(self, reply: Reply | None, name: str, same: bool) -> None:
         if reply is None or reply.code != 0:
             said = reply.said if reply else f"it did not end in {COPY_LIMIT_S} s"
-            raise InputError(f"{self.kind} {self.name}: {what} failed ({said}); check space and connection")
+            raise InputError(f"{self.title}: copying {name} failed ({said}); check space and connection")
+        if not same:
+            raise InputError(f"{self.title}: {name} arrived changed; check the connection, try again")
 
     def push(self, source: Path, target: str) -> None:
         """Copy a file to the device and compare its digest there.
@@ -164,22 +185,21 @@ class Transport(ABC):
             InputError: if it could not be copied whole.
             NothingMeasuredError: if the device was lost.
         """
-        self._copied(self.copy(source, target), f"copying {source.name}")
-        if self.digest(target) != file_digest(source):
-            raise InputError(f"{self.kind} {self.name}: {source.name} arrived changed; check the connection, try again")
+        reply = self.copy(source, target)
+        arrived = reply is not None and reply.code == 0
+        self._copied(reply, source.name, arrived and self.digest(target) == file_digest(source))
 
-    def pull(self, source: str, target: Path) -> None:
+    def pull(self, source: str, target: Path, limit_bytes: int = ANSWER_LIMIT_BYTES) -> None:
         """Copy a file from the device and compare its digest there; nothing is left at ``target`` otherwise.
 
         Raises:
             InputError: if it does not exist there or could not be copied whole.
-            NothingMeasuredError: if the device was lost.
+            NothingMeasuredError: if the device was lost, or sends more than the limit.
         """
         name = source.rpartition("/")[2]
         expected = self.digest(source)
         if expected is None:
-            raise InputError(f"{self.kind} {self.name}: there is no file {name}; run again")
+            raise InputError(f"{self.title}: there is no file {name}; run again")
         with atomic_path(target) as temporary:
-            self._copied(self.fetch(source, temporary), f"fetching {name}")
-            if file_digest(temporary) != expected:
-                raise InputError(f"{self.kind} {self.name}: {name} arrived changed; check the connection, try again")
+            reply = self.fetch(source, temporary, limit_bytes)
+            self._copied(reply, name, file_digest(temporary) == expected)

@@ -23,7 +23,7 @@ NOTES = (
     "Times are ONNX Runtime's own, the shortest of several runs for each node, so that other load does not count; "
     "a fused node counts for the module of its last operator, a change of layout for the module before it.",
     "MACs are those of direct convolution; a module computed by Winograd's filtering does fewer and may so pass "
-    "100 % of the matrix product.",
+    "100 % of the reference.",
 )
 
 
@@ -86,7 +86,7 @@ def _rows(found: _Breakdown) -> list[Row]:
             counted["MACs G"] = TableCell(f"{item.macs / 1e9:.3f}", item.macs / 1e9, runs=runs)
             counted["GMAC/s"] = TableCell(f"{speed:.1f}", speed, runs=runs)
             if peak:
-                counted["% of matrix product"] = TableCell(f"{100 * speed / peak:.0f}", 100 * speed / peak, runs=runs)
+                counted["% of reference"] = TableCell(f"{100 * speed / peak:.0f}", 100 * speed / peak, runs=runs)
         rows.append({**row(item.module, "", item.time_ms), **counted})
     longest = layers.sort_values("time_ms", ascending=False, kind="stable").head(LONGEST)
     shares = (100 * longest["time_ms"] / total).cumsum()
@@ -95,7 +95,7 @@ def _rows(found: _Breakdown) -> list[Row]:
 
 
 def _summary(evidence: Evidence, found: _Breakdown) -> str:
-    """Return one sentence: total time, share of the matrix product's speed, speed-up by export, longest kernels."""
+    """Return one sentence: total time, share of the reference's speed, speed-up by export, longest kernels."""
     cpu_ms, peak, macs = (found.number(key) for key in ("cpu_ms", "product_gmacs_per_s", "macs"))
     model = found.series.subject.model
     words = (
@@ -104,8 +104,8 @@ def _summary(evidence: Evidence, found: _Breakdown) -> str:
     if cpu_ms and peak:
         speed = macs / cpu_ms / 1e6
         words += (
-            f", {speed:.1f} GMAC/s counted as direct convolution = {speed / peak:.2f} of a large matrix product's "
-            f"{peak:.1f} GMAC/s in the same rounds"
+            f", {speed:.1f} GMAC/s counted as direct convolution = {speed / peak:.2f} of the "
+            f"{peak:.1f} GMAC/s of a {found.series.protocol.get('reference', 'large matrix product')} in the same rounds"
         )
         done = found.number("done_macs")
         if done and done < macs:

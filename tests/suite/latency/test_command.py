@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from suite.cli import main
 from suite.errors import NOTHING_MEASURED, PASS, USAGE
+from suite.export.artifact import GraphArtifact
+from suite.latency.validity import ENVIRONMENTAL
 from suite.records.store import read_folder
 
 Capsys = pytest.CaptureFixture[str]
@@ -30,6 +34,10 @@ TINY = "mobileinst_topformer_tiny_shapes"
         (["--models", TINY, "--checkpoint", "absent.safetensors"], "absent.safetensors"),
         (["--models", TINY, "--images", "absent"], "absent"),
         (["--models", TINY, "--images", "."], "--images"),  # holds no picture
+        ([], "--onnx"),
+        (["--onnx", "absent.onnx:rival"], "absent.onnx"),
+        (["--onnx", f"{__file__}:two words"], "two words"),
+        (["--onnx", __file__], "not an ONNX file"),
     ],
 )
 def test_bad_input_gives_one_line_and_leaves_nothing(
@@ -43,6 +51,36 @@ def test_bad_input_gives_one_line_and_leaves_nothing(
     assert err.count("\n") == 1
     assert named in err
     assert not any(tmp_path.iterdir())
+
+
+def test_any_onnx_graph_is_timed_and_recorded_by_its_digest(
+    make_graph: Callable[..., GraphArtifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
+    first, second = make_graph("first"), make_graph("second", 24)
+    words = ["--onnx", str(first.path), "--onnx", f"{second.path}:rival", "--pairs", "4", "--attempts", "1"]
+    assert main(["latency", "host", *words, "--record", "--json"]) in (PASS, NOTHING_MEASURED)
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [(item["model"], item["weights_sha256"]) for item in results] == [
+        ("first", first.sha256),
+        ("rival", second.sha256),
+    ]
+    found = {problem["rule"] for item in results for problem in item["verdict"]["problems"]}
+    assert found <= ENVIRONMENTAL
+    runs, refused = read_folder(tmp_path / "root" / "reports" / "records")
+    assert refused == []
+    assert {line.subject.weights_sha256 for line in runs[0].measurements} == {first.sha256, second.sha256}
+
+
+def test_a_graph_of_open_shape_is_refused_with_its_inputs(
+    make_graph: Callable[..., GraphArtifact], capsys: Capsys
+) -> None:
+    path = make_graph().path
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    onnx.save(model, path)
+    assert main(["latency", "host", "--onnx", str(path)]) == USAGE
+    assert "image [1, 3, 0," in capsys.readouterr().err
 
 
 def test_every_span_of_a_real_model_is_timed_and_recorded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -33,20 +34,19 @@ def report() -> LatencyReport:
     protocol = msgspec.structs.replace(load_device("host").protocol(), min_samples=6, min_duration_s=0.0, attempts=1)
     makers = [functools.partial(subjects.honest, name) for name in ("anchor", "other", "third")]
     measured = measure_makers(makers, protocol)
-    return dataclasses.replace(
-        measured,
-        results=tuple(
-            msgspec.structs.replace(result, verdict=Verdict((), 0.0, 0.0, 1.0)) for result in measured.results
-        ),
-    )
+    return with_results(measured, lambda place, result: Verdict((), 0.0, 0.0, 1.0))
 
 
-def spoiled(report: LatencyReport, *indices: int) -> LatencyReport:
-    def with_problem(result: Timing) -> Timing:
-        return msgspec.structs.replace(result, verdict=Verdict((Problem("throttled", "too warm"),), 0.0, 0.0, 2.0))
+def with_results(report: LatencyReport, verdict: Callable[[int, Timing], Verdict | None]) -> LatencyReport:
+    results = [
+        msgspec.structs.replace(result, verdict=verdict(place, result)) for place, result in enumerate(report.results)
+    ]
+    return dataclasses.replace(report, run=msgspec.structs.replace(report.run, timings=results))
 
-    results = [with_problem(result) if index in indices else result for index, result in enumerate(report.results)]
-    return dataclasses.replace(report, results=tuple(results))
+
+def spoiled(report: LatencyReport, *places: int) -> LatencyReport:
+    bad = Verdict((Problem("throttled", "too warm"),), 0.0, 0.0, 2.0)
+    return with_results(report, lambda place, result: bad if place in places else result.verdict)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_every_module_has_its_time_arithmetic_and_speed(measured: Evidence) -> N
     modules = ["backbone.pyramid", "backbone.trunk", "mask_decoder.first3", "mask_decoder"]
     assert list(rows)[:4] == modules
     first3 = rows["mask_decoder.first3"]
-    columns = ("ms", "% of time", "MACs G", "GMAC/s", "% of matrix product")
+    columns = ("ms", "% of time", "MACs G", "GMAC/s", "% of reference")
     assert [first3[name].value for name in columns] == pytest.approx([5.0, 50.0, 0.5, 100.0, 100.0])
     assert rows["backbone.trunk"]["MACs G"].value == pytest.approx(0.1), "a list's MACs are the sum of its members'"
     assert rows["mask_decoder"]["MACs G"].text == "", "resizes have no MACs of their own"

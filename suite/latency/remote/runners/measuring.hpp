@@ -1,4 +1,4 @@
-// What every runner shares: it reads a plan, pins itself, times the candidates in the plan's order, prints every sample.
+// What every runner shares: it reads a plan, pins itself, times the candidates in rounds, prints every sample.
 //
 // A runner is one source file that defines an Engine and calls run_plan. No engine's library appears here, and nothing
 // throws: ncnn's Android packages are built without exceptions and pass that on to what links them.
@@ -11,15 +11,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cinttypes>
 #include <cmath>
 #include <cstring>
 #include <ctime>
 #include <functional>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "plan.hpp"
 
@@ -42,7 +41,7 @@ class Engine {
   virtual std::vector<Tensor> outputs() = 0;
 };
 
-// What an engine is and how it was set: printed in the header, checked by the reader.
+// What an engine is and how it was set: printed with the samples, checked by the reader.
 struct Library {
   std::string runner;
   std::string version;
@@ -137,12 +136,19 @@ inline Values read_values(const std::string& path, size_t count) {
 
 // ---- timing -----------------------------------------------------------------------------------------------------------
 
-// A loaded candidate with its pool of inputs.
+struct Reading {
+  int64_t wall_ns, cpu_ns, thread_ns;
+};
+
+// A loaded candidate with its pool of inputs, and what was read of it.
 struct Subject {
   const Candidate* plan;
   std::unique_ptr<Engine> engine;
   std::vector<std::vector<Values>> pool;  // by member, by input
   std::vector<Values> current;
+  std::vector<Reading> samples;                          // two a round
+  std::vector<std::pair<int64_t, int64_t>> repeat_pairs;  // CPU time of a fresh input, and of the same again
+  std::vector<Shape> shapes;                             // of the outputs
 };
 
 // Puts input number `index` in place: a copy of a member of the pool that differs from every other in one element.
@@ -153,14 +159,18 @@ inline void freshen(Subject& subject, int64_t index) {
   values[number % count] += 1e-3f * static_cast<float>(1 + number / count);
 }
 
-struct Reading {
-  int64_t wall_ns, cpu_ns, thread_ns;
-  int core_before, core_after;
+// What is read back besides the samples: cores that a call began or ended on, core lists, frequencies, temperatures.
+struct Watched {
+  std::set<int> cores;
+  std::set<std::string> lists;
+  int threads = 0;
+  std::vector<std::string> khz;     // after every sample
+  std::vector<std::string> states;  // after every round
 };
 
-inline Reading time_run(Subject& subject) {
+inline Reading time_run(Subject& subject, Watched& watched) {
   Reading reading;
-  reading.core_before = sched_getcpu();
+  const int before = sched_getcpu();
   const int64_t wall = clock_ns(CLOCK_MONOTONIC_RAW);
   const int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   const int64_t thread = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -168,19 +178,12 @@ inline Reading time_run(Subject& subject) {
   reading.thread_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - thread;
   reading.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
   reading.wall_ns = clock_ns(CLOCK_MONOTONIC_RAW) - wall;
-  reading.core_after = sched_getcpu();
+  watched.cores.insert({before, sched_getcpu()});
   return reading;
 }
 
-inline void print_reading(const std::string& opening, const Reading& reading, const std::string& frequency_file) {
-  print_line("{%s,\"wall_ns\":%" PRId64 ",\"cpu_ns\":%" PRId64 ",\"thread_ns\":%" PRId64
-             ",\"core_before\":%d,\"core_after\":%d,\"khz\":%s}",
-             opening.c_str(), reading.wall_ns, reading.cpu_ns, reading.thread_ns, reading.core_before,
-             reading.core_after, number_in(frequency_file).c_str());
-}
-
-// A chain of dependent integer operations: its time is the core's clock, whatever sysfs says of it.
-inline void print_spin(const char* when) {
+// CPU time of a chain of dependent integer operations: the core's clock, whatever sysfs says of it.
+inline int64_t spin_ns() {
   volatile uint64_t sink;
   uint64_t value = 88172645463325252ULL;
   const int64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -192,21 +195,19 @@ inline void print_spin(const char* when) {
   const int64_t spent = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
   sink = value;
   (void)sink;
-  print_line("{\"kind\":\"spin\",\"when\":\"%s\",\"steps\":%" PRId64 ",\"cpu_ns\":%" PRId64 "}", when, kSpinSteps,
-             spent);
+  return spent;
 }
 
-inline void print_state(int round, double elapsed_s, const Plan& plan) {
-  int threads = 0;
-  const std::set<std::string> lists = affinities(&threads);
+inline void watch(Watched& watched, double elapsed_s, const Plan& plan) {
+  const std::set<std::string> lists = affinities(&watched.threads);
+  watched.lists.insert(lists.begin(), lists.end());
   std::string sensors;
   for (const auto& sensor : plan.sensors)
     sensors += (sensors.empty() ? "" : ",") + quoted(sensor.first) + ":" + number_in(sensor.second);
-  print_line("{\"kind\":\"round\",\"round\":%d,\"elapsed_s\":%.6f,\"affinities\":%s,\"threads\":%d,\"sensors\":{%s}}",
-             round, elapsed_s, listed(lists, quoted).c_str(), threads, sensors.c_str());
+  watched.states.push_back("[" + std::to_string(elapsed_s) + ",{" + sensors + "}]");
 }
 
-inline void print_outputs(size_t number, Subject& subject) {
+inline void write_outputs(Subject& subject) {
   subject.current.clear();
   for (const Input& input : subject.plan->inputs)
     subject.current.push_back(read_values(input.reference_file, elements(input.shape)));
@@ -214,59 +215,49 @@ inline void print_outputs(size_t number, Subject& subject) {
   const std::vector<Tensor> tensors = subject.engine->outputs();
   if (tensors.size() != subject.plan->outputs.size()) fail("the engine gives another number of outputs than planned");
   for (size_t place = 0; place < tensors.size(); ++place) {
-    const Output& output = subject.plan->outputs[place];
+    const std::string& file = subject.plan->outputs[place].file;
     const Values& values = tensors[place].values;
-    std::ofstream stream(output.file, std::ios::binary);
+    std::ofstream stream(file, std::ios::binary);
     stream.write(reinterpret_cast<const char*>(values.data()),
                  static_cast<std::streamsize>(values.size() * sizeof(float)));
     stream.close();
-    if (!stream) fail(output.file + ": cannot be written: " + std::strerror(errno));
-    const Values first(values.begin(), values.begin() + static_cast<int64_t>(std::min<size_t>(values.size(), 4)));
-    const auto shown = [](float value) {
-      char text[32];
-      std::snprintf(text, sizeof text, "%.9g", static_cast<double>(value));
-      return std::isfinite(value) ? std::string(text) : std::string("null");
-    };
-    print_line("{\"kind\":\"output\",\"candidate\":%zu,\"name\":%s,\"file\":%s,\"shape\":%s,\"first\":%s}", number,
-               quoted(output.name).c_str(), quoted(output.file).c_str(),
-               listed(tensors[place].shape, [](int64_t side) { return std::to_string(side); }).c_str(),
-               listed(first, shown).c_str());
+    if (!stream) fail(file + ": cannot be written: " + std::strerror(errno));
+    subject.shapes.push_back(tensors[place].shape);
   }
 }
 
-inline void print_header(const Plan& plan, const Library& library, const std::string& core_folder) {
-  utsname system;
-  if (uname(&system) != 0) fail("uname cannot be read");
-#ifdef __ANDROID__
-  const char* platform = "android";
-#else
-  const char* platform = "linux";
-#endif
-  std::string flags;
-  for (const auto& flag : library.flags)
-    flags += (flags.empty() ? "" : ",") + quoted(flag.first) + ":" + quoted(flag.second);
-  print_line("{\"kind\":\"header\",\"version\":%d,\"runner\":%s,\"library\":%s,\"platform\":\"%s\",\"machine\":%s,"
-             "\"core\":%d,\"niceness\":%d,\"built_khz\":%s,\"permitted_khz\":%s,\"flags\":{%s}}",
-             kPlanVersion, quoted(library.runner).c_str(), quoted(library.version).c_str(), platform,
-             quoted(system.machine).c_str(), plan.core, getpriority(PRIO_PROCESS, 0),
-             number_in(core_folder + "/cpufreq/cpuinfo_max_freq").c_str(),
-             number_in(core_folder + "/cpufreq/scaling_max_freq").c_str(), flags.c_str());
+template <typename Number>
+std::string number(Number value) {
+  return std::to_string(value);
 }
 
-// Follows a plan from pinning to the closing line.
+inline std::string told(const Subject& subject) {
+  const auto clocks = [](const Reading& reading) {
+    return "[" + number(reading.wall_ns) + "," + number(reading.cpu_ns) + "," + number(reading.thread_ns) + "]";
+  };
+  std::vector<std::string> rounds;
+  for (size_t place = 0; place + 1 < subject.samples.size(); place += 2)
+    rounds.push_back("[" + clocks(subject.samples[place]) + "," + clocks(subject.samples[place + 1]) + "]");
+  const auto same = [](const std::string& text) { return text; };
+  const auto pair = [](const std::pair<int64_t, int64_t>& item) {
+    return "[" + number(item.first) + "," + number(item.second) + "]";
+  };
+  const auto shape = [](const Shape& sides) { return listed(sides, number<int64_t>); };
+  return "{\"rounds\":" + listed(rounds, same) + ",\"repeat_pairs\":" + listed(subject.repeat_pairs, pair) +
+         ",\"shapes\":" + listed(subject.shapes, shape) + "}";
+}
+
+// Follows a plan from pinning to the answer, which is printed at the end, so that no half of one can be taken for whole.
 //
 // load: loads one candidate; everything it sets has to be in `library` once all are loaded.
 inline int run_plan(int count, char** words, Library& library,
                     const std::function<std::unique_ptr<Engine>(const Candidate&, Library&)>& load) {
-  static char buffer[1 << 20];
-  std::setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
   if (count != 2) fail("usage: runner PLAN");
   const Plan plan = read_plan(words[1]);
   // Threads that a library starts inherit the core, so it is set before any library is called.
   pin_to(plan.core);
-  if (setpriority(PRIO_PROCESS, 0, plan.niceness) != 0) errno = 0;  // what was got is in the header
-  const std::string core_folder = "/sys/devices/system/cpu/cpu" + std::to_string(plan.core);
-  const std::string frequency_file = core_folder + "/cpufreq/scaling_cur_freq";
+  if (setpriority(PRIO_PROCESS, 0, plan.niceness) != 0) errno = 0;  // what was got is in the answer
+  const std::string folder = "/sys/devices/system/cpu/cpu" + std::to_string(plan.core) + "/cpufreq";
 
   std::vector<Subject> subjects;
   for (const Candidate& candidate : plan.candidates) {
@@ -281,45 +272,63 @@ inline int run_plan(int count, char** words, Library& library,
     }
     subjects.push_back(std::move(subject));
   }
-  print_header(plan, library, core_folder);
-  print_spin("before");
-
+  const int64_t spin_before = spin_ns();
+  Watched watched;
   int64_t made = 0;
-  for (const Warm& warm : plan.warm_up) {
-    Subject& subject = subjects[warm.candidate];
-    if (!warm.repeat) freshen(subject, made++);
-    const Reading reading = time_run(subject);
-    print_reading("\"kind\":\"warm_up\",\"candidate\":" + std::to_string(warm.candidate) +
-                      ",\"repeat\":" + (warm.repeat ? "true" : "false"),
-                  reading, frequency_file);
+  for (int group = 0; group < plan.warm_up_groups; ++group) {
+    for (Subject& subject : subjects) {
+      // The first run brings code and buffers back into the caches, so that the next two differ in novelty alone.
+      freshen(subject, made++);
+      time_run(subject, watched);
+      freshen(subject, made++);
+      const int64_t fresh = time_run(subject, watched).cpu_ns;
+      subject.repeat_pairs.push_back({fresh, time_run(subject, watched).cpu_ns});
+    }
   }
-  std::fflush(stdout);
-
+  std::vector<size_t> order;  // of one round: forwards, then backwards
+  for (size_t place = 0; place < subjects.size(); ++place) order.push_back(place);
+  for (size_t place = subjects.size(); place > 0; --place) order.push_back(place - 1);
   const int64_t started = clock_ns(CLOCK_MONOTONIC_RAW);
   int rounds = 0;
-  int64_t samples = 0;
   double elapsed_s = 0;
   do {
-    for (const size_t candidate : plan.round) {
-      freshen(subjects[candidate], made++);
-      const Reading reading = time_run(subjects[candidate]);
-      print_reading("\"kind\":\"sample\",\"round\":" + std::to_string(rounds) +
-                        ",\"candidate\":" + std::to_string(candidate),
-                    reading, frequency_file);
-      ++samples;
+    for (const size_t place : order) {
+      freshen(subjects[place], made++);
+      subjects[place].samples.push_back(time_run(subjects[place], watched));
+      watched.khz.push_back(number_in(folder + "/scaling_cur_freq"));
     }
     elapsed_s = static_cast<double>(clock_ns(CLOCK_MONOTONIC_RAW) - started) * 1e-9;
-    print_state(rounds++, elapsed_s, plan);
-    std::fflush(stdout);
+    watch(watched, elapsed_s, plan);
+    ++rounds;
   } while ((rounds < plan.min_rounds || elapsed_s < plan.min_duration_s) && elapsed_s < plan.max_duration_s);
+  const int64_t spin_after = spin_ns();
+  for (Subject& subject : subjects) write_outputs(subject);
 
-  print_spin("after");
-  for (size_t number = 0; number < subjects.size(); ++number) print_outputs(number, subjects[number]);
+  utsname system;
+  if (uname(&system) != 0) fail("uname cannot be read");
+#ifdef __ANDROID__
+  const char* platform = "android";
+#else
+  const char* platform = "linux";
+#endif
+  std::string flags;
+  for (const auto& flag : library.flags)
+    flags += (flags.empty() ? "" : ",") + quoted(flag.first) + ":" + quoted(flag.second);
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  print_line("{\"kind\":\"end\",\"samples\":%" PRId64 ",\"rounds\":%d,\"peak_memory_kib\":%ld,\"lines\":%d}", samples,
-             rounds, usage.ru_maxrss, lines_printed() + 1);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+  const auto same = [](const std::string& text) { return text; };
+  const std::string answer =
+      "{\"kind\":\"answer\",\"version\":" + number(kPlanVersion) + ",\"runner\":" + quoted(library.runner) + ",\"library\":" +
+      quoted(library.version) + ",\"platform\":\"" + platform + "\",\"machine\":" + quoted(system.machine) +
+      ",\"flags\":{" + flags + "},\"core\":" + number(plan.core) + ",\"niceness\":" +
+      number(getpriority(PRIO_PROCESS, 0)) + ",\"built_khz\":" + number_in(folder + "/cpuinfo_max_freq") +
+      ",\"permitted_khz\":" + number_in(folder + "/scaling_max_freq") + ",\"spin_ns\":[" + number(spin_before) + "," +
+      number(spin_after) + "],\"elapsed_s\":" + number(elapsed_s) + ",\"order\":" + listed(order, number<size_t>) +
+      ",\"affinities\":" + listed(watched.lists, quoted) + ",\"cores\":" + listed(watched.cores, number<int>) +
+      ",\"threads\":" + number(watched.threads) + ",\"peak_memory_kib\":" + number(usage.ru_maxrss) + ",\"khz\":" +
+      listed(watched.khz, same) + ",\"states\":" + listed(watched.states, same) + ",\"candidates\":" +
+      listed(subjects, told) + "}\n";
+  if (std::fputs(answer.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     std::fprintf(stderr, "the answer cannot be written: %s\n", std::strerror(errno));
     return 4;
   }

@@ -1,9 +1,8 @@
-// The plan that a runner follows, and how a runner says anything: one JSON object a line.
+// The plan that a runner follows, and how a runner says anything: one JSON object.
 //
-// Words of the plan and keys of the lines are described in suite/latency/remote/plan.py.
+// Words of the plan and keys of the answer are described in suite/latency/remote/plan.py.
 #pragma once
 
-#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,12 +16,7 @@ namespace measuring {
 
 using Shape = std::vector<int64_t>;
 
-constexpr int kPlanVersion = 1;
-
-inline int& lines_printed() {
-  static int count = 0;
-  return count;
-}
+constexpr int kPlanVersion = 2;
 
 inline std::string quoted(const std::string& text) {
   std::string result = "\"";
@@ -49,18 +43,8 @@ std::string listed(const Items& items, Shown shown) {
   return result + "]";
 }
 
-inline void print_line(const char* format, ...) __attribute__((format(printf, 1, 2)));
-inline void print_line(const char* format, ...) {
-  va_list values;
-  va_start(values, format);
-  std::vprintf(format, values);
-  va_end(values);
-  std::putchar('\n');
-  ++lines_printed();
-}
-
 [[noreturn]] inline void fail(const std::string& message) {
-  print_line("{\"kind\":\"error\",\"message\":%s}", quoted(message).c_str());
+  std::printf("{\"kind\":\"error\",\"message\":%s}\n", quoted(message).c_str());
   std::fflush(stdout);
   std::_Exit(3);
 }
@@ -83,20 +67,13 @@ struct Candidate {
   std::string precision = "fp32";
 };
 
-struct Warm {
-  size_t candidate;
-  bool repeat;  // the same input as the run before
-};
-
 struct Plan {
   int core = -1, niceness = 0;
   uint64_t seed = 0;
   size_t pool = 0;
-  int min_rounds = 0;
+  int warm_up_groups = 0, min_rounds = 0;
   double min_duration_s = 0, max_duration_s = 0;
   std::vector<Candidate> candidates;
-  std::vector<Warm> warm_up;
-  std::vector<size_t> round;
   std::map<std::string, std::string> sensors;
 };
 
@@ -155,19 +132,8 @@ inline Plan read_plan(const std::string& path) {
       std::string name, file;
       good = static_cast<bool>(words >> name >> file);
       plan.sensors[name] = file;
-    } else if (word == "warm_up") {
-      Warm warm;
-      std::string kind;
-      good = words >> warm.candidate >> kind && (kind == "fresh" || kind == "repeat") &&
-             warm.candidate < plan.candidates.size();
-      warm.repeat = kind == "repeat";
-      plan.warm_up.push_back(warm);
-    } else if (word == "round") {
-      for (size_t candidate; words >> candidate;) {
-        plan.round.push_back(candidate);
-        good = good && candidate < plan.candidates.size();
-      }
-      good = good && words.eof();
+    } else if (word == "warm_up_groups") {
+      good = words >> plan.warm_up_groups && plan.warm_up_groups > 0;
     } else if (word == "end") {
       ended = true;
       break;
@@ -177,7 +143,8 @@ inline Plan read_plan(const std::string& path) {
     if (!good) fail(place() + "not understood: " + line);
   }
   if (!ended) fail(path + ": ends in mid-plan");
-  if (plan.core < 0 || plan.pool == 0 || plan.round.empty() || plan.min_rounds == 0) fail(path + ": is incomplete");
+  if (plan.core < 0 || !plan.pool || plan.candidates.empty() || !plan.min_rounds || !plan.warm_up_groups)
+    fail(path + ": is incomplete");
   return plan;
 }
 

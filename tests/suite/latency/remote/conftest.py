@@ -24,7 +24,7 @@ Patch = pytest.MonkeyPatch
 HERE = Path(__file__).parent
 TRANSCRIPTS = HERE / "transcripts"
 Answer = dict[str, Any]
-CLIENT = {"devices": "10_devices_one", "features": "13_features", "push": "30_push_ok"}
+CLIENT = {"devices": "10_devices_one", "push": "30_push_ok"}
 
 
 def patient(protocol: Protocol, samples: int = 8) -> Protocol:
@@ -196,7 +196,6 @@ class FakePhone:
             "/proc/self/status": said("Cpus_allowed:\tff\nCpus_allowed_list:\t0-7\n"),
             "thermal_zone": told("thermal_zones_cool"),
             "thermalservice": told("thermalservice_status0"),
-            "power": told("power_awake"),
         }
         self._write_shell()
         self.tells(**{name: client(file) for name, file in CLIENT.items()})

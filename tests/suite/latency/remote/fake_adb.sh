@@ -1,7 +1,7 @@
 #!/bin/sh
 # An adb that replays transcripts; FAKE_ADB names the folder that the tests write:
 #   NAME.out .err .rc    an answer: standard output, standard error, return code
-#   devices features push    answers of the client; `client`, if there, answers every shell command itself: no phone does
+#   devices push    answers of the client; `client`, if there, answers every shell command itself: no phone does
 #   shell/NUMBER.words   the first whose words are in a command answers it, as a phone would, closing mark included
 #   hands                if there, what nothing answers is run on this computer, and files are really copied
 #   lost_at              words where the cable is pulled: `lost` answers that call, `gone` all that follow
@@ -23,7 +23,7 @@ if [ -f "$f/lost_at" ]; then
     case "$*" in *"$words"*) : > "$f/unplugged"; say lost ;; esac
 fi
 case $1 in
-    devices | features) say "$1" ;;
+    devices) say "$1" ;;
     push | pull)
         read -r rc < "$f/push.rc"
         if [ -f "$f/hands" ] && [ "$rc" = 0 ]; then cp "$2" "$3" || exit 1; fi

@@ -1,115 +1,119 @@
-"""The text that a runner and the suite speak: what a real runner prints, and what becomes of it when it is damaged."""
+"""The plan and its answer: what a real runner prints, and what becomes of it when it is damaged."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from suite.errors import NothingMeasuredError
 from suite.latency.device import load_device, load_remote
-from suite.latency.remote.measure import combined_timings, frequency_problems, pinning_problems
-from suite.latency.remote.plan import Plan, PlannedCandidate, PlannedInput, SampleLine, read_answer
+from suite.latency.remote.measure import combined, frequency_problems, state_rows
+from suite.latency.remote.plan import Plan, PlannedGraph, PlannedInput, PlannedOutput, read_answer
 from suite.latency.timing import Labels
 from tests.suite.latency.remote.conftest import patient
 
-Spoken = tuple[str, Plan, str]
-
+Spoken = tuple[str, Plan]
 PROTOCOL = patient(load_device("board").protocol())
 
 
 @pytest.fixture(scope="module")
 def spoken(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Spoken:
-    """(what a runner printed, what it was asked to do, its plan as text) for two small graphs."""
+    """(what a runner printed, what it was asked to do) for two small graphs."""
     folder = tmp_path_factory.mktemp("spoken")
     generator = np.random.default_rng(0)
     generator.normal(size=(1, 3, 6, 5)).astype("<f4").tofile(folder / "in.f32")
     generator.normal(size=(2, 3, 3, 3)).astype("<f4").tofile(folder / "weights")
     (folder / "behaviour").write_text("honest")
-    candidates = [
-        PlannedCandidate(
-            ("graph", "weights", "behaviour"), (PlannedInput("x", "in.f32", (1, 3, 6, 5)),), (("y", f"{number}.f32"),)
+    graphs = [
+        PlannedGraph(
+            ("graph", "weights", "behaviour"),
+            (PlannedInput("x", "in.f32", (1, 3, 6, 5)),),
+            (PlannedOutput("y", f"{number}.f32", "y", 240),),
         )
         for number in range(2)
     ]
-    core = max(os.sched_getaffinity(0))
-    plan = Plan(tuple(candidates), PROTOCOL, 1, core, 7, {"cpu-thermal": str(folder / "degrees")})
+    plan = Plan(tuple(graphs), PROTOCOL, 1, max(os.sched_getaffinity(0)), 7, {"cpu": str(folder / "degrees")})
     (folder / "degrees").write_text("41500\n")
     (folder / "plan.txt").write_text(plan.text())
     done = subprocess.run([compiled, "plan.txt"], cwd=folder, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout, plan, plan.text()
+    return done.stdout, plan
 
 
-def test_a_runner_follows_its_plan_and_prints_everything(spoken: Spoken) -> None:
-    text, order, _ = spoken
-    answer = read_answer(text, order, "test")
-    assert answer.header.core == order.core
-    assert len(answer.samples) == 4 * len(answer.rounds) >= 16
-    assert [line.candidate for line in answer.samples[:4]] == [0, 1, 1, 0]
-    assert all(line.sensors == {"cpu-thermal": 41500} for line in answer.rounds)
-    assert pinning_problems([answer], order.core) == []
-    first, second = combined_timings(
-        [answer, answer], [Labels(name, "network", "convolution", "fp32", 6, 5) for name in "ab"], {}
-    )
-    assert len(first.rounds) == len(second.rounds) == 2 * len(answer.rounds)
-    assert len(first.repeat_pairs) == 2 * PROTOCOL.warm_up_groups
-    assert first.rounds[0][1].wall_ns == answer.samples[3].wall_ns
+def test_a_runner_follows_its_plan_and_its_blocks_become_one_run(spoken: Spoken) -> None:
+    text, plan = spoken
+    answer = read_answer(text, plan, "test")
+    assert answer.order == [0, 1, 1, 0]
+    rounds = len(answer.states)
+    assert rounds >= PROTOCOL.min_samples / 2
+    assert answer.candidates[0].shapes == [[1, 2, 6, 5]]
+    labels = [Labels(name, "network", "convolution", "fp32", 6, 5) for name in "ab"]
+    run = combined([answer, answer], labels, [[], []])
+    assert [len(timing.rounds) for timing in run.timings] == [2 * rounds, 2 * rounds]
+    assert [timing.positions for timing in run.timings] == [(0, 3), (1, 2)]
+    assert len(run.timings[0].repeat_pairs) == 2 * PROTOCOL.warm_up_groups
+    assert run.affinities == [str(plan.core)]
+    rows = state_rows([answer, answer])
+    assert [row[:2] for row in rows[rounds : rounds + 2]] == [[1, 0], [1, 1]]
+    assert {tuple(row[5:]) for row in rows} == {("cpu", 41.5)}
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.data())
-def test_no_damaged_answer_is_read(spoken: Spoken, data: st.DataObject) -> None:
-    text, order, _ = spoken
-    lines = text.splitlines()
-    place = data.draw(st.integers(0, len(lines) - 1))
-    kind = data.draw(st.sampled_from(["cut", "drop", "double", "swap", "torn", "key"]))
-    if kind == "cut":
-        lines = lines[:place]
-    elif kind == "drop":
-        del lines[place]
-    elif kind == "double":
-        lines.insert(place, lines[place])
-    elif kind == "swap":
-        other = data.draw(st.integers(0, len(lines) - 1).filter(lambda item: _kind(lines[item]) != _kind(lines[place])))
-        lines[place], lines[other] = lines[other], lines[place]
-    elif kind == "torn":
-        lines[place] = lines[place][: data.draw(st.integers(0, len(lines[place]) - 1))]
+GONE = object()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("candidates", 1, "rounds", 0), GONE),
+        (("candidates", 0, "repeat_pairs", 0), GONE),
+        (("candidates", 0, "shapes", 0), GONE),
+        (("candidates", 1), GONE),
+        (("states", 0), GONE),
+        (("khz", 0), GONE),
+        (("flags",), GONE),
+        (("order",), [0, 0, 1, 1]),
+        (("core",), 4000),
+        (("version",), 1),
+        (("spin_ns", 0), 0),
+        (("candidates", 0, "rounds", 0, 1), [5, 0, 5]),
+        (("surprise",), 1),
+        (("kind",), "error"),
+    ],
+)
+def test_an_answer_that_does_not_follow_the_plan_voids_the_run(
+    spoken: Spoken, path: tuple[str | int, ...], value: object
+) -> None:
+    answer = place = json.loads(spoken[0])
+    for key in path[:-1]:
+        place = place[key]
+    if value is GONE:
+        del place[path[-1]]
     else:
-        lines[place] = json.dumps({**json.loads(lines[place]), "surprise": 1})
+        place[path[-1]] = value
     with pytest.raises(NothingMeasuredError) as caught:
-        read_answer("\n".join(lines), order, "test")
+        read_answer(json.dumps(answer), spoken[1], "test")
     assert "\n" not in str(caught.value)
 
 
-def test_an_answer_without_a_round_or_with_a_clock_that_stood_still_voids_the_run(spoken: Spoken) -> None:
-    for change in ({"cpu_ns": 0}, {"steps": 0}):
-        lines = [json.loads(line) | (change if _kind(line) == "spin" else {}) for line in spoken[0].splitlines()]
-        with pytest.raises(NothingMeasuredError):
-            read_answer("\n".join(map(json.dumps, lines)), spoken[1], "test")
-    *lines, end = (json.loads(line) for line in spoken[0].splitlines() if _kind(line) not in ("sample", "round"))
-    end |= {"samples": 0, "rounds": 0, "lines": len(lines) + 1}
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
+def test_an_answer_that_is_cut_off_is_not_read(spoken: Spoken, share: float) -> None:
+    text = spoken[0].rstrip()
     with pytest.raises(NothingMeasuredError):
-        read_answer("\n".join(map(json.dumps, [*lines, end])), spoken[1], "test")
-
-
-def _kind(line: str) -> str:
-    return str(json.loads(line)["kind"])
+        read_answer(text[: int(share * len(text))], spoken[1], "test")
 
 
 @pytest.mark.parametrize(
     ("plan", "named"),
     [
-        ("plan 1\nend\n", "plan.txt"),
-        ("plan 2\nend\n", "line 1"),
-        ("plan 1\ncore 4000\npool 1\nmin_rounds 1\ncandidate a\nround 0\nend\n", "core 4000"),
+        ("plan 2\nend\n", "plan.txt"),
+        ("plan 1\nend\n", "line 1"),
+        ("plan 2\ncore 4000\npool 1\nwarm_up_groups 1\nmin_rounds 1\ncandidate a\nend\n", "core 4000"),
     ],
 )
 def test_a_plan_that_is_not_whole_is_refused(compiled: Path, tmp_path: Path, plan: str, named: str) -> None:
@@ -120,21 +124,17 @@ def test_a_plan_that_is_not_whole_is_refused(compiled: Path, tmp_path: Path, pla
 
 
 def test_slow_frequency_cap_and_calibration_are_throttling(spoken: Spoken) -> None:
-    answer = read_answer(spoken[0], spoken[1], "test")
+    answer = read_answer(*spoken, "test")
     blocks = load_remote("snapdragon_778g").blocks
 
-    def at(khz: int) -> tuple[SampleLine, ...]:
-        return tuple(msgspec.structs.replace(line, khz=khz) for line in answer.samples)
+    def changed(**fields: Any) -> Any:
+        steady = {"khz": [2_400_000] * len(answer.khz), "spin_ns": (1_000_000, 1_000_000)}
+        return msgspec.structs.replace(answer, **(steady | fields))
 
-    steady = tuple(msgspec.structs.replace(spin, cpu_ns=1_000_000) for spin in answer.spins)
-    fast = dataclasses.replace(answer, samples=at(2_400_000), spins=steady)
-    assert frequency_problems([fast], 2_400_000, blocks) == []
-    slow = dataclasses.replace(fast, samples=at(1_804_800))
-    (problem,) = frequency_problems([fast, slow], 2_400_000, blocks)
+    assert frequency_problems([changed()], 2_400_000, blocks) == []
+    (problem,) = frequency_problems([changed(), changed(khz=[1_804_800] * len(answer.khz))], 2_400_000, blocks)
     assert problem.rule == "throttled"
     assert "50%" in problem.detail
     assert "1804 MHz" in problem.detail
-    capped = dataclasses.replace(fast, header=msgspec.structs.replace(answer.header, permitted_khz=1_324_800))
-    assert "1324 of 2400 MHz" in frequency_problems([capped], 2_400_000, blocks)[0].detail
-    longer = dataclasses.replace(fast, spins=(steady[0], msgspec.structs.replace(steady[1], cpu_ns=1_100_000)))
-    assert "1.10" in frequency_problems([longer], None, blocks)[0].detail
+    assert "1324 of 2400 MHz" in frequency_problems([changed(permitted_khz=1_324_800)], 2_400_000, blocks)[0].detail
+    assert "1.10" in frequency_problems([changed(spin_ns=(1_000_000, 1_100_000))], None, blocks)[0].detail
