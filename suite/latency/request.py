@@ -70,9 +70,9 @@ def _prepared(
         raise InputError("latency: nothing to time; name --models or --onnx")
     names = () if models is None else words_of(models, "--models")
     weights = _checkpoints(checkpoints, names)
-    shared = {"runtime": runtime, "seed": seed}
-    timed = [prepare_model(name, checkpoint=weights.get(name), **shared, **options).timed for name in names]
-    return timed + [prepare_given(text, **shared) for text in given]
+    options |= {"runtime": runtime, "seed": seed}
+    timed = [prepare_model(name, checkpoint=weights.get(name), **options).timed for name in names]
+    return timed + [prepare_given(text, runtime, seed) for text in given]
 
 
 def _pictures(folder: Path | None) -> tuple[Path, ...]:
@@ -113,7 +113,7 @@ def measure_here(
     chosen = load_device("host").protocol(protocol).with_samples(pairs)
     if attempts is not None:
         chosen = msgspec.structs.replace(chosen, attempts=attempts)
-    shared = {
+    shared: dict[str, Any] = {
         "size": size,
         "spans": () if spans is None else words_of(spans, "--spans"),
         "key_frame_intervals": _intervals(key_frame_intervals),

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from suite.errors import InputError, NothingMeasuredError
+from suite.latency.device import load_device
 from suite.latency.host import measure_makers
 from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport, record_lines, report_table
@@ -29,8 +30,6 @@ def hasty(quick: Protocol) -> Protocol:
 @pytest.fixture(scope="module")
 def report() -> LatencyReport:
     """Three candidates, marked valid whatever the machine was doing."""
-    from suite.latency.device import load_device
-
     protocol = msgspec.structs.replace(load_device("host").protocol(), min_samples=6, min_duration_s=0.0, attempts=1)
     makers = [functools.partial(subjects.honest, name) for name in ("anchor", "other", "third")]
     measured = measure_makers(makers, protocol)

@@ -26,11 +26,6 @@ def ends_at_once(name: str, **options: Any) -> None:
     os._exit(9)
 
 
-def test_errors_of_the_preparing_process_come_back_as_they_are() -> None:
-    with pytest.raises(InputError, match="nobody"):
-        prepare.prepare_apart("nobody")
-
-
 def test_a_process_that_the_system_ends_is_an_error_of_that_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "prepare_model", ends_at_once)
     with pytest.raises(InputError, match="large"):

@@ -43,12 +43,9 @@ def broken(report: LatencyReport, index: int = 0) -> set[str]:
 
 
 @contextlib.contextmanager
-def busy_neighbour(core: int, niceness: int) -> Iterator[None]:
-    """Another process that never rests, on the same core, with the priority that the measured one will have."""
-    code = (
-        f"import os\nfrom suite.latency.pinning import pin_to, prefer\npin_to({core})\nprefer({niceness})\n"
-        "print('busy', flush=True)\nwhile True: pass"
-    )
+def busy_neighbour(core: int) -> Iterator[None]:
+    """Another process that never rests, on the same core."""
+    code = f"import os\nos.sched_setaffinity(0, {{{core}}})\nprint('busy', flush=True)\nwhile True: pass"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -95,8 +92,9 @@ def test_each_rule_that_a_subject_breaks_is_named(
 def test_a_busy_neighbour_takes_the_core_away_and_the_run_is_tried_again(
     quick: Protocol, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    core, short = usable_cores()[-1], msgspec.structs.replace(quick, attempts=2, min_samples=12)
-    with busy_neighbour(core, quick.niceness):
+    # Both with everybody's priority from the start, so that the child's imports get their half of the core.
+    core, short = usable_cores()[-1], msgspec.structs.replace(quick, attempts=2, min_samples=12, niceness=0)
+    with busy_neighbour(core):
         report = measure_makers([subject("honest")], short, core=core)
     assert "core_taken_away" in broken(report)
     assert "attempt 1" in capsys.readouterr().err
