@@ -102,10 +102,10 @@ def _summary(evidence: Evidence, found: _Breakdown) -> str:
         f"{display_name(model)} at {found.size} on {short_cpu(found.run.machine.cpu)}: {milliseconds(cpu_ms)} ms CPU"
     )
     if cpu_ms and peak:
-        speed = macs / cpu_ms / 1e6
+        speed, reference = macs / cpu_ms / 1e6, found.series.protocol.get("reference", "large matrix product")
         words += (
-            f", {speed:.1f} GMAC/s counted as direct convolution = {speed / peak:.2f} of the "
-            f"{peak:.1f} GMAC/s of a {found.series.protocol.get('reference', 'large matrix product')} in the same rounds"
+            f", {speed:.1f} GMAC/s counted as direct convolution = {speed / peak:.2f} of the {peak:.1f} GMAC/s of a "
+            f"{reference} in the same rounds"
         )
         done = found.number("done_macs")
         if done and done < macs:
