@@ -28,6 +28,11 @@ def command() -> None:
     """Time models on one core, one thread, fp32, by a protocol with rules."""
 
 
+_GIVEN = click.option(
+    "--onnx", "given", multiple=True, metavar="FILE[:NAME]", help="Any ONNX file with one fp32 image of fixed shape."
+)
+
+
 def _timing_options(runs: str) -> Option[Any]:
     """Return the options that timing on this machine and on a device share.
 
@@ -35,13 +40,7 @@ def _timing_options(runs: str) -> Option[Any]:
         runs: what a model's weights and inputs are seeded for, for the help of ``--seed``.
     """
     return options(
-        click.option(
-            "--onnx",
-            "given",
-            multiple=True,
-            metavar="FILE[:NAME]",
-            help="Also time the network of any ONNX file with one fp32 image of fixed shape; may be repeated.",
-        ),
+        _GIVEN,
         size_option(),
         click.option(
             "--checkpoint",
@@ -197,11 +196,7 @@ def count_readings() -> None:
 
 
 @command.command(name="gate")
-@click.option(
-    "--baseline",
-    metavar="REV",
-    help="Commit to compare with; default: HEAD if files changed, else HEAD~1.",
-)
+@click.option("--baseline", metavar="REV", help="Commit to compare with; default: HEAD if files changed, else HEAD~1.")
 @click.option("--models", metavar="A,B,...", help="Models to compare; default: those of suite/latency/gate.toml.")
 @click.option("--tolerance", type=click.FloatRange(0, 1, max_open=True), help="Permitted growth; default: gate.toml's.")
 @core_option()

@@ -100,9 +100,7 @@ def build(evidence: Evidence) -> Table:
     names = {row: f"{claim.method} {claim.backbone}" for row, claim in claims.items()}
     prior = [reading for reading in readings if not reading.convolutions]
     own = [reading for reading in readings if reading.convolutions]
-    notes = [f"{METHOD}."]
-    notes += [f"{prior_note(prior, names)}."] if prior else []
-    notes += [f"{own_note(prior, own)}."] if prior and own else []
+    notes = [METHOD, *([prior_note(prior, names), own_note(prior, own)] if prior and own else [])]
     title = "The least time that one phone core needs for each published latency (inference)"
     rows = [_row(reading, claims[reading.row_id]) for reading in readings]
-    return make_table("bound", title, rows, notes, origin=origin(evidence))
+    return make_table("bound", title, rows, [f"{note}." for note in notes], origin=origin(evidence))
