@@ -91,10 +91,10 @@ def youtube_vis(**words: Any) -> None:
 @click.option("--annotations", type=PATH, required=True, help="YouTube-VIS annotations with the ground truth.")
 @click.option("--images", type=PATH, required=True, help="Folder that the file names of frames start from.")
 @click.option("--key-frame-interval", "intervals", type=click.IntRange(min=1), multiple=True, default=(1, 3), help="T.")
-@click.option("--associate-on", type=click.Choice(ASSOCIATIONS), multiple=True, default=("kernels",), metavar="RULE")
+@click.option("--associate-on", type=click.Choice(ASSOCIATIONS), multiple=True, default=("kernels",), help="Repeats.")
 @json_option()
 def tracking(as_json: bool, **words: Any) -> None:
-    """Show what association gains a checkpoint (docs/tracking.md); T and RULE may be repeated."""
+    """Show what association gains a checkpoint (docs/tracking.md); options of T and rule may be repeated."""
     from suite.tracking.diagnostics import diagnose_checkpoint, tracking_table
 
     rows = diagnose_checkpoint(**words)
