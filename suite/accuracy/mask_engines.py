@@ -139,7 +139,7 @@ def matches_of(evaluator: Any) -> Matches:
 
 
 class HotcocoEvaluation:
-    """An evaluation by hotcoco, some images at a time: pycocotools' numbers in a tenth of the time and memory."""
+    """An evaluation by hotcoco: pycocotools' numbers in a tenth of the time, few images in memory at a time."""
 
     def __init__(self, dataset: CocoDataset, detections: Detections) -> None:
         self._detections, self._truth = detections, _annotated(dataset)

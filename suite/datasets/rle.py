@@ -26,7 +26,6 @@ UNREAD = np.int16(-(1 << 15))
 """Marks a run of more than two groups, whose number is none that two groups can state."""
 
 ALIEN = "its counts hold a character outside '0' to 'o'"
-TOO_LONG = "its counts hold a run that is too long"
 
 Integers = NDArray[np.int64]
 Runs = NDArray[np.int32]
@@ -55,7 +54,7 @@ def _chunks(lengths: Integers) -> Iterator[tuple[int, int]]:
 
 
 def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int | None]:
-    """Return the number written for each run, in order, or beside that the place of a run that is too long.
+    """Return the number written for each run, in order, and the place of a run that is too long or None.
 
     Args:
         characters: of all codes, the last one not followed.
@@ -128,7 +127,7 @@ def _check_chunk(codes: Sequence[str], areas: Integers, start: int) -> CodeCheck
         return bad(int(np.argmax(unfinished)), "its counts end inside a run")
     written, too_long = _written(characters, followed)
     if too_long is not None:
-        return bad(code_at(ends, too_long), TOO_LONG)
+        return bad(code_at(ends, too_long), "its counts hold a run that is too long")
     narrow = np.int16 if int(lengths.max()) < 1 << 15 else np.int32
     groups_before_last = np.add.reduceat(followed.astype(narrow), np.append(0, ends[:-1]), dtype=narrow)
     stop = ends - np.cumsum(groups_before_last, dtype=np.int64)

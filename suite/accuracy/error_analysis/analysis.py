@@ -10,12 +10,7 @@ from typing import Any
 import numpy as np
 
 from suite.accuracy.error_analysis.judging import Judged
-from suite.accuracy.error_analysis.kinds import (
-    BACKGROUND_IOU,
-    FOREGROUND_IOU,
-    SPECIAL_KINDS,
-    Kind,
-)
+from suite.accuracy.error_analysis.kinds import BACKGROUND_IOU, FOREGROUND_IOU, SPECIAL_KINDS, Kind
 from suite.accuracy.error_analysis.ladder import Ladder
 from suite.accuracy.error_analysis.units import judge_images, judge_tracks
 from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth
