@@ -1,7 +1,7 @@
 """Arithmetic that gives the same integers on every machine, for data that must be the same to the byte.
 
 Floating-point sines, NumPy's random distributions and its vectorised maths may differ in the last digit between
-processors and versions. What the embedded dataset needs of them is done here in integers instead.
+processors and versions. What the embedded dataset needs of them is done here in integers, sines rounded to them.
 """
 
 from __future__ import annotations

@@ -95,7 +95,8 @@ def pinned_input(task: Task, name: str | None = None, allow_unpinned: bool = Fal
     archives = [pins[part] for part in (name, official.annotations_pin) if part in pins]
     folder = repository_root() / (pins[name].unpack or ".")
     annotations, images = folder / official.annotations, folder / official.images
-    dataset, split = _identity(task, name)
+    # coco and val2017; youtube-vis-2021 and train.
+    dataset, split = (task, name) if task == "coco" else name.replace("_", "-").rsplit("-", 1)
     try:
         digests = [_verified(pin) for pin in archives]
     except DataError as error:
@@ -106,14 +107,6 @@ def pinned_input(task: Task, name: str | None = None, allow_unpinned: bool = Fal
         return RealInput(task, annotations, images, dataset, split, file_digest(annotations), pinned=False)
     _require(annotations, images, f"run 'python -m suite data fetch {pins[name].group}'")
     return RealInput(task, annotations, images, dataset, split, digests[0], pinned=True)
-
-
-def _identity(task: Task, name: str) -> tuple[str, str]:
-    """Return dataset and split of a pin: (coco, val2017), (youtube-vis-2021, train)."""
-    if task == "coco":
-        return "coco", name
-    dataset, _, split = name.replace("_", "-").rpartition("-")
-    return dataset, split
 
 
 def _verified(pin: Pin) -> str:

@@ -110,16 +110,6 @@ def _from_runs(counts: Sequence[float], size: Size) -> str:
     return encoded.decode("ascii")
 
 
-def _from_rle(rle: Rle, size: Size) -> str:
-    if rle.counts is None or rle.size is None:
-        raise ValueError("has no 'size' and 'counts'; write the mask as run-length code")
-    if rle.size != size:
-        raise ValueError(
-            f"size {list(rle.size)} differs from the frame's {list(size)} (height, width); whose mask is it?"
-        )
-    return rle.counts if isinstance(rle.counts, str) else _from_runs(rle.counts, size)
-
-
 def _from_polygons(polygons: list[list[float]], size: Size) -> str:
     if not polygons:
         raise ValueError("holds no polygon; give one or remove the object")
@@ -141,11 +131,16 @@ def _compressed(segmentation: Segmentation, size: Size) -> str:
     Raises:
         ValueError: saying what is wrong with it.
     """
-    if isinstance(segmentation, Rle):
-        return _from_rle(segmentation, size)
     if segmentation is None:
         raise ValueError("is null; give a mask or remove the object")
-    return _from_polygons(segmentation, size)
+    if not isinstance(segmentation, Rle):
+        return _from_polygons(segmentation, size)
+    if segmentation.counts is None or segmentation.size is None:
+        raise ValueError("has no 'size' and 'counts'; write the mask as run-length code")
+    if segmentation.size != size:
+        stated = list(segmentation.size)
+        raise ValueError(f"size {stated} differs from the frame's {list(size)} (height, width); whose mask is it?")
+    return segmentation.counts if isinstance(segmentation.counts, str) else _from_runs(segmentation.counts, size)
 
 
 def _all_compressed(segmentations: Sequence[Segmentation], sizes: Sequence[Size]) -> list[str] | None:
