@@ -22,6 +22,7 @@ def command(records: Path | None, metric: str | None, as_csv: bool) -> None:
     from suite.progress import say
     from suite.records.long_table import long_table
     from suite.records.store import read_folder
+    from suite.report.formats import csv_words
     from suite.text_table import TextColumn, text_table
 
     runs, refused = read_folder(records or records_dir())
@@ -33,6 +34,7 @@ def command(records: Path | None, metric: str | None, as_csv: bool) -> None:
     if table.empty:
         raise NothingMeasuredError("no measurement is recorded yet; run 'python -m suite reproduce'")
     if as_csv:
+        table = table.map(lambda cell: csv_words(cell) if isinstance(cell, str) else cell)
         click.echo(table.to_csv(index=False), nl=False)
         return
     shown = {

@@ -17,6 +17,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -30,8 +31,7 @@ RECIPE_KEYS = frozenset({"recipe_digest"})
 SUPERSEDED = "superseded by newer ones of the same model, data, settings and seed"
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One measurement and the run it came from."""
 
     run: Run
@@ -158,12 +158,12 @@ def _reason_against(item: Measurement) -> str | None:
     return "the timing run is invalid" if item.protocol.get("valid") is False else None
 
 
-def _unused_line(reason: str, unused: pd.DataFrame) -> str:
-    """Return one line for all measurements not used for one reason: files, how many, an example."""
+def _unused_line(reason: str, unused: pd.DataFrame, first: Measurement) -> str:
+    """Return one line for all measurements not used for one reason: files, how many, the first of them."""
     files = list(dict.fromkeys(unused["file"]))
     named = ", ".join(files[:2]) + (f" and {len(files) - 2} more files" if len(files) > 2 else "")
     count = f"{len(unused)} measurement{'s' if len(unused) > 1 else ''}"
-    example = unused["what"].iloc[0] + (" and more" if len(unused) > 1 else "")
+    example = f"{first.metric} of {first.subject.model}" + (" and more" if len(unused) > 1 else "")
     return f"{named}: {count} not used ({example}): {reason}"
 
 
@@ -181,7 +181,6 @@ def select_cells(runs: Sequence[RunFile]) -> tuple[list[Cell], list[str]]:
     frame = pd.DataFrame(
         {
             "file": [file.path.name for file in runs for _ in file.measurements],
-            "what": [f"{item.measurement.metric} of {item.measurement.subject.model}" for item in samples],
             "cell": [numbers.setdefault(_identity(sample), len(numbers)) for sample in samples],
             "seed": [_seed(sample) for sample in samples],
             "unused": [_reason_against(sample.measurement) for sample in samples],
@@ -197,7 +196,8 @@ def select_cells(runs: Sequence[RunFile]) -> tuple[list[Cell], list[str]]:
     for group in chosen.values():
         first = group[0].measurement
         cells.append(Cell(first.metric, first.subject.model, first.dataset, _protocol(first), tuple(group)))
-    return cells, [_unused_line(str(reason), group) for reason, group in frame.groupby("unused", sort=False)]
+    groups = frame.groupby("unused", sort=False)
+    return cells, [_unused_line(str(why), group, samples[group.index[0]].measurement) for why, group in groups]
 
 
 def _readable(cell: Cell) -> str:

@@ -65,8 +65,8 @@ def markdown(table: Table, heading: str = "#") -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _csv_text(text: str, is_number: bool = False) -> str:
-    """Return text that no spreadsheet takes for a formula."""
+def csv_words(text: str, is_number: bool = False) -> str:
+    """Return text that no spreadsheet takes for a formula; a number with its sign stays as it is."""
     plain_text = visible(text)
     harmless = is_number or SIGNED_NUMBER.fullmatch(plain_text)
     return f"'{plain_text}" if not harmless and plain_text.startswith(FORMULA_STARTS) else plain_text
@@ -83,8 +83,8 @@ def csv_text(table: Table) -> str:
             for name, cell in zip(table.columns, row, strict=True)
             if cell.mark or cell.note
         ]
-        texts = [_csv_text(cell.text, cell.value is not None) for cell in row]
-        writer.writerow([*texts, _csv_text("; ".join(notes))])
+        texts = [csv_words(cell.text, cell.value is not None) for cell in row]
+        writer.writerow([*texts, csv_words("; ".join(notes))])
     return stream.getvalue()
 
 

@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from suite.cli import main
+from suite.records.provenance import start_run
+from suite.records.schema import Measurement, Subject
+from suite.records.store import writing
 from tests.suite.records.test_store import write_one
 
 
@@ -23,6 +26,14 @@ def test_every_measurement_is_a_row(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert table["reason"][1] == "needs YouTube-VIS 2019"
     assert table["protocol.seed"][0] == 3
     assert table["interval_low"][0] == 0.4
+
+
+def test_a_name_is_no_formula_of_a_spreadsheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with writing(start_run("test"), tmp_path) as record:
+        record.add(Measurement("macs", 1.0, Subject("=cmd|' /C calc'!A0"), {"setting": "-x"}))
+    assert main(["records", "--records", str(tmp_path), "--csv"]) == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert (table["model"][0][0], table["protocol.setting"][0], table["value"][0]) == ("'", "'-x", 1.0)
 
 
 @pytest.mark.parametrize(
