@@ -128,7 +128,7 @@ def cost_table(evidence: Evidence) -> Table:
                 "archives": data,
                 "device": reason.removeprefix("needs ") if claim.device else "a GPU" if claim.own else "any",
                 "trainings": training,
-                "GPU hours": TableCell("" if hours is None else f"{hours:.0f}", hours),
+                "GPU hours": TableCell("" if hours is None else f"{hours:.{0 if hours >= 10 else 1}f}", hours),
                 "decided by": command or "no command of this suite",
                 "its inputs": next((verdict.inputs for verdict in group if verdict.inputs), ""),
             }

@@ -15,6 +15,7 @@ from suite.report.explain import GIT_STATES
 from suite.report.formats import html, run_anchor, templates
 from suite.report.highlights import highlights
 from suite.report.measured import cautions, provenance_line
+from suite.report.summary import judged_table
 from suite.report.table import Table
 
 TABLES = ("ledger", "embedded", "ablation", "latency", "table1", "table2", "counts")
@@ -92,6 +93,7 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
             provenance=provenance_line(evidence),
             cautions=cautions(evidence),
             highlights=highlights(evidence),
+            judged=html(judged_table(evidence)),
             missing=html(cost_table(evidence)),
             drawn={figure["name"] for figure in shown_figures},
             figures=shown_figures,

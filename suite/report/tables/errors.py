@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS, Kind
+from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.measured import ErrorGroup, cautions, error_groups
+from suite.report.measured import accuracy_cells, cautions, setting
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
 from suite.report.tables._parts import origin
 
@@ -19,48 +20,69 @@ EXPECTED = (None, 1)
 """Images and T = 1: what is shown as not recorded where no record holds any errors."""
 
 
+Errors = dict[tuple[int | None, str, str, str], Cell]
+"""(T or None for images, metric without its first word, ``"error"`` or kind of part, its name) -> cell."""
+
+
+def _recorded(evidence: Evidence) -> dict[tuple[str, str, str], Errors]:
+    """Return errors and parts by (data, model, training setting), the embedded set first.
+
+    Runs without association are left out: the kinds of their errors are those of T = 1.
+    """
+    groups: dict[tuple[str, str, str], Errors] = {}
+    for metric in ("error_ap50", "ladder_ap50", *PARTS):
+        for scored in ("mask", "video"):
+            for cell in accuracy_cells(evidence, f"{scored}_{metric}"):
+                interval = cell.get("key_frame_interval")
+                key = next((key for key in ("error", "category", "size") if cell.get(key) is not None), None)
+                if key is not None and cell.get("association") is not False:
+                    frames = interval if scored == "video" and isinstance(interval, int) else None
+                    group = groups.setdefault((cell.where, cell.model, setting(cell)), {})
+                    group[frames, metric, key, str(cell.get(key))] = cell
+    return groups
+
+
 def _title(frames: int | None) -> str:
     return "images" if frames is None else f"video T = {frames}"
 
 
-def _cost(group: ErrorGroup, frames: int | None, metric: str, kind: Kind) -> TableCell:
+def _cost(errors: Errors, frames: int | None, metric: str, kind: Kind) -> TableCell:
     own = IMAGE_KINDS if frames is None else VIDEO_KINDS
     if kind not in (*own, *SPECIAL_KINDS) or (metric == "ladder_ap50" and kind in SPECIAL_KINDS):
         return TableCell()
-    return record_cell(group.cells.get((frames, metric, "error", kind.name)), NOT_RECORDED)
+    return record_cell(errors.get((frames, metric, "error", kind.name)), NOT_RECORDED)
 
 
-def _rows(group: ErrorGroup, ways: list[int | None]) -> list[Row]:
+def _rows(where: str, trained: str, errors: Errors, ways: list[int | None]) -> list[Row]:
     """Return the ladder's foot, one row per kind of error, one row per category and size."""
-    first: dict[str, TableCell | str] = {"data": group.where, "trained with": group.trained}
+    first: dict[str, TableCell | str] = {"data": where, "trained with": trained}
     foot = {
-        f"{LADDER}: {_title(way)}": record_cell(group.cells.get((way, "ladder_ap50", "error", AS_SCORED)), NOT_RECORDED)
+        f"{LADDER}: {_title(way)}": record_cell(errors.get((way, "ladder_ap50", "error", AS_SCORED)), NOT_RECORDED)
         for way in ways
     }
     alone = {f"{ALONE}: {_title(way)}": "" for way in ways}
     rows: list[Row] = [{**first, "error or part": "AP50 as scored", **alone, **foot}]
     for kind in KINDS:
-        costs = {f"{ALONE}: {_title(way)}": _cost(group, way, "error_ap50", kind) for way in ways}
-        ladder = {f"{LADDER}: {_title(way)}": _cost(group, way, "ladder_ap50", kind) for way in ways}
+        costs = {f"{ALONE}: {_title(way)}": _cost(errors, way, "error_ap50", kind) for way in ways}
+        ladder = {f"{LADDER}: {_title(way)}": _cost(errors, way, "ladder_ap50", kind) for way in ways}
         rows.append({**first, "error or part": kind.label, **costs, **ladder})
-    for key in ("category", "size"):
-        for name in group.names(key):
-            part = f"category {name}" if key == "category" else f"{name} objects"
-            found = {
-                f"{_title(way)}: {title}": record_cell(group.cells.get((way, metric, key, name)), NO_OBJECT)
-                for way in EXPECTED
-                for metric, title in PARTS.items()
-            }
-            rows.append({**first, "error or part": part, **found})
+    for part, name in dict.fromkeys((key, name) for _, _, key, name in errors if key != "error"):
+        found = {
+            f"{_title(way)}: {title}": record_cell(errors.get((way, metric, part, name)), NO_OBJECT)
+            for way in EXPECTED
+            for metric, title in PARTS.items()
+        }
+        label = f"category {name}" if part == "category" else f"{name} objects"
+        rows.append({**first, "error or part": label, **found})
     return rows
 
 
 def build(evidence: Evidence) -> Table:
     """Return one row per kind of error and per part of the data, with a column per way of scoring."""
-    groups = error_groups(evidence, ("error_ap50", "ladder_ap50", *PARTS)) or [ErrorGroup("shapes val", "", "")]
-    ladders = {key[0] for group in groups for key in group.cells if key[1] not in PARTS} or set(EXPECTED)
+    groups = _recorded(evidence) or {("shapes val", "", ""): {}}
+    ladders = {key[0] for errors in groups.values() for key in errors if key[1] not in PARTS} or set(EXPECTED)
     ways = sorted(ladders, key=lambda way: way or 0)
-    rows = [row for group in groups for row in _rows(group, ways)]
+    rows = [row for (where, _, trained), errors in groups.items() for row in _rows(where, trained, errors, ways)]
     notes = (
         *(f"{kind.label}: {kind.meaning}." for kind in KINDS),
         "The last two are TIDE's special errors and no rungs: perfect precision or perfect recall alone.",
