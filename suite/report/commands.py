@@ -42,9 +42,11 @@ def deciding_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) 
         groups = [counterparts.get(operand.rsplit("/", 1)[0], ()) for operand in claim.operands]
         names = ",".join(dict.fromkeys(group[0] for group in groups if group))
         return (f"python -m suite latency host --models {names} --record" if all(groups) else ""), ""
-    if claim.device:
-        return "", ""
     models = counterparts.get(claim.row_id, ())
+    if claim.device:
+        here = models and claim.device == "snapdragon-778g"
+        command = f"python -m suite latency device --models {models[0]} --record" if here else ""
+        return command, "a phone on adb, and the runner that docs/phone.md builds" if here else ""
     year = claim.dataset.split()[0]
     pin = year.replace("-", "_")
     if claim.own and models:
