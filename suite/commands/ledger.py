@@ -19,17 +19,13 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
         as_json: one JSON object instead of text.
     """
     from suite.paths import records_dir
+    from suite.report.explain import ledger_to_json
+    from suite.report.terminal import plain_ledger
     from suite.report.verdicts import load_evidence
 
     evidence = load_evidence(records or records_dir())
-    if as_json:
-        from suite.report.explain import ledger_to_json
-
-        click.echo(json.dumps(ledger_to_json(evidence), allow_nan=False))
-        return
-    from suite.report.terminal import plain_ledger
-
-    click.echo(plain_ledger(evidence, everything), nl=False)
+    text = json.dumps(ledger_to_json(evidence), allow_nan=False) if as_json else plain_ledger(evidence, everything)
+    click.echo(text, nl=as_json)
 
 
 @click.command(name="ledger")

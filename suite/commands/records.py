@@ -34,8 +34,8 @@ def command(records: Path | None, metric: str | None, as_csv: bool) -> None:
     if table.empty:
         raise NothingMeasuredError("no measurement is recorded yet; run 'python -m suite reproduce'")
     if as_csv:
-        table = table.map(lambda cell: csv_words(cell) if isinstance(cell, str) else cell)
-        click.echo(table.to_csv(index=False), nl=False)
+        harmless = table.map(lambda cell: csv_words(cell) if isinstance(cell, str) else cell)
+        click.echo(harmless.to_csv(index=False), nl=False)
         return
     shown = {
         "metric": table["metric"],

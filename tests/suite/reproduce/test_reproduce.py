@@ -140,7 +140,6 @@ def test_a_dataset_that_is_not_the_pinned_one_stops_the_job(
     [
         (["reproduce", "--dataset", "cocoa"], 2, "cocoa"),
         (["reproduce", "--annotations", "x.json"], 2, "goes with --dataset"),
-        (["reproduce", "--local-split"], 2, "goes with --dataset"),
         (["reproduce", "--iterations", "0"], 2, "iterations"),
         (["reproduce", "--recipe", "nonsense"], 4, "nonsense"),
         (["reproduce", "--dataset", "coco", "--annotations", "none.json", "--images", "."], 4, "none.json"),
