@@ -104,6 +104,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def try_page(session: nox.Session) -> None:
+    """Build site/try/, a page that runs the shipped model in a browser (needs npm; serve it with http.server)."""
+    web = ENVIRONMENTS / "web"
+    session.run("npm", "install", "--silent", "--prefix", str(web), "onnxruntime-web@1.30.0", external=True)
+    python_module(session, "suite.deploy.browser", str(ROOT / "site" / "try"), str(web / "node_modules"))
+
+
+@nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the fast tests on two processes (arguments after -- go to pytest)."""
     workers = [] if any(word.startswith("-n") for word in session.posargs) else ["-n", "2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -157,3 +158,24 @@ def test_photographs_and_a_clip_of_your_own_from_annotations_to_masks(
     assert {path.name for path in Path("drawn").iterdir()} >= {"eleventh.png", "clip.mp4"}
     for results in ("results.json", "tracks.json"):
         assert {item["category_id"] for item in json.loads(Path(results).read_text())} <= {4, 9}
+
+
+@pytest.mark.slow
+def test_the_tour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="the extra dev is not installed")
+    nbclient = pytest.importorskip("nbclient", reason="the extra dev is not installed")
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    command = scripts / "mobileinst-suite"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m suite "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
+    notebook = nbformat.read(REPOSITORY / "docs" / "tour.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    printed = [str(cell.get("outputs", "")) for cell in notebook.cells]
+    assert "square" in printed[3]
+    assert "parity with torch" in printed[7]
+    assert "60." in printed[9]  # mask AP of the model card
+    assert "table1/mobileinst-topformer-base-640/ap" in printed[11]
