@@ -63,16 +63,18 @@ def command(
         from suite.training.recipe import load_recipe
 
         loaded = load_recipe(recipe, iterations=iterations, query_passing=query_passing)
-        from suite.reproduce.shapes import reproduce_shapes  # after the check: torch takes seconds to load
+        # After the check: torch takes seconds to load.
+        from suite.report.render import render_report
+        from suite.reproduce.shapes import reproduce_shapes
 
-        reproduce_shapes(loaded, seeds or (0,), fresh, latency=not no_latency)
+        reproduce_shapes(loaded, seeds or (0,), fresh, latency=not no_latency, draw_report=render_report)
     else:
+        from suite.report.render import render_report
         from suite.reproduce.real import real_input, reproduce_real
 
         reproduce_real(real_input(dataset, **own), checkpoint, key_frame_interval)
+        render_report()
 
     from suite.commands.ledger import show_ledger
-    from suite.report.render import render_report
 
-    render_report()
     show_ledger()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 
 from suite.datasets import embedded
@@ -122,7 +122,13 @@ def latency_lines(trained: FinishedRun, seed: int) -> list[Line]:
     return [*sizes, *(line for item in prepared for line in parity_lines(item)), *record_lines(report), *exact]
 
 
-def reproduce_shapes(recipe: Recipe, seeds: Sequence[int], fresh: bool = False, latency: bool = True) -> None:
+def reproduce_shapes(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    fresh: bool = False,
+    latency: bool = True,
+    draw_report: Callable[[], object] = lambda: None,
+) -> None:
     """Run the main job. After a kill the same call repeats no finished training, score, picture or timing.
 
     Args:
@@ -130,6 +136,7 @@ def reproduce_shapes(recipe: Recipe, seeds: Sequence[int], fresh: bool = False, 
         seeds: one training each; pictures and timed weights come from the first.
         fresh: discard what an interrupted job of these options has done.
         latency: whether to time; a latency that is not valid on this machine is recorded as such and stops nothing.
+        draw_report: called once everything is recorded, while the finished stages are still known.
 
     Raises:
         InputError: if the recipe is for another dataset.
@@ -156,7 +163,8 @@ def reproduce_shapes(recipe: Recipe, seeds: Sequence[int], fresh: bool = False, 
                     write_run(run, stages.lines("timing", lambda: latency_lines(finished[0], seeds[0])))
             except SuiteError as error:
                 say(f"latency was not measured: {error}")
+        say(f"measured in {time.monotonic() - started:.0f} s")
+        draw_report()
         stages.clear()
         for seed in seeds:
             forget(run_folder(recipe, seed))
-    say(f"measured in {time.monotonic() - started:.0f} s")

@@ -138,7 +138,7 @@ def test_duplicate_and_zero_ids(tmp_path: Path) -> None:
     first, second = [strip(0, 0, 10, 8)] * 2, [strip(0, 12, 10, 8)] * 2
     results = [result(first), result(second)]
     duplicate = document([{"segmentations": first, "id": 3}, {"segmentations": second, "id": 3}])
-    with pytest.raises(InputError, match=r"annotations\[1\].id: 3 is the id of annotations\[0\] too"):
+    with pytest.raises(InputError, match=r"annotations\[1\]\.id: 3 .*annotations\[0\]"):
         stats(tmp_path, duplicate, results)
     # Officially the second track stands twice: one result of two is right, and one of two objects is found.
     assert stats(tmp_path, duplicate, results[::-1], quirks=True)["AR100"] == pytest.approx(0.5)
@@ -150,7 +150,7 @@ def test_duplicate_and_zero_ids(tmp_path: Path) -> None:
 
 def test_quirks_keep_failing_where_the_official_code_fails(tmp_path: Path) -> None:
     annotations = document([{"segmentations": [strip(0, 0, 10, 8)] * 2}])
-    with pytest.raises(InputError, match="cannot score an empty list"):
+    with pytest.raises(InputError, match="empty"):
         stats(tmp_path, annotations, [], quirks=True)
     with pytest.raises(InputError, match=r"results\[0\]\.video_id"):
         stats(tmp_path, annotations, [result([None, None], video_id=5)], quirks=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -137,7 +138,7 @@ def test_other_train_annotations_are_refused(empty_root: Path, capsys: pytest.Ca
     assert "datasets.dvc pins" in capsys.readouterr().err
     place_train(empty_root, "youtube-vis-2019", part_of(content, "video", range(1, 100)))
     assert main(["data", "split", "youtube-vis-2019"]) == 4
-    assert "holds 99 videos, officially 2238" in capsys.readouterr().err
+    assert {"99", "2238"} <= set(re.findall(r"\d+", capsys.readouterr().err))
     pins = yaml.safe_load((empty_root / "datasets.dvc").read_text())
     del pins["outs"][0]["md5"]
     (empty_root / "datasets.dvc").write_text(yaml.safe_dump(pins))

@@ -89,6 +89,8 @@ def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_las
     for _ in range(4):
         with pytest.raises(KilledError):
             reproduce_shapes(recipe, seeds, latency=False)
+    with pytest.raises(ZeroDivisionError):
+        reproduce_shapes(recipe, seeds, latency=False, draw_report=lambda: 1 / 0)
     reproduce_shapes(recipe, seeds, latency=False)
     # Two trainings, each scored on images and in two settings of videos; what was killed was done once more.
     expected = {"train": 3, "track_dataset": 5, "score_coco": 3, "draw_track_strip": 2, "write_run": 3}

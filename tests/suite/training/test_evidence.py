@@ -82,7 +82,7 @@ def test_an_official_backbone_is_loaded(tmp_path: Path, kind: str) -> None:
     torch.manual_seed(4)
     model = MobileInst(given.config)
     said = load_backbone(model, path)
-    assert "without its 1 tensors of heads" in said
+    assert " 1 tensor" in said
     pairs = zip(given.backbone.state_dict().values(), model.backbone.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
     assert InitialFiles(backbone=path).digest() == sha256(path.read_bytes()).hexdigest()

@@ -92,8 +92,8 @@ def test_pictures_of_the_worst(shapes: Path, tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("extra", "code", "text"),
     [
-        (["--pictures", "out"], 2, "go together"),
-        (["--pictures", "out", "--images", ".", "--worst", "0"], 2, "leaves nothing to draw"),
+        (["--pictures", "out"], 2, "--images"),
+        (["--pictures", "out", "--images", ".", "--worst", "0"], 2, "--worst"),
         (["--pictures", "out", "--images", "nowhere"], 4, "nowhere"),
         (["--results", "none.json"], 4, "none.json"),
     ],
