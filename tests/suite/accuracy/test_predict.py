@@ -290,7 +290,7 @@ def bad(name: str, change: Any, exit_code: int, text: str) -> Any:
         bad("no model", {"--checkpoint": None}, 2, "--checkpoint"),
         bad("no graph", {"--checkpoint": None, "--onnx": "none.onnx"}, 4, "none.onnx"),
         bad("broken graph", {"--checkpoint": None, "--onnx": "coco.json"}, 2, "coco.json"),
-        bad("sides", {"--short-side": "500"}, 2, "500"),
+        bad("sides", {"--short-side": "500"}, 2, "192"),
         bad("folder for file", {"--out": "empty"}, 2, "empty"),
     ],
 )
