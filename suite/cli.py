@@ -122,9 +122,12 @@ def silence_output() -> None:
 
 
 def what_is_full() -> str:
-    """Name what an error without a file name is about: standard output, if what it still holds cannot be written."""
+    """Name what an error without a file name is about: standard output, if not even a line break goes there."""
     try:
         sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")
+    except io.UnsupportedOperation:  # a stream in memory
+        return "a file"
     except OSError:
         silence_output()
         return "standard output"
