@@ -211,3 +211,15 @@ def test_every_rule_gives_its_words(maker: RunMaker, rule: str, word: str, claim
 
 def test_the_walk_leaves_out_no_rule():
     assert {rule for rule, *_ in WALK if rule} == set(Rules.__struct_fields__) - {"change"}
+
+
+def test_an_estimate_is_told_in_both_precisions(maker: RunMaker):
+    fields: dict[str, Scalar] = {"span": "network", "device": "snapdragon_778g", "height_px": 640, "width_px": 864}
+    for precision, value in {"fp16": 295.0, "fp32": 486.0}.items():
+        line = Measurement(
+            "latency_wall_ms", value, Subject(BASE_640), fields | {"precision": precision}, origin="estimated"
+        )
+        maker.write(maker.run(f"estimate-{precision}"), line)
+    row = row_of(maker, MS)
+    assert (row.word, row.ours) == ("estimated", 486.0)
+    assert all(f"{433 / value:.2f}" in row.reason for value in (295.0, 486.0))
