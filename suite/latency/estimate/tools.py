@@ -39,12 +39,9 @@ class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
-class Wheel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Wheel(Package, frozen=True, forbid_unknown_fields=True):
     """A wheel of PyPI for aarch64; ``platforms`` are the tags it may have."""
 
-    name: str
-    version: str
-    sha256: str
     platforms: tuple[str, ...]
 
 
