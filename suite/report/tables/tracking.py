@@ -11,7 +11,7 @@ from suite.report.measured import SHAPES_CAUTION
 from suite.report.table import Row, Table, make_table, record_cell
 from suite.report.tables._parts import origin
 
-NOT_RUN = "not run: python -m suite reproduce shapes"
+NOT_RUN = "not run: python -m suite reproduce"
 COLUMNS = ["linked_video_ap", "shuffled_video_ap", "track_links", "track_query_changes", "track_query_losses"]
 COLUMNS += ["track_changes_followed", "identity_switches"]
 
