@@ -8,8 +8,9 @@ from typing import Literal
 
 Kind = Literal["absolute", "ratio", "trend"]
 ClaimOrigin = Literal["published", "third-party"]
+SNAPDRAGON = "latency_snapdragon_778g_ms"
 LATENCY_METRICS = {
-    "latency_snapdragon_778g_ms": "snapdragon-778g",
+    SNAPDRAGON: "snapdragon-778g",
     "latency_rtx_2080_ti_ms": "rtx-2080-ti",
 }
 """Published latency columns and the device each one names."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from suite.claims.claim import Claim
-from suite.claims.latency_bound import SNAPDRAGON, load_readings, never_fp32
+from suite.claims.claim import SNAPDRAGON, Claim
+from suite.claims.latency_bound import load_readings, never_fp32
 
 SIZE_SPLIT_LIMIT_POINTS = 10.0
 """How far a row's AP_M - AP or AP_L - AP may lie from the median row's before the row is called inconsistent."""

@@ -16,11 +16,10 @@ from typing import Literal
 
 import msgspec
 
-from suite.claims.claim import Claim
+from suite.claims.claim import SNAPDRAGON, Claim
 from suite.claims.csv_rows import Digits, Whole, read_rows
 from suite.claims.loader import CLAIMS_FOLDER
 
-SNAPDRAGON = "latency_snapdragon_778g_ms"
 Precision = Literal["fp32", "fp16"]
 CLOCK_GHZ = 2.4
 """Of the fastest core of a Snapdragon 778G, a Cortex-A78."""

@@ -37,6 +37,19 @@ def read_graph(path: Path) -> onnx.ModelProto:
         raise InputError(f"{path}: not an ONNX file ({error}); export it again") from None
 
 
+def input_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every input of a graph by name, in its order; 0 for a side that is not fixed.
+
+    Weights that old files list among the inputs are none.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return {
+        value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
+        for value in model.graph.input
+        if value.name not in weights
+    }
+
+
 def external_files(model: onnx.ModelProto) -> list[str]:
     """Return the names of the files beside the graph that hold its weights, sorted."""
     return sorted(

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from suite.errors import InputError
-from suite.export.artifact import GraphArtifact, external_files, graph_digest, read_graph, write_reference
+from suite.export.artifact import GraphArtifact, external_files, graph_digest, input_shapes, read_graph, write_reference
 from suite.export.runtime import prepare_graph
 from suite.export.runtimes.onnxruntime_cpu import PROVIDER
 from suite.files import atomic_path
@@ -19,8 +19,12 @@ from suite.paths import runs_dir
 from suite.seeds import derive_seed
 
 
-def _file_and_name(text: str) -> tuple[Path, str]:
-    """Split ``FILE[:NAME]``; the name is the file's without suffix if none is given."""
+def file_and_name(text: str) -> tuple[Path, str]:
+    """Return file and name of ``FILE[:NAME]``; the name is the file's without suffix if none is given.
+
+    Raises:
+        InputError: if there is no such file, or the name has characters that no record takes.
+    """
     whole, (file, _, name) = Path(text), text.rpartition(":")
     path = whole if whole.is_file() or not file else Path(file)
     name = path.stem if path == whole else name
@@ -33,17 +37,16 @@ def _file_and_name(text: str) -> tuple[Path, str]:
 
 def _image_input(path: Path) -> tuple[str, tuple[int, ...]]:
     """Return name and shape of a graph's only input."""
-    graph = read_graph(path).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    shapes = [tuple(side.dim_value for side in value.type.tensor_type.shape.dim) for value in inputs]
-    kinds = [value.type.tensor_type.elem_type for value in inputs]
-    if kinds != [1] or len(shapes[0]) != 4 or not all(shapes[0]) or shapes[0][0] != 1:
-        shown = ", ".join(f"{value.name} {list(shape)}" for value, shape in zip(inputs, shapes, strict=True)) or "none"
+    model = read_graph(path)
+    shapes = input_shapes(model)
+    kinds = [value.type.tensor_type.elem_type for value in model.graph.input if value.name in shapes]
+    name, shape = next(iter(shapes.items()), ("", ()))
+    if kinds != [1] or len(shape) != 4 or not all(shape) or shape[0] != 1:
+        shown = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()) or "none"
         raise InputError(
             f"{path}: its inputs are {shown}; export it with one fp32 input of fixed shape (1, channels, height, width)"
         )
-    return inputs[0].name, shapes[0]
+    return name, shape
 
 
 def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
@@ -59,7 +62,7 @@ def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
     Raises:
         InputError: if the file is no ONNX graph of one fp32 image of fixed shape, or cannot be run.
     """
-    source, name = _file_and_name(text)
+    source, name = file_and_name(text)
     input_name, shape = _image_input(source)
     digest = graph_digest(source)
     folder = runs_dir() / "onnx" / "given" / f"{name}-{digest[:12]}"

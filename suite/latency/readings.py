@@ -9,7 +9,8 @@ import csv
 import io
 from pathlib import Path
 
-from suite.claims.latency_bound import SNAPDRAGON, ReadingRow
+from suite.claims.claim import SNAPDRAGON
+from suite.claims.latency_bound import ReadingRow
 from suite.claims.loader import CLAIMS_FOLDER, load_claims
 from suite.export.counts import split_macs
 from suite.files import write_bytes

@@ -103,6 +103,11 @@ class ModelEntry(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.input_shapes[0][1]
 
     @property
+    def masks_span(self) -> str:
+        """The span in which the masks are made, in which methods are compared: the network unless it stops before."""
+        return "with_masks" if self.masks_apart else "network"
+
+    @property
     def selection(self) -> Callable[[int, int, int], Selection] | None:
         """(height_px, width_px, seed) -> what chooses detections after the network; None where the file has none."""
         return self._select if self.selects else None

@@ -55,7 +55,7 @@ def masks_span(model: str) -> str:
     It is the network, except where a method's network stops before the masks.
     """
     entry = entries().get(model)
-    return "with_masks" if entry is not None and entry.masks_apart else "network"
+    return "network" if entry is None else entry.masks_span
 
 
 def is_primary(model: str, height_px: object, width_px: object) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError
-from suite.export.artifact import graph_digest, read_graph
+from suite.export.artifact import graph_digest, input_shapes, read_graph
 from suite.export.runtime import Arrays
 from suite.files import atomic_path
 
@@ -56,10 +56,9 @@ def convert(graph: Path) -> tuple[Path, Path]:
     if all(target.is_file() for target in targets):
         return targets
     shapes = []
-    for value in read_graph(graph).graph.input:
-        sides = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+    for name, sides in input_shapes(read_graph(graph)).items():
         if not all(sides):
-            raise InputError(f"{graph}: input {value.name} has no fixed size; export it at one")
+            raise InputError(f"{graph}: input {name} has no fixed size; export it at one")
         shapes.append(f"[{','.join(map(str, sides))}]")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "graph.onnx"
@@ -93,10 +92,7 @@ class NcnnSession:
 
     def __init__(self, graph: Path, converted: tuple[Path, Path]) -> None:
         model = read_graph(graph)
-        self._inputs = {
-            value.name: tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
-            for value in model.graph.input
-        }
+        self._inputs = input_shapes(model)
         self._outputs = [value.name for value in model.graph.output]
         self._weights = converted[1]
         self._net = ncnn.Net()

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import msgspec
 
+from suite.claims.claim import SNAPDRAGON
 from suite.claims.loader import load_claims
 from suite.errors import InputError
-from suite.export.artifact import read_graph
+from suite.export.artifact import input_shapes, read_graph
 from suite.files import file_digest, write_json
 from suite.latency.estimate.cycles import Cycles, model_cycles
 from suite.latency.estimate.emulation import run_emulated
 from suite.latency.estimate.tools import FOLDER, Tools, find_tools
+from suite.latency.given import file_and_name
 from suite.latency.prepare import prepare_apart
 from suite.models import ModelEntry, discover, get_entry
 from suite.paths import runs_dir
@@ -29,7 +31,6 @@ from suite.typed import read_typed
 
 ENGINE = "ncnn"
 PRECISIONS = ("fp16", "fp32")
-PUBLISHED = "latency_snapdragon_778g_ms"
 INFERENCE = FOLDER / "ncnn_inference.py"
 LIMIT_S = 4 * 3600.0
 """Wall seconds after which an emulated inference is stopped; the largest published network takes under an hour."""
@@ -83,11 +84,6 @@ class Source:
     size: tuple[int, int] | None
 
 
-def masks_span(entry: ModelEntry) -> str:
-    """Return the span of a model in which its masks are made, which is what the published times are compared with."""
-    return "with_masks" if entry.masks_apart else "network"
-
-
 def published_models(table: str = "") -> list[ModelEntry]:
     """Return the models that stand for the published latencies of a phone, in the tables' order.
 
@@ -95,7 +91,7 @@ def published_models(table: str = "") -> list[ModelEntry]:
         table: only rows of this table, e.g. ``"table1"``; all if empty.
     """
     by_row = {row: entry for entry in discover().values() for row in entry.published_rows}
-    rows = [claim.row_id for claim in load_claims() if claim.metric == PUBLISHED and claim.row_id.startswith(table)]
+    rows = [claim.row_id for claim in load_claims() if claim.metric == SNAPDRAGON and claim.row_id.startswith(table)]
     return list({by_row[row].name: by_row[row] for row in rows if row in by_row}.values())
 
 
@@ -110,34 +106,26 @@ def model_source(name: str, size: tuple[int, int] | None) -> Source:
         InputError: if there is no such model, or it cannot be exported at this size.
     """
     entry = get_entry(name)
-    span = masks_span(entry)
+    span = entry.masks_span
     chosen = size or entry.input_shapes[0]
     prepared = prepare_apart(name, size=chosen, spans=(span,), runtime="ncnn_cpu")
     part = "with_masks" if span == "with_masks" else "whole"
     return Source(name, prepared.exports[part].artifact.path, span, chosen)
 
 
-def graph_source(path: Path, name: str = "") -> Source:
+def graph_source(text: str) -> Source:
     """Return somebody's ONNX graph as something to count.
 
     Args:
-        path: the file; its inputs have fixed shapes.
-        name: how tables call it; the file's name without suffix if empty.
+        text: ``FILE`` or ``FILE:NAME``; its inputs have fixed shapes, and the name is the one in tables.
 
     Raises:
-        InputError: if the file is absent or not ONNX.
+        InputError: if the file is absent or not ONNX, or the name is none.
     """
-    shapes = _input_shapes(path)
-    size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 4 else None
-    return Source(name or path.stem, path, "network", size)
-
-
-def _input_shapes(graph: Path) -> list[tuple[int, ...]]:
-    """Return the shape of every input of a graph, batch first."""
-    return [
-        tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
-        for value in read_graph(graph).graph.input
-    ]
+    path, name = file_and_name(text)
+    first = next(iter(input_shapes(read_graph(path)).values()), ())
+    size = (first[2], first[3]) if len(first) == 4 else None
+    return Source(name, path, "network", size)
 
 
 def _instruction_kinds(assembly: str) -> str:
@@ -222,7 +210,9 @@ def count_graph(source: Source, precision: str, mca_model: str, limit_s: float =
     if (found := _read_cached(target)) is not None:
         return msgspec.structs.replace(found, network=source.network)
     say(f"estimate: counting {source.network} {source.span} in {precision} (minutes)")
-    shapes = ["x".join(str(side) for side in reversed(shape[1:])) for shape in _input_shapes(source.graph)]
+    shapes = [
+        "x".join(str(side) for side in reversed(shape[1:])) for shape in input_shapes(read_graph(source.graph)).values()
+    ]
     words = [*tools.python, str(INFERENCE), str(param), precision, *shapes]
     environment = {"PYTHONHOME": str(tools.root / "usr"), "PYTHONPATH": str(tools.folder / "site")}
     what = (source.network, precision, source.span, source.size, sha256)

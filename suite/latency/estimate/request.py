@@ -34,7 +34,6 @@ from suite.latency.estimate.counting import (
     count_graph,
     count_program,
     graph_source,
-    masks_span,
     model_source,
     published_models,
 )
@@ -112,7 +111,7 @@ def model_counts(
         entry = get_entry(name)
         height_px, width_px = map(str, size or entry.input_shapes[0])
         for precision in precisions:
-            key = (name, ENGINE, precision, masks_span(entry), height_px, width_px, core.mca_model)
+            key = (name, ENGINE, precision, entry.masks_span, height_px, width_px, core.mca_model)
             if key in known and not again:
                 found.append((known[key], None))
                 continue
@@ -138,8 +137,7 @@ def graph_counts(graphs: Sequence[str], precisions: Sequence[str], core: Core) -
     """
     found: list[tuple[CountRow, Count | None]] = []
     for text in graphs:
-        file, _, name = text.partition(":")
-        source = graph_source(Path(file), name)
+        source = graph_source(text)
         for precision in precisions:
             count = count_graph(source, precision, core.mca_model)
             found.append((count_row(count), count))

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from suite.claims.claim import SNAPDRAGON
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.figures._style import (
@@ -25,7 +26,6 @@ from suite.report.figures._style import (
 from suite.report.measured import accuracy_cells, setting
 from suite.report.timings import short_cpu
 
-SNAPDRAGON = "latency_snapdragon_778g_ms"
 SHORT_BACKBONES = {
     "ResNet-50": "R50",
     "ResNet-18": "R18",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from suite.claims.claim import Claim
+from suite.claims.claim import SNAPDRAGON, Claim
 from suite.report.evidence import Evidence
 from suite.report.measured import provenance_line
 from suite.report.models import is_primary, masks_span
@@ -12,7 +12,6 @@ from suite.report.numbers import ORIGIN_MARKS, interval_text
 from suite.report.table import TableCell, missing, record_cell
 from suite.report.timings import MAIN_ENGINE
 
-SNAPDRAGON = "latency_snapdragon_778g_ms"
 NOT_PRINTED = "not printed in the paper"
 NO_COUNTERPART = "this method is not runnable here yet"
 NOT_TIMED = "not timed here yet"

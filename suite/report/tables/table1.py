@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from suite.claims.claim import SNAPDRAGON
 from suite.report.evidence import Evidence
 from suite.report.numbers import CLAIM_METRICS
 from suite.report.table import Row, Table, TableCell, make_table
 from suite.report.tables._parts import (
-    SNAPDRAGON,
     latency_cells,
     method_cell,
     origin,

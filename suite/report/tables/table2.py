@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from suite.claims.claim import slug
+from suite.claims.claim import SNAPDRAGON, slug
 from suite.report.evidence import Evidence
 from suite.report.numbers import CLAIM_METRICS
 from suite.report.table import Row, Table, make_table
 from suite.report.tables._parts import (
-    SNAPDRAGON,
     latency_cells,
     method_cell,
     origin,
