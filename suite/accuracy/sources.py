@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -249,4 +250,17 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[VideoWriter]:
             finally:
                 writer.close()
             if writer.count:
+                if not _plays(writer.path, writer.count):  # OpenCV says nothing when the disk takes no more
+                    raise OSError(errno.EIO, "its frames were cut short, is the disk full?")
                 writer.path.replace(path)
+
+
+def _plays(path: Path, count: int) -> bool:
+    """Whether a video opens and says that it has ``count`` frames."""
+    import cv2
+
+    capture = cv2.VideoCapture(str(path))
+    try:
+        return capture.isOpened() and round(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == count
+    finally:
+        capture.release()

@@ -18,7 +18,7 @@ from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.errors import DataError, InputError
-from suite.files import file_digest, write_json, write_text
+from suite.files import atomic_path, file_digest, write_json, write_text
 from suite.paths import shown
 
 HUB = "hf:"
@@ -163,8 +163,8 @@ def _write(checkpoint: Path, config: ModelConfig, card: str, folder: Path) -> No
     weights = folder / HUB_WEIGHTS
     if weights.is_file() and file_digest(weights) != file_digest(checkpoint):
         raise InputError(f"{weights}: other weights are there; name another folder or remove them")
-    folder.mkdir(parents=True, exist_ok=True)
     if not weights.is_file():
-        shutil.copyfile(checkpoint, weights)
+        with atomic_path(weights) as temporary:
+            shutil.copyfile(checkpoint, temporary)
     write_json(folder / "config.json", {"model_type": "mobileinst", **json.loads(json.dumps(config_to_dict(config)))})
     write_text(folder / "README.md", card)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from PIL import Image
 
 from suite.cli import main
 from suite.commands import explain
@@ -56,6 +58,22 @@ def test_output_that_nobody_can_take(command: str, code: int, named: str | None)
     assert run.stderr.count("\n") == (named is not None)
     if named:
         assert named in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [("predict {frames} --frames --save {out}", "frames.mp4"), ("publish --to {out}", "model.safetensors")],
+)
+def test_a_disk_that_takes_no_more_leaves_nothing_cut_short(words: str, named: str, tmp_path: Path) -> None:
+    frames, out = tmp_path / "frames", tmp_path / "out"
+    frames.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (12, 96, 96, 3), dtype=np.uint8)
+    for number, frame in enumerate(noise):
+        Image.fromarray(frame).save(frames / f"{number:05d}.png")
+    run = shell(f"ulimit -f 20; suite {words.format(frames=frames, out=out)}")
+    assert run.returncode == 2, run.stderr
+    assert str(out / named) in run.stderr.splitlines()[-1]
+    assert not list(out.iterdir())
 
 
 @pytest.fixture
