@@ -217,7 +217,7 @@ def gate(baseline: str | None, models: str | None, tolerance: float | None, core
     permitted = rules.tolerance if tolerance is None else tolerance
     protocol = load_device("host").protocol(rules.protocol)
     sha = gates.resolve_commit(baseline)
-    current = {name: prepare_model(name).timed.graphs["whole"] for name in names}
+    current = {name: prepare_model(name).graphs["whole"] for name in names}
     before = gates.baseline_graphs(sha, names)
     results = []
     for name in names:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from suite.accuracy.segmenter import ReferenceSegmenter
     from suite.datasets.coco import CocoDataset
     from suite.datasets.youtube_vis import YoutubeVisDataset
-    from suite.export.segmenter import OnnxSegmenter
+    from suite.export.mobileinst import OnnxSegmenter
 
 protocol_options = options(
     click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px."),
@@ -56,7 +56,7 @@ def _open(
     torch.set_num_threads(threads)
     segmenter: ReferenceSegmenter | OnnxSegmenter
     if onnx is not None:
-        from suite.export.segmenter import OnnxSegmenter
+        from suite.export.mobileinst import OnnxSegmenter
 
         segmenter = OnnxSegmenter(onnx, threads=threads)
     elif prior_art is not None and checkpoint is not None:

@@ -20,8 +20,8 @@ from suite import __version__
 from suite.accuracy.segmenter import open_checkpoint
 from suite.datasets.categories import METADATA_KEY, Categories
 from suite.errors import InputError
-from suite.export.artifact import largest_difference
-from suite.export.exporter import RELATIVE_TOLERANCE, ExportReport, ParityError
+from suite.export.artifact import ExportReport, largest_difference
+from suite.export.exporter import RELATIVE_TOLERANCE, ParityError
 from suite.export.mobileinst import export_mobileinst, mobileinst_metadata
 from suite.export.parity import ExportParity, first_pictures, measure_export_parity
 from suite.files import atomic_path, file_digest, write_json

@@ -17,11 +17,10 @@ from suite.accuracy.segmenter import ImageSegmenter, open_checkpoint
 from suite.deploy.exported import own_size
 from suite.export.artifact import GraphArtifact, largest_difference, read_reference
 from suite.export.kept import export_kept
-from suite.export.mobileinst import mobileinst_metadata, mobileinst_parts
+from suite.export.mobileinst import LOGITS, PaddedReference, mobileinst_metadata, mobileinst_parts
 from suite.export.parity import ExportParity, compare_engines, first_pictures
 from suite.export.runtime import Session, open_session
 from suite.export.runtimes.ncnn_cpu import convert
-from suite.export.segmenter import LOGITS, PaddedReference
 from suite.files import file_digest
 from suite.latency.host import measure_makers
 from suite.latency.protocol import Protocol
@@ -113,7 +112,7 @@ def torch_candidates(checkpoint: Path, size: tuple[int, int], protocol: Protocol
         with torch.inference_mode():
             return model(torch.from_numpy(image))
 
-    images = network_inputs(size, 0, protocol.input_pool)
+    images = network_inputs((1, 3, *size), 0, protocol.input_pool)
     engine = {"runtime": "torch", "version": str(torch.__version__)}
     return [Candidate(Labels(TORCH, "network", "torch", "fp32", *size), run, fresh_from(images), engine=engine)]
 
@@ -122,7 +121,7 @@ def _exported(model: MobileInst, size: tuple[int, int]) -> dict[str, GraphArtifa
     """Return the graph of each format, exported unless an earlier run has left it."""
     parts, metadata = [mobileinst_parts(model.config)["whole"]], mobileinst_metadata(model.config)
     return {
-        name: export_kept(model.config.name, model, parts, size, form=form, metadata=metadata)["whole"].artifact
+        name: export_kept(model.config.name, model, parts, size, form=form, metadata=metadata)["whole"]
         for name, (_, form) in FORMATS.items()
     }
 

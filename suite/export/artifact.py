@@ -89,6 +89,25 @@ def graph_problems(model: onnx.ModelProto, where: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class ExportReport:
+    """What was exported and how closely it follows the module.
+
+    Attributes:
+        opset: version of the standard operator set.
+        nodes: number of nodes of the graph.
+        parity_max_abs: largest absolute difference of any output element between ONNX Runtime and PyTorch.
+        parity_max_rel: largest difference of any output element, relative to the largest magnitude of its output.
+        op_counts: nodes by operator, most frequent first.
+    """
+
+    opset: int
+    nodes: int
+    parity_max_abs: float
+    parity_max_rel: float
+    op_counts: dict[str, int]
+
+
+@dataclass(frozen=True)
 class GraphArtifact:
     """An exported graph and what proves that it is the scored model.
 
@@ -96,11 +115,13 @@ class GraphArtifact:
         path: the ONNX file.
         sha256: digest of the graph and its external weights when it was exported (`graph_digest`).
         reference: ``.npz`` with one input and the scored model's outputs on it (`write_reference`).
+        report: the exporter's; None for a graph that somebody else exported.
     """
 
     path: Path
     sha256: str
     reference: Path
+    report: ExportReport | None = None
 
 
 def graph_digest(path: Path) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import onnx
@@ -24,9 +24,9 @@ from onnxscript import opset18 as op
 from torch import Tensor, nn
 
 from suite.errors import InputError
-from suite.export.artifact import largest_difference
+from suite.export.artifact import ExportReport, largest_difference
 from suite.export.rewriting import Form, rewrite
-from suite.export.runtime import cpu_session
+from suite.export.runtime import Arrays, cpu_session
 from suite.files import atomic_path
 
 OPSET = 18
@@ -55,39 +55,14 @@ class Part:
     outputs: tuple[str, ...] = ()
     further: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of all inputs, in order."""
-        return ("image", *self.further)
-
-    def example_inputs(self, height_px: int, width_px: int) -> tuple[Tensor, ...]:
+    def example_inputs(self, height_px: int, width_px: int) -> dict[str, Tensor]:
         """Return the inputs that parity is checked on, N(0, 1) from a fixed seed: an image (1, 3, H, W) first."""
         generator = torch.Generator().manual_seed(0)
-        shapes = [(1, 3, height_px, width_px), *self.further.values()]
-        return tuple(torch.randn(shape, generator=generator) for shape in shapes)
+        shapes = {"image": (1, 3, height_px, width_px), **self.further}
+        return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-@dataclass(frozen=True)
-class ExportReport:
-    """What was exported and how closely it follows the module.
-
-    Attributes:
-        opset: version of the standard operator set.
-        nodes: number of nodes of the graph.
-        parity_max_abs: largest absolute difference of any output element between ONNX Runtime and PyTorch.
-        parity_max_rel: largest difference of any output element, relative to the largest magnitude of its output.
-        op_counts: nodes by operator, most frequent first.
-    """
-
-    opset: int
-    nodes: int
-    parity_max_abs: float
-    parity_max_rel: float
-    op_counts: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """A fresh graph's report, with the inputs of the parity check and PyTorch's outputs on them, by name."""
 
     report: ExportReport
@@ -104,7 +79,7 @@ class _PartGraph(nn.Module):
         self.part = part
 
     def named(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """Return the outputs by name.
+        """Return the outputs by name, in order.
 
         Raises:
             InputError: if the method returns neither a named tuple nor the one tensor that the part names.
@@ -117,6 +92,16 @@ class _PartGraph(nn.Module):
             raise InputError(f"{method} returns no named tuple; name its outputs so that it can export")
         values = found._asdict()
         return {name: values[name] for name in self.part.outputs or values if values[name] is not None}
+
+    def example(self, height_px: int, width_px: int) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """Return example inputs and the outputs on them, each by name."""
+        inputs = self.part.example_inputs(height_px, width_px)
+        with torch.no_grad():
+            outputs = self.named(*inputs.values())
+        return (
+            {name: tensor.numpy() for name, tensor in inputs.items()},
+            {name: tensor.numpy() for name, tensor in outputs.items()},
+        )
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs for an image (1, 3, H, W) and the part's further inputs."""
@@ -200,33 +185,27 @@ def export_graph(
             "pad to one or export at a fixed size"
         )
     graph = _PartGraph(module, part)
-    inputs = part.example_inputs(height, width)
     try:
-        with torch.no_grad():
-            expected = graph.named(*inputs)
+        example = graph.example(height, width)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"{name} cannot take {height}x{width} px ({_reason(error)}); name another --size, such as multiples of 32"
         ) from None
-    proto = _translate(name, graph, tuple(expected), size, dynamic)
+    proto = _translate(name, graph, list(example[1]), size, dynamic)
     rewrite(proto, form)
     onnx.helper.set_model_props(proto, {"model": name, "part": part.name, "form": form, **(metadata or {})})
     onnx.checker.check_model(proto, full_check=True)
-    sizes = [size] + ([(height + SIZE_STEP_PX, 2 * width)] if dynamic else [])
     with atomic_path(path) as temporary:
         onnx.save(proto, temporary)
-        max_abs, max_rel = _parity(graph, temporary, sizes)
+        examples = [example, graph.example(height + SIZE_STEP_PX, 2 * width)] if dynamic else [example]
+        max_abs, max_rel = _parity(temporary, examples)
         if not max_rel <= tolerance:
             raise ParityError(
                 f"{path}: ONNX Runtime differs from PyTorch by {max_rel:.2e} of the largest output in {part.name}, "
                 f"more than {tolerance:.0e}; nothing was written"
             )
     op_counts = dict(Counter(node.op_type for node in proto.graph.node).most_common())
-    return Export(
-        ExportReport(OPSET, len(proto.graph.node), max_abs, max_rel, op_counts),
-        {key: tensor.numpy() for key, tensor in zip(part.inputs, inputs, strict=True)},
-        {key: tensor.numpy() for key, tensor in expected.items()},
-    )
+    return Export(ExportReport(OPSET, len(proto.graph.node), max_abs, max_rel, op_counts), *example)
 
 
 def _reason(error: Exception) -> str:
@@ -247,14 +226,15 @@ def _translate(
             3: SIZE_STEP_PX * torch.export.Dim("columns", min=1, max=64),
         }
         options["dynamic_shapes"] = ((sides, *(None for _ in graph.part.further)),)
+    inputs = graph.part.example_inputs(height, width)
     with _silence():
         try:
             program = torch.onnx.export(
                 graph,
-                graph.part.example_inputs(height, width),
+                tuple(inputs.values()),
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=list(graph.part.inputs),
+                input_names=list(inputs),
                 output_names=list(outputs),
                 custom_translation_table=TRANSLATIONS,
                 verbose=False,
@@ -268,16 +248,12 @@ def _translate(
     return program.model_proto
 
 
-def _parity(graph: _PartGraph, path: Path, sizes: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Return the largest absolute and relative differences of ONNX Runtime from PyTorch over all outputs and sizes."""
+def _parity(path: Path, examples: Sequence[tuple[Arrays, Arrays]]) -> tuple[float, float]:
+    """Return the largest absolute and relative differences of ONNX Runtime from PyTorch over all examples."""
     session = cpu_session(path)
     pairs = []
-    for size in sizes:
-        inputs = graph.part.example_inputs(*size)
-        with torch.no_grad():
-            expected = {name: tensor.numpy() for name, tensor in graph.named(*inputs).items()}
-        feeds = {name: tensor.numpy() for name, tensor in zip(graph.part.inputs, inputs, strict=True)}
-        found = dict(zip(expected, session.run(list(expected), feeds), strict=True))
+    for inputs, expected in examples:
+        found = dict(zip(expected, session.run(list(expected), dict(inputs)), strict=True))
         pairs.append(largest_difference(found, expected))
     return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
 

@@ -7,13 +7,13 @@ import importlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from suite.errors import InputError
-from suite.export.artifact import GraphArtifact, graph_digest, write_reference
+from suite.export.artifact import ExportReport, GraphArtifact, graph_digest, write_reference
 from suite.files import read_json, write_json
 from suite.paths import runs_dir
 from suite.progress import say
@@ -21,20 +21,12 @@ from suite.progress import say
 if TYPE_CHECKING:
     from torch import nn
 
-    from suite.export.exporter import ExportReport, Part
+    from suite.export.exporter import Part
 
 MODEL_CODE = ("reference_model.", "suite.models.")
 """How the names of modules begin whose code shapes the graphs of models."""
-EXPORT_CODE = tuple(f"suite.export.{name}" for name in ("exporter", "rewriting", "graph_editor", "winograd", "blocked"))
+EXPORT_CODE = tuple(f"suite.export.{name}" for name in ("exporter", "rewriting", "graph_editor", "winograd"))
 """Modules whose code shapes every graph."""
-
-
-@dataclass(frozen=True)
-class ExportedPart:
-    """One exported graph with the exporter's own report (operator counts, parity)."""
-
-    artifact: GraphArtifact
-    report: ExportReport
 
 
 def modules_behind(names: Iterable[str]) -> set[str]:
@@ -71,17 +63,15 @@ def _weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _found(path: Path) -> ExportedPart | None:
+def _found(path: Path) -> GraphArtifact | None:
     """Return a graph exported earlier, or None where a file is missing or not what it was."""
-    from suite.export.exporter import ExportReport
-
     reference, note = path.with_suffix(".npz"), path.with_suffix(".json")
     if not (path.is_file() and reference.is_file() and note.is_file()):
         return None
     try:
         values = read_json(note, "export note")
-        part = ExportedPart(GraphArtifact(path, values["sha256"], reference), ExportReport(**values["report"]))
-        return part if graph_digest(path) == part.artifact.sha256 else None
+        graph = GraphArtifact(path, values["sha256"], reference, ExportReport(**values["report"]))
+        return graph if graph_digest(path) == graph.sha256 else None
     except (InputError, KeyError, TypeError):
         return None
 
@@ -94,7 +84,7 @@ def export_kept(
     folder: Path | None = None,
     form: str = "portable",
     metadata: Mapping[str, str] | None = None,
-) -> dict[str, ExportedPart]:
+) -> dict[str, GraphArtifact]:
     """Export the parts of a model that no earlier run has left.
 
     Beside each graph lies the model's own answer to one seeded input, which every timed run compares with.
@@ -109,7 +99,7 @@ def export_kept(
         metadata: kept in the graphs.
 
     Returns:
-        The exported parts by name.
+        The graphs by their parts' names.
 
     Raises:
         InputError: if the model cannot be exported at this size or fails the exporter's parity check.
@@ -132,8 +122,7 @@ def export_kept(
             export = export_graph(name, model, part, path, size, cast(Form, form), metadata=metadata)
             reference = path.with_suffix(".npz")
             write_reference(reference, export.inputs, export.outputs)
-            found = ExportedPart(GraphArtifact(path, graph_digest(path), reference), export.report)
-            note = {"sha256": found.artifact.sha256, "report": asdict(export.report)}
-            write_json(path.with_suffix(".json"), note)
+            found = GraphArtifact(path, graph_digest(path), reference, export.report)
+            write_json(path.with_suffix(".json"), {"sha256": found.sha256, "report": asdict(export.report)})
         exported[part.name] = found
     return exported

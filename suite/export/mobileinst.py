@@ -1,20 +1,39 @@
-"""MobileInst's graphs: an image to everything, and an image with kernels of an earlier frame to masks.
+"""MobileInst's graphs, written and run as a segmenter: ONNX Runtime runs the network, the rest is the model's own.
 
-A graph carries the model's configuration in its metadata, so that `suite.export.segmenter` can run it alone.
+An image to everything, and an image with kernels of an earlier frame to masks. A graph carries the model's
+configuration in its metadata, so that it can be run alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from reference_model.config import ModelConfig, config_to_dict
-from reference_model.mobileinst import MobileInst
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from reference_model.config import ConfigError, ModelConfig, config_from_dict, config_to_dict
+from reference_model.images import Detection, postprocess, preprocess, resized_size
+from reference_model.instance_decoder import InstancePrediction
+from reference_model.mobileinst import FrameFeatures, MaskProduct, MobileInst
+from reference_model.tracking import Track
+from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.segmenter import ReferenceSegmenter, at_size, thresholds, tracker
+from suite.datasets.categories import Categories
 from suite.errors import InputError
 from suite.export.exporter import Export, Part, export_graph
+from suite.export.runtime import cpu_session
+from suite.files import file_digest
 
 WHOLE_OUTPUTS = ("class_logits", "objectness_logits", "kernels", "mask_features", "mask_logits")
+LOGITS = ("class_logits", "objectness_logits", "mask_logits")
 
 
 def mobileinst_parts(config: ModelConfig) -> dict[str, Part]:
@@ -59,3 +78,157 @@ def export_mobileinst(
         raise InputError(f"part is {part!r}, must be one of {', '.join(parts)}")
     options.setdefault("metadata", mobileinst_metadata(model.config))
     return export_graph(model.config.name, model, parts[part], path, size, **options)
+
+
+def fitting_config(config: ModelConfig, height: int, width: int, fixed_size: tuple[int, int]) -> ModelConfig:
+    """Return the configuration at whose input size a picture fits a graph; padding is left to `padded_to`.
+
+    Args:
+        config: gives the input size wanted, which is kept wherever it fits.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+        fixed_size: height and width of the graph's input, in pixels.
+    """
+    config = replace(config, size_divisor_px=1)
+    resized = resized_size(height, width, config.short_side_px, config.long_side_px)
+    if all(side <= most for side, most in zip(resized, fixed_size, strict=True)):
+        return config
+    fitting = int(min(fixed_size[0] / height, fixed_size[1] / width) * min(height, width))
+    return replace(config, short_side_px=max(1, min(config.short_side_px, fitting)))
+
+
+def padded_to(images: Tensor, fixed_size: tuple[int, int]) -> Tensor:
+    """Return images (..., H, W) with zeros at the right and the bottom up to a graph's height and width."""
+    height, width = (wanted - have for wanted, have in zip(fixed_size, images.shape[-2:], strict=True))
+    return nn.functional.pad(images, (0, width, 0, height))
+
+
+class PaddedReference(ReferenceSegmenter):
+    """A MobileInst of `reference_model` that sees images as its graph of fixed input size does.
+
+    Where a graph is compared with its model, only what the export did may differ, and not how far images are padded.
+
+    Args:
+        model: the network; is put into evaluation mode.
+        fixed_size: height and width of the graph's input, in pixels.
+    """
+
+    def __init__(self, model: MobileInst, fixed_size: tuple[int, int]) -> None:
+        super().__init__(model, model.config)
+        self.fixed_size = fixed_size
+
+    def digest(self) -> str:
+        """Return the SHA-256 of configuration, weights and input size."""
+        return hashlib.sha256(f"{super().digest()} {self.fixed_size}".encode()).hexdigest()
+
+    def logits(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return class, objectness and mask logits of one normalised image (1, 3, H, W) of the graph's size."""
+        with torch.inference_mode():
+            out = self.model(images)
+        return out.class_logits[0], out.objectness_logits[0], out.mask_logits[0]
+
+    def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the detections of one image."""
+        height, width = image.shape[:2]
+        config = fitting_config(at_size(self.config, self.protocol), height, width, self.fixed_size)
+        pixels, geometry = preprocess(image, config)
+        logits = self.logits(padded_to(pixels, self.fixed_size))
+        return postprocess(*logits, geometry, thresholds(self.protocol))
+
+
+class _GraphModel(nn.Module):
+    """Looks like a `MobileInst` to the tracker; the whole graph runs on every frame, key frame or not."""
+
+    def __init__(self, segmenter: OnnxSegmenter) -> None:
+        super().__init__()
+        self.segmenter = [segmenter]
+        self.mask_product = MaskProduct()
+        self.placed = nn.Parameter(torch.zeros(()), requires_grad=False)
+
+    def encode(self, images: Tensor) -> FrameFeatures:
+        """Run the graph; what the decoder made of the same frame waits for `decode`."""
+        self.output = self.segmenter[0].run(images)
+        nothing = torch.zeros(0)
+        return FrameFeatures(self.output["mask_features"], nothing, nothing)
+
+    def decode(self, features: FrameFeatures) -> InstancePrediction:
+        """Return the instances of the frame encoded last; the graph puts out neither Q^G nor the embedding."""
+        out, nothing = self.output, torch.zeros(1, 0)
+        return InstancePrediction(out["class_logits"], out["objectness_logits"], out["kernels"], nothing, nothing)
+
+    def masks(self, kernels: Tensor, mask_features: Tensor) -> Tensor:
+        """Return masks of kernels, as the reference model computes them."""
+        logits: Tensor = self.mask_product(kernels, mask_features)
+        return logits
+
+
+class OnnxSegmenter:
+    """A graph written by this suite's export (the whole network), for images and videos.
+
+    A graph of fixed size takes every image: it is resized to fit where the protocol's size would not, and padded to
+    the graph's size, which stands in the protocol as the padding. A graph of dynamic size follows the protocol.
+
+    Args:
+        path: the ONNX file.
+        protocol: None takes the variant's own; its input size has no effect beyond a fixed graph's.
+        threads: of ONNX Runtime; one makes results independent of the machine's load and cores.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it is not a graph of the whole network with its configuration.
+    """
+
+    def __init__(self, path: Path, protocol: PredictionProtocol | None = None, threads: int = 1) -> None:
+        self.path = path
+        self._session = cpu_session(path, threads)
+        properties = self._session.get_modelmeta().custom_metadata_map
+        try:
+            self.config: ModelConfig = config_from_dict(json.loads(properties["config"]))
+        except (KeyError, ValueError, TypeError, ConfigError):
+            raise InputError(f"{path}: carries no MobileInst configuration; export it with this suite") from None
+        if properties.get("part") not in ("whole", "key_frame"):
+            raise InputError(f"{path}: holds the part {properties.get('part')!r}; export the part 'whole'")
+        self.protocol = protocol or PredictionProtocol.of(self.config)
+        self.name, self.num_classes = self.config.name, self.config.num_classes
+        self.categories = Categories.of_checkpoint(properties, path)
+        sides = self._session.get_inputs()[0].shape[2:]
+        self.fixed_size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None
+        self._tracker_model = _GraphModel(self)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file."""
+        return file_digest(self.path)
+
+    def run(self, images: Tensor) -> dict[str, Tensor]:
+        """Run the graph on one normalised image (1, 3, H, W), padded further to a fixed graph's size."""
+        if self.fixed_size is not None:
+            images = padded_to(images, self.fixed_size)
+        outputs = self._session.run(WHOLE_OUTPUTS, {"image": images.numpy()})
+        return {name: torch.from_numpy(value) for name, value in zip(WHOLE_OUTPUTS, outputs, strict=True)}
+
+    def _size_for(self, height: int, width: int) -> ModelConfig:
+        """Return the configuration at whose input size an image fits the graph."""
+        config = at_size(self.config, self.protocol)
+        return config if self.fixed_size is None else fitting_config(config, height, width, self.fixed_size)
+
+    def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the detections of one image."""
+        pixels, geometry = preprocess(image, self._size_for(*image.shape[:2]))
+        out = self.run(pixels)
+        classes, objectness, masks = (out[name][0] for name in LOGITS)
+        return postprocess(classes, objectness, masks, geometry, thresholds(self.protocol))
+
+    def track(self, frames: Iterable[NDArray[np.uint8]]) -> list[Track]:
+        """Return the tracks of one video.
+
+        Raises:
+            ValueError: if there is no frame.
+        """
+        stream = iter(frames)
+        first = next(stream, None)
+        if first is None:
+            raise ValueError("the video has no frames")
+        config = self._size_for(*first.shape[:2])
+        protocol = replace(self.protocol, short_side_px=config.short_side_px, size_divisor_px=config.size_divisor_px)
+        online = tracker(cast(MobileInst, self._tracker_model), self.config, protocol)
+        return online.track_video(chain([first], stream), self.protocol.max_tracks)

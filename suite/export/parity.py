@@ -15,7 +15,7 @@ from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
 from suite.datasets.coco import CocoDataset
 from suite.datasets.local_split import part_of
 from suite.errors import NothingMeasuredError
-from suite.export.segmenter import OnnxSegmenter, PaddedReference
+from suite.export.mobileinst import OnnxSegmenter, PaddedReference
 from suite.files import read_json, write_json
 from suite.progress import say
 from suite.records.schema import Dataset, Measurement, Scalar, Subject

@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from suite.errors import DataError, InputError
 
 Arrays = Mapping[str, NDArray[np.generic]]
+PROVIDER = "CPUExecutionProvider"
 
 
 class Session(Protocol):
@@ -42,8 +43,16 @@ class Session(Protocol):
         ...
 
 
-def cpu_session(path: Path, threads: int = 1) -> Any:
-    """Return a plain ONNX Runtime session on the CPU, for results and not for timing.
+def cpu_session(
+    graph: Path | bytes, threads: int = 1, entries: Mapping[str, str] = MappingProxyType({}), **settings: Any
+) -> Any:
+    """Return an ONNX Runtime session on the CPU.
+
+    Args:
+        graph: an ONNX file, or its content.
+        threads: inside one operator; operators run one after the other.
+        entries: of the session's configuration.
+        **settings: further attributes of ``onnxruntime.SessionOptions``.
 
     Raises:
         DataError: if the file is absent.
@@ -51,16 +60,20 @@ def cpu_session(path: Path, threads: int = 1) -> Any:
     """
     import onnxruntime
 
-    if not path.is_file():
-        raise DataError(f"{path}: no such ONNX file; check the path")
+    if isinstance(graph, Path) and not graph.is_file():
+        raise DataError(f"{graph}: no such ONNX file; check the path")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
+    settings |= {"intra_op_num_threads": threads, "inter_op_num_threads": 1, "log_severity_level": 3}
+    for name, value in settings.items():
+        setattr(options, name, value)
+    for name, value in entries.items():
+        options.add_session_config_entry(name, value)
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+        return onnxruntime.InferenceSession(graph, options, providers=[PROVIDER])
+    except Exception as error:  # ONNX Runtime's error classes share no public base
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: ONNX Runtime cannot load it ({reason}); export it again") from None
+        where = graph if isinstance(graph, Path) else "graph"
+        raise InputError(f"{where}: ONNX Runtime cannot load it ({reason}); export it again") from None
 
 
 def runtime_names() -> list[str]:

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.export.graph_counts import count_graph
-from suite.export.runtime import Session, graph_form, open_session
-from suite.export.runtimes.onnxruntime_cpu import PROVIDER
+from suite.export.counts import count_graph
+from suite.export.runtime import Session, cpu_session, graph_form, open_session
 from suite.latency.device import load_device
 from suite.latency.layer_times import LayerTime, steady_layers
 from suite.latency.pinning import idlest_core, pin_to
@@ -119,9 +117,7 @@ def _reference(name: str, node: NodeProto, shape: list[int], weights: np.ndarray
     values = [helper.make_tensor_value_info(value, TensorProto.FLOAT, shape) for value in ("x", "y")]
     graph = helper.make_graph([node], "graph", values[:1], values[1:], [numpy_helper.from_array(weights, "weights")])
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[PROVIDER])
+    session = cpu_session(proto.SerializeToString())
     base = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
     def fresh(index: int) -> np.ndarray:
@@ -181,12 +177,12 @@ def measure_breakdown(
             pass  # one that is not there is refused before anything is exported
     best = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME)
     plain = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME, form=STRAIGHTFORWARD)
-    graph = best.exports["whole"].artifact.path
+    graph = best.graphs["whole"].path
     model = get_entry(name).build(seed)
     protocol = load_device("host").protocol().with_samples(2 * rounds)
     chosen = idlest_core() if core is None else core
     with _on_core(chosen):
-        session, other = open_session(RUNTIME, graph), open_session(RUNTIME, plain.exports["whole"].artifact.path)
+        session, other = open_session(RUNTIME, graph), open_session(RUNTIME, plain.graphs["whole"].path)
         pool = protocol.input_pool
         candidates = [_candidate("network", session, pool), _candidate(STRAIGHTFORWARD, other, pool)]
         references = reference_candidates()

@@ -22,7 +22,7 @@ import msgspec
 
 from suite.errors import InputError, NothingMeasuredError, RegressionError
 from suite.export.artifact import GraphArtifact
-from suite.export.graph_counts import GraphCounts, count_graph
+from suite.export.counts import GraphCounts, count_graph
 from suite.latency.host import measure_host
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT
 from suite.latency.protocol import Protocol
@@ -39,7 +39,8 @@ EXPORT = """
 import json, pathlib, sys
 from suite.latency.prepare import prepare_model
 name, seed, folder = sys.argv[1:]
-graph = prepare_model(name, seed=int(seed), folder=pathlib.Path(folder)).timed.graphs["whole"]
+made = prepare_model(name, seed=int(seed), folder=pathlib.Path(folder))
+graph = getattr(made, "timed", made).graphs["whole"]
 print(json.dumps({"path": str(graph.path), "sha256": graph.sha256, "reference": str(graph.reference)}))
 """
 GateWord = Literal["pass", "slower", "not measured"]

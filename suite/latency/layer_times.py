@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from suite.errors import NothingMeasuredError
 from suite.export.artifact import read_graph
 from suite.export.rewriting import module_of
-from suite.export.runtimes.onnxruntime_cpu import PROVIDER
+from suite.export.runtime import cpu_session
 
 KERNEL_EVENT = "_kernel_time"
 INNER_SUFFIX = "_nchwc"
@@ -120,13 +119,12 @@ def profile_layers(graph: Path, inputs: Mapping[str, np.ndarray], runs: int) -> 
         Every node that took time, in order of execution.
     """
     with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
-        session = onnxruntime.InferenceSession(str(graph), options, providers=[PROVIDER])
+        session = cpu_session(
+            graph,
+            enable_profiling=True,
+            profile_file_prefix=str(Path(folder) / "profile"),
+            optimized_model_filepath=str(Path(folder) / "optimised.onnx"),
+        )
         for _ in range(runs):
             session.run(None, dict(inputs))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))

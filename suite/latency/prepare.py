@@ -1,20 +1,28 @@
-"""From a model's name to something that can be timed: weights, exported graphs, spans."""
+"""From a model's name, or anybody's ONNX file, to something that can be timed: weights, exported graphs, spans."""
 
 from __future__ import annotations
 
 import multiprocessing
+import re
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from onnxruntime import GraphOptimizationLevel
+
 from suite.errors import InputError
-from suite.export.kept import ExportedPart, export_kept
-from suite.export.runtime import graph_form, prepare_graph
+from suite.export.artifact import GraphArtifact, external_files, graph_digest, input_shapes, read_graph, write_reference
+from suite.export.kept import export_kept
+from suite.export.runtime import cpu_session, graph_form, prepare_graph
+from suite.files import atomic_path
 from suite.latency.spans import KEY_FRAME_INTERVALS, REFERENCE_SPANS, SPANS, TimedModel
 from suite.models import ModelEntry, build_model, get_entry
+from suite.paths import runs_dir
+from suite.seeds import derive_seed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,14 +31,6 @@ if TYPE_CHECKING:
 
 VIDEO_PARTS = ("key_frame", "frame")
 OWN_SPANS = ("network", "preprocess", "postprocess")
-
-
-@dataclass(frozen=True)
-class PreparedModel:
-    """A model ready to be timed, with the exporter's reports by part (operator counts, parity)."""
-
-    timed: TimedModel
-    exports: dict[str, ExportedPart]
 
 
 def default_spans(entry: ModelEntry) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def default_spans(entry: ModelEntry) -> tuple[str, ...]:
 
 def _export_reference(
     model: MobileInst, size: tuple[int, int], wanted: set[str], folder: Path | None, form: str
-) -> dict[str, ExportedPart]:
+) -> dict[str, GraphArtifact]:
     """Export what is asked for of the reference model; video graphs always take its padded picture size."""
     from reference_model.images import padded_size
     from suite.export.mobileinst import mobileinst_metadata, mobileinst_parts
@@ -55,11 +55,11 @@ def _export_reference(
     config = model.config
     parts, metadata = mobileinst_parts(config), mobileinst_metadata(config)
 
-    def export(names: Sequence[str], height_px: int, width_px: int) -> dict[str, ExportedPart]:
+    def export(names: Sequence[str], height_px: int, width_px: int) -> dict[str, GraphArtifact]:
         chosen = [parts[name] for name in names]
         return export_kept(config.name, model, chosen, (height_px, width_px), folder, form, metadata)
 
-    exports: dict[str, ExportedPart] = {}
+    exports: dict[str, GraphArtifact] = {}
     if wanted & {"whole", "with_masks"}:
         exports |= export(["whole"], *size)
     if "with_masks" in wanted:
@@ -77,7 +77,7 @@ def _export_reference(
 
 def _export_prior_art(
     entry: ModelEntry, model: nn.Module, size: tuple[int, int], wanted: set[str], folder: Path | None, form: str
-) -> dict[str, ExportedPart]:
+) -> dict[str, GraphArtifact]:
     """Export what is asked for of a model of prior art; where masks have no graph apart, its network makes them."""
     from suite.export.exporter import Part
 
@@ -103,7 +103,7 @@ def prepare_model(
     runtime: str = "onnxruntime_cpu",
     folder: Path | None = None,
     form: str | None = None,
-) -> PreparedModel:
+) -> TimedModel:
     """Build or load a model and export what its spans need.
 
     Args:
@@ -148,11 +148,11 @@ def prepare_model(
                 f"{name}: spans {', '.join(REFERENCE_SPANS)} are MobileInst's; leave --spans out for its own"
             )
         exports = _export_prior_art(entry, model, chosen_size, parts, folder, chosen_form)
-    for part in exports.values():
-        prepare_graph(runtime, part.artifact.path)
-    timed = TimedModel(
+    for graph in exports.values():
+        prepare_graph(runtime, graph.path)
+    return TimedModel(
         name=name,
-        graphs={part: exported.artifact for part, exported in exports.items()},
+        graphs=exports,
         spans=spans,
         key_frame_intervals=tuple(key_frame_intervals),
         weights_sha256=weights_sha256,
@@ -162,10 +162,9 @@ def prepare_model(
         seed=seed,
         size=chosen_size,
     )
-    return PreparedModel(timed, exports)
 
 
-def prepare_apart(name: str, **options: Any) -> PreparedModel:
+def prepare_apart(name: str, **options: Any) -> TimedModel:
     """Do what `prepare_model` does, in a fresh process that ends afterwards.
 
     torch's exporter needs up to 4 GB for a network of 800x1344 px and leaves 1 to 2 GB behind in its process, which a
@@ -185,3 +184,70 @@ def prepare_apart(name: str, **options: Any) -> PreparedModel:
             raise InputError(
                 f"{name}: the system ended the process that exported it; make sure that 4 GB of memory are free"
             ) from None
+
+
+def file_and_name(text: str) -> tuple[Path, str]:
+    """Return file and name of ``FILE[:NAME]``; the name is the file's without suffix if none is given.
+
+    Raises:
+        InputError: if there is no such file, or the name has characters that no record takes.
+    """
+    whole, (file, _, name) = Path(text), text.rpartition(":")
+    path = whole if whole.is_file() or not file else Path(file)
+    name = path.stem if path == whole else name
+    if not path.is_file():
+        raise InputError(f"--onnx {text}: no such file; give FILE or FILE:NAME")
+    if not re.fullmatch(r"[\w.+-]+", name, re.ASCII):
+        raise InputError(f"--onnx {text}: {name!r} is no name of letters, digits and . _ + -; give FILE:NAME")
+    return path, name
+
+
+def _image_input(path: Path) -> tuple[str, tuple[int, ...]]:
+    """Return name and shape of a graph's only input."""
+    model = read_graph(path)
+    shapes = input_shapes(model)
+    kinds = [value.type.tensor_type.elem_type for value in model.graph.input if value.name in shapes]
+    name, shape = next(iter(shapes.items()), ("", ()))
+    if kinds != [1] or len(shape) != 4 or not all(shape) or shape[0] != 1:
+        shown = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()) or "none"
+        raise InputError(
+            f"{path}: its inputs are {shown}; export it with one fp32 input of fixed shape (1, channels, height, width)"
+        )
+    return name, shape
+
+
+def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
+    """Copy a graph to ``runs/onnx/given`` with what it computes on one input when nothing is optimised.
+
+    The timed session's outputs are compared with these, so that what an engine makes of the graph is still the graph.
+
+    Args:
+        text: ``FILE`` or ``FILE:NAME``; the name is the one in tables and records.
+        runtime: a module of ``suite/export/runtimes``.
+        seed: of the inputs.
+
+    Raises:
+        InputError: if the file is no ONNX graph of one fp32 image of fixed shape, or cannot be run.
+    """
+    source, name = file_and_name(text)
+    input_name, shape = _image_input(source)
+    digest = graph_digest(source)
+    folder = runs_dir() / "onnx" / "given" / f"{name}-{digest[:12]}"
+    graph = folder / f"{name}.onnx"
+    beside = {source.parent / file: folder / file for file in external_files(read_graph(source))}
+    for path, target in {**beside, source: graph}.items():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(path, temporary)
+    image = np.random.default_rng(derive_seed(seed, f"given/{name}")).standard_normal(shape, dtype=np.float32)
+    session = cpu_session(graph, graph_optimization_level=GraphOptimizationLevel.ORT_DISABLE_ALL)
+    try:
+        outputs = session.run(None, {input_name: image})
+    except Exception as error:  # ONNX Runtime's error classes share no public base
+        last = str(error).strip().splitlines()[-1]
+        raise InputError(f"{source}: ONNX Runtime cannot run this graph ({last}); export it again") from None
+    reference = graph.with_suffix(".npz")
+    named = dict(zip((output.name for output in session.get_outputs()), outputs, strict=True))
+    write_reference(reference, {input_name: image}, named)
+    prepare_graph(runtime, graph)
+    artifact = GraphArtifact(graph, digest, reference)
+    return TimedModel(name, {"whole": artifact}, weights_sha256=digest, runtime=runtime, seed=seed)

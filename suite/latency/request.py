@@ -11,9 +11,8 @@ import msgspec
 from suite.errors import InputError
 from suite.export.runtime import runtime_names
 from suite.latency.device import Phone, RemoteDevice, load_device
-from suite.latency.given import prepare_given
 from suite.latency.host import measure_host
-from suite.latency.prepare import prepare_model
+from suite.latency.prepare import prepare_given, prepare_model
 from suite.latency.report import LatencyReport, write_report
 from suite.latency.spans import TimedModel
 from suite.paths import runs_dir
@@ -71,7 +70,7 @@ def _prepared(
     names = () if models is None else words_of(models, "--models")
     weights = _checkpoints(checkpoints, names)
     options |= {"runtime": runtime, "seed": seed}
-    timed = [prepare_model(name, checkpoint=weights.get(name), **options).timed for name in names]
+    timed = [prepare_model(name, checkpoint=weights.get(name), **options) for name in names]
     return timed + [prepare_given(text, runtime, seed) for text in given]
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.estimate.counting import published_models
 from suite.latency.host import measure_host
-from suite.latency.prepare import PreparedModel, prepare_apart
+from suite.latency.prepare import prepare_apart
 from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport, record_lines
+from suite.latency.spans import TimedModel
 from suite.models import ModelEntry, discover
 from suite.progress import say
 from suite.records.provenance import start_run
@@ -101,17 +102,17 @@ def trial(runtime: str, graph: Path, timeout_s: float = TRIAL_LIMIT_S) -> str:
     return f"{runtime} cannot run this graph ({last[:200]})"
 
 
-def _prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[PreparedModel], list[tuple[Row, str]]]:
+def _prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[TimedModel], list[tuple[Row, str]]]:
     """Export every model that the runtime takes, one process after the other; return them, and the others with reasons.
 
     The first one, the anchor, must be taken, since nothing could be compared without it.
     """
-    prepared: list[PreparedModel] = []
+    prepared: list[TimedModel] = []
     refused: list[tuple[Row, str]] = []
     for row in rows:
         try:
             made = prepare_apart(row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime)
-            graphs = {part.artifact.path for part in made.exports.values()} if runtime != SURE_RUNTIME else ()
+            graphs = {graph.path for graph in made.graphs.values()} if runtime != SURE_RUNTIME else ()
             reason = next(filter(None, (trial(runtime, graph) for graph in sorted(graphs))), "")
             if reason:
                 raise InputError(f"{row.entry.name}: {reason}")
@@ -137,14 +138,15 @@ def _refused_lines(refused: Iterable[tuple[Row, str]], runtime: str) -> list[Mea
     return lines
 
 
-def _operator_lines(prepared: PreparedModel) -> list[Series]:
+def _operator_lines(prepared: TimedModel) -> list[Series]:
     """Return the operators of every exported graph of a model, most frequent first."""
     rows: list[list[Scalar]] = [
         [part, operator, count]
-        for part, exported in prepared.exports.items()
-        for operator, count in exported.report.op_counts.items()
+        for part, graph in prepared.graphs.items()
+        if graph.report is not None
+        for operator, count in graph.report.op_counts.items()
     ]
-    return [Series(OPERATORS, Subject(prepared.timed.name), ["graph", "operator", "nodes"], rows)]
+    return [Series(OPERATORS, Subject(prepared.name), ["graph", "operator", "nodes"], rows)]
 
 
 def measure_rows(
@@ -174,7 +176,7 @@ def measure_rows(
     """
     prepared, refused = _prepare_rows(rows, seed, runtime)
     run = start_run(title, seed=seed)
-    report = measure_host([item.timed for item in prepared], protocol, core)
+    report = measure_host(prepared, protocol, core)
     lines: list[Measurement | Series] = [*size_lines((row.entry, row.size) for row in rows)]
     for item in prepared:
         lines += [*parity_lines(item), *_operator_lines(item)]

@@ -15,8 +15,9 @@ from suite.export.parity import measure_export_parity, parity_measurements
 from suite.files import file_digest
 from suite.latency.device import load_device
 from suite.latency.host import measure_host
-from suite.latency.prepare import PreparedModel, prepare_model
+from suite.latency.prepare import prepare_model
 from suite.latency.report import record_lines
+from suite.latency.spans import TimedModel
 from suite.models import ModelEntry, discover
 from suite.paths import records_dir, reports_dir, shown
 from suite.progress import say
@@ -69,29 +70,30 @@ def size_lines(sizes: Iterable[tuple[ModelEntry, tuple[int, int]]]) -> list[Meas
 
     Of a method whose network stops before the masks, those of 100 instances are included.
     """
-    from suite.export.counts import count_total
+    from suite.export.counts import count, total
     from suite.models._size import counted_module
 
     lines = []
     for entry, (height_px, width_px) in sizes:
-        counted = count_total(counted_module(entry), height_px, width_px)
+        counted = total(count(counted_module(entry), height_px, width_px))
         size: dict[str, Scalar] = {"height_px": height_px, "width_px": width_px}
         lines.append(Measurement("parameters", float(counted.parameters), Subject(entry.name), size))
         lines.append(Measurement("macs", float(counted.macs), Subject(entry.name), size))
     return lines
 
 
-def parity_lines(prepared: PreparedModel) -> list[Measurement]:
+def parity_lines(prepared: TimedModel) -> list[Measurement]:
     """Return how far each exported graph of a model is from torch, as record lines."""
-    subject = Subject(prepared.timed.name, prepared.timed.weights_sha256)
+    subject = Subject(prepared.name, prepared.weights_sha256)
     return [
         Measurement(
             "parity_max_abs",
-            exported.report.parity_max_abs,
+            graph.report.parity_max_abs,
             subject,
-            {"graph": part, "runtime": "onnxruntime", "precision": "fp32", "opset": exported.report.opset},
+            {"graph": part, "runtime": "onnxruntime", "precision": "fp32", "opset": graph.report.opset},
         )
-        for part, exported in prepared.exports.items()
+        for part, graph in prepared.graphs.items()
+        if graph.report is not None
     ]
 
 
@@ -112,9 +114,9 @@ def latency_lines(trained: FinishedRun, seed: int) -> list[Line]:
             seed=seed,
         )
     )
-    report = measure_host([item.timed for item in prepared], load_device("host").protocol("standard"))
+    report = measure_host(prepared, load_device("host").protocol("standard"))
     sizes = size_lines((entry, entry.input_shapes[0]) for entry in discover().values() if not entry.reading)
-    graph, folder = prepared[-1].exports["whole"].artifact.path, trained.checkpoint.parent / "export_parity"
+    graph, folder = prepared[-1].graphs["whole"].path, trained.checkpoint.parent / "export_parity"
     dataset = shapes_dataset()
     frames, truth = embedded.images(dataset.split), embedded.annotations_path("instances", dataset.split)
     parity = measure_export_parity(trained.result.model, graph, frames, truth, folder)

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import onnxruntime
 
-from suite.errors import InputError
 from suite.export.artifact import graph_problems, read_graph
-from suite.export.runtime import Arrays
+from suite.export.runtime import PROVIDER, Arrays, cpu_session
 
-PROVIDER = "CPUExecutionProvider"
 GRAPH_FORM = "onnxruntime"
 BFLOAT16_GEMM = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 SHARED_ARENA = "session.use_env_allocators"
@@ -47,25 +45,18 @@ class OnnxRuntimeSession:
     """
 
     def __init__(self, graph: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 3
-        options.add_session_config_entry(BFLOAT16_GEMM, "0")
         _share_arena()
-        options.add_session_config_entry(SHARED_ARENA, "1")
         self._problems = graph_problems(read_graph(graph), "exported graph")
         with tempfile.TemporaryDirectory() as folder:
             optimised = Path(folder) / "optimised.onnx"
-            options.optimized_model_filepath = str(optimised)
-            try:
-                self._session = onnxruntime.InferenceSession(str(graph), options, providers=[PROVIDER])
-            except Exception as error:  # ONNX Runtime's error classes share no public base
-                raise InputError(f"{graph}: ONNX Runtime cannot load this graph ({error}); export it again") from None
+            self._session = cpu_session(
+                graph,
+                entries={BFLOAT16_GEMM: "0", SHARED_ARENA: "1"},
+                execution_mode=onnxruntime.ExecutionMode.ORT_SEQUENTIAL,
+                graph_optimization_level=onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+                optimized_model_filepath=str(optimised),
+            )
             self._problems += graph_problems(read_graph(optimised), "optimised graph")
-        self._options = options
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Arrays) -> Arrays:
@@ -82,7 +73,7 @@ class OnnxRuntimeSession:
         for value in (*self._session.get_inputs(), *self._session.get_outputs()):
             if value.type not in ("tensor(float)", "tensor(int64)", "tensor(bool)"):
                 problems.append(f"session has {value.name} as {value.type}")
-        if self._options.get_session_config_entry(BFLOAT16_GEMM) != "0":
+        if self._session.get_session_options().get_session_config_entry(BFLOAT16_GEMM) != "0":
             problems.append("session may multiply matrices in bfloat16")
         if self._session.get_providers() != [PROVIDER]:
             problems.append(f"session runs on {self._session.get_providers()}")

@@ -22,8 +22,7 @@ from suite.files import file_digest, write_json
 from suite.latency.estimate.cycles import Cycles, model_cycles
 from suite.latency.estimate.emulation import run_emulated
 from suite.latency.estimate.tools import FOLDER, Tools, find_tools
-from suite.latency.given import file_and_name
-from suite.latency.prepare import prepare_apart
+from suite.latency.prepare import file_and_name, prepare_apart
 from suite.models import ModelEntry, discover, get_entry
 from suite.paths import runs_dir
 from suite.progress import say
@@ -110,7 +109,7 @@ def model_source(name: str, size: tuple[int, int] | None) -> Source:
     chosen = size or entry.input_shapes[0]
     prepared = prepare_apart(name, size=chosen, spans=(span,), runtime="ncnn_cpu")
     part = "with_masks" if span == "with_masks" else "whole"
-    return Source(name, prepared.exports[part].artifact.path, span, chosen)
+    return Source(name, prepared.graphs[part].path, span, chosen)
 
 
 def graph_source(text: str) -> Source:

@@ -31,8 +31,7 @@ from suite.cli import main
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
-from suite.export.mobileinst import export_mobileinst
-from suite.export.segmenter import OnnxSegmenter
+from suite.export.mobileinst import OnnxSegmenter, export_mobileinst
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 AMOUNT = 24

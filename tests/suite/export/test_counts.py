@@ -8,8 +8,7 @@ import torch
 from reference_model.config import get_config
 from reference_model.mobileinst import MobileInst
 from suite.export.artifact import GraphArtifact
-from suite.export.counts import count
-from suite.export.graph_counts import count_graph
+from suite.export.counts import count, count_graph
 
 torch.set_num_threads(1)
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from suite.export.artifact import GraphArtifact
 from suite.export.exporter import Part
-from suite.export.kept import ExportedPart, export_kept, modules_behind
+from suite.export.kept import export_kept, modules_behind
 
 
 class Output(NamedTuple):
@@ -26,25 +27,25 @@ class Network(nn.Module):
         return Output(self.convolution(image))
 
 
-def export(folder: Path, network: nn.Module, form: str = "portable") -> ExportedPart:
+def export(folder: Path, network: nn.Module, form: str = "portable") -> GraphArtifact:
     return export_kept("network", network, [Part("whole")], (32, 32), folder, form)["whole"]
 
 
 def test_the_same_network_is_exported_once_and_again_where_its_files_are_spoiled(tmp_path: Path) -> None:
     first = export(tmp_path, Network(1))
-    written = first.artifact.path.stat().st_mtime_ns
+    written = first.path.stat().st_mtime_ns
     assert export(tmp_path, Network(1)) == first
-    assert first.artifact.path.stat().st_mtime_ns == written
-    content = first.artifact.path.read_bytes()
-    first.artifact.path.write_bytes(content[:-1])
+    assert first.path.stat().st_mtime_ns == written
+    content = first.path.read_bytes()
+    first.path.write_bytes(content[:-1])
     assert export(tmp_path, Network(1)) == first
-    assert first.artifact.path.read_bytes() == content
+    assert first.path.read_bytes() == content
 
 
 def test_another_stride_weight_or_form_is_another_graph(tmp_path: Path) -> None:
     networks = (Network(1), Network(2), Network(1, 2.0))
-    paths = {export(tmp_path, network).artifact.path for network in networks}
-    assert len(paths | {export(tmp_path, Network(1), "onnxruntime").artifact.path}) == 4
+    paths = {export(tmp_path, network).path for network in networks}
+    assert len(paths | {export(tmp_path, Network(1), "onnxruntime").path}) == 4
 
 
 def test_functions_that_a_network_calls_are_part_of_its_code() -> None:

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from suite.export.blocked import keep_blocks
 from suite.export.graph_editor import fold_constants
 from suite.export.mobileinst import export_mobileinst
-from suite.export.rewriting import module_of
+from suite.export.rewriting import keep_blocks, module_of
 from suite.export.winograd import MIN_CHANNELS, winograd_convolutions
 from tests.reference_model.small import image, small_model
 

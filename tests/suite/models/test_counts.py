@@ -7,7 +7,7 @@ import torch
 
 from suite.claims.latency_bound import load_readings
 from suite.claims.loader import load_claims
-from suite.export.counts import count_total
+from suite.export.counts import count, total
 from suite.models import discover, get_entry
 from suite.models._size import counted_module
 from suite.models.fastinst import FastInst
@@ -50,7 +50,7 @@ def test_parameters_and_macs(name: str, number: int) -> None:
     assert set(by_shape) <= set(entry.input_shapes)
     assert next(iter(by_shape)) == entry.input_shapes[0]
     shape, gmacs = list(by_shape.items())[number]
-    counted = count_total(counted_module(entry), *shape)
+    counted = total(count(counted_module(entry), *shape))
     assert counted.parameters / 1e6 == pytest.approx(parameters_m, rel=1e-4)
     # The figures are rounded; they count the classes of Mask2Former's ten predictions, of which an inference graph
     # needs the last, and CondInst's mask head multiplies 1/10 more here in its first layer.
@@ -76,7 +76,7 @@ def test_every_row_of_prior_art_is_counted_and_the_claims_file_has_the_same() ->
 )
 def test_sizes_of_the_authors(network: type[FastInst], size: tuple[int, int], millions: float, gmacs: float) -> None:
     with torch.device("meta"):
-        counted = count_total(network("resnet50", 80), *size)
+        counted = total(count(network("resnet50", 80), *size))
     assert (counted.parameters / 1e6, counted.macs / 1e9) == (millions, pytest.approx(gmacs, rel=1e-3))
 
 
@@ -101,7 +101,7 @@ def test_published_sizes_of_backbones(
     assert [tuple(feature.shape[1:]) for feature in maps] == [
         (width, 96 // stride, 160 // stride) for width, stride in zip(channels, (4, 8, 16, 32), strict=True)
     ]
-    counted = count_total(trunk, 224, 224)
+    counted = total(count(trunk, 224, 224))
     assert counted.parameters / 1e6 == pytest.approx(parameters_m, rel=5e-4)
     if gmacs_at_224 is not None:
         assert counted.macs / 1e9 == pytest.approx(gmacs_at_224, rel=1e-3)
