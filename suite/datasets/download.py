@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from suite import __version__
 from suite.datasets.pins import PINS_NAME, Pin
@@ -29,11 +30,7 @@ _PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 
 class ConnectionCutError(Exception):
-    """The connection was cut or silent for too long: worth another try, for the whole file unless ``resumable``."""
-
-    def __init__(self, reason: str, resumable: bool = True) -> None:
-        super().__init__(reason)
-        self.resumable = resumable
+    """The connection was cut or silent for too long: worth another try."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +91,15 @@ def download(pin: Pin, options: DownloadOptions | None = None) -> None:
         if state.status != "absent":
             target.replace(bad)
             say(f"{state.explanation.split(';')[0]}; set aside as {bad.name}")
-        answers, have = 1, file_digest(part, "md5") if part.exists() else ""
+        have = file_digest(part, "md5") if part.exists() else ""
         if have != pin.md5:
-            answers = _transfer(pin, part, options)
+            pieced = _transfer(pin, part, options)
             have = file_digest(part, "md5")
-        if have != pin.md5 and answers > 1:
-            say(f"{pin.path}: what arrived before and after a cut does not fit together; starting again")
-            part.unlink()
-            _transfer(pin, part, options)
-            have = file_digest(part, "md5")
+            if have != pin.md5 and pieced:
+                say(f"{pin.path}: what arrived before and after a cut does not fit together; starting again")
+                part.unlink()
+                _transfer(pin, part, options)
+                have = file_digest(part, "md5")
         if have != pin.md5:
             part.replace(bad)
             raise DataError(
@@ -115,7 +112,7 @@ def download(pin: Pin, options: DownloadOptions | None = None) -> None:
 def _session(options: DownloadOptions) -> requests.Session:
     """Return a session that tries a refused connection or a failing server again."""
     # How long to wait is not left to the server (Retry-After), which could make it endless.
-    retry = urllib3.Retry(
+    retry = Retry(
         total=options.attempts - 1,
         backoff_factor=options.pause_s,
         status_forcelist=(408, 425, 429, 500, 502, 503, 504),
@@ -129,11 +126,11 @@ def _session(options: DownloadOptions) -> requests.Session:
     return session
 
 
-def _transfer(pin: Pin, part: Path, options: DownloadOptions) -> int:
+def _transfer(pin: Pin, part: Path, options: DownloadOptions) -> bool:
     """Fill the part until it is complete, connecting again after cuts.
 
     Returns:
-        From how many answers its content comes; those of more than one may not fit together.
+        Whether it is from more than one connection, whose answers may not fit together.
 
     Raises:
         DataError: if the server refuses, sends another file, or the file comes no further.
@@ -143,21 +140,20 @@ def _transfer(pin: Pin, part: Path, options: DownloadOptions) -> int:
     furthest = _size(part)
     room = check_space(pin.path, part.parent, max((pin.size or 0) - furthest, 0))
     most = pin.size if pin.size is not None else furthest + room
-    idle, answers, resumable = 0, int(furthest > 0), True
+    idle, pieced, resumable = 0, furthest > 0, True
     title = f"fetch {part.name.removesuffix('.part')} (MB)"
     with _session(options) as session, track(title, (pin.size or 0) // MEGABYTE, furthest // MEGABYTE) as step:
         while True:
-            start, anew = _size(part), False
+            begun = _size(part) if resumable else 0
             try:
-                with _answer(session, pin, start if resumable else 0, options) as answer:
-                    anew = start > 0 and answer.status_code == 200
+                with _answer(session, pin, begun, options) as answer:
+                    resumable = resumable and (begun == 0 or answer.status_code == 206)
                     _receive(pin, part, answer, most, step)
-                return 1 if anew else answers + 1
+                return pieced
             except ConnectionCutError as cut:
-                size, resumable = _size(part), resumable and cut.resumable
-                answers = 1 if anew else answers + (size > start)
+                size, pieced = _size(part), True
                 # A server that begins anew each time makes no progress, however far it gets before it is cut.
-                idle = 0 if size - furthest >= _WORTH_BYTES and not anew else idle + 1
+                idle = 0 if resumable and size - furthest >= _WORTH_BYTES else idle + 1
                 furthest = max(furthest, size)
                 if idle >= options.attempts:
                     raise DataError(
@@ -172,11 +168,10 @@ def _answer(session: requests.Session, pin: Pin, start: int, options: DownloadOp
     """Ask for a file from its byte ``start`` on; a server may send all of it instead.
 
     Raises:
-        ConnectionCutError: if the server cannot go on there.
         DataError: if it cannot be reached or refuses for good.
         InputError: if the address is none.
     """
-    url = options.address(pin.url or "")
+    url = options.address(pin.meta.url or "")
     by_hand = f"or get the file by hand and run 'python -m suite data add {pin.name} FILE'"
     asked = {"Range": f"bytes={start}-"} if start else {}
     try:
@@ -188,9 +183,9 @@ def _answer(session: requests.Session, pin: Pin, start: int, options: DownloadOp
             f"{pin.path}: {url} cannot be reached ({error}); check the network and https_proxy, use --mirror, {by_hand}"
         ) from None
     offset = re.match(rf"\s*bytes {start}-", answer.headers.get("Content-Range", ""))
-    if answer.status_code == 416 or (answer.status_code == 206 and offset is None):
+    if start and (answer.status_code == 416 or (answer.status_code == 206 and offset is None)):
         answer.close()
-        raise ConnectionCutError("the server cannot go on where it stopped", resumable=False)
+        return _answer(session, pin, 0, options)
     if answer.status_code not in (200, 206):
         answer.close()
         raise DataError(f"{pin.path}: {url} answers {answer.status_code} {answer.reason}; use --mirror, {by_hand}")
@@ -256,7 +251,7 @@ def _pieces(answer: requests.Response) -> Iterator[bytes]:
     try:
         while piece := answer.raw.read1(_PIECE_BYTES, decode_content=False):
             yield piece
-    except urllib3.exceptions.ReadTimeoutError:
+    except ReadTimeoutError:
         raise ConnectionCutError("the server sent nothing for too long") from None
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         raise ConnectionCutError(f"the connection broke ({error})") from None

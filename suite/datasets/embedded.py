@@ -19,8 +19,7 @@ from suite.datasets import shapes_render
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput
 from suite.datasets.masks import encode_mask
-from suite.datasets.official import Task
-from suite.datasets.pins import PINS_NAME, load_pins
+from suite.datasets.pins import PINS_NAME, Task, load_pins
 from suite.datasets.png import encode_palette_png
 from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_scene
 from suite.datasets.state import directory_digest, verified_digest
@@ -177,7 +176,7 @@ def ensure() -> str:
             except OSError:
                 if not pin.file.exists():  # another process may have been faster; its copy is checked like ours
                     raise
-    return verified_digest(NAME)
+    return verified_digest(pin)
 
 
 def annotations_path(kind: str, split: str) -> Path:
@@ -198,7 +197,7 @@ def frames(split: str) -> Path:
 def data(task: Task, split: str) -> RealInput:
     """Return a split as input of a task, like the user's files and the pinned ones; `ensure` must have run."""
     kind = "instances" if task == "coco" else "youtube_vis"
-    digest = verified_digest(NAME)
+    digest = verified_digest(load_pins()[NAME])
     return RealInput(task, annotations_path(kind, split), frames(split), NAME, split, digest, pinned=True)
 
 

@@ -10,15 +10,17 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
+
 from suite.datasets.embedded import ensure
 from suite.datasets.health import require_health
-from suite.datasets.official import SPLITS, check_videos, count_videos
 from suite.datasets.pins import PINS_NAME, Pin, pins_path
 from suite.datasets.state import GOOD, State, directory_digest, examine, remembered_md5
 from suite.datasets.unpack import unpack
@@ -28,8 +30,7 @@ from suite.locks import exclusive
 from suite.paths import repository_root
 from suite.progress import say, track
 from suite.text_table import TextColumn, text_table
-
-_HERE = (*GOOD, "unpinned")
+from suite.typed import read_typed
 
 
 def fetch(pins: Sequence[Pin], mirror: str | None = None, downloading: bool = True, unpacking: bool = True) -> None:
@@ -45,39 +46,31 @@ def fetch(pins: Sequence[Pin], mirror: str | None = None, downloading: bool = Tr
         DataError: if something could not be brought or is not what it should be.
     """
     for pin in pins if downloading else ():
-        if pin.generator:
+        if pin.meta.generator:
             ensure()
-        elif pin.url:
+        elif pin.meta.url:
             from suite.datasets.download import DownloadOptions, download
 
             download(pin, DownloadOptions(mirror))
-    states = {pin: examine(pin) for pin in pins}
-    missing = [state.explanation for state in states.values() if state.status not in _HERE]
-    for line in missing if len(missing) > 1 else ():
-        say(line)
-    for pin, state in states.items():
-        if unpacking and pin.unpack and state.status in _HERE and unpack(pin):
-            say(f"{pin.path}: unpacked into {pin.unpack}")
+    missing = []
     for pin in pins:
-        _check_ready(pin)
+        state = examine(pin)
+        if state.status not in (*GOOD, "unpinned"):
+            missing.append(state.explanation)
+        elif unpacking and pin.meta.unpack and unpack(pin):
+            say(f"{pin.path}: unpacked into {pin.meta.unpack}")
+    for pin in pins:
+        # A health check of the dataset an archive belongs to, as soon as its annotations and its images are here.
+        split = pin.meta.split
+        if split and (pin.folder / split.annotations).is_file() and (pin.folder / split.images).is_dir():
+            say(require_health(split.task, pin.folder / split.annotations, pin.folder / split.images).text())
+    if len(missing) > 1:
+        for line in missing:
+            say(line)
+        raise DataError(f"{missing[0]} (and {len(missing) - 1} more, listed above)")
     if missing:
-        raise DataError(missing[0] + (f" (and {len(missing) - 1} more, listed above)" if len(missing) > 1 else ""))
+        raise DataError(missing[0])
     confirm_with_dvc(pins)
-
-
-def _check_ready(pin: Pin) -> None:
-    """Do a health check of the dataset an archive belongs to, as soon as its annotations and its images are here.
-
-    Raises:
-        DataError: if they do not belong together.
-    """
-    split = SPLITS.get(pin.name)
-    if pin.unpack is None or split is None:
-        return
-    folder = repository_root() / pin.unpack
-    annotations, images = folder / split.annotations, folder / split.images
-    if annotations.is_file() and images.is_dir():
-        say(require_health(split.task, annotations, images).text())
 
 
 def overview(pins: Sequence[Pin], again: bool = False) -> dict[str, dict[str, Any]]:
@@ -97,7 +90,7 @@ def overview(pins: Sequence[Pin], again: bool = False) -> dict[str, dict[str, An
     with track("check", len(pins)) if again else nullcontext(lambda _: None) as step:
         for pin in pins:
             state = examine(pin, again)
-            where = {"name": pin.name, "group": pin.group, "path": pin.path, "pinned": pin.md5}
+            where = {"name": pin.name, "group": pin.meta.group, "path": pin.path, "pinned": pin.md5}
             rows[pin.name] = where | asdict(state) | {"size": pin.size if state.size is None else state.size}
             step(pin.name)
     if again:
@@ -107,20 +100,15 @@ def overview(pins: Sequence[Pin], again: bool = False) -> dict[str, dict[str, An
 
 def overview_table(rows: dict[str, dict[str, Any]]) -> str:
     """Return the rows as aligned text, then one line for each one that is not as pinned."""
-    columns = [TextColumn("dataset"), TextColumn("group"), TextColumn("status"), TextColumn("MB", number=True)]
-    cells = [
-        (
-            name,
-            row["group"],
-            row["status"],
-            "?" if row["size"] is None else f"{row['size'] / 1e6:.1f}",
-            (row["pinned"] or "none published")[:16],
-        )
-        for name, row in rows.items()
+    columns = [
+        TextColumn(title, number=title == "MB") for title in ("dataset", "group", "status", "MB", "pinned digest")
     ]
-    lines = text_table([*columns, TextColumn("pinned digest")], cells)
+    cells = []
+    for name, row in rows.items():
+        megabytes = "?" if row["size"] is None else f"{row['size'] / 1e6:.1f}"
+        cells.append((name, row["group"], row["status"], megabytes, (row["pinned"] or "none published")[:16]))
     notes = [row["explanation"] for row in rows.values() if row["explanation"]]
-    return "\n".join([*lines, *([""] if notes else []), *notes])
+    return "\n".join([*text_table(columns, cells), *([""] if notes else []), *notes])
 
 
 def confirm_with_dvc(pins: Sequence[Pin]) -> None:
@@ -166,54 +154,83 @@ def add(pins: Sequence[Pin], source: Path | None) -> None:
         raise DataError(f"{source or pins[0].path}: nothing of it is there; looked for {names}")
     for pin in taken:
         if _may_be_pinned(pin, examine(pin)):
-            say(_write_pin(pin))
-
-
-def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
-    """Return whether a pin's file is at its place, after linking it from ``source`` where it is not."""
-    state = examine(pin)
-    if state.status in GOOD or (source is None and _may_be_pinned(pin, state)):
-        return True
-    if source is None:
-        raise DataError(state.explanation)
-    name = PurePosixPath(pin.path).name
-    if source.is_file():  # a single file may have any name if it can be for one pin only
-        places = [source] if sole or source.name == name else []
-    else:
-        places = [source / pin.path, source / Path(*PurePosixPath(pin.path).parts[-2:]), source / name]
-    found = next((place for place in places if place.is_file()), None)
-    if found is not None:
-        _link_file(pin, found)
-    return found is not None
+            _write_pin(pin)
 
 
 def _may_be_pinned(pin: Pin, state: State) -> bool:
     """Whether a measured digest may be written; a published one is never replaced, one of a generated set is."""
-    return state.status == "unpinned" or (pin.generator is not None and state.status == "mismatch")
+    return state.status == "unpinned" or (pin.meta.generator is not None and state.status == "mismatch")
 
 
-def _link_file(pin: Pin, found: Path) -> None:
-    size, target = found.stat().st_size, pin.file
-    if pin.size is not None and size != pin.size:
-        raise DataError(f"{found}: has {size} bytes but {PINS_NAME} pins {pin.size} for {pin.path}; get it again")
+def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
+    """Return whether a pin's file is at its place, after linking it from ``source`` where it is not.
+
+    Raises:
+        DataError: if there is no source and nothing usable at the place, or what ``source`` holds is another file.
+    """
+    state, path = examine(pin), PurePosixPath(pin.path)
+    if state.status in GOOD or (source is None and _may_be_pinned(pin, state)):
+        return True
+    if source is None:
+        raise DataError(state.explanation)
+    if source.is_file():  # a single file may have any name if it can be for one pin only
+        places = [source] if sole or source.name == path.name else []
+    else:
+        places = [source / path, source / path.parent.name / path.name, source / path.name]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        return False
     if pin.md5 is None:
-        check_videos(pin.name, count_videos(pin, found), found)
+        _check_videos(pin, found)
     elif (have := file_digest(found, "md5")) != pin.md5:
         raise DataError(f"{found}: digest is {have} but {PINS_NAME} pins {pin.md5} for {pin.path}; get it again")
-    with disk_faults(pin.path), exclusive(target):
-        if target.exists() and target.samefile(found):
-            return
-        if target.is_symlink() or target.exists():
+    with disk_faults(pin.path), exclusive(pin.file):
+        if pin.file.exists() and pin.file.samefile(found):
+            return True
+        if pin.file.is_symlink() or pin.file.exists():
             raise DataError(f"{pin.path}: something else is at its place; move it away, then run this again")
         try:
-            target.hardlink_to(found)
+            pin.file.hardlink_to(found)
         except OSError:  # another file system, or one without hard links
-            target.symlink_to(found.resolve())
+            pin.file.symlink_to(found.resolve())
     say(f"{pin.path}: linked to {found}")
+    return True
 
 
-def _write_pin(pin: Pin) -> str:
-    """Write the digest and size of what is at a pin's place into ``datasets.dvc``; return what was written.
+class _Videos(msgspec.Struct):
+    """The list of an annotations file, counted but not parsed."""
+
+    videos: list[msgspec.Raw]
+
+
+def _check_videos(pin: Pin, path: Path) -> None:
+    """Compare the number of videos in an archive or annotations file with the official one, where there is one.
+
+    Raises:
+        DataError: if it is no zip although it should be, or the numbers differ.
+        InputError: if it is no annotations file although it should be.
+    """
+    if pin.meta.videos is None:
+        return
+    if pin.meta.unpack is None:
+        remedy = "give the whole annotations file, not a results file"
+        have = len(read_typed(path, _Videos, "annotations file", remedy).videos)
+    else:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [PurePosixPath(name) for name in archive.namelist() if name.endswith((".jpg", ".png"))]
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"{path}: not a readable zip ({error}); get it again from {pin.meta.page}") from None
+        have = len({name.parent for name in names})
+    if have != pin.meta.videos:
+        raise DataError(
+            f"{path}: holds {have} videos, officially {pin.meta.videos}; it is not {pin.name}, or not all of it; get "
+            "it again"
+        )
+
+
+def _write_pin(pin: Pin) -> None:
+    """Write the digest and size of what is at a pin's place into ``datasets.dvc``, and say so.
 
     Raises:
         DataError: if its counts are not the official ones.
@@ -223,12 +240,12 @@ def _write_pin(pin: Pin) -> str:
         md5, size, files = directory_digest(pin.file)
         measured: dict[str, str | int] = {"md5": md5, "size": size, "nfiles": files, "hash": "md5"}
     else:
-        check_videos(pin.name, count_videos(pin, pin.file), pin.path)
+        _check_videos(pin, pin.file)
         measured = {"md5": remembered_md5(pin.file), "size": pin.file.stat().st_size, "hash": "md5"}
     path = repository_root() / PINS_NAME
     with exclusive(path):
         write_text(path, _with_measured(pins_path().read_text(encoding="utf-8"), pin, measured))
-    return f"{pin.path}: {PINS_NAME} pins {measured['md5']}, {measured['size']} bytes; commit it"
+    say(f"{pin.path}: {PINS_NAME} pins {measured['md5']}, {measured['size']} bytes; commit it")
 
 
 def _with_measured(text: str, pin: Pin, measured: dict[str, str | int]) -> str:

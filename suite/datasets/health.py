@@ -13,8 +13,8 @@ from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS_2019, YOUTUBE
 from suite.datasets.coco import CocoDataset
 from suite.datasets.fields import Segmentation, places_text
 from suite.datasets.masks import to_mask
-from suite.datasets.official import Task
 from suite.datasets.pictures import Size, check_pictures, named_list
+from suite.datasets.pins import Task
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError, SuiteError
 from suite.files import file_digest

@@ -6,16 +6,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from suite.datasets.local_split import LocalSplit, list_path, read_local_split
-from suite.datasets.official import ANNOTATIONS, SPLITS, Task
-from suite.datasets.pins import Pin, load_pins
-from suite.datasets.state import read_stamp, verified_digest
+from suite.datasets.pins import Task, load_pins
+from suite.datasets.state import verified_digest
 from suite.errors import DataError, InputError
 from suite.files import file_digest
-from suite.paths import repository_root, shown
+from suite.paths import shown
 from suite.progress import say
 
 DEFAULT_PINS: dict[str, str] = {"coco": "val2017"}
 """Task -> the pin that is read if none is named; YouTube-VIS has no default, no pin of it has a published digest."""
+
+OFFICIAL_ANNOTATIONS: dict[str, tuple[str, str]] = {
+    "e8c7f7908f1d7278341fae127d0da654f102f11bd7b21d8aeefa635b8c810b6f": ("coco", "val2017"),
+}
+"""SHA-256 of an official annotations file -> dataset and split: what a score on it may be compared with."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ def named_input(task: Task, annotations: Path, images: Path) -> RealInput:
     """
     _require(annotations, images, "check the path")
     digest = file_digest(annotations)
-    name, split = ANNOTATIONS.get(digest, (task, annotations.stem))
-    return RealInput(task, annotations, images, name, split, digest, pinned=digest in ANNOTATIONS)
+    name, split = OFFICIAL_ANNOTATIONS.get(digest, (task, annotations.stem))
+    return RealInput(task, annotations, images, name, split, digest, pinned=digest in OFFICIAL_ANNOTATIONS)
 
 
 def pinned_input(task: Task, name: str | None = None, allow_unpinned: bool = False) -> RealInput:
@@ -85,37 +89,26 @@ def pinned_input(task: Task, name: str | None = None, allow_unpinned: bool = Fal
         InputError: if no such dataset of this format is pinned.
         DataError: if data are absent, not as pinned, or unpinned and that is not allowed; with the remedy.
     """
-    name = name or DEFAULT_PINS.get(task)
-    known = [pin for pin, official in SPLITS.items() if official.task == task]
-    pins = load_pins()
-    if name not in known or name not in pins:
+    name, pins = name or DEFAULT_PINS.get(task), load_pins()
+    known = {pin.name: pin.meta.split for pin in pins.values() if pin.meta.split and pin.meta.split.task == task}
+    if name not in known:
         problem = f"no {task} dataset '{name}'" if name else f"--dataset {task} has no default"
         raise InputError(f"datasets.dvc: {problem}; give --pin with one of {', '.join(known)}")
-    official = SPLITS[name]
-    archives = [pins[part] for part in (name, official.annotations_pin) if part in pins]
-    folder = repository_root() / (pins[name].unpack or ".")
-    annotations, images = folder / official.annotations, folder / official.images
+    archives = [pins[part] for part in (name, known[name].annotations_pin) if part in pins]
+    annotations, images = pins[name].folder / known[name].annotations, pins[name].folder / known[name].images
     # coco and val2017; youtube-vis-2021 and train.
     dataset, split = (task, name) if task == "coco" else name.replace("_", "-").rsplit("-", 1)
     try:
-        digests = [_verified(pin) for pin in archives]
+        digest, *_ = [verified_digest(pin) for pin in archives]
     except DataError as error:
         if not allow_unpinned:
-            raise
+            hint = "" if all(pin.md5 for pin in archives) else ", or use --allow-unpinned"
+            raise DataError(f"{error}{hint}") from None
         _require(annotations, images, f"{error}")
         say(f"goes on record as not pinned: {error}")
         return RealInput(task, annotations, images, dataset, split, file_digest(annotations), pinned=False)
-    _require(annotations, images, f"run 'python -m suite data fetch {pins[name].group}'")
-    return RealInput(task, annotations, images, dataset, split, digests[0], pinned=True)
-
-
-def _verified(pin: Pin) -> str:
-    """Return a pin's digest after checking the file and that what is unpacked came from exactly it."""
-    digest = verified_digest(pin.name)
-    stamp = read_stamp(pin.unpack, pin.name)
-    if pin.unpack is not None and (stamp is None or stamp.digest != digest):
-        raise DataError(f"{pin.unpack}: {pin.name} is not unpacked; run 'python -m suite data fetch {pin.name}'")
-    return digest
+    _require(annotations, images, f"run 'python -m suite data fetch {pins[name].meta.group}'")
+    return RealInput(task, annotations, images, dataset, split, digest, pinned=True)
 
 
 def _require(annotations: Path, images: Path, remedy: str) -> None:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from suite.datasets.fields import Id
-from suite.datasets.official import SPLITS, check_videos
 from suite.datasets.pins import load_pins
-from suite.datasets.state import GOOD, examine, read_stamp
+from suite.datasets.state import verified_digest
 from suite.errors import DataError, InputError
 from suite.files import file_digest, write_text
 from suite.paths import repository_root, shown
@@ -164,28 +163,26 @@ def list_path(dataset: str) -> Path:
     return repository_root() / LISTS / f"{dataset.replace('-', '_')}.json"
 
 
-def _train_annotations(dataset: str) -> Path:
-    """Return the train annotations after checking that they are the pinned ones.
+def _train_annotations(dataset: str) -> tuple[Path, int | None]:
+    """Return the train annotations and the official number of videos, after checking that they are the pinned ones.
 
     Raises:
         DataError: if they are absent, not as pinned, or nobody has pinned them.
     """
-    name = f"{dataset.replace('-', '_')}_train"
-    pins, official = load_pins(), SPLITS[name]
-    pin = pins[official.annotations_pin or name]
-    state = examine(pin)
-    if state.status not in GOOD:
+    pins = load_pins()
+    pictures = pins[f"{dataset.replace('-', '_')}_train"]
+    assert pictures.meta.split is not None
+    pin = pins[pictures.meta.split.annotations_pin or pictures.name]
+    try:
+        verified_digest(pin)
+    except DataError as error:
         raise DataError(
-            f"{state.explanation}; the local split of {dataset} follows from the pinned train annotations alone"
-        )
-    annotations = repository_root() / (pins[name].unpack or ".") / official.annotations
-    if pin.unpack is not None:
-        stamp = read_stamp(pin.unpack, pin.name)
-        if stamp is None or stamp.digest != pin.md5:
-            raise DataError(f"{pin.unpack}: {pin.name} is not unpacked; run 'python -m suite data fetch {pin.name}'")
+            f"{error}; the local split of {dataset} follows from the pinned train annotations alone"
+        ) from None
+    annotations = pictures.folder / pictures.meta.split.annotations
     if not annotations.is_file():
         raise DataError(f"{shown(annotations)}: absent; {pin.how_to_get()}")
-    return annotations
+    return annotations, pin.meta.videos
 
 
 def categories_by_video(dataset: YoutubeVisDataset) -> dict[int, frozenset[int]]:
@@ -212,9 +209,10 @@ def make_local_split(dataset: str) -> LocalSplit:
 
     if dataset not in VALID_VIDEOS:
         raise InputError(f"{dataset}: no dataset to split; give one of {', '.join(VALID_VIDEOS)}")
-    annotations = _train_annotations(dataset)
+    annotations, videos = _train_annotations(dataset)
     loaded = YoutubeVisDataset.load(annotations)
-    check_videos(f"{dataset.replace('-', '_')}_train", len(loaded.videos), shown(annotations))
+    if videos not in (None, len(loaded.videos)):
+        raise DataError(f"{shown(annotations)}: holds {len(loaded.videos)} videos, officially {videos}; get it again")
     categories_of = categories_by_video(loaded)
     ids = held_out(categories_of, VALID_VIDEOS[dataset], dataset)
     split = LocalSplit(dataset, LOCAL_VALID, RULE, file_digest(annotations), len(categories_of), list(ids))

@@ -7,7 +7,6 @@ cache. Where DVC has no word for something (a download page, a group), it stands
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -20,25 +19,71 @@ from suite.typed import read_typed
 PINS_NAME = "datasets.dvc"
 EMBEDDED_GROUP = "embedded"
 
+Task = Literal["coco", "youtube-vis"]
+"""A format of annotations."""
+
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Inside = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!(.*/)?\.\.(/|$))[^\\]+$")]
 """A path inside the repository: relative, with forward slashes, without ``..``."""
 
 
-class _Meta(msgspec.Struct, forbid_unknown_fields=True):
+class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The official split whose pictures an archive holds.
+
+    Attributes:
+        task: format of its annotations.
+        annotations: the file, relative to where the archive is unpacked.
+        images: folder that the file names in it start from, likewise.
+        annotations_pin: name of the pin that brings the annotations; empty where the archive itself does.
+    """
+
+    task: Task
+    annotations: _Inside
+    images: _Inside
+    annotations_pin: str = ""
+
+
+class Meta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What DVC has no word for.
+
+    Attributes:
+        group: what it is fetched together with.
+        name: how commands and records call it; None for the file's name without suffix.
+        url: where to download it.
+        page: where a person gets it, for data behind a login.
+        generator: the command that makes it.
+        unpack: the folder its archive is unpacked into, relative to the repository.
+        split: the official split whose pictures it holds.
+        videos: official number of videos in it.
+    """
+
     group: _Text
     name: _Text | None = None
     url: _Text | None = None
     page: _Text | None = None
     generator: _Text | None = None
     unpack: _Inside | None = None
-    layout: _Text | None = None
+    split: Split | None = None
+    videos: _Count | None = None
 
 
-class _Out(msgspec.Struct, forbid_unknown_fields=True):
+class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One out of ``datasets.dvc``.
+
+    Attributes:
+        path: where it belongs, relative to the repository, with forward slashes.
+        meta: what else is known of it.
+        cache: whether DVC keeps a copy; never.
+        md5: the digest it must have (``.dir`` at the end for a folder), or None where nobody has published one.
+        size: its size in bytes (of all files of a folder), or None where that is not known.
+        nfiles: number of files in a folder.
+        hash: kind of digest.
+        desc: what it is, for a person.
+    """
+
     path: _Inside
-    meta: _Meta
+    meta: Meta
     cache: bool
     md5: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}(\.dir)?$")] | None = None
     size: _Count | None = None
@@ -46,39 +91,23 @@ class _Out(msgspec.Struct, forbid_unknown_fields=True):
     hash: Literal["md5"] = "md5"
     desc: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be fetched or compared; the reader adds file and place.
 
-class _PinFile(msgspec.Struct, forbid_unknown_fields=True):
-    outs: list[_Out]
-    desc: str | None = None
+        Raises:
+            ValueError: saying what is missing.
+        """
+        if self.cache:
+            raise ValueError("needs 'cache: false', or DVC would copy the dataset into its cache")
+        if not (self.meta.url or self.meta.page or self.meta.generator):
+            raise ValueError("meta needs one of url, page, generator")
+        if self.meta.url and not self.md5:
+            raise ValueError("a file with a url needs an md5 to be compared with")
 
-
-@dataclass(frozen=True)
-class Pin:
-    """One out of ``datasets.dvc``.
-
-    Attributes:
-        name: how commands and records call it.
-        group: what it is fetched together with.
-        path: where it belongs, relative to the repository, with forward slashes.
-        md5: the digest it must have (``.dir`` at the end for a folder), or None where nobody has published one.
-        size: its size in bytes (of all files of a folder), or None where that is not known.
-        url: where to download it.
-        page: where a person gets it, for data behind a login.
-        generator: the command that makes it.
-        unpack: the folder its archive is unpacked into, relative to the repository.
-        layout: what is in it, for a person.
-    """
-
-    name: str
-    group: str
-    path: str
-    md5: str | None = None
-    size: int | None = None
-    url: str | None = None
-    page: str | None = None
-    generator: str | None = None
-    unpack: str | None = None
-    layout: str | None = None
+    @property
+    def name(self) -> str:
+        """How commands and records call it."""
+        return self.meta.name or PurePosixPath(self.path).stem
 
     @property
     def file(self) -> Path:
@@ -86,15 +115,25 @@ class Pin:
         return repository_root() / self.path
 
     @property
+    def folder(self) -> Path:
+        """Where its archive is unpacked on this disk."""
+        return repository_root() / (self.meta.unpack or ".")
+
+    @property
     def is_folder(self) -> bool:
         """Whether a folder is pinned, not a file."""
-        return bool(self.generator) or bool(self.md5 and self.md5.endswith(".dir"))
+        return bool(self.meta.generator) or bool(self.md5 and self.md5.endswith(".dir"))
 
     def how_to_get(self) -> str:
         """Return what a person does to get it."""
-        if self.page:
-            return f"get it from {self.page}, then run 'python -m suite data add {self.name} FILE'"
-        return f"run '{self.generator or f'python -m suite data fetch {self.group}'}'"
+        if self.meta.page:
+            return f"get it from {self.meta.page}, then run 'python -m suite data add {self.name} FILE'"
+        return f"run '{self.meta.generator or f'python -m suite data fetch {self.meta.group}'}'"
+
+
+class _PinFile(msgspec.Struct, forbid_unknown_fields=True):
+    outs: list[Pin]
+    desc: str | None = None
 
 
 def pins_path() -> Path:
@@ -103,54 +142,27 @@ def pins_path() -> Path:
     return own if own.exists() else Path(__file__).with_name("datasets.yaml")
 
 
-def load_pins(path: Path | None = None) -> dict[str, Pin]:
-    """Read the pins.
-
-    Args:
-        path: the file; None for the repository's ``datasets.dvc``.
-
-    Returns:
-        name -> pin, in the file's order.
+def load_pins() -> dict[str, Pin]:
+    """Return the pins by name, in the file's order.
 
     Raises:
         DataError: if the file is absent.
         InputError: if it is not what it should be; the message names the line or the out.
     """
-    path = path or pins_path()
+    path = pins_path()
     return dict(_pins_of(path, path.stat().st_mtime_ns if path.exists() else 0))
 
 
 @functools.lru_cache(maxsize=4)
 def _pins_of(path: Path, changed_ns: int) -> dict[str, Pin]:
     """Read the pins, once for each change of the file: a job asks a hundred times."""
-    content = read_typed(path, _PinFile, "list of datasets", "correct it or restore it with git")
+    outs = read_typed(path, _PinFile, "list of datasets", "correct it or restore it with git").outs
     pins: dict[str, Pin] = {}
-    for number, out in enumerate(content.outs):
-        where, meta = f"{shown(path)}: outs[{number}] ({out.path})", out.meta
-        if out.cache:
-            raise InputError(f"{where}: needs 'cache: false', or DVC would copy the dataset into its cache; add it")
-        if not (meta.url or meta.page or meta.generator):
-            raise InputError(f"{where}: meta needs one of url, page, generator; add it")
-        if meta.url and not out.md5:
-            raise InputError(f"{where}: a file with a url needs an md5 to be compared with; add it")
-        name = meta.name or PurePosixPath(out.path).stem
-        if name in pins or any(out.path == other.path for other in pins.values()):
-            raise InputError(f"{where}: its name or path is used twice; remove one")
-        described = msgspec.structs.asdict(meta) | {"name": name}
-        pins[name] = Pin(path=out.path, md5=out.md5, size=out.size, **described)
+    for number, pin in enumerate(outs):
+        if pin.name in pins or any(pin.path == other.path for other in pins.values()):
+            raise InputError(f"{shown(path)}: outs[{number}] ({pin.path}): its name or path is used twice; remove one")
+        pins[pin.name] = pin
     return pins
-
-
-def pin_named(name: str) -> Pin:
-    """Return one pin.
-
-    Raises:
-        InputError: if nothing has that name.
-    """
-    pins = load_pins()
-    if name not in pins:
-        raise InputError(f"{PINS_NAME}: no dataset '{name}'; known: {', '.join(pins)}")
-    return pins[name]
 
 
 def select_pins(groups: tuple[str, ...]) -> list[Pin]:
@@ -164,8 +176,8 @@ def select_pins(groups: tuple[str, ...]) -> list[Pin]:
     """
     pins = load_pins()
     wanted = set(groups or (EMBEDDED_GROUP,))
-    known = {pin.group for pin in pins.values()} | set(pins)
+    known = {pin.meta.group for pin in pins.values()} | set(pins)
     if unknown := sorted(wanted - known - {"all"}):
-        names = ", ".join(dict.fromkeys(pin.group for pin in pins.values()))
+        names = ", ".join(dict.fromkeys(pin.meta.group for pin in pins.values()))
         raise InputError(f"{PINS_NAME}: no group or dataset '{unknown[0]}'; groups: {names}, all")
-    return [pin for pin in pins.values() if "all" in wanted or {pin.group, pin.name} & wanted]
+    return [pin for pin in pins.values() if "all" in wanted or {pin.meta.group, pin.name} & wanted]

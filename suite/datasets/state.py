@@ -16,11 +16,10 @@ from typing import Literal
 
 import msgspec
 
-from suite.datasets.pins import PINS_NAME, Pin, pin_named
-from suite.errors import DataError, InputError, SuiteError
+from suite.datasets.pins import PINS_NAME, Pin
+from suite.errors import DataError, InputError
 from suite.files import file_digest, write_json
-from suite.paths import data_dir, repository_root
-from suite.typed import read_typed
+from suite.paths import data_dir
 
 IGNORED_NAMES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """File names that do not count, the same as in ``.dvcignore``."""
@@ -92,35 +91,24 @@ Status = Literal["verified", "unpacked", "unpinned", "absent", "truncated", "mis
 GOOD: tuple[Status, ...] = ("verified", "unpacked")
 """What a pin with a digest should be."""
 
-STAMP_FOLDER = ".unpacked"
 
-
-class Stamp(msgspec.Struct, frozen=True):
-    """A note beside an unpacked archive: which archive it came from, so that a second run does nothing.
-
-    Attributes:
-        digest: MD5 of the archive.
-        tops: names directly under the unpack folder that came from it.
-    """
-
+class _Stamp(msgspec.Struct):
     digest: str
-    tops: tuple[str, ...]
+    tops: list[str]
 
 
-def stamp_path(unpack: str, name: str) -> Path:
-    """Return where the stamp of a pin lies; ``unpack`` is the folder its archive is unpacked into."""
-    return repository_root() / unpack / STAMP_FOLDER / f"{name}.json"
+def stamp_path(pin: Pin) -> Path:
+    """Return where it is noted which archive a pin's folder was unpacked from, so that a second run does nothing."""
+    return pin.folder / ".unpacked" / f"{pin.name}.json"
 
 
-def read_stamp(unpack: str | None, name: str) -> Stamp | None:
-    """Return the stamp of a pin, or None if there is none, it is broken or something it names is gone."""
-    if unpack is None:
-        return None
+def unpacked_from(pin: Pin) -> str | None:
+    """Return the MD5 of the archive a pin's folder was unpacked from; None if it was not, or a part of it is gone."""
     try:
-        stamp = read_typed(stamp_path(unpack, name), Stamp, "stamp", "remove it")
-    except SuiteError:
+        stamp = msgspec.json.decode(stamp_path(pin).read_bytes(), type=_Stamp)
+    except (OSError, msgspec.MsgspecError):
         return None
-    return stamp if all((repository_root() / unpack / top).exists() for top in stamp.tops) else None
+    return stamp.digest if all((pin.folder / top).exists() for top in stamp.tops) else None
 
 
 @dataclass(frozen=True)
@@ -142,33 +130,29 @@ class State:
 
 
 def examine(pin: Pin, again: bool = False) -> State:
-    """Compare what is on the disk with a pin.
+    """Compare what is on the disk with a pin; nothing is changed there.
 
     Args:
         pin: what it should be.
         again: whether every byte is read, also of a file whose digest is remembered; folders are always read.
 
-    Returns:
-        What was found; nothing is changed on the disk.
-
     Raises:
         DataError: if something cannot be read.
     """
-    path = pin.file
+    path, get = pin.file, pin.how_to_get()
     if not path.exists():
-        stamp = read_stamp(pin.unpack, pin.name)
-        if stamp is not None and stamp.digest == pin.md5:
-            return State("unpacked", stamp.digest)
-        return State("absent", explanation=f"{pin.path}: absent; {pin.how_to_get()}")
+        if pin.md5 is not None and unpacked_from(pin) == pin.md5:
+            return State("unpacked", pin.md5)
+        return State("absent", explanation=f"{pin.path}: absent; {get}")
     if pin.is_folder != path.is_dir():
         kind = "folder" if pin.is_folder else "file"
-        return State("mismatch", explanation=f"{pin.path}: should be a {kind}; move it away, then {pin.how_to_get()}")
+        return State("mismatch", explanation=f"{pin.path}: should be a {kind}; move it away, then {get}")
     if pin.is_folder:
         have, size, _ = directory_digest(path)
     else:
         size = path.stat().st_size
         if pin.size is not None and size < pin.size:
-            text = f"{pin.path}: truncated, has {size} of {pin.size} bytes; remove it, then {pin.how_to_get()}"
+            text = f"{pin.path}: truncated, has {size} of {pin.size} bytes; remove it, then {get}"
             return State("truncated", None, size, text)
         have = remembered_md5(path, again)
     if have == pin.md5:
@@ -176,22 +160,19 @@ def examine(pin: Pin, again: bool = False) -> State:
     if pin.md5 is None:
         remedy = f"pin yours with 'python -m suite data add {pin.name}'"
         return State("unpinned", have, size, f"{pin.path}: {PINS_NAME} has no digest to compare it with; {remedy}")
-    text = f"{pin.path}: digest is {have} but {PINS_NAME} pins {pin.md5}; move it away, then {pin.how_to_get()}"
+    text = f"{pin.path}: digest is {have} but {PINS_NAME} pins {pin.md5}; move it away, then {get}"
     return State("mismatch", have, size, text)
 
 
-def verified_digest(name: str) -> str:
-    """Return the digest of a dataset after checking that it is the pinned one.
-
-    Args:
-        name: a pin's name, e.g. ``"shapes"``.
+def verified_digest(pin: Pin) -> str:
+    """Return the digest of a dataset after checking that it is the pinned one, and unpacked where it is an archive.
 
     Raises:
-        InputError: if nothing has that name.
-        DataError: if the dataset is absent, unpinned or not the pinned one.
+        DataError: if the dataset is absent, unpinned, not the pinned one or not unpacked.
     """
-    state = examine(pin_named(name))
+    state = examine(pin)
     if state.have is None or state.status not in GOOD:
-        remedy = ", or use --allow-unpinned" if state.status == "unpinned" else ""
-        raise DataError(f"{state.explanation}{remedy}")
+        raise DataError(state.explanation)
+    if pin.meta.unpack and unpacked_from(pin) != state.have:
+        raise DataError(f"{pin.meta.unpack}: {pin.name} is not unpacked; run 'python -m suite data fetch {pin.name}'")
     return state.have

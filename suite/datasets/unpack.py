@@ -11,16 +11,16 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from suite.datasets.pins import Pin
-from suite.datasets.state import examine, read_stamp, stamp_path
+from suite.datasets.state import examine, stamp_path, unpacked_from
 from suite.errors import DataError
 from suite.files import check_space, disk_faults, write_json
 from suite.locks import exclusive
-from suite.paths import repository_root, shown
+from suite.paths import shown
 from suite.progress import track
 
 
 def unpack(pin: Pin) -> bool:
-    """Unpack a pin's archive into its folder, unless its stamp says that this was done.
+    """Unpack a pin's archive into its folder, unless it was unpacked before.
 
     Args:
         pin: a pin with ``unpack``; its archive must be here, and as pinned where a digest is pinned.
@@ -31,32 +31,25 @@ def unpack(pin: Pin) -> bool:
     Raises:
         DataError: if the archive is absent, wrong, damaged or would write outside its folder, or the disk refuses.
     """
-    assert pin.unpack is not None
-    state = examine(pin)
-    stamp = read_stamp(pin.unpack, pin.name)
-    if state.status == "unpacked" or (stamp is not None and stamp.digest == state.have):
-        return False
-    if state.status not in ("verified", "unpinned") or state.have is None:
-        raise DataError(state.explanation)
-    folder = repository_root() / pin.unpack
-    with disk_faults(f"{pin.path}: unpacking into {pin.unpack}"), exclusive(stamp_path(pin.unpack, pin.name)):
-        stamp = read_stamp(pin.unpack, pin.name)
-        if stamp is not None and stamp.digest == state.have:
+    with disk_faults(f"{pin.path}: unpacking into {pin.meta.unpack}"), exclusive(stamp_path(pin)):
+        state = examine(pin)
+        if state.have is not None and unpacked_from(pin) == state.have:
             return False
+        if state.status not in ("verified", "unpinned"):
+            raise DataError(state.explanation)
         try:
             with zipfile.ZipFile(pin.file) as archive:
                 members = _checked_members(pin, archive)
-                check_space(f"{pin.path}: unpacking it", folder, sum(member.file_size for member, _ in members))
-                tops = _extract(pin, archive, members, folder)
+                check_space(f"{pin.path}: unpacking it", pin.folder, sum(member.file_size for member in members))
+                tops = _extract(pin, archive, members)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise DataError(f"{pin.path}: cannot be unpacked ({error}); remove it, then {pin.how_to_get()}") from None
-        write_json(stamp_path(pin.unpack, pin.name), {"digest": state.have, "tops": tops})
+        write_json(stamp_path(pin), {"digest": state.have, "tops": tops})
     return True
 
 
-def _checked_members(pin: Pin, archive: zipfile.ZipFile) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
-    """Return the files of an archive with their relative paths, refusing any that is not a plain file inside it."""
-    members = []
+def _checked_members(pin: Pin, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the files of an archive, refusing any that is not a plain file inside it."""
     seen: set[PurePosixPath] = set()
     for member in archive.infolist():
         path = PurePosixPath(member.filename)
@@ -68,15 +61,13 @@ def _checked_members(pin: Pin, archive: zipfile.ZipFile) -> list[tuple[zipfile.Z
                 "unpacked, do not trust this archive"
             )
         seen.add(path)
-        if not member.is_dir():
-            members.append((member, path))
-    return members
+    return [member for member in archive.infolist() if not member.is_dir()]
 
 
-def _extract(
-    pin: Pin, archive: zipfile.ZipFile, members: list[tuple[zipfile.ZipInfo, PurePosixPath]], folder: Path
-) -> tuple[str, ...]:
-    tops = tuple(sorted({path.parts[0] for _, path in members}))
+def _extract(pin: Pin, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> list[str]:
+    """Unpack aside, then move everything to its place; return the names directly under the folder."""
+    folder = pin.folder
+    tops = sorted({PurePosixPath(member.filename).parts[0] for member in members})
     for top in tops:
         if (folder / top).is_symlink():
             raise DataError(
@@ -90,7 +81,7 @@ def _extract(
         tempfile.TemporaryDirectory(dir=folder, prefix=prefix) as aside,
         track(f"unpack {pin.name}", len(members)) as step,
     ):
-        for member, _ in members:
+        for member in members:
             archive.extract(member, aside)
             step()
         for top in tops:

@@ -91,7 +91,7 @@ def training_command(recipe: str) -> str:
 
 def _size_gb(*groups: str) -> float:
     """Return the size of the archives of groups of ``datasets.dvc`` in GB; 0 where none is published."""
-    return sum(pin.size or 0 for pin in load_pins().values() if pin.group in groups) / 1e9
+    return sum(pin.size or 0 for pin in load_pins().values() if pin.meta.group in groups) / 1e9
 
 
 def _training(evidence: Evidence, group: list[Verdict]) -> tuple[str, float | None]:

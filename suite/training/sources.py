@@ -14,8 +14,8 @@ from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019, COCO_TO_YOUTUBE_
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
 from suite.datasets.local_split import LOCAL_TRAIN
-from suite.datasets.official import Task
 from suite.datasets.pictures import require_pictures
+from suite.datasets.pins import Task
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 from suite.progress import say

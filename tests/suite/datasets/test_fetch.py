@@ -10,7 +10,7 @@ import pytest
 
 from suite.cli import main
 from suite.datasets.pins import load_pins
-from suite.datasets.state import examine, verified_digest
+from suite.datasets.state import examine
 from tests.suite.datasets.conftest import REPOSITORY
 from tests.suite.datasets.fault_server import Behaviour, serving
 
@@ -41,8 +41,10 @@ def archives(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def pin_all(root: Path, archives: dict[str, bytes], address: str) -> None:
+    split = "split: {task: coco, annotations: annotations/instances_val2017.json, images: val2017}"
     outs = (
-        out(f"data/archives/{name}", content, f"url: '{address}/zips/{name}'") for name, content in archives.items()
+        out(f"data/archives/{name}", content, f"url: '{address}/zips/{name}', {split}")
+        for name, content in archives.items()
     )
     (root / "datasets.dvc").write_text("outs:\n" + "".join(outs))
 
@@ -123,7 +125,7 @@ def test_a_pin_is_measured_after_the_counts_were_compared(empty_root, capsys):
     assert examine(load_pins()["youtube_vis_2021_valid"]).status == "unpinned"
     assert main(words) == 0
     pinned = load_pins()["youtube_vis_2021_valid"]
-    assert pinned.md5 == hashlib.md5(path.read_bytes()).hexdigest() == verified_digest("youtube_vis_2021_valid")
+    assert pinned.md5 == hashlib.md5(path.read_bytes()).hexdigest() == examine(pinned).have
     assert pinned.size == path.stat().st_size
     changed = set(known.read_text().splitlines()) ^ set(before.splitlines())
     assert {line.strip("- ").split(":")[0] for line in changed} == {"md5", "size", "path"}

@@ -79,29 +79,34 @@ def train_file(dataset: str, seed: int = 0) -> dict[str, Any]:
 
 def place_train(root: Path, dataset: str, content: dict[str, Any]) -> Path:
     """Put train annotations where the pins want them and pin them; return the file."""
-    name = dataset.replace("-", "_")
-    raw = json.dumps(content).encode()
-    out: dict[str, Any] = {"cache": False, "meta": {"group": dataset, "page": "a page"}}
-    outs = []
-    if dataset == "youtube-vis-2019":
-        path = root / "data" / name / "train.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(raw)
-        digest = hashlib.md5(raw).hexdigest()
-        outs.append(out | {"path": f"data/{name}/train.json", "md5": digest, "size": len(raw)})
-        outs[0]["meta"] = out["meta"] | {"name": f"{name}_train_annotations"}
-    archive = root / "data" / "archives" / name / "train.zip"
+    name, raw = dataset.replace("-", "_"), json.dumps(content).encode()
+    inside = "train/instances.json" if dataset == "youtube-vis-2021" else "train.json"
+    split = {"task": "youtube-vis", "annotations": inside, "images": "train/JPEGImages"}
+    archive, annotations = root / "data" / "archives" / name / "train.zip", root / "data" / name / inside
+    meta: dict[str, Any] = {"group": dataset, "page": "a page", "videos": SIZES[dataset][0]}
+    metas = {archive: meta | {"name": f"{name}_train", "unpack": f"data/{name}", "split": split}}
     archive.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("train/instances.json", raw)
-    digest = hashlib.md5(archive.read_bytes()).hexdigest()
-    outs.append(out | {"path": f"data/archives/{name}/train.zip", "md5": digest, "size": archive.stat().st_size})
-    outs[-1]["meta"] = out["meta"] | {"name": f"{name}_train", "unpack": f"data/{name}", "layout": "train/..."}
+    if dataset == "youtube-vis-2019":
+        annotations.parent.mkdir(parents=True, exist_ok=True)
+        annotations.write_bytes(raw)
+        split["annotations_pin"] = f"{name}_train_annotations"
+        metas = {annotations: meta | {"name": f"{name}_train_annotations"}} | metas
+    outs = [
+        {
+            "path": path.relative_to(root).as_posix(),
+            "md5": hashlib.md5(path.read_bytes()).hexdigest(),
+            "size": path.stat().st_size,
+            "cache": False,
+            "meta": own,
+        }
+        for path, own in metas.items()
+    ]
     (root / "datasets.dvc").write_text(yaml.safe_dump({"outs": outs}))
     if dataset == "youtube-vis-2021":
         assert main(["data", "fetch", f"{name}_train"]) == 0
-        return root / "data" / name / "train" / "instances.json"
-    return path
+    return annotations
 
 
 @pytest.mark.parametrize("dataset", SIZES)
