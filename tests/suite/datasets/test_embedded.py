@@ -1,17 +1,25 @@
 from __future__ import annotations
 
+import io
 import re
 import threading
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from suite.datasets import embedded
 from suite.datasets.coco import CocoDataset
 from suite.datasets.pins import load_pins
+from suite.datasets.png import compress, encode_palette_png
 from suite.datasets.shapes_scene import CATEGORIES
 from suite.datasets.state import directory_digest
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -139,3 +147,24 @@ def test_two_at_once_both_succeed(empty_root, small_shapes, monkeypatch):
         thread.join()
     assert digests == [directory_digest(small_shapes)[0]] * 2
     assert [path.name for path in (empty_root / "data").iterdir()] == ["shapes"]
+
+
+RELAXED = settings(max_examples=60, deadline=None)
+
+
+@RELAXED
+@given(st.tuples(st.integers(1, 40), st.integers(1, 300)), st.integers(1, 256), st.data())
+def test_pillow_reads_back_every_pixel(shape, colours, data):
+    indices = data.draw(arrays(np.uint8, shape, elements=st.integers(0, colours - 1)))
+    palette = data.draw(arrays(np.uint8, (colours, 3)))
+    image = Image.open(io.BytesIO(encode_palette_png(indices, palette)))
+    assert image.mode == "P"
+    assert np.array_equal(np.array(image), indices)
+    assert np.array_equal(np.array(image.convert("RGB")), palette[indices])
+
+
+@RELAXED
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(1, 1200)), min_size=1, max_size=30))
+def test_zlib_inflates_what_compress_wrote(runs):
+    data = b"".join(bytes([value]) * count for value, count in runs)
+    assert zlib.decompress(compress(data)) == data
