@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -16,24 +14,14 @@ import msgspec
 from suite.datasets.fields import Id
 from suite.files import atomic_path
 
+Results = list[dict[str, Any]]
+Entries = dict[Id, tuple[Path, int]]
+"""Where the line of each finished image or video lies: in which part file, from which byte."""
+
 
 class _Line(msgspec.Struct, frozen=True):
     id: Id
-    results: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where the results of one image or video lie: in which file, from which byte."""
-
-    path: Path
-    offset: int
-
-    def line(self) -> bytes:
-        """Return the line."""
-        with self.path.open("rb") as stream:
-            stream.seek(self.offset)
-            return stream.readline()
+    results: Results
 
 
 def part_path(results: Path, rank: int = 0) -> Path:
@@ -45,9 +33,9 @@ def _header(identity: str) -> bytes:
     return json.dumps({"identity": identity}).encode() + b"\n"
 
 
-def _scan(path: Path, identity: str) -> tuple[dict[Id, Entry], int]:
+def _scan(path: Path, identity: str) -> tuple[Entries, int]:
     """Return the complete entries of a part file and how many of its bytes they take; 0 if it is of another run."""
-    entries: dict[Id, Entry] = {}
+    entries: Entries = {}
     with path.open("rb") as stream:
         if stream.readline() != _header(identity):
             return {}, 0
@@ -59,7 +47,7 @@ def _scan(path: Path, identity: str) -> tuple[dict[Id, Entry], int]:
                 break
             if not line.endswith(b"\n"):
                 break
-            entries[key] = Entry(path, good)
+            entries[key] = path, good
             good += len(line)
     return entries, good
 
@@ -69,12 +57,20 @@ def _part_files(results: Path) -> list[Path]:
     return sorted(path for path in results.parent.iterdir() if pattern.fullmatch(path.name))
 
 
-def finished_entries(results: Path, identity: str) -> dict[Id, Entry]:
+def finished_entries(results: Path, identity: str) -> Entries:
     """Return every image or video that some process has finished, in the part files that this machine sees."""
-    entries: dict[Id, Entry] = {}
+    entries: Entries = {}
     for path in _part_files(results):
         entries |= _scan(path, identity)[0]
     return entries
+
+
+def read_line(entry: tuple[Path, int]) -> bytes:
+    """Return the line of one image or video."""
+    path, offset = entry
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        return stream.readline()
 
 
 class PartFile:
@@ -103,12 +99,10 @@ class PartFile:
     def __enter__(self) -> PartFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def append(self, key: Id, results: list[dict[str, Any]]) -> None:
+    def append(self, key: Id, results: Results) -> None:
         """Add the results of one image or video; on disk before the call returns, as far as the system promises."""
         self.append_lines([json.dumps({"id": key, "results": results}, allow_nan=False).encode() + b"\n"])
 
@@ -119,18 +113,15 @@ class PartFile:
         os.fsync(self._stream.fileno())
 
 
-def _each_result(entries: dict[Id, Entry], keys: Sequence[Id]) -> Iterator[bytes]:
-    for key in keys:
-        for result in json.loads(entries[key].line())["results"]:
-            yield json.dumps(result, separators=(",", ":")).encode()
-
-
-def write_results(results: Path, entries: dict[Id, Entry], keys: Sequence[Id]) -> None:
+def write_results(results: Path, entries: Entries, keys: Sequence[Id]) -> None:
     """Write the results file in the order of ``keys``, at once or not at all; holds one entry in memory at a time."""
+    separator = b"\n"
     with atomic_path(results) as temporary, temporary.open("wb") as out:
         out.write(b"[")
-        for place, line in enumerate(_each_result(entries, keys)):
-            out.write((b",\n" if place else b"\n") + line)
+        for key in keys:
+            for result in json.loads(read_line(entries[key]))["results"]:
+                out.write(separator + json.dumps(result, separators=(",", ":")).encode())
+                separator = b",\n"
         out.write(b"\n]\n")
 
 

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from reference_model.images import Detection
 from reference_model.tracking import Track
-from suite.accuracy.part_file import PartFile, finished_entries, part_path, remove_part_files, write_results
-from suite.accuracy.segmenter import ImageSegmenter, Segmenter, VideoSegmenter
+from suite.accuracy.part_file import (
+    PartFile,
+    Results,
+    finished_entries,
+    part_path,
+    read_line,
+    remove_part_files,
+    write_results,
+)
+from suite.accuracy.segmenter import Segmenter
 from suite.datasets.categories import map_classes
-from suite.datasets.coco import CocoDataset, CocoImage
+from suite.datasets.coco import CocoDataset
 from suite.datasets.fields import Id
 from suite.datasets.masks import encode_mask
-from suite.datasets.youtube_vis import Video, YoutubeVisDataset
+from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.distributed import Processes, start_processes
 from suite.errors import InputError
 from suite.files import file_digest, write_json
@@ -28,8 +37,6 @@ from suite.paths import shown
 from suite.progress import track
 
 LINES_PER_MESSAGE = 64
-Results = list[dict[str, Any]]
-Item = TypeVar("Item")
 
 
 def _score(value: float) -> float:
@@ -54,7 +61,7 @@ def _collect(results: Path, identity: str, processes: Processes, part: PartFile)
         entries = finished_entries(results, identity) if processes.rank == rank else {}
         for start in range(0, len(wanted), LINES_PER_MESSAGE):
             if processes.rank == rank:
-                processes.send([entries[key].line() for key in wanted[start : start + LINES_PER_MESSAGE]])
+                processes.send([read_line(entries[key]) for key in wanted[start : start + LINES_PER_MESSAGE]])
             else:
                 part.append_lines(processes.receive(rank))
 
@@ -92,94 +99,18 @@ def _stream(
         raise InputError(f"{shown(results)}: cannot be written ({error.strerror}); check folder and space") from None
 
 
-def _predict_all(
-    segmenter: Segmenter,
-    dataset: CocoDataset | YoutubeVisDataset,
-    results: Path,
-    title: str,
-    items: Mapping[Id, Item],
-    predict: Callable[[Item, Sequence[Id | None]], Results],
-    quiet: bool,
-    by_position: bool,
-) -> str | None:
-    """Write results and protocol file; return the caution that must stand beside the AP.
-
-    ``predict`` gets an image or video and the category id of each class, None where the dataset has no such category.
-    """
-    task, part = ("youtube-vis", dataset.part) if isinstance(dataset, YoutubeVisDataset) else ("coco", None)
-    classes = map_classes(segmenter.categories, segmenter.num_classes, dataset.categories, segmenter.name, by_position)
-    model, annotations, protocol = segmenter.digest(), file_digest(dataset.path), asdict(segmenter.protocol)
-    parts = [task, model, annotations, json.dumps(protocol, sort_keys=True), json.dumps(classes.category_ids)]
-    parts += [] if part is None else [part]
-    identity = hashlib.sha256(" ".join(parts).encode()).hexdigest()
-
-    def named(key: Id) -> Results:
-        try:
-            return predict(items[key], classes.category_ids)
-        except ValueError as error:
-            kind = "image" if task == "coco" else "video"
-            raise InputError(f"{dataset.path}: {kind} {key}: {error}") from None
-
-    _stream(results, identity, title, list(items), named, quiet)
-    caution = classes.caution or None
-    if start_processes().first:
-        made = {
-            "results_sha256": file_digest(results),
-            "task": task,
-            "model": segmenter.name,
-            "model_sha256": model,
-            "annotations_sha256": annotations,
-            "part": part,
-            "protocol": segmenter.protocol.scalars(task),
-            "caution": caution,
+def _image_results(found: Sequence[Detection], image_id: Id, category_ids: Sequence[Id | None]) -> Results:
+    """Return those detections of an image whose class has a category as entries of a COCO results file."""
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category_ids[item.class_index],
+            "segmentation": encode_mask(item.mask),
+            "score": _score(item.score),
         }
-        write_json(protocol_path(results), made)
-    return caution
-
-
-def segment_dataset(
-    segmenter: ImageSegmenter,
-    dataset: CocoDataset,
-    results: Path,
-    quiet: bool = False,
-    by_position: bool = False,
-) -> str | None:
-    """Write the COCO results file of any model.
-
-    A run that was killed continues where it stopped, as long as model, annotations and protocol are the same. Under
-    ``torchrun`` the images are shared out; the file is the same however they are.
-
-    Args:
-        segmenter: the model with its protocol.
-        dataset: the images, with their folder.
-        results: the file to write: a list of ``{image_id, category_id, segmentation (compressed RLE), score}``; beside
-            it, ``NAME.protocol.json`` says how it was made.
-        quiet: whether to show no progress.
-        by_position: take class i for the i-th category by id, whatever the model's categories are called.
-
-    Returns:
-        A caution that must stand beside the AP, or None.
-
-    Raises:
-        DataError: if an image is absent.
-        InputError: if no class of the model is a category of the dataset, an image is not what the annotations say, or
-            the file cannot be written.
-    """
-
-    def predict(image: CocoImage, ids: Sequence[Id | None]) -> Results:
-        return [
-            {
-                "image_id": image.image_id,
-                "category_id": ids[found.class_index],
-                "segmentation": encode_mask(found.mask),
-                "score": _score(found.score),
-            }
-            for found in segmenter.segment(dataset.read(image))
-            if ids[found.class_index] is not None
-        ]
-
-    images = {image.image_id: image for image in dataset.images}
-    return _predict_all(segmenter, dataset, results, "predict images", images, predict, quiet, by_position)
+        for item in found
+        if category_ids[item.class_index] is not None
+    ]
 
 
 def video_results(tracks: Sequence[Track], video_id: Id, category_ids: Sequence[Id | None]) -> Results:
@@ -196,21 +127,65 @@ def video_results(tracks: Sequence[Track], video_id: Id, category_ids: Sequence[
     return found
 
 
-def track_dataset(
-    segmenter: VideoSegmenter,
-    dataset: YoutubeVisDataset,
+def predict_dataset(
+    segmenter: Segmenter,
+    dataset: CocoDataset | YoutubeVisDataset,
     results: Path,
     quiet: bool = False,
     by_position: bool = False,
 ) -> str | None:
-    """Write the YouTube-VIS results file of any model; arguments, resuming, sharing and errors as `segment_dataset`.
+    """Write the results file of any model over images or videos.
 
-    Each result is ``{video_id, category_id, score, segmentations}`` with one compressed RLE or null per frame.
+    A run that was killed continues where it stopped, as long as model, annotations and protocol are the same. Under
+    ``torchrun`` the images or videos are shared out; the file is the same however they are.
+
+    Args:
+        segmenter: the model with its protocol.
+        dataset: the images or videos, with their folder.
+        results: the file to write: a list of ``{image_id, category_id, segmentation, score}``, or of ``{video_id,
+            category_id, score, segmentations}`` with one mask or null per frame, masks as compressed RLE; beside it,
+            ``NAME.protocol.json`` says how it was made.
+        quiet: whether to show no progress.
+        by_position: take class i for the i-th category by id, whatever the model's categories are called.
+
+    Returns:
+        A caution that must stand beside the AP, or None.
+
+    Raises:
+        DataError: if an image is absent.
+        InputError: if no class of the model is a category of the dataset, an image is not what the annotations say, or
+            the file cannot be written.
     """
+    task, unit, title, part = "coco", "image", "predict images", None
+    if isinstance(dataset, YoutubeVisDataset):
+        title = f"track videos, T = {segmenter.protocol.key_frame_interval}"
+        task, unit, part = "youtube-vis", "video", dataset.part
+    classes = map_classes(segmenter.categories, segmenter.num_classes, dataset.categories, segmenter.name, by_position)
+    ids = classes.category_ids
+    model, annotations, protocol = segmenter.digest(), file_digest(dataset.path), asdict(segmenter.protocol)
+    parts = [task, model, annotations, json.dumps(protocol, sort_keys=True), json.dumps(ids), part or ""]
 
-    def predict(video: Video, ids: Sequence[Id | None]) -> Results:
-        return video_results(segmenter.track(dataset.read_frames(video)), video.video_id, ids)
+    def predict(key: Id) -> Results:
+        try:
+            if isinstance(dataset, YoutubeVisDataset):
+                video = dataset.videos[dataset.places[key]]
+                return video_results(segmenter.track(dataset.read_frames(video)), key, ids)
+            return _image_results(segmenter.segment(dataset.read(dataset.images[dataset.places[key]])), key, ids)
+        except ValueError as error:
+            raise InputError(f"{dataset.path}: {unit} {key}: {error}") from None
 
-    title = f"track videos, T = {segmenter.protocol.key_frame_interval}"
-    videos = {video.video_id: video for video in dataset.videos}
-    return _predict_all(segmenter, dataset, results, title, videos, predict, quiet, by_position)
+    _stream(results, hashlib.sha256(" ".join(parts).encode()).hexdigest(), title, list(dataset.places), predict, quiet)
+    caution = classes.caution or None
+    if start_processes().first:
+        made = {
+            "results_sha256": file_digest(results),
+            "task": task,
+            "model": segmenter.name,
+            "model_sha256": model,
+            "annotations_sha256": annotations,
+            "part": part,
+            "protocol": segmenter.protocol.scalars(task),
+            "caution": caution,
+        }
+        write_json(protocol_path(results), made)
+    return caution

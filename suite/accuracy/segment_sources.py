@@ -6,75 +6,34 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from pycocotools import mask as coco_mask
 
-from reference_model.images import detect
+from reference_model.images import Detection, detect
 from reference_model.mobileinst import MobileInst, NonFiniteError
 from reference_model.tracking import TrackingError
-from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.segmenter import at_size, thresholds, tracker
-from suite.accuracy.sources import Frame, Reader, Source, VideoWriter, writing_video
-from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, Categories
+from suite.accuracy.segmenter import PredictionProtocol
+from suite.accuracy.sources import Frame, Reader, Source, writing_video
+from suite.datasets.categories import Categories
 from suite.datasets.masks import encode_mask
-from suite.datasets.shapes_scene import CATEGORIES
-from suite.drawing.overlay import COLOURS, Mask, Shape, paint, save_png
+from suite.drawing.overlay import COLOURS, Shape, paint, save_png
 from suite.errors import InputError, NothingMeasuredError, SuiteError
 from suite.files import write_json
 from suite.paths import shown
 from suite.progress import Step, say, track
 
-NAMES_BY_DATASET = {
-    "shapes": tuple(CATEGORIES),
-    "youtube-vis-2019": YOUTUBE_VIS_2019,
-    "youtube-vis-2021": YOUTUBE_VIS_2021,
-}
 SAY_EVERY_S = 5.0
 DRAWN_PX = (480, 1280)
 """Least and largest width of a drawn picture: labels have one size, and no smaller one can be read."""
 RESULTS_NAME = "instances.json"
 
 
-def categories_of(model: MobileInst, metadata: Mapping[str, str], path: Path) -> Categories:
-    """Return what a checkpoint's classes stand for: as it says itself, else as its dataset has them, else by number.
-
-    Args:
-        model: the network.
-        metadata: of its checkpoint.
-        path: the checkpoint, for messages.
-
-    Raises:
-        InputError: if the checkpoint's own table cannot be read.
-    """
-    count = model.config.num_classes
-    categories = Categories.of_checkpoint(metadata, path)
-    if categories is None:
-        names = NAMES_BY_DATASET.get(" ".join(metadata.get("dataset", "").split()[:1]), ())
-        categories = Categories(tuple(range(1, len(names) + 1)), names)
-    if len(categories) == count:
-        return categories
-    return Categories(tuple(range(1, count + 1)), tuple(f"class {number}" for number in range(1, count + 1)))
-
-
-@dataclass(frozen=True)
-class Found:
-    """One instance of a picture or of a frame.
-
-    Attributes:
-        class_index: in the model's order.
-        score: 0 to 1.
-        mask: (H, W) bool.
-        track: number of the object in its clip, from 1 in order of appearance; None in a picture.
-    """
-
-    class_index: int
-    score: float
-    mask: Mask
-    track: int | None = None
+Found = tuple[Detection, int | None]
+"""One instance, and the number of its object in its clip, from 1 in order of appearance; None in a picture."""
 
 
 class SourceSegmenter:
@@ -82,7 +41,7 @@ class SourceSegmenter:
 
     Args:
         model: the network.
-        categories: what its classes stand for.
+        categories: what its classes stand for; None calls them by number.
         protocol: input size, thresholds, and for clips the key-frame interval and association; an instance is found
             where its score is at least the protocol's score threshold.
         folder: where drawn pictures, clips and ``instances.json`` go; None draws nothing.
@@ -92,14 +51,16 @@ class SourceSegmenter:
     def __init__(
         self,
         model: MobileInst,
-        categories: Categories,
+        categories: Categories | None,
         protocol: PredictionProtocol,
         folder: Path | None = None,
         max_frames: int | None = None,
     ) -> None:
-        self.model, self.categories, self.protocol = model.eval(), categories, protocol
-        self.folder, self.max_frames = folder, max_frames
-        self.config = at_size(model.config, protocol)
+        self.model, self.protocol, self.folder, self.max_frames = model.eval(), protocol, folder, max_frames
+        self.config, numbers = protocol.at_size(model.config), tuple(range(1, model.config.num_classes + 1))
+        if categories is None or len(categories) != len(numbers):
+            categories = Categories(numbers, tuple(f"class {number}" for number in numbers))
+        self.categories = categories
         self.skipped: list[dict[str, str]] = []
         self._taken: set[str] = set()
 
@@ -132,23 +93,19 @@ class SourceSegmenter:
             write_json(self.folder / RESULTS_NAME, result)
         return result
 
-    def _skip(self, source: Source, error: SuiteError) -> None:
-        self.skipped.append({"source": source.name, "reason": str(error)})
-        say(f"skipped: {error}")
+    def _skip(self, source: Source, reason: str) -> None:
+        self.skipped.append({"source": source.name, "reason": reason})
+        say(f"skipped: {reason}")
 
     def _picture(self, source: Source, step: Step) -> dict[str, Any] | None:
         with Reader(source) as reader:
             frame = next(reader.frames())
         if isinstance(frame, SuiteError):
-            self._skip(source, frame)
+            self._skip(source, str(frame))
             step()
             return None
-        detections = detect(self.model, frame, self.config, thresholds(self.protocol))
-        instances = [
-            Found(item.class_index, item.score, item.mask)
-            for item in detections
-            if item.score >= self.protocol.score_threshold
-        ]
+        detections = detect(self.model, frame, self.config, self.protocol.thresholds())
+        instances: list[Found] = [(item, None) for item in detections if item.score >= self.protocol.score_threshold]
         made = {"source": source.name, **self._described(frame, instances)}
         if self.folder is not None:
             path = self._path(source, ".png")
@@ -162,10 +119,10 @@ class SourceSegmenter:
         try:
             reader = Reader(source)
         except SuiteError as error:
-            self._skip(source, error)
+            self._skip(source, str(error))
             return None
-        with reader, nullcontext() if path is None else writing_video(path, reader.frames_per_s) as writer:
-            frames = list(self._frames(reader, writer))
+        with reader, nullcontext() if path is None else writing_video(path, reader.frames_per_s) as add:
+            frames = list(self._frames(reader, add))
         if not frames:
             return None
         made = {
@@ -177,14 +134,14 @@ class SourceSegmenter:
         }
         return made if path is None else made | {"drawn": str(path)}
 
-    def _frames(self, reader: Reader, writer: VideoWriter | None) -> Iterator[dict[str, Any]]:
+    def _frames(self, reader: Reader, add: Callable[[Frame], None] | None) -> Iterator[dict[str, Any]]:
         """Track a clip frame by frame; Ctrl-C ends a camera as its last frame would."""
-        online, numbers = tracker(self.model, self.config, self.protocol), dict[int, int]()
+        online, numbers = self.protocol.tracker(self.model, self.config), dict[int, int]()
         total = min(filter(None, (reader.total, self.max_frames)), default=None)
-        camera = reader.source.camera is not None
+        name, camera = reader.source.name, reader.source.camera
         if camera:
-            say(f"{reader.source.name}: Ctrl-C ends it")
-        with _counting(Path(reader.source.name).name, total) as counted:
+            say(f"{name}: Ctrl-C ends it")
+        with _counting(Path(name).name, total) as counted:
             try:
                 for index, frame in enumerate(reader.frames()):
                     if index == self.max_frames:
@@ -193,19 +150,17 @@ class SourceSegmenter:
                         if isinstance(frame, SuiteError):
                             raise frame
                         seen = online.push(frame)
-                    except SuiteError as error:
-                        self._skip(reader.source, error)
+                    except (SuiteError, TrackingError) as error:
+                        where = "" if isinstance(error, SuiteError) else f"{name}, frame {index}: "
+                        self._skip(reader.source, f"{where}{error}")
                         continue
-                    except TrackingError as error:
-                        self._skip(reader.source, InputError(f"{reader.source.name}, frame {index}: {error}"))
-                        continue
-                    instances = []
-                    for item in seen.instances:
-                        if item.score >= self.protocol.score_threshold:
-                            number = numbers.setdefault(item.track_index, len(numbers) + 1)
-                            instances.append(Found(item.class_index, item.score, item.mask, number))
-                    if writer is not None:
-                        writer.add(np.asarray(self._painted(frame, instances)))
+                    instances: list[Found] = [
+                        (item, numbers.setdefault(item.track_index, len(numbers) + 1))
+                        for item in seen.instances
+                        if item.score >= self.protocol.score_threshold
+                    ]
+                    if add is not None:
+                        add(np.asarray(self._painted(frame, instances)))
                     yield {"frame": index, "key_frame": seen.is_key_frame, **self._described(frame, instances)}
                     counted()
             except KeyboardInterrupt:
@@ -214,17 +169,16 @@ class SourceSegmenter:
 
     def _described(self, frame: Frame, instances: list[Found]) -> dict[str, Any]:
         described = []
-        for item in instances:
-            rows, columns = np.flatnonzero(item.mask.any(1)), np.flatnonzero(item.mask.any(0))
-            left, top = int(columns[0]), int(rows[0])
+        for item, number in instances:
+            code = encode_mask(item.mask)
             described.append(
                 {
                     "category_id": self.categories.ids[item.class_index],
                     "category": self.categories.names[item.class_index],
                     "score": round(item.score, 5),
-                    **({} if item.track is None else {"track": item.track}),
-                    "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
-                    "segmentation": encode_mask(item.mask),
+                    **({} if number is None else {"track": number}),
+                    "bbox": coco_mask.toBbox(code).astype(int).tolist(),
+                    "segmentation": code,
                 }
             )
         return {"height": frame.shape[0], "width": frame.shape[1], "instances": described}
@@ -232,11 +186,10 @@ class SourceSegmenter:
     def _painted(self, frame: Frame, instances: list[Found]) -> Image.Image:
         """Draw instances, the best one on top, at a width of `DRAWN_PX`; a track has one colour through the clip."""
         shapes = []
-        for place, item in enumerate(instances):
-            number = place if item.track is None else item.track - 1
-            label = f"{self.categories.names[item.class_index]} {item.score:.2f}"
-            label = label if item.track is None else f"{item.track} {label}"
-            shapes.append(Shape(item.mask, COLOURS[number % len(COLOURS)], label))
+        for place, (item, number) in enumerate(instances):
+            label = f"{'' if number is None else number} {self.categories.names[item.class_index]} {item.score:.2f}"
+            colour = place if number is None else number - 1
+            shapes.append(Shape(item.mask, COLOURS[colour % len(COLOURS)], label.lstrip()))
         width = frame.shape[1]
         return paint(frame, shapes[::-1], min(max(width, DRAWN_PX[0]), DRAWN_PX[1]))
 

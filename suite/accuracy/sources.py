@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,22 +39,25 @@ class Source:
     Attributes:
         name: how messages and results call it: the path, or ``"camera 0"``.
         pictures: the picture file, or the frames of a clip of picture files, in order.
-        video: a video file.
-        camera: number of a camera.
+        video: a video file, or the number of a camera.
         clip: whether its frames belong together.
     """
 
     name: str
     pictures: tuple[Path, ...] = ()
-    video: Path | None = None
-    camera: int | None = None
+    video: Path | int | None = None
     clip: bool = True
+
+    @property
+    def camera(self) -> bool:
+        """Whether it has no end of its own."""
+        return isinstance(self.video, int)
 
     @property
     def stem(self) -> str:
         """What files drawn from it are called, without suffix."""
-        path = self.video or (self.pictures[0] if self.pictures and not self.clip else None)
-        return path.stem if path else re.sub(r"\W+", "-", Path(self.name).name)
+        path = self.video if self.clip else self.pictures[0]
+        return path.stem if isinstance(path, Path) else re.sub(r"\W+", "-", Path(self.name).name)
 
 
 def _in_order(path: Path) -> list[tuple[int, int, str]]:
@@ -66,9 +69,7 @@ def _in_order(path: Path) -> list[tuple[int, int, str]]:
 def _of_file(path: Path) -> Source | None:
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return Source(str(path), pictures=(path,), clip=False)
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return Source(str(path), video=path)
-    return None
+    return Source(str(path), video=path) if path.suffix.lower() in VIDEO_SUFFIXES else None
 
 
 def find_sources(words: Sequence[str], frames_of_clips: bool = False) -> list[Source]:
@@ -91,27 +92,21 @@ def find_sources(words: Sequence[str], frames_of_clips: bool = False) -> list[So
     for word in words:
         path = Path(word)
         if word.isdecimal() and word.isascii() and not path.exists():
-            found.append(Source(f"camera {int(word)}", camera=int(word)))
+            found.append(Source(f"camera {int(word)}", video=int(word)))
             continue
-        if path.is_file():
-            source = _of_file(path)
-            if source is None:
-                raise InputError(f"{path}: neither a picture nor a video by its suffix; {known}")
-            found.append(source)
-            continue
-        if path.is_dir():
-            files = [item for item in path.iterdir() if item.is_file()]
-        else:
-            files = [item for item in Path(path.anchor or ".").glob(word[len(path.anchor) :] or ".") if item.is_file()]
-            if not files:
-                raise DataError(f"{word}: no such file, folder or camera, and no file fits it as a pattern")
+        pattern = "*" if path.is_dir() else word[len(path.anchor) :] or "."
+        folder = path if path.is_dir() else Path(path.anchor or ".")
+        files = [path] if path.is_file() else [item for item in folder.glob(pattern) if item.is_file()]
         sources = [source for file in sorted(files, key=_in_order) if (source := _of_file(file))]
+        if not sources and path.is_file():
+            raise InputError(f"{path}: neither a picture nor a video by its suffix; {known}")
         if not sources:
-            raise DataError(f"{word}: holds no picture and no video; {known}")
+            raise DataError(
+                f"{word}: no picture, video or camera of that name, in that folder or of that pattern; {known}"
+            )
         pictures = tuple(picture for source in sources for picture in source.pictures)
-        if frames_of_clips and pictures:
-            found.append(Source(word, pictures=pictures))
-            sources = [source for source in sources if not source.pictures]
+        if frames_of_clips and pictures and not path.is_file():
+            sources = [Source(word, pictures=pictures), *(source for source in sources if not source.pictures)]
         found += sources
     return found
 
@@ -133,21 +128,21 @@ class Reader:
         self.total: int | None = len(source.pictures)
         self.frames_per_s = DEFAULT_FRAMES_PER_S
         self._capture: cv2.VideoCapture | None = None
-        if source.pictures:
+        if source.video is None:
             return
         # FFmpeg tells its own doubts about damaged files on standard error, in a form that names no file.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         import cv2
 
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        self._capture = cv2.VideoCapture(str(source.video) if source.video else source.camera or 0)
+        self._capture = cv2.VideoCapture(source.video if isinstance(source.video, int) else str(source.video))
         if not self._capture.isOpened():
             self._capture.release()
-            if source.camera is not None:
+            if source.camera:
                 raise DataError(f"{source.name}: cannot be opened; is it plugged in, and free?")
             raise InputError(f"{source.name}: cannot be read as a video; convert it, e.g. to H.264 in mp4")
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.total = count if source.video and count > 0 else None
+        self.total = count if count > 0 and not source.camera else None
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.frames_per_s = rate if 0 < rate < 1000 else DEFAULT_FRAMES_PER_S
 
@@ -187,80 +182,51 @@ class Reader:
             )
 
 
-class VideoWriter:
-    """Writes frames of one size as mp4, sides cut to even numbers of pixels as the codecs want."""
-
-    def __init__(self, path: Path, frames_per_s: float) -> None:
-        self.path, self.frames_per_s = path, frames_per_s
-        self.count = 0
-        self._size = (0, 0)
-        self._writer: cv2.VideoWriter | None = None
-
-    def add(self, frame: Frame) -> None:
-        """Append an RGB frame (H, W, 3); the first one decides the size.
-
-        Raises:
-            InputError: if no codec can be opened, or a frame has another size.
-        """
-        import cv2
-
-        height, width = (max(2, side - side % 2) for side in frame.shape[:2])
-        if self._writer is None:
-            self._size = (width, height)
-            self._writer = self._open()
-        if (width, height) != self._size:
-            raise InputError(f"{self.path}: a frame of {width}x{height} px cannot follow one of {self._size}")
-        self._writer.write(cv2.cvtColor(np.ascontiguousarray(frame[:height, :width]), cv2.COLOR_RGB2BGR))
-        self.count += 1
-
-    def _open(self) -> cv2.VideoWriter:
-        import cv2
-
-        for codec in CODECS:
-            fourcc = cv2.VideoWriter.fourcc(*codec)
-            writer = cv2.VideoWriter(str(self.path), cv2.CAP_FFMPEG, fourcc, self.frames_per_s, self._size)
-            if writer.isOpened():
-                return writer
-        raise InputError(f"{self.path}: this OpenCV writes no video; install opencv-python-headless from PyPI")
-
-    def close(self) -> None:
-        """Finish the file."""
-        if self._writer is not None:
-            self._writer.release()
-
-
 @contextmanager
-def writing_video(path: Path, frames_per_s: float) -> Iterator[VideoWriter]:
-    """Yield a writer of a video that appears at ``path`` when the block ends well and frames were added.
+def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame], None]]:
+    """Write a video that appears at ``path`` when the block ends well and frames were added.
+
+    Sides are cut to even numbers of pixels as the codecs want.
 
     Args:
         path: of the mp4; its folder is made.
         frames_per_s: at which it plays.
 
+    Yields:
+        What appends an RGB frame (H, W, 3); the first one decides the size. It raises InputError if no codec can be
+        opened, or a frame has another size.
+
     Raises:
         DataError: if the disk is full or may not be written.
     """
+    import cv2
+
+    writer, size, count = cv2.VideoWriter(), (0, 0), 0
+
+    def add(frame: Frame) -> None:
+        nonlocal size, count
+        height, width = (max(2, side - side % 2) for side in frame.shape[:2])
+        if not writer.isOpened():
+            size = width, height
+            codecs = (cv2.VideoWriter.fourcc(*codec) for codec in CODECS)
+            if not any(writer.open(str(temporary), cv2.CAP_FFMPEG, codec, frames_per_s, size) for codec in codecs):
+                raise InputError(f"{path}: this OpenCV writes no video; install opencv-python-headless from PyPI")
+        if (width, height) != size:
+            raise InputError(f"{path}: a frame of {width}x{height} px cannot follow one of {size}")
+        writer.write(cv2.cvtColor(np.ascontiguousarray(frame[:height, :width]), cv2.COLOR_RGB2BGR))
+        count += 1
+
     with disk_faults(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
             # The suffix tells the container, so a temporary name ends alike.
-            writer = VideoWriter(Path(folder) / path.name, frames_per_s)
+            temporary = Path(folder) / path.name
             try:
-                yield writer
+                yield add
             finally:
-                writer.close()
-            if writer.count:
-                if not _plays(writer.path, writer.count):  # OpenCV says nothing when the disk takes no more
+                writer.release()
+            if count:
+                # OpenCV says nothing when the disk takes no more.
+                if round(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
                     raise OSError(errno.EIO, "its frames were cut short, is the disk full?")
-                writer.path.replace(path)
-
-
-def _plays(path: Path, count: int) -> bool:
-    """Whether a video opens and says that it has ``count`` frames."""
-    import cv2
-
-    capture = cv2.VideoCapture(str(path))
-    try:
-        return capture.isOpened() and round(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == count
-    finally:
-        capture.release()
+                temporary.replace(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,7 @@ from reference_model.config import ASSOCIATIONS
 from suite.command_options import PATH, CommandGroup, RegularFile, checkpoint_option, json_option, options
 
 if TYPE_CHECKING:
-    from suite.accuracy.prediction_protocol import PredictionProtocol
-    from suite.accuracy.segmenter import ReferenceSegmenter
+    from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
     from suite.datasets.coco import CocoDataset
     from suite.datasets.youtube_vis import YoutubeVisDataset
     from suite.export.mobileinst import OnnxSegmenter
@@ -48,8 +46,7 @@ def _open(
     """Load the model and give it the protocol with the user's changes."""
     import torch
 
-    from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
-    from suite.datasets.categories import Categories
+    from suite.accuracy.segmenter import ReferenceSegmenter
 
     if (checkpoint is None) == (onnx is None):
         raise click.UsageError("give either --checkpoint FILE or --onnx FILE")
@@ -65,8 +62,7 @@ def _open(
         segmenter = official_segmenter(checkpoint)
     else:
         assert checkpoint is not None
-        model, metadata = open_checkpoint(checkpoint)
-        segmenter = ReferenceSegmenter(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
+        segmenter = ReferenceSegmenter.open(checkpoint)
     segmenter.protocol = _changed(segmenter.protocol, changes)
     return segmenter
 
@@ -101,7 +97,6 @@ def _report(out: Path, dataset: CocoDataset | YoutubeVisDataset, caution: str | 
 
 
 def _run(
-    process: Callable[..., str | None],
     dataset: CocoDataset | YoutubeVisDataset,
     out: Path,
     as_json: bool,
@@ -113,13 +108,14 @@ def _run(
     skip_check: bool,
     **changes: Any,
 ) -> None:
-    """Open the model, check all pictures, let ``process`` write its results over the dataset, and report."""
+    """Open the model, check all pictures, write the results over the dataset, and report."""
+    from suite.accuracy.predict import predict_dataset
     from suite.datasets.pictures import require_pictures
 
     segmenter = _open(checkpoint, onnx, model, threads, changes)
     if not skip_check:
         require_pictures(dataset.picture_files())
-    _report(out, dataset, process(segmenter, dataset, out, by_position=classes_by_position), as_json)
+    _report(out, dataset, predict_dataset(segmenter, dataset, out, by_position=classes_by_position), as_json)
 
 
 class SourcesFirst(CommandGroup):
@@ -192,10 +188,10 @@ def sources(
     import torch
 
     from reference_model.config import SHIPPED
-    from suite.accuracy.prediction_protocol import PredictionProtocol
-    from suite.accuracy.segment_sources import SourceSegmenter, categories_of, summary
-    from suite.accuracy.segmenter import open_checkpoint
+    from suite.accuracy.segment_sources import SourceSegmenter, summary
+    from suite.accuracy.segmenter import PredictionProtocol, open_checkpoint
     from suite.accuracy.sources import find_sources
+    from suite.datasets.categories import Categories
     from suite.errors import InputError
     from suite.progress import say
 
@@ -208,7 +204,7 @@ def sources(
     protocol = _changed(PredictionProtocol.of(model.config), changes)
     if checkpoint.parent == SHIPPED:
         say("shipped weights: they know six drawn shapes, not photographs; other weights: --checkpoint FILE")
-    categories = categories_of(model, metadata, checkpoint)
+    categories = Categories.of_checkpoint(metadata, checkpoint)
     found = SourceSegmenter(model.to(device), categories, protocol, folder, max_frames).run(chosen)
     click.echo(json.dumps(found) if as_json else "\n".join(summary(found)))
 
@@ -218,10 +214,9 @@ def sources(
 @click.option("--max-detections", type=click.IntRange(min=1), help="Replace 100 detections an image.")
 def coco(annotations: Path, images: Path, **words: Any) -> None:
     """Instances of images, as a COCO results file."""
-    from suite.accuracy.predict import segment_dataset
     from suite.datasets.coco import CocoDataset
 
-    _run(segment_dataset, CocoDataset.load(annotations, images, truth=False), **words)
+    _run(CocoDataset.load(annotations, images, truth=False), **words)
 
 
 @command.command(name="youtube-vis")
@@ -233,7 +228,6 @@ def coco(annotations: Path, images: Path, **words: Any) -> None:
 @click.option("--max-tracks", type=click.IntRange(min=1), help="Replace 10 (query, class) pairs a video.")
 def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **words: Any) -> None:
     """Instances of videos, as a YouTube-VIS results file."""
-    from suite.accuracy.predict import track_dataset
     from suite.datasets.local_split import read_local_split
     from suite.datasets.youtube_vis import YoutubeVisDataset
     from suite.files import file_digest
@@ -241,4 +235,4 @@ def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **words
     dataset = YoutubeVisDataset.load(annotations, images, truth=False)
     if split_ids is not None:
         dataset = dataset.only(read_local_split(split_ids, annotations).video_ids, file_digest(split_ids))
-    _run(track_dataset, dataset, **words)
+    _run(dataset, **words)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reference_model.mobileinst import MobileInst
-from suite.accuracy.segmenter import ImageSegmenter, open_checkpoint
+from suite.accuracy.segmenter import Segmenter, open_checkpoint
 from suite.deploy.exported import own_size
 from suite.export.artifact import GraphArtifact, largest_difference, read_reference
 from suite.export.kept import export_kept
@@ -131,7 +131,7 @@ def _scored(
 ) -> dict[str, ExportParity]:
     """Return how each format segments the first pictures of a COCO file."""
     with first_pictures(*pictures) as (dataset, truth, folder):
-        engines: dict[str, ImageSegmenter] = {
+        engines: dict[str, Segmenter] = {
             name: RuntimeSegmenter(model, size, open_session(FORMATS[name][0], graph.path))
             for name, graph in graphs.items()
         }

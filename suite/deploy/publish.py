@@ -13,7 +13,7 @@ import yaml
 from reference_model.config import HUB_WEIGHTS, ModelConfig, config_to_dict
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import segment_dataset
+from suite.accuracy.predict import predict_dataset
 from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
@@ -53,7 +53,7 @@ def measured(model: MobileInst, categories: Categories | None, annotations: Path
     dataset = CocoDataset.load(annotations, images, truth=False)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
-        segment_dataset(ReferenceSegmenter(model, model.config, categories=categories), dataset, results)
+        predict_dataset(ReferenceSegmenter(model, model.config, categories=categories), dataset, results)
         ap = score_coco(annotations, results).stats["AP"]
     return Score(ap, annotations.name, len(dataset.images), file_digest(annotations))
 

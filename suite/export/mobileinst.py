@@ -24,8 +24,7 @@ from reference_model.images import Detection, postprocess, preprocess, resized_s
 from reference_model.instance_decoder import InstancePrediction
 from reference_model.mobileinst import FrameFeatures, MaskProduct, MobileInst
 from reference_model.tracking import Track
-from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.segmenter import ReferenceSegmenter, at_size, thresholds, tracker
+from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.datasets.categories import Categories
 from suite.errors import InputError
 from suite.export.exporter import Export, Part, export_graph
@@ -130,10 +129,10 @@ class PaddedReference(ReferenceSegmenter):
     def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the detections of one image."""
         height, width = image.shape[:2]
-        config = fitting_config(at_size(self.config, self.protocol), height, width, self.fixed_size)
+        config = fitting_config(self.protocol.at_size(self.config), height, width, self.fixed_size)
         pixels, geometry = preprocess(image, config)
         logits = self.logits(padded_to(pixels, self.fixed_size))
-        return postprocess(*logits, geometry, thresholds(self.protocol))
+        return postprocess(*logits, geometry, self.protocol.thresholds())
 
 
 class _GraphModel(nn.Module):
@@ -208,7 +207,7 @@ class OnnxSegmenter:
 
     def _size_for(self, height: int, width: int) -> ModelConfig:
         """Return the configuration at whose input size an image fits the graph."""
-        config = at_size(self.config, self.protocol)
+        config = self.protocol.at_size(self.config)
         return config if self.fixed_size is None else fitting_config(config, height, width, self.fixed_size)
 
     def segment(self, image: NDArray[np.uint8]) -> list[Detection]:
@@ -216,7 +215,7 @@ class OnnxSegmenter:
         pixels, geometry = preprocess(image, self._size_for(*image.shape[:2]))
         out = self.run(pixels)
         classes, objectness, masks = (out[name][0] for name in LOGITS)
-        return postprocess(classes, objectness, masks, geometry, thresholds(self.protocol))
+        return postprocess(classes, objectness, masks, geometry, self.protocol.thresholds())
 
     def track(self, frames: Iterable[NDArray[np.uint8]]) -> list[Track]:
         """Return the tracks of one video.
@@ -230,5 +229,5 @@ class OnnxSegmenter:
             raise ValueError("the video has no frames")
         config = self._size_for(*first.shape[:2])
         protocol = replace(self.protocol, short_side_px=config.short_side_px, size_divisor_px=config.size_divisor_px)
-        online = tracker(cast(MobileInst, self._tracker_model), self.config, protocol)
+        online = protocol.tracker(cast(MobileInst, self._tracker_model), self.config)
         return online.track_video(chain([first], stream), self.protocol.max_tracks)

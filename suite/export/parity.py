@@ -10,8 +10,8 @@ from pathlib import Path
 
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import segment_dataset
-from suite.accuracy.segmenter import ImageSegmenter, ReferenceSegmenter
+from suite.accuracy.predict import predict_dataset
+from suite.accuracy.segmenter import ReferenceSegmenter, Segmenter
 from suite.datasets.coco import CocoDataset
 from suite.datasets.local_split import part_of
 from suite.errors import NothingMeasuredError
@@ -69,8 +69,8 @@ def _as_truth(dataset: CocoDataset, results: Path, path: Path) -> None:
 
 
 def compare_engines(
-    reference: ImageSegmenter,
-    graphs: Mapping[str, ImageSegmenter],
+    reference: Segmenter,
+    graphs: Mapping[str, Segmenter],
     dataset: CocoDataset,
     truth: Path | None,
     folder: Path,
@@ -90,9 +90,9 @@ def compare_engines(
         InputError: if a picture is not what the annotations say.
     """
 
-    def predicted(name: str, segmenter: ImageSegmenter) -> tuple[Path, float]:
+    def predicted(name: str, segmenter: Segmenter) -> tuple[Path, float]:
         results = folder / f"{name}.json"
-        segment_dataset(segmenter, dataset, results, by_position=True)
+        predict_dataset(segmenter, dataset, results, by_position=True)
         return results, score_coco(truth, results).stats["AP"] if truth else -1.0
 
     known = next((graph.categories for graph in graphs.values() if graph.categories is not None), None)

@@ -20,8 +20,7 @@ from reference_model.backbones.blocks import BackboneError
 from reference_model.backbones.official import OfficialLayout, load_into
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
-from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.segmenter import ReferenceSegmenter
+from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.errors import DataError, InputError
 from suite.models import Row
 from suite.models.parts.feature_maps import CoordinateConv, PyramidPooling

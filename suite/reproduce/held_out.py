@@ -18,10 +18,9 @@ from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube
 from suite.accuracy.error_analysis.output import error_lines
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import segment_dataset, track_dataset
-from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.predict import predict_dataset
 from suite.accuracy.score_output import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
-from suite.accuracy.segmenter import ReferenceSegmenter
+from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
 from suite.datasets.fields import Id
@@ -71,7 +70,7 @@ def score_images(finished: FinishedRun, dataset: Dataset) -> list[Measurement | 
     """Predict and score every held-out frame; return the record lines."""
     model, protocol = finished.result.model, PredictionProtocol.of(finished.result.model.config)
     results, truth = images_results(finished.checkpoint.parent), embedded.annotations_path("instances", "val")
-    segment_dataset(ReferenceSegmenter(model, model.config, protocol), embedded.images("val"), results)
+    predict_dataset(ReferenceSegmenter(model, model.config, protocol), embedded.images("val"), results)
     score = score_coco(truth, results, resamples=RESAMPLES)
     say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
     what = (finished.subject, dataset, {**finished.protocol, **protocol.scalars("coco")})
@@ -110,7 +109,7 @@ def score_videos(
     own = PredictionProtocol.of(model.config)
     protocol = dataclasses.replace(own, key_frame_interval=interval, association=association)
     results = videos_results(finished.checkpoint.parent, interval, association)
-    track_dataset(ReferenceSegmenter(model, model.config, protocol), embedded.videos("val"), results)
+    predict_dataset(ReferenceSegmenter(model, model.config, protocol), embedded.videos("val"), results)
     score = score_youtube_vis(truth, results, resamples=RESAMPLES)
     setting = f"T = {interval}" + ("" if association else " without association")
     say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")

@@ -8,10 +8,9 @@ from typing import Literal
 
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import segment_dataset, track_dataset
-from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.predict import predict_dataset
 from suite.accuracy.score_output import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
-from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
+from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter, open_checkpoint
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
@@ -114,17 +113,16 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     picture = folder / "picture.png"
     with writing(run, records_dir()) as record:
         protocol = PredictionProtocol.of(config)
+        if task == "youtube-vis":
+            protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
+        segmenter = ReferenceSegmenter(model, config, protocol, trained)
+        caution = predict_dataset(segmenter, dataset, results, by_position=checkpoint is None)
         if isinstance(dataset, CocoDataset):
             amount = {"images": len(dataset.images)}
-            segmenter = ReferenceSegmenter(model, config, protocol, trained)
-            caution = segment_dataset(segmenter, dataset, results, by_position=checkpoint is None)
             score, metrics = score_coco(annotations, results, resamples=RESAMPLES), COCO_METRICS
             caption = draw_detections(dataset, results, picture)
         else:
             amount = {"videos": len(dataset.videos)}
-            protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
-            segmenter = ReferenceSegmenter(model, config, protocol, trained)
-            caution = track_dataset(segmenter, dataset, results, by_position=checkpoint is None)
             ids = data.part.video_ids if data.part else None
             score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
             metrics = YOUTUBE_VIS_METRICS

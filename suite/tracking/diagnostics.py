@@ -21,11 +21,11 @@ from reference_model.images import Geometry, inside, instance_scores, logit
 from reference_model.instance_decoder import InstancePrediction
 from reference_model.losses import assign
 from reference_model.mobileinst import MobileInst
-from reference_model.tracking import OnlineTracker, SeenFrame, see_frame
+from reference_model.tracking import SeenFrame, see_frame
 from suite.accuracy.predict import video_results
-from suite.accuracy.segmenter import ReferenceSegmenter, at_size, open_checkpoint, thresholds
+from suite.accuracy.segmenter import ReferenceSegmenter
 from suite.accuracy.video_ap import evaluate_youtube_vis
-from suite.datasets.categories import Categories, map_classes
+from suite.datasets.categories import map_classes
 from suite.datasets.masks import to_mask
 from suite.datasets.pictures import require_pictures
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset, read_tracks
@@ -200,7 +200,7 @@ def _see_video(
     segmenter: ReferenceSegmenter, dataset: YoutubeVisDataset, video: Video, classes: Mapping[int, int]
 ) -> tuple[list[SeenFrame], list[Finders]]:
     """Run the network on every frame of a video and find its objects; ``classes``: the dataset's -> the model's."""
-    config = at_size(segmenter.config, segmenter.protocol)
+    config = segmenter.protocol.at_size(segmenter.config)
     seen = [see_frame(segmenter.model, config, frame) for frame in dataset.read_frames(video)]
     objects = [item for item in dataset.tracks_of(video.video_id) if not item.crowd]
     wanted = [classes.get(item.class_index) for item in objects]
@@ -254,14 +254,8 @@ def diagnose_tracking(
                 if mixed and name == TRUTH:
                     continue
                 watched = _Watched(rules[name] or TruthLinker(keys), segmenter.config.num_queries)
-                tracker = OnlineTracker(
-                    segmenter.model,
-                    at_size(segmenter.config, protocol),
-                    interval,
-                    associate_on=watched,
-                    score_maskness=protocol.score_maskness,
-                    thresholds=thresholds(protocol),
-                )
+                changes = {"key_frame_interval": interval, "association": True, "associate_on": watched}
+                tracker = protocol.tracker(segmenter.model, segmenter.config, **changes)
                 tracks = tracker.track_video(shuffled if mixed else seen, protocol.max_tracks)
                 results[setting] += video_results(tracks, video.video_id, ids)
                 counts[setting] += identity_counts(keys, watched.orders)
@@ -290,9 +284,7 @@ def diagnose_checkpoint(
     """Return `diagnose_tracking` of a checkpoint on the videos of an annotations file with frames below ``images``."""
     dataset = YoutubeVisDataset.load(annotations, images)
     require_pictures(dataset.picture_files())
-    model, metadata = open_checkpoint(checkpoint)
-    segmenter = ReferenceSegmenter(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
-    return diagnose_tracking(segmenter, dataset, intervals, associate_on)
+    return diagnose_tracking(ReferenceSegmenter.open(checkpoint), dataset, intervals, associate_on)
 
 
 def tracking_table(rows: Sequence[TrackingRow]) -> str:

@@ -10,9 +10,8 @@ from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from reference_model.weights import save_checkpoint
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.predict import segment_dataset, track_dataset
-from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.segmenter import ReferenceSegmenter
+from suite.accuracy.predict import predict_dataset
+from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
@@ -91,10 +90,7 @@ class Evaluation:
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file of a model in evaluation mode; every process calls it and does its part."""
         segmenter = ReferenceSegmenter(model, config, self.protocol, self.categories)
-        if isinstance(self.dataset, CocoDataset):
-            segment_dataset(segmenter, self.dataset, self.results, quiet=True)
-        else:
-            track_dataset(segmenter, self.dataset, self.results, quiet=True)
+        predict_dataset(segmenter, self.dataset, self.results, quiet=True)
 
     def score(self) -> float:
         """Return the AP of the last prediction, in [0, 1]; process 0 calls it."""

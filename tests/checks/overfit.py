@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from suite.accuracy.prediction_protocol import PredictionProtocol
+from suite.accuracy.segmenter import PredictionProtocol
 from suite.datasets.coco import CocoDataset
 from suite.datasets.local_split import part_of
 from suite.errors import DataError, RegressionError, SuiteError

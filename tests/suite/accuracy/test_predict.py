@@ -24,9 +24,8 @@ from reference_model.tracking import Track
 from reference_model.weights import save_checkpoint
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.part_file import part_path
-from suite.accuracy.predict import protocol_path, segment_dataset, track_dataset
-from suite.accuracy.prediction_protocol import PredictionProtocol
-from suite.accuracy.segmenter import ReferenceSegmenter
+from suite.accuracy.predict import predict_dataset, protocol_path
+from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.cli import main
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -103,8 +102,8 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory, model: Mobile
     """The results of undisturbed runs."""
     folder = tmp_path_factory.mktemp("finished")
     segmenter = ReferenceSegmenter(model, CONFIG)
-    segment_dataset(segmenter, CocoDataset.load(data / "coco.json", data), folder / "coco", quiet=True)
-    track_dataset(segmenter, YoutubeVisDataset.load(data / "videos.json", data), folder / "videos", quiet=True)
+    predict_dataset(segmenter, CocoDataset.load(data / "coco.json", data), folder / "coco", quiet=True)
+    predict_dataset(segmenter, YoutubeVisDataset.load(data / "videos.json", data), folder / "videos", quiet=True)
     return {"coco": (folder / "coco").read_bytes(), "youtube-vis": (folder / "videos").read_bytes()}
 
 
@@ -159,17 +158,17 @@ def test_only_what_is_missing_is_predicted_and_nothing_of_another_protocol_is_ke
     dataset = CocoDataset.load(data / "coco.json", data)
     segmenter = Interrupted(model, 7)
     with pytest.raises(KeyboardInterrupt):
-        segment_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
+        predict_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
     segmenter.limit = 1000
-    segment_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
+    predict_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
     assert segmenter.calls == AMOUNT
     assert (tmp_path / "results.json").read_bytes() == finished["coco"]
     segmenter.limit = AMOUNT + 5
     with pytest.raises(KeyboardInterrupt):
-        segment_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
+        predict_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
     segmenter.limit = 1000
     segmenter.protocol = PredictionProtocol(96, 192, 64)
-    segment_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
+    predict_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
     assert segmenter.calls == AMOUNT + 5 + AMOUNT
     assert (tmp_path / "results.json").read_bytes() != finished["coco"]
 
@@ -199,7 +198,7 @@ def test_machines_without_a_shared_folder(
         folder.mkdir()
     dataset = CocoDataset.load(data / "coco.json", data)
     with pytest.raises(KeyboardInterrupt):
-        segment_dataset(Interrupted(model, 7), dataset, folders[1] / "results.json", quiet=True)
+        predict_dataset(Interrupted(model, 7), dataset, folders[1] / "results.json", quiet=True)
     assert part_path(folders[1] / "results.json").exists()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -260,12 +259,12 @@ class Painter:
 def test_any_model_can_be_used_and_foreign_classes_are_dropped_with_a_caution(data: Path, tmp_path: Path) -> None:
     images, videos = CocoDataset.load(data / "coco.json", data), YoutubeVisDataset.load(data / "videos.json", data)
     with pytest.raises(InputError):
-        segment_dataset(Painter(), images, tmp_path / "a.json", quiet=True)
-    caution = segment_dataset(Painter(), images, tmp_path / "a.json", quiet=True, by_position=True)
+        predict_dataset(Painter(), images, tmp_path / "a.json", quiet=True)
+    caution = predict_dataset(Painter(), images, tmp_path / "a.json", quiet=True, by_position=True)
     assert "painter" in (caution or "")
     results = json.loads((tmp_path / "a.json").read_bytes())
     assert [result["category_id"] for result in results] == [10] * AMOUNT
-    track_dataset(Painter(), videos, tmp_path / "b.json", quiet=True, by_position=True)
+    predict_dataset(Painter(), videos, tmp_path / "b.json", quiet=True, by_position=True)
     tracks = json.loads((tmp_path / "b.json").read_bytes())
     assert [[code is None for code in track["segmentations"]] for track in tracks] == [[True, False] * 2] * 4
     made = json.loads(protocol_path(tmp_path / "b.json").read_bytes())
@@ -317,10 +316,10 @@ def test_an_image_of_another_size_is_named(data: Path, tmp_path: Path, model: Mo
     (tmp_path / "coco.json").write_text(json.dumps(document))
     dataset, segmenter = CocoDataset.load(tmp_path / "coco.json", data), ReferenceSegmenter(model, CONFIG)
     with pytest.raises(InputError, match=r"3\.png"):
-        segment_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
+        predict_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
     document["images"][3].update(height=80, file_name="none.png")
     (tmp_path / "coco.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"none\.png"):
-        segment_dataset(
+        predict_dataset(
             segmenter, CocoDataset.load(tmp_path / "coco.json", data), tmp_path / "results.json", quiet=True
         )

@@ -18,10 +18,9 @@ from pycocotools import mask as coco_mask
 from reference_model.images import Thresholds, detect
 from reference_model.tracking import OnlineTracker
 from reference_model.weights import load_checkpoint, save_checkpoint
-from suite.accuracy.segment_sources import categories_of
 from suite.accuracy.sources import Reader, find_sources, writing_video
 from suite.cli import main
-from suite.datasets.categories import Categories
+from suite.datasets.categories import METADATA_KEY, Categories
 from suite.datasets.shapes_scene import CATEGORIES
 from suite.errors import DataError, InputError, SuiteError
 from suite.models import get_entry
@@ -47,7 +46,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(3)
     draw_weights(model)  # some confident queries
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    save_checkpoint(path, model, model.config, {"dataset": "shapes"})
+    save_checkpoint(path, model, model.config, {METADATA_KEY: Categories(tuple(range(1, 7)), CATEGORIES).text()})
     return path
 
 
@@ -92,7 +91,7 @@ def test_words_name_files_folders_patterns_and_cameras(tmp_path: Path, monkeypat
     assert inside == ["b9.jpg", "b10.PNG", "clip.mp4"]
     assert [source.name for source in find_sources(["b*.*"])] == inside[:2]
     assert [source.name for source in find_sources([str(tmp_path / "c*")])] == [str(tmp_path / "clip.mp4")]
-    assert [source.camera for source in find_sources(["0", "2"])] == [0, 2]
+    assert [source.video for source in find_sources(["0", "2"])] == [0, 2]
     (clip, video) = find_sources(["."], frames_of_clips=True)
     assert [path.name for path in clip.pictures] == inside[:2]
     assert clip.clip
@@ -108,9 +107,9 @@ def test_words_name_files_folders_patterns_and_cameras(tmp_path: Path, monkeypat
 def test_a_written_clip_has_its_frames_and_an_interrupted_one_leaves_nothing(tmp_path: Path) -> None:
     frames = [picture(number) for number in range(7)]
     path = tmp_path / "clips" / "clip.mp4"
-    with writing_video(path, 12.0) as writer:
+    with writing_video(path, 12.0) as add:
         for frame in frames:
-            writer.add(frame)
+            add(frame)
     read = read_clip(path)
     assert len(read) == len(frames)
     for frame, expected in zip(read, frames, strict=True):
@@ -118,8 +117,8 @@ def test_a_written_clip_has_its_frames_and_an_interrupted_one_leaves_nothing(tmp
         assert np.abs(frame.astype(int) - expected).mean() < 6  # a lossy codec
 
     def interrupted() -> None:
-        with writing_video(path.with_name("other.mp4"), 12.0) as writer:
-            writer.add(frames[0])
+        with writing_video(path.with_name("other.mp4"), 12.0) as add:
+            add(frames[0])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -218,11 +217,3 @@ def test_what_cannot_be_read_at_all_ends_with_its_exit_code(
     Image.fromarray(picture(0)).save(tmp_path / "0.png")
     assert main(["predict", str(tmp_path / "0.png"), "--checkpoint", str(tmp_path / "absent.safetensors")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_names_of_classes_come_from_the_checkpoint(checkpoint: Path) -> None:
-    model, metadata = load_checkpoint(checkpoint)
-    own = Categories(tuple(range(3, 9)), tuple(f"kind {index}" for index in range(6)))
-    assert categories_of(model, {"categories": own.text(), **metadata}, checkpoint) == own
-    assert categories_of(model, metadata, checkpoint).names == CATEGORIES
-    assert len(set(categories_of(model, {"dataset": "anything"}, checkpoint).names)) == 6

@@ -81,7 +81,7 @@ def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_las
         monkeypatch.setattr(place, called)
 
     watch("suite.training.run.train", dies_at=1, how=KeyboardInterrupt)
-    watch("suite.reproduce.held_out.track_dataset", dies_at=2)
+    watch("suite.reproduce.held_out.predict_dataset", dies_at=4)
     watch("suite.reproduce.held_out.score_coco", dies_at=1)
     watch("suite.reproduce.shapes.draw_track_strip", dies_at=1)
     watch("suite.reproduce.shapes.write_run", dies_at=2)
@@ -93,7 +93,7 @@ def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_las
         reproduce_shapes(recipe, seeds, latency=False, draw_report=lambda: 1 / 0)
     reproduce_shapes(recipe, seeds, latency=False)
     # Two trainings, each scored on images and in two settings of videos; what was killed was done once more.
-    expected = {"train": 3, "track_dataset": 5, "score_coco": 3, "draw_track_strip": 2, "write_run": 3}
+    expected = {"train": 3, "predict_dataset": 8, "score_coco": 3, "draw_track_strip": 2, "write_run": 3}
     assert {name: calls.count(name) for name in expected} == expected
     runs, refused = read_folder(small_root / "reports" / "records")
     assert ([run.run.seed for run in runs], refused) == ([0, 0, 1], [])
