@@ -9,7 +9,7 @@ A published latency below the bound in fp32 was therefore not timed in fp32, or 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,7 +78,7 @@ class ReadingRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     shape_certain: Literal["yes", "no"]
 
 
-def load_readings(claims: Sequence[Claim], folder: Path = CLAIMS_FOLDER) -> list[Reading]:
+def load_readings(claims: Iterable[Claim], folder: Path = CLAIMS_FOLDER) -> list[Reading]:
     """Return the readings of every published phone latency in ``claims``, in the file's order.
 
     MobileInst is read twice at each shape: as the reference model, and with twice its 3x3 convolutions, which are all

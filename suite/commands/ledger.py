@@ -20,7 +20,7 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
     """
     from suite.paths import records_dir
     from suite.report.explain import ledger_to_json
-    from suite.report.terminal import plain_ledger
+    from suite.report.summary import plain_ledger
     from suite.report.verdicts import load_evidence
 
     evidence = load_evidence(records or records_dir())

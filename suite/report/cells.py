@@ -15,13 +15,13 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
 
-from suite.records.schema import Dataset, Interval, Machine, Measurement, Run, Scalar
+from suite.records.schema import Dataset, Interval, Measurement, Run, Scalar
 from suite.records.store import RunFile
 
 LATENCY_KEYS = ("device", "runtime", "threads", "precision", "height_px", "width_px", "span", "key_frame_interval")
@@ -29,6 +29,11 @@ LATENCY_KEYS = ("device", "runtime", "threads", "precision", "height_px", "width
 RECIPE_KEYS = frozenset({"recipe_digest"})
 """Protocol entries in which two results may differ and still be compared: another recipe is what is judged."""
 SUPERSEDED = "superseded by newer ones of the same model, data, settings and seed"
+
+
+def short_cpu(cpu: str) -> str:
+    """Return a processor's name without its family numbers."""
+    return cpu.split(" (family")[0].strip()
 
 
 class Sample(NamedTuple):
@@ -54,23 +59,23 @@ class Sample(NamedTuple):
 class Cell:
     """One number of the report: a metric of one model under one protocol, over all its seeds.
 
-    ``samples`` holds one entry per seed (accuracy) or exactly one (everything else), ordered by seed.
+    ``samples`` holds one entry per seed (accuracy) or exactly one (everything else), ordered by seed; ``protocol`` is
+    what defines the number, without the seed.
     """
 
     metric: str
     model: str
     dataset: Dataset | None
-    protocol: tuple[tuple[str, Scalar], ...]
+    protocol: dict[str, Scalar]
     samples: tuple[Sample, ...]
 
     def get(self, key: str) -> Scalar:
         """Return one entry of the protocol, None where it has none."""
-        return next((value for name, value in self.protocol if name == key), None)
+        return self.protocol.get(key)
 
-    def has(self, wanted: dict[str, Scalar]) -> bool:
+    def has(self, wanted: Mapping[str, Scalar]) -> bool:
         """Tell whether the protocol has these entries; None as a value means that the entry is absent."""
-        fields = dict(self.protocol)
-        return all(fields.get(key) == value for key, value in wanted.items())
+        return all(self.protocol.get(key) == value for key, value in wanted.items())
 
     @property
     def value(self) -> float:
@@ -93,14 +98,14 @@ class Cell:
         return self.samples[0].measurement.origin
 
     @property
-    def machine(self) -> Machine:
-        """The machine of the latest sample."""
-        return self.latest.machine
-
-    @property
     def latest(self) -> Run:
         """The run of the latest sample."""
         return max((sample.run for sample in self.samples), key=lambda run: (run.started_utc, run.run_id))
+
+    @property
+    def cpu(self) -> str:
+        """The processor of the latest sample."""
+        return self.latest.machine.cpu
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -118,15 +123,24 @@ class Cell:
         return f"{self.dataset.name} {self.dataset.split}" if self.dataset else ""
 
     @property
-    def pixels(self) -> int:
-        """Pixels of the input, 0 where the protocol gives no size."""
-        height, width = self.get("height_px"), self.get("width_px")
-        return height * width if isinstance(height, int) and isinstance(width, int) else 0
+    def frames(self) -> int:
+        """The key-frame interval T, 0 where there is none."""
+        value = self.get("key_frame_interval")
+        return value if isinstance(value, int) else 0
 
     @property
     def size(self) -> str:
         """Input size, e.g. ``"640x864"``."""
         return f"{self.get('height_px')}x{self.get('width_px')}"
+
+    @property
+    def setting(self) -> str:
+        """The training setting of an accuracy, e.g. ``"1800 iterations, query passing"``."""
+        iterations, passing = self.get("iterations"), self.get("query_passing")
+        words = [] if iterations is None else [f"{iterations} iterations"]
+        if passing is not None:
+            words.append("query passing" if passing else "no query passing")
+        return ", ".join(words)
 
 
 def _identity(sample: Sample) -> tuple[object, ...]:
@@ -140,10 +154,6 @@ def _identity(sample: Sample) -> tuple[object, ...]:
         protocol = {key: value for key, value in protocol.items() if key != "seed"}
     dataset = (data.name, data.split, data.digest) if data else None
     return item.metric, item.subject.model, dataset, frozenset(protocol.items()), item.origin, where
-
-
-def _protocol(item: Measurement) -> tuple[tuple[str, Scalar], ...]:
-    return tuple(sorted((key, value) for key, value in item.protocol.items() if key != "seed"))
 
 
 def _seed(sample: Sample) -> int:
@@ -189,13 +199,14 @@ def select_cells(runs: Sequence[RunFile]) -> tuple[list[Cell], list[str]]:
     usable = frame[frame["unused"].isna()]
     frame.loc[usable.index[usable.duplicated(["cell", "seed"], keep="last")], "unused"] = SUPERSEDED
     used = frame[frame["unused"].isna()].sort_values(["cell", "seed"], kind="stable")
-    chosen: dict[int, list[Sample]] = {number: [] for number in usable["cell"].unique()}
+    chosen: dict[int, list[Sample]] = {}
     for number, place in zip(used["cell"], used.index, strict=True):
-        chosen[number].append(samples[place])
+        chosen.setdefault(number, []).append(samples[place])
     cells = []
     for group in chosen.values():
         first = group[0].measurement
-        cells.append(Cell(first.metric, first.subject.model, first.dataset, _protocol(first), tuple(group)))
+        protocol = {key: value for key, value in first.protocol.items() if key != "seed"}
+        cells.append(Cell(first.metric, first.subject.model, first.dataset, protocol, tuple(group)))
     groups = frame.groupby("unused", sort=False)
     return cells, [_unused_line(str(why), group, samples[group.index[0]].measurement) for why, group in groups]
 
@@ -207,8 +218,8 @@ def _readable(cell: Cell) -> str:
         parts.append(cell.size)
     keys = ("span", "runtime", "error", "category", "size")
     parts += [str(cell.get(key)) for key in keys if cell.get(key) is not None]
-    if cell.get("key_frame_interval") is not None:
-        parts.append(f"T{cell.get('key_frame_interval')}")
+    if cell.frames:
+        parts.append(f"T{cell.frames}")
     if cell.get("query_passing") is False:
         parts.append("no-query-passing")
     if cell.get("association") is False:
@@ -217,8 +228,8 @@ def _readable(cell: Cell) -> str:
 
 
 def _digest(cell: Cell) -> str:
-    data = cell.dataset
-    identity = (cell.protocol, data.digest if data else "", cell.origin, cell.machine.cpu)
+    protocol = tuple(sorted(cell.protocol.items()))
+    identity = (protocol, cell.dataset.digest if cell.dataset else "", cell.origin, cell.cpu)
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:6]
 
 

@@ -162,7 +162,9 @@ def setting_key(cell: Cell, with_model: bool = True) -> tuple[object, ...]:
     latency = cell.metric.startswith("latency_")
     ignored = EXTRA_KEYS if with_model else EXTRA_KEYS | SIZE_KEYS
     shared: list[tuple[str, Scalar]] = [
-        (key, value) for key, value in cell.protocol if key not in ignored and (not latency or key in LATENCY_KEYS)
+        (key, value)
+        for key, value in sorted(cell.protocol.items())
+        if key not in ignored and (not latency or key in LATENCY_KEYS)
     ]
     return (
         cell.metric,
@@ -170,7 +172,7 @@ def setting_key(cell: Cell, with_model: bool = True) -> tuple[object, ...]:
         cell.dataset.digest if cell.dataset else None,
         tuple(shared),
         cell.origin,
-        cell.machine.cpu if latency or cell.metric.startswith("train_") else None,
+        cell.cpu if latency or cell.metric.startswith("train_") else None,
     )
 
 

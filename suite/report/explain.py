@@ -11,11 +11,9 @@ from suite.errors import InputError
 from suite.records.schema import METRICS
 from suite.report.cells import Cell, cell_ids
 from suite.report.evidence import Evidence
-from suite.report.measured import cautions, provenance_line
 from suite.text_table import WIDTH
 
 SHOWN_MATCHES = 12
-GIT_STATES = {True: "with uncommitted changes", False: "clean", None: "unknown"}
 
 
 def cell_to_json(cell: Cell) -> dict[str, Any]:
@@ -25,7 +23,7 @@ def cell_to_json(cell: Cell) -> dict[str, Any]:
         "unit": METRICS[cell.metric].unit,
         "model": cell.model,
         "dataset": msgspec.to_builtins(cell.dataset) if cell.dataset else None,
-        "protocol": dict(cell.protocol),
+        "protocol": dict(sorted(cell.protocol.items())),
         "value": cell.value,
         "deviation": cell.deviation,
         "interval": msgspec.to_builtins(cell.interval) if cell.interval else None,
@@ -49,10 +47,10 @@ def ledger_to_json(evidence: Evidence) -> dict[str, Any]:
     return {
         "coverage": evidence.coverage,
         "counts": evidence.counts,
-        "provenance": provenance_line(evidence),
-        "claims": [verdict.to_json() for verdict in evidence.verdicts],
+        "provenance": evidence.provenance,
+        "claims": [verdict.to_json() for verdict in evidence.verdicts.values()],
         "measured": [cell_to_json(cell) for cell in evidence.cells],
-        "cautions": cautions(evidence),
+        "cautions": evidence.cautions,
         "findings": [msgspec.to_builtins(finding) for finding in evidence.findings],
         "left_out": list(evidence.left_out),
     }
@@ -60,7 +58,7 @@ def ledger_to_json(evidence: Evidence) -> dict[str, Any]:
 
 def names(evidence: Evidence) -> list[str]:
     """Return everything that can be explained: ids of claims and of measured cells."""
-    return [*(claim.claim_id for claim in evidence.claims), *cell_ids(evidence.cells)]
+    return [*evidence.claims, *cell_ids(evidence.cells)]
 
 
 def find(evidence: Evidence, wanted: str) -> str:
@@ -91,14 +89,14 @@ def explain(evidence: Evidence, cell_id: str) -> dict[str, Any]:
         cell_id: an id of `names`.
     """
     known: dict[str, Any]
-    verdict, cell = evidence.verdict(cell_id), cell_ids(evidence.cells).get(cell_id)
+    verdict, cell = evidence.verdicts.get(cell_id), cell_ids(evidence.cells).get(cell_id)
     run_ids: tuple[str, ...] = ()
     if verdict is not None:
         known, run_ids = {"ledger": verdict.to_json()}, verdict.run_ids
     elif cell is not None:
         known, run_ids = {"cell": cell_to_json(cell)}, cell.run_ids
     else:
-        known = {"claim": msgspec.to_builtins(evidence.claim(cell_id))}
+        known = {"claim": msgspec.to_builtins(evidence.claims[cell_id])}
     runs = [
         {"file": file.path.name, **msgspec.to_builtins(file.run)}
         for file in evidence.runs

@@ -1,4 +1,4 @@
-"""A table as Markdown, CSV, HTML or plain text; each format escapes what it would read as its own."""
+"""A table as Markdown, CSV, HTML, plain text or LaTeX; each format escapes what it would read as its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import functools
 import io
 import re
 import textwrap
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import jinja2
 
@@ -19,6 +21,27 @@ MARK_CLASSES = {"e": "estimated", "t": "third-party", "†": "uncommitted"}
 FORMULA_STARTS = ("=", "+", "-", "@")
 """First characters by which a spreadsheet takes a cell of words for a formula."""
 SIGNED_NUMBER = re.compile(r"[+-]\d+(\.\d+)?( ?(%|AP))?")
+LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "\u2013": "--",
+    "\u00d7": r"$\times$",
+    "†": r"\textdagger{}",
+    "Δ": r"$\Delta$",
+}
+PLAIN_NUMBER = re.compile(r"(-?\d+)(?:\.(\d+))?")
+TEXT_WIDTH_PT, COLUMN_WIDTH_PT = 500.0, 236.0
+"""Widths of a page and of a column of the usual two-column formats, a little below 7 and 3.3 inches."""
+EM_SHARE = 0.58
+"""Width of a character of Computer Modern over its size, rather too wide than too narrow."""
+LAYOUTS = ((False, 8, 6.0), (True, 8, 6.0), (True, 7, 6.0), (True, 7, 3.0))
+"""Whether a table spans both columns, its type size and the gap between columns in points, the first that fits."""
 
 
 def visible(text: str) -> str:
@@ -46,21 +69,14 @@ def _markdown_cell(cell: TableCell, footnotes: Sequence[str]) -> str:
     return text + (f"<sup>{above}</sup>" if above else "")
 
 
-def markdown_body(table: Table) -> str:
-    """Return the table alone as GitHub Markdown, without title, footnotes and notes."""
-    footnotes = table.footnotes
-    lines = [
-        "| " + " | ".join(escape_markdown(name) for name in table.columns) + " |",
-        "|" + "|".join("---:" if number else "---" for number in table.numbers) + "|",
-    ]
-    lines += ["| " + " | ".join(_markdown_cell(cell, footnotes) for cell in row) + " |" for row in table.rows]
-    return "\n".join(lines) + "\n"
-
-
 def markdown(table: Table, heading: str = "#") -> str:
     """Return title, table, footnotes and notes as GitHub Markdown; the title is a heading of this level."""
-    parts = [f"{heading} {escape_markdown(table.title)}", markdown_body(table).strip() if table.rows else ""]
-    parts += [f"<sup>{number}</sup> {escape_markdown(note)}" for number, note in enumerate(table.footnotes, start=1)]
+    footnotes = table.footnotes
+    cells = [[_markdown_cell(cell, footnotes) for cell in row] for row in table.rows]
+    lines = [f"| {' | '.join(row)} |" for row in [[escape_markdown(name) for name in table.columns], *cells]]
+    lines.insert(1, "|" + "|".join("---:" if number else "---" for number in table.numbers) + "|")
+    parts = [f"{heading} {escape_markdown(table.title)}", "\n".join(lines) if cells else ""]
+    parts += [f"<sup>{number}</sup> {escape_markdown(note)}" for number, note in enumerate(footnotes, start=1)]
     parts += map(escape_markdown, (*table.notes, *table.origin, *table.legend))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -103,11 +119,6 @@ def templates() -> jinja2.Environment:
     return environment
 
 
-def run_anchor(run_id: str) -> str:
-    """Return the id of a run's section on the page."""
-    return f"run-{run_id}"
-
-
 def html(table: Table) -> str:
     """Return a table for the page, whose values link to their runs, with its footnotes and notes."""
     footnotes = table.footnotes
@@ -118,7 +129,7 @@ def html(table: Table) -> str:
                 "bold": cell.bold,
                 "mark": cell.mark,
                 "number": footnotes.index(cell.note) + 1 if cell.note else 0,
-                "run": run_anchor(cell.runs[-1]) if cell.runs else "",
+                "run": f"run-{cell.runs[-1]}" if cell.runs else "",
                 "classes": " ".join(
                     ["number"] * number + [MARK_CLASSES[letter] for letter in cell.mark if letter in MARK_CLASSES]
                 ),
@@ -154,4 +165,134 @@ def plain(table: Table) -> str:
     notes += [*table.notes, *table.origin, *table.legend]
     text += [""] if notes else []
     text += [textwrap.fill(visible(note), WIDTH, subsequent_indent="    ") for note in notes]
+    return "\n".join(text) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Return text that LaTeX prints as it is; accents are left out, and what has no ASCII form is a question mark."""
+
+    def escaped(character: str) -> str:
+        ascii_form = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or "?"
+        return LATEX_SPECIAL.get(character) or LATEX_SPECIAL.get(ascii_form, ascii_form)
+
+    return "".join(map(escaped, visible(text)))
+
+
+@dataclass
+class _LatexColumn:
+    """One column on paper: its heading in lines, its cells' source, its type, and its width in characters."""
+
+    heading: list[str]
+    cells: list[str]
+    kind: str
+    characters: float
+
+
+def _latex_column(table: Table, place: int, footnotes: Sequence[str]) -> _LatexColumn:
+    """Return a column: numbers of one form are aligned at the decimal point, what is wider is aligned as text."""
+    cells = [row[place] for row in table.rows]
+    found = [PLAIN_NUMBER.fullmatch(cell.text) for cell in cells]
+    marks = [",".join(raised(cell, footnotes)) for cell in cells]
+    aligned = table.numbers[place] and all(number or not cell.text for number, cell in zip(found, cells, strict=True))
+    digits, decimals = (max((len(number[part] or "") for number in found if number), default=0) for part in (1, 2))
+    sources = []
+    for cell, mark in zip(cells, marks, strict=True):
+        text = escape_latex(cell.text) if cell.text else "{--}" if cell.note else ""
+        text = (rf"\bfseries {text}" if aligned else rf"\textbf{{{text}}}") if cell.bold and cell.text else text
+        sources.append(text + (rf"\suitemark{{{escape_latex(mark)}}}" if mark and cell.text else ""))
+    room = max((len(mark) for mark, cell in zip(marks, cells, strict=True) if cell.text), default=0)
+    body: float = max((len(cell.text) + len(mark) for cell, mark in zip(cells, marks, strict=True)), default=1)
+    kind = "r" if table.numbers[place] else "l"
+    if aligned:
+        after = rf",table-space-text-post=\suitemark{{{'0' * room}}}" if room else ""
+        kind = f"S[table-format={max(digits, 1)}.{decimals}{after}]"
+        body = digits + (decimals + 1 if decimals else 0) + (room + 0.5 if room else 0)
+    title = split_column(table.columns[place])[1]
+    longest = max(map(len, title.split()), default=1)
+    heading = textwrap.wrap(title, max(round(body), longest, 6), break_long_words=False)
+    return _LatexColumn(heading, sources, kind, max(body, *map(len, heading)))
+
+
+def _fitted(columns: list[_LatexColumn]) -> tuple[bool, int, float]:
+    """Return whether a table spans both columns, its type size and its column gap in points.
+
+    What is too wide with the smallest of them has its columns of words broken over lines.
+    """
+
+    def width(size: int, gap: float) -> float:
+        return sum(column.characters * EM_SHARE * size + gap for column in columns)
+
+    for wide, size, gap in LAYOUTS:
+        if width(size, gap) <= (TEXT_WIDTH_PT if wide else COLUMN_WIDTH_PT):
+            return wide, size, gap
+    words = [column for column in columns if column.kind == "l" and any(" " in cell for cell in column.cells)]
+    while words and width(size, gap) > TEXT_WIDTH_PT:
+        widest = max(words, key=lambda column: column.characters)
+        if widest.characters <= max(len(word) for cell in widest.cells for word in cell.split()):
+            words.remove(widest)
+            continue
+        widest.characters -= 1
+        widest.kind = rf">{{\raggedright\arraybackslash}}p{{{widest.characters * EM_SHARE * size:.0f}pt}}"
+    return wide, size, gap
+
+
+def _without_repeats(table: Table) -> tuple[Table, list[str]]:
+    """Return a table without columns of gaps and of one word throughout, and a note for each of the latter."""
+    notes, shown = [], []
+    for name, number in zip(table.columns, table.numbers, strict=True):
+        texts = {cell.text for cell in table.frame[name]}
+        once = len(texts) == 1 and len(table.rows) > 1 and not number
+        shown.append(texts != {""} and not once)
+        notes += [f"{split_column(name)[1].capitalize()}: {text}." for text in texts if text and once]
+    return replace(table, frame=table.frame.loc[:, shown]), notes
+
+
+def _stacked(lines: Sequence[str]) -> str:
+    return r" \\{} ".join(map(escape_latex, lines))
+
+
+def latex(table: Table) -> str:
+    """Return a ``table``, or a ``table*`` where it is wider than a column, set in 8 or 7 pt and never scaled.
+
+    A gap is a dash without its reason, which the Markdown form gives; machine and commits are a comment.
+    """
+    footnotes = list(dict.fromkeys(cell.note for row in table.rows for cell in row if cell.note and cell.text))
+    table, said_once = _without_repeats(table)
+    columns = [_latex_column(table, place, footnotes) for place in range(len(table.columns))]
+    wide, size, gap = _fitted(columns)
+    environment = "table*" if wide else "table"
+    headings = [
+        rf"{{\shortstack[{'r' if number else 'l'}]{{{_stacked(column.heading)}}}}}"
+        for column, number in zip(columns, table.numbers, strict=True)
+    ]
+    spans, rules, first = [], [], 1
+    for group, width in table.groups():
+        room = sum(column.characters + 1 for column in columns[first - 1 : first - 1 + width])
+        lines = textwrap.wrap(group, max(round(room), 8), break_long_words=False)
+        stacked = rf"\multicolumn{{{width}}}{{c}}{{\shortstack{{{_stacked(lines)}}}}}"
+        spans.append(stacked if group else " & " * (width - 1))
+        rules += [rf"\cmidrule(lr){{{first}-{first + width - 1}}}"] if group else []
+        first += width
+    notes = [rf"\suitemark{{{number}}} {escape_latex(note)}." for number, note in enumerate(footnotes, start=1)]
+    notes += [escape_latex(note) for note in (*said_once, *table.notes, *table.legend)]
+    text = [
+        r"% Needs \usepackage{array,booktabs,siunitx}. Generated from claims and records; do not edit.",
+        *(f"% {escape_latex(line)}" for line in table.origin),
+        r"\providecommand{\suitemark}[1]{\raisebox{0.5ex}{\normalfont\fontsize{7}{7}\selectfont\,#1}}",
+        rf"\begin{{{environment}}}",
+        r"\centering\sisetup{mode=text,reset-text-series=false}",
+        rf"\caption{{{escape_latex(table.title)}}}",
+        rf"\label{{tab:{table.name.replace('_', '-')}}}",
+        rf"\fontsize{{{size}}}{{{size * 1.2:.1f}}}\selectfont\setlength{{\tabcolsep}}{{{gap / 2:g}pt}}",
+        rf"\begin{{tabular}}{{{''.join(column.kind for column in columns)}}}",
+        r"\toprule",
+        *([" & ".join(spans) + r" \\", " ".join(rules)] if rules else []),
+        " & ".join(headings) + r" \\",
+        r"\midrule",
+        *(" & ".join(cells) + r" \\" for cells in zip(*(column.cells for column in columns), strict=True)),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *([r"\par\smallskip\fontsize{7}{8.4}\selectfont\raggedright " + " ".join(notes)] if notes else []),
+        rf"\end{{{environment}}}",
+    ]
     return "\n".join(text) + "\n"

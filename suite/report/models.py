@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from reference_model.config import ModelConfig
 from suite.models import ModelEntry, discover
-
-ANCHOR = "mobileinst_topformer_base_640"
-"""The model every relative latency of the report is compared with: MobileInst's main row."""
-INPUT_FIELDS = frozenset({"name", "num_classes", "short_side_px", "long_side_px", "size_divisor_px"})
-"""Fields of a configuration that follow from the data and the input; all others are options of the model."""
-OPTIONS = frozenset(field.name for field in dataclasses.fields(ModelConfig)) - INPUT_FIELDS
+from suite.report.cells import Cell
 
 
 @lru_cache(maxsize=1)
@@ -30,12 +23,6 @@ def find_counterparts() -> Mapping[str, tuple[str, ...]]:
         for row_id in entry.published_rows:
             rows[row_id] = (*rows.get(row_id, ()), name)
     return rows
-
-
-def is_prior_art(model: str) -> bool:
-    """Tell whether a name is that of a model of prior art, which has a table of its own."""
-    entry = entries().get(model)
-    return entry is not None and bool(entry.reading)
 
 
 def display_name(model: str) -> str:
@@ -58,7 +45,7 @@ def masks_span(model: str) -> str:
     return "network" if entry is None else entry.masks_span
 
 
-def is_primary(model: str, height_px: object, width_px: object) -> bool:
-    """Tell whether an input shape is a model's primary one; any is for a model that the suite does not know."""
-    entry = entries().get(model)
-    return entry is None or (height_px, width_px) == entry.input_shapes[0]
+def is_primary(cell: Cell) -> bool:
+    """Tell whether a cell's input is its model's primary one; any is for a model that the suite does not know."""
+    entry = entries().get(cell.model)
+    return entry is None or (cell.get("height_px"), cell.get("width_px")) == entry.input_shapes[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from suite.claims.claim import Claim
-from suite.records.schema import METRICS
+from suite.records.difference import RatioInterval
+from suite.records.schema import METRICS, Interval
 from suite.report.cells import Cell
 from suite.report.evidence import Verdict
 
@@ -19,12 +20,6 @@ CLAIM_METRICS = {
     "ar1": "AR1",
     "latency_snapdragon_778g_ms": "ms on a Snapdragon 778G",
     "latency_rtx_2080_ti_ms": "ms on an RTX 2080 Ti",
-}
-ORIGIN_MARKS = {"estimated": "e", "third-party": "t"}
-LEGEND = {
-    "e": "e = estimated, not measured",
-    "t": "t = measured by a third party",
-    "†": "† = measured with uncommitted changes",
 }
 
 
@@ -100,19 +95,11 @@ def ours_text(verdict: Verdict, with_origin: bool = True) -> str:
     """Return our value with interval and origin, e.g. ``"0.648 [0.641, 0.655]"``; empty where there is none."""
     if verdict.ours is None:
         return ""
-    unit = verdict.claim.unit
-    text = value_text(verdict.ours, unit)
-    if verdict.interval:
-        text += " [" + ", ".join(value_text(end, unit) for end in verdict.interval) + "]"
-    plain = verdict.origin in (None, "measured") or not with_origin
-    return text if plain else f"{text} ({verdict.origin})"
+    text, *ends = (value_text(value, verdict.claim.unit) for value in (verdict.ours, *(verdict.interval or ())))
+    text += f" [{', '.join(ends)}]" if ends else ""
+    return f"{text} ({verdict.origin})" if with_origin and verdict.origin != "measured" else text
 
 
-def mark_of(cell: Cell) -> str:
-    """Return the marks of a cell: one letter for an origin that is not measured, a dagger for uncommitted changes."""
-    return ORIGIN_MARKS.get(cell.origin, "") + ("†" if cell.dirty else "")
-
-
-def interval_text(value: float, low: float, high: float) -> str:
-    """Print a ratio with its interval: ``"0.648 [0.641, 0.655]"``."""
-    return f"{ratio(value)} [{ratio(low)}, {ratio(high)}]"
+def ratio_text(value: float, interval: Interval | RatioInterval | None) -> str:
+    """Print a ratio with its interval where there is one: ``"0.648 [0.641, 0.655]"``."""
+    return ratio(value) + (f" [{ratio(interval.low)}, {ratio(interval.high)}]" if interval else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +11,25 @@ from suite.records.store import RunFile
 from suite.report import figures
 from suite.report.commands import cost_table
 from suite.report.evidence import Evidence
-from suite.report.explain import GIT_STATES
-from suite.report.formats import html, run_anchor, templates
-from suite.report.highlights import highlights
-from suite.report.measured import cautions, provenance_line
+from suite.report.findings import highlights
+from suite.report.formats import html, templates
 from suite.report.summary import judged_table
 from suite.report.table import Table
 
-TABLES = ("ledger", "embedded", "ablation", "latency", "table1", "table2", "counts")
-FIGURES = ("ap_latency", "ap_reuse", "training_curve", "latency_ratio")
-"""What comes first, in this order; every other table and figure follows by name."""
 ANIMATED = "_animated"
 """Ending of an animation's name; the still that stands in for it has the name without this ending."""
-
-
-def _ordered(found: Iterable[str], first: tuple[str, ...]) -> list[str]:
-    """Return names in the page's order."""
-    return sorted(found, key=lambda name: (first.index(name) if name in first else len(first), name))
+GIT_STATES = {True: "with uncommitted changes", False: "clean", None: "unknown"}
 
 
 def _figures(rendered: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """Return name, caption and width in CSS pixels of the figures; matplotlib writes points."""
-    captions = {name: (module.__doc__ or "").partition("\n")[0] for name, module in figures.modules().items()}
     drawn = {Path(path).stem: svg for path, svg in rendered.items() if path.endswith(".svg")}
     shown = []
-    for name in _ordered(drawn, FIGURES):
-        found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', drawn[name])
+    for name, svg in drawn.items():
+        found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', svg)
         width = round(float(found.group(1)) * 96 / 72) if found else 0
-        shown.append({"name": name, "width": width, "caption": captions[name]})
+        caption = (figures.module(name).__doc__ or "").partition("\n")[0]
+        shown.append({"name": name, "width": width, "caption": caption})
     return shown
 
 
@@ -46,7 +37,7 @@ def _run_row(file: RunFile) -> dict[str, Any]:
     """Return what the page says of a run."""
     data = [item.dataset for item in file.measurements if item.dataset]
     return {
-        "anchor": run_anchor(file.run.run_id),
+        "anchor": f"run-{file.run.run_id}",
         "run": file.run,
         "file": f"records/{file.path.name}",
         "state": GIT_STATES[file.run.git_dirty],
@@ -78,11 +69,7 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
         tables: every table by name.
         drawn: rendered figures by path; the page shows the SVG ones, which lie beside it.
     """
-    shown = [
-        {"name": name, "title": tables[name].title, "html": html(tables[name])}
-        for name in _ordered(tables, TABLES)
-        if tables[name].rows
-    ]
+    shown = [{"name": name, "title": table.title, "html": html(table)} for name, table in tables.items() if table.rows]
     shown_figures = _figures(drawn)
     return (
         templates()
@@ -90,8 +77,8 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
         .render(
             counts=evidence.counts,
             total=len(evidence.verdicts),
-            provenance=provenance_line(evidence),
-            cautions=cautions(evidence),
+            provenance=evidence.provenance,
+            cautions=evidence.cautions,
             highlights=highlights(evidence),
             judged=html(judged_table(evidence)),
             missing=html(cost_table(evidence)),

@@ -5,22 +5,47 @@ Tables and figures are pure functions of claims and records, so the same inputs 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from suite.errors import DataError
 from suite.files import write_bytes
 from suite.paths import reports_dir
-from suite.report import figures, tables
+from suite.report import figures
+from suite.report.ablation import ablation, tracking
 from suite.report.evidence import Evidence
-from suite.report.formats import csv_text, markdown
-from suite.report.latex import latex
+from suite.report.formats import csv_text, latex, markdown
 from suite.report.page import build_page
-from suite.report.summary import ledger_page, results_block, with_block
+from suite.report.summary import ledger, ledger_page, results_block, with_block
 from suite.report.table import Table
+from suite.report.tables.bound import bound
+from suite.report.tables.breakdown import breakdown
+from suite.report.tables.counts import counts
+from suite.report.tables.embedded import embedded
+from suite.report.tables.errors import errors
+from suite.report.tables.latency import latency
+from suite.report.tables.paper import table1, table2
+from suite.report.tables.prior_art import prior_art
 from suite.report.verdicts import load_evidence
 
+TABLES: dict[str, Callable[[Evidence], Table]] = {
+    "ledger": ledger,
+    "embedded": embedded,
+    "ablation": ablation,
+    "latency": latency,
+    "table1": table1,
+    "table2": table2,
+    "counts": counts,
+    "bound": bound,
+    "breakdown": breakdown,
+    "errors": errors,
+    "prior_art": prior_art,
+    "tracking": tracking,
+}
+"""Every table by the name of its files, in the page's order."""
+IN_PAPER = ("ablation", "latency", "table1", "table2")
+"""Tables that are written as LaTeX, too."""
 Files = dict[str, bytes]
 """Path -> content; ``reports/`` stands for the folder of reports, whatever its name, all else lies beside it."""
 PARTS = ("tables", "figures", "page")
@@ -50,32 +75,31 @@ class Outcome:
 
 
 def build_tables(evidence: Evidence) -> dict[str, Table]:
-    """Return every table of ``suite/report/tables`` by name."""
-    return {name: module.build(evidence) for name, module in tables.modules().items()}
+    """Return every table by name."""
+    return {name: build(evidence) for name, build in TABLES.items()}
 
 
 def render_tables(evidence: Evidence, built: Mapping[str, Table]) -> Files:
     """Render tables as Markdown and CSV, those of a paper as LaTeX, too; the ledger's Markdown opens with a summary."""
     files: Files = {}
-    for name, module in tables.modules().items():
-        table = built[name]
-        stem = "reports/ledger" if name == "ledger" else f"reports/tables/{table.name}"
+    for name, table in built.items():
+        stem = "reports/ledger" if name == "ledger" else f"reports/tables/{name}"
         files[f"{stem}.md"] = (ledger_page(evidence, table) if name == "ledger" else markdown(table)).encode()
         files[f"{stem}.csv"] = csv_text(table).encode()
-        if getattr(module, "IN_PAPER", False):
+        if name in IN_PAPER:
             files[f"{stem}.tex"] = latex(table).encode()
     return files
 
 
 def render_figures(evidence: Evidence) -> Files:
-    """Render every figure of ``suite/report/figures`` as PNG and SVG; a figure without data is left out."""
+    """Render every figure as PNG, SVG and PDF; a figure without data is left out."""
     from suite.report.figures._style import figure_bytes
 
-    files: Files = {}
-    for name, module in figures.modules().items():
-        for suffix, content in figure_bytes(module.draw, evidence).items():
-            files[f"reports/figures/{name}.{suffix}"] = content
-    return files
+    return {
+        f"reports/figures/{name}.{suffix}": content
+        for name in figures.FIGURES
+        for suffix, content in figure_bytes(figures.module(name).draw, evidence).items()
+    }
 
 
 def named_reports(reports: Path | None) -> Path:

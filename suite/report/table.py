@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from suite.records.difference import RatioInterval
+from suite.records.schema import Interval
 from suite.report.cells import Cell
-from suite.report.numbers import LEGEND, cell_text, mark_of
+from suite.report.numbers import cell_text, milliseconds, ratio_text
+
+ORIGIN_MARKS = {"estimated": "e", "third-party": "t"}
+LEGEND = {
+    "e": "e = estimated, not measured",
+    "t": "t = measured by a third party",
+    "†": "† = measured with uncommitted changes",
+}
 
 
 @dataclass(frozen=True)
@@ -82,14 +92,8 @@ class Table:
 
     def groups(self) -> list[tuple[str, int]]:
         """Return the spanning headers from left to right with the number of columns each covers."""
-        spans: list[tuple[str, int]] = []
-        for name in self.columns:
-            group = split_column(name)[0]
-            if spans and spans[-1][0] == group:
-                spans[-1] = (group, spans[-1][1] + 1)
-            else:
-                spans.append((group, 1))
-        return spans
+        runs = itertools.groupby(split_column(name)[0] for name in self.columns)
+        return [(group, len(list(names))) for group, names in runs]
 
 
 def split_column(name: str) -> tuple[str, str]:
@@ -136,8 +140,23 @@ def missing(note: str) -> TableCell:
     return TableCell(note=note)
 
 
+def number_cell(value: float, form: str = "", runs: tuple[str, ...] = ()) -> TableCell:
+    """Return a number printed by a format such as ``".1f"``."""
+    return TableCell(format(value, form), value, runs=runs)
+
+
+def ms_cell(value: float, runs: tuple[str, ...] = ()) -> TableCell:
+    """Return milliseconds with three significant digits."""
+    return TableCell(milliseconds(value), value, runs=runs)
+
+
+def ratio_cell(value: float, interval: Interval | RatioInterval | None, runs: tuple[str, ...] = ()) -> TableCell:
+    """Return a ratio with its interval where there is one."""
+    return TableCell(ratio_text(value, interval), value, runs=runs)
+
+
 def record_cell(cell: Cell | None, why_not: str = "", text: str = "") -> TableCell:
-    """Return a measured value with its marks.
+    """Return a measured value with its marks: of an origin that is not "measured", and of uncommitted changes.
 
     Args:
         cell: of the records.
@@ -146,4 +165,5 @@ def record_cell(cell: Cell | None, why_not: str = "", text: str = "") -> TableCe
     """
     if cell is None:
         return TableCell(note=why_not)
-    return TableCell(text or cell_text(cell), cell.value, mark=mark_of(cell), runs=cell.run_ids)
+    mark = ORIGIN_MARKS.get(cell.origin, "") + ("†" if cell.dirty else "")
+    return TableCell(text or cell_text(cell), cell.value, mark=mark, runs=cell.run_ids)

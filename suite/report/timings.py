@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,17 +11,11 @@ from numpy.typing import NDArray
 from suite.records.difference import LEVEL, RESAMPLES, RatioInterval, ratio_of_medians
 from suite.records.schema import Run, Series
 from suite.records.store import RunFile
-from suite.report.cells import LATENCY_KEYS, Cell, select_cells
 from suite.report.models import entries, masks_span
 
 MAIN_ENGINE = "onnxruntime"
 """Ratios of this engine are preferred where several engines timed the same models."""
 SEED = 0
-
-
-def short_cpu(cpu: str) -> str:
-    """Return a processor's name without its family numbers."""
-    return cpu.split(" (family")[0].strip()
 
 
 def rounds_of(series: Series, column: str = "cpu_ms") -> NDArray[np.float64]:
@@ -45,19 +37,16 @@ class Clock(NamedTuple):
     width_px: int
 
 
-@dataclass(frozen=True)
-class HostRatio:
-    """CPU time of one clock over another's, both of one run.
+def masks_clock(model: str) -> Clock:
+    """Return the clock of a model of the suite at its primary input size, up to its masks."""
+    return Clock(model, masks_span(model), *entries()[model].input_shapes[0])
 
-    Attributes:
-        interval: ratio of medians with its bootstrap interval over rounds: timing noise of that run, nothing else.
-        cpu: the processor.
-        cells: the CPU latencies of numerator and denominator in the run that the ratio is of.
-    """
+
+class HostRatio(NamedTuple):
+    """A ratio of two medians of CPU time, its interval (timing noise of the run, nothing else), and the run of both."""
 
     interval: RatioInterval
-    cpu: str
-    cells: tuple[Cell, ...]
+    run: Run
 
 
 Timed = dict[Clock, tuple[Run, Series]]
@@ -72,15 +61,10 @@ class Timings:
     """
 
     def __init__(self, runs: Sequence[RunFile]) -> None:
-        self._runs = runs
-        self._between: dict[tuple[str, Clock, Clock], HostRatio | None] = {}
-        self._of_run: dict[str, list[Cell]] = {}
-
-    @cached_property
-    def _by_engine(self) -> dict[str, list[Timed]]:
-        """Engine -> what its runs timed, the oldest first; the main engine comes first."""
-        found: dict[str, dict[str, Timed]] = {MAIN_ENGINE: {}}
-        for file in self._runs:
+        self._by_engine: dict[str, list[Timed]] = {MAIN_ENGINE: []}
+        self._ratios: dict[tuple[str, Clock, Clock], HostRatio | None] = {}
+        for file in runs:
+            of_run: dict[str, Timed] = {}
             for series in file.series:
                 fields = series.protocol
                 valid = bool(series.rows) and fields.get("valid") is not False and fields.get("device") == "host"
@@ -89,9 +73,9 @@ class Timings:
                     continue
                 if isinstance(height, int) and isinstance(width, int):
                     clock = Clock(series.subject.model, str(fields.get("span")), height, width)
-                    runs = found.setdefault(str(fields.get("runtime")), {})
-                    runs.setdefault(file.run.run_id, {})[clock] = (file.run, series)
-        return {engine: list(runs.values()) for engine, runs in found.items()}
+                    of_run.setdefault(str(fields.get("runtime")), {})[clock] = (file.run, series)
+            for engine, timed in of_run.items():
+                self._by_engine.setdefault(engine, []).append(timed)
 
     def clocked(self, engine: str) -> list[Timed]:
         """Return what each run timed of the networks that this engine ran, the oldest run first."""
@@ -106,38 +90,25 @@ class Timings:
             below: the denominator.
         """
         key = (engine, above, below)
-        if key not in self._between:
-            both = [timed for timed in self.clocked(engine) if above in timed and below in timed]
-            found = (self._ratio(timed[above], timed[below]) for timed in reversed(both))
-            self._between[key] = next((ratio for ratio in found if ratio is not None), None)
-        return self._between[key]
+        if key not in self._ratios:
+            found = (_ratio(timed.get(above), timed.get(below)) for timed in reversed(self.clocked(engine)))
+            self._ratios[key] = next(filter(None, found), None)
+        return self._ratios[key]
 
     def ratio(self, numerator: str, denominator: str) -> HostRatio | None:
         """Return the ratio of the latest run that timed both models up to their masks, or None where no run did.
 
         The main engine's runs come before others'.
         """
-        above, below = (
-            Clock(model, masks_span(model), *entries()[model].input_shapes[0]) for model in (numerator, denominator)
-        )
-        found = (self.between(engine, above, below) for engine in self._by_engine)
-        return next((ratio for ratio in found if ratio is not None), None)
+        above, below = masks_clock(numerator), masks_clock(denominator)
+        return next(filter(None, (self.between(engine, above, below) for engine in self._by_engine)), None)
 
-    def _ratio(self, above: tuple[Run, Series], below: tuple[Run, Series]) -> HostRatio | None:
-        """Return the ratio of two series of one run, or None where their numbers of samples differ."""
-        first, second = rounds_of(above[1]), rounds_of(below[1])
-        if first.shape != second.shape:
-            return None
-        cells = tuple(cell for timed in (above, below) if (cell := self._cell(*timed)) is not None)
-        interval = ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED)
-        return HostRatio(interval, short_cpu(above[0].machine.cpu), cells)
 
-    def _cell(self, run: Run, series: Series) -> Cell | None:
-        """Return the CPU latency that a run states for a series, whatever newer runs say of the same model."""
-        wanted = {key: series.protocol.get(key) for key in LATENCY_KEYS}
-        if run.run_id not in self._of_run:
-            self._of_run[run.run_id] = select_cells([file for file in self._runs if file.run.run_id == run.run_id])[0]
-        for cell in self._of_run[run.run_id]:
-            if cell.metric == "latency_cpu_ms" and cell.model == series.subject.model and cell.has(wanted):
-                return cell
+def _ratio(above: tuple[Run, Series] | None, below: tuple[Run, Series] | None) -> HostRatio | None:
+    """Return the ratio of two series of one run; None where one is missing or their numbers of samples differ."""
+    if above is None or below is None:
         return None
+    first, second = rounds_of(above[1]), rounds_of(below[1])
+    if first.shape != second.shape:
+        return None
+    return HostRatio(ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED), above[0])

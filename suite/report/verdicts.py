@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from suite.claims.claim import Claim
-from suite.claims.consistency import check_consistency
 from suite.claims.loader import load_claims
 from suite.datasets.local_split import LOCAL_TRAIN, LOCAL_VALID
-from suite.records.store import RunFile, read_folder
+from suite.records.store import read_folder
 from suite.report.ablation import DATASET, ablation_scores, deciding_trend, power
-from suite.report.cells import Cell, select_cells
+from suite.report.cells import Cell, select_cells, short_cpu
 from suite.report.commands import deciding_command
 from suite.report.evidence import Evidence, Verdict, VerdictWord, same_split
 from suite.report.models import find_counterparts, is_primary, masks_span
 from suite.report.rules import rules
-from suite.report.timings import Timings
 
 DEVICE_NAMES = {"snapdragon-778g": "a Snapdragon 778G", "rtx-2080-ti": "an RTX 2080 Ti"}
 
@@ -52,17 +49,18 @@ def judge_accuracy(claim: Claim, evidence: Evidence) -> Verdict:
         third = _third_party(claim, evidence)
         ours, origin = (None, None) if third is None else (third.value, "third-party")
         return Verdict(claim, "not run", "", missing_data(claim), ours, None, origin)
-    own_split = [cell for cell in candidates if cell.dataset is not None and same_split(claim, cell.dataset)]
+    own_split = [cell for cell in candidates if same_split(claim, cell.dataset)]
     cell = (own_split or candidates)[-1]
     ours = cell.value * 100
     interval = (cell.interval.low * 100, cell.interval.high * 100) if cell.interval else None
-    same = bool(own_split)
-    tolerance = (rules().accuracy if same else rules().other_split).tolerance_points
+    name = "accuracy" if own_split else "other_split"
+    tolerance = (rules().accuracy if own_split else rules().other_split).tolerance_points
     facts = {"split": cell.dataset.split if cell.dataset else "", "published_split": claim.dataset.split()[-1]}
-    rule = rules().sentence("accuracy" if same else "other_split", tolerance=tolerance, **facts)
-    good: VerdictWord = "reproduced" if same else "partly"
+    rule = rules().sentence(name, tolerance=tolerance, **facts)
+    good: VerdictWord = "reproduced" if own_split else "partly"
     word = good if ours >= claim.value - tolerance else "not reproduced"
-    return Verdict(claim, word, rule, f"{ours - claim.value:+.1f} AP", ours, interval, cell.origin, (cell,))
+    reason = f"{ours - claim.value:+.1f} AP"
+    return Verdict(claim, word, rule, reason, ours, interval, cell.origin, cell.run_ids, cell.dataset)
 
 
 def _third_party(claim: Claim, evidence: Evidence) -> Claim | None:
@@ -70,16 +68,17 @@ def _third_party(claim: Claim, evidence: Evidence) -> Claim | None:
     if not claim.own or claim.family != "coco":
         return None
     same = (claim.backbone, claim.short_side_px, claim.metric)
-    others = (other for other in evidence.claims if other.origin == "third-party")
+    others = (other for other in evidence.claims.values() if other.origin == "third-party")
     return next((other for other in others if (other.backbone, other.short_side_px, other.metric) == same), None)
 
 
 def missing_data(claim: Claim) -> str:
     """Say what is needed to measure a published AP."""
     data = "COCO 2017" if claim.family == "coco" else claim.dataset.replace("youtube-vis-", "YouTube-VIS ")
+    data = data.removesuffix(" valid")
     if claim.own:
-        return f"needs {data.removesuffix(' valid')} and weights trained on it (the authors released none)"
-    return f"prior art's AP: needs {data.removesuffix(' valid')} and that method's trained weights"
+        return f"needs {data} and weights trained on it (the authors released none)"
+    return f"prior art's AP: needs {data} and that method's trained weights"
 
 
 def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
@@ -92,50 +91,45 @@ def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
         cell
         for model in evidence.counterparts.get(claim.row_id, ())
         for cell in evidence.find("latency_wall_ms", model, {"span": masks_span(model), "key_frame_interval": None})
-        if str(cell.get("device")).replace("_", "-") == claim.device
-        and is_primary(model, cell.get("height_px"), cell.get("width_px"))
+        if str(cell.get("device")).replace("_", "-") == claim.device and is_primary(cell)
     ]
     single = [cell for cell in cells if cell.get("precision") != "fp16"]
     if not single:
         return Verdict(claim, "not run", "", f"needs {DEVICE_NAMES[claim.device or '']}")
     measured = [cell for cell in single if cell.origin != "estimated"]
     cell = (measured or single)[-1]
-    off = cell.value / claim.value - 1
     if measured:
+        off = cell.value / claim.value - 1
         word: VerdictWord = "reproduced" if abs(off) <= rules().latency.tolerance else "not reproduced"
         rule = rules().sentence("latency")
-        return Verdict(claim, word, rule, f"{off:+.0%}", cell.value, None, cell.origin, (cell,))
+        return Verdict(claim, word, rule, f"{off:+.0%}", cell.value, None, cell.origin, cell.run_ids)
     interval = (cell.interval.low, cell.interval.high) if cell.interval else None
-    half = [other for other in cells if other.get("precision") == "fp16" and other.origin == "estimated"][-1:]
-    reason = f"published / estimate {claim.value / cell.value:.2f} in fp32" + "".join(
-        f", {claim.value / other.value:.2f} in fp16 ({other.value:.0f} ms)" for other in half
-    )
-    return Verdict(
-        claim, "estimated", rules().sentence("estimate"), reason, cell.value, interval, cell.origin, (cell, *half)
-    )
+    reason, run_ids = f"published / estimate {claim.value / cell.value:.2f} in fp32", cell.run_ids
+    for half in [other for other in cells if other.get("precision") == "fp16" and other.origin == "estimated"][-1:]:
+        reason += f", {claim.value / half.value:.2f} in fp16 ({half.value:.0f} ms)"
+        run_ids = tuple(dict.fromkeys((*run_ids, *half.run_ids)))
+    rule = rules().sentence("estimate")
+    return Verdict(claim, "estimated", rule, reason, cell.value, interval, cell.origin, run_ids)
 
 
 def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
     """Compare a published latency ratio with the same ratio on this host: never better than "partly"."""
-    rows = [operand.rsplit("/", 1)[0] for operand in claim.operands]
-    for numerator in evidence.counterparts.get(rows[0], ()):
-        for denominator in evidence.counterparts.get(rows[1], ()):
-            found = evidence.timings.ratio(numerator, denominator)
-            if found is None:
-                continue
-            ours, rule = found.interval, rules().ratio
-            factor = ours.value / claim.value
-            even = max(abs(claim.value - 1), abs(ours.value - 1)) <= rule.even_tolerance
-            word: VerdictWord = "not reproduced"
-            if even or (ours.value < 1) == (claim.value < 1):
-                word = "partly" if abs(factor - 1) <= rule.tolerance else "direction holds"
-            said = rules().sentence("ratio", cpu=found.cpu)
-            reason = f"{factor:.2f} times the published ratio"
-            interval = (ours.low, ours.high)
-            return Verdict(claim, word, said, reason, ours.value, interval, "measured", found.cells)
-    if not all(evidence.counterparts.get(row) for row in rows):
+    above, below = (evidence.counterparts.get(operand.rsplit("/", 1)[0], ()) for operand in claim.operands)
+    if not (above and below):
         return Verdict(claim, "not run", "", "needs that prior method runnable beside MobileInst")
-    return Verdict(claim, "not run", "", "needs both models timed on one core in one run")
+    pairs = (evidence.timings.ratio(numerator, denominator) for numerator in above for denominator in below)
+    found = next(filter(None, pairs), None)
+    if found is None:
+        return Verdict(claim, "not run", "", "needs both models timed on one core in one run")
+    ours, rule = found.interval, rules().ratio
+    factor = ours.value / claim.value
+    even = max(abs(claim.value - 1), abs(ours.value - 1)) <= rule.even_tolerance
+    word: VerdictWord = "not reproduced"
+    if even or (ours.value < 1) == (claim.value < 1):
+        word = "partly" if abs(factor - 1) <= rule.tolerance else "direction holds"
+    said = rules().sentence("ratio", cpu=short_cpu(found.run.machine.cpu))
+    reason, interval = f"{factor:.2f} times the published ratio", (ours.low, ours.high)
+    return Verdict(claim, word, said, reason, ours.value, interval, "measured", (found.run.run_id,))
 
 
 def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
@@ -147,7 +141,6 @@ def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     if gain is None or len(gain.by_seed) < rule.min_seeds:
         needed = f"needs the ablation: {rule.min_seeds} seeds with and {rule.min_seeds} without it"
         return Verdict(claim, "not run", "", needed)
-    cells = (scores.found[trend.better], scores.found[trend.worse])
     word: VerdictWord = "not reproduced"
     if gain.word in ("better", "undecided"):
         word = "partly" if gain.word == "better" else "undecided"
@@ -155,7 +148,7 @@ def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     if trend.caution:
         word, reason = "undecided", f"{reason}; {trend.caution}"
     said = rules().sentence("trend", dataset=DATASET)
-    return Verdict(claim, word, said, reason, gain.value, None, "measured", cells)
+    return Verdict(claim, word, said, reason, gain.value, None, "measured", scores.runs(trend.better, trend.worse))
 
 
 def judge(claim: Claim, evidence: Evidence) -> Verdict:
@@ -167,35 +160,10 @@ def judge(claim: Claim, evidence: Evidence) -> Verdict:
     return judge_latency(claim, evidence) if claim.device else judge_accuracy(claim, evidence)
 
 
-def gather(
-    claims: Sequence[Claim],
-    runs: Sequence[RunFile],
-    refused: Sequence[str] = (),
-    counterparts: Mapping[str, tuple[str, ...]] | None = None,
-) -> Evidence:
-    """Select from runs already read and judge every claim of the paper.
+def load_evidence(records: Path) -> Evidence:
+    """Read the claims and a folder of records, and judge every claim of the paper.
 
     Third-party numbers are evidence beside the paper's claims, not claims of the paper: they get no verdict.
-
-    Args:
-        claims: every published number.
-        runs: complete runs, oldest first.
-        refused: one line per record file that could not be read.
-        counterparts: published row id -> model names; the suite's own models if None.
-    """
-    cells, unused = select_cells(runs)
-    known = find_counterparts() if counterparts is None else counterparts
-    evidence = Evidence(tuple(claims), tuple(runs), tuple(cells), (*refused, *unused), known, Timings(runs))
-    verdicts = []
-    for claim in claims:
-        if claim.origin == "published":
-            command, inputs = deciding_command(claim, known)
-            verdicts.append(replace(judge(claim, evidence), command=command, inputs=inputs))
-    return replace(evidence, verdicts=tuple(verdicts), findings=tuple(check_consistency(list(claims))))
-
-
-def load_evidence(records: Path) -> Evidence:
-    """Read the claims and a folder of records, and judge every claim.
 
     Args:
         records: folder of ``*.jsonl`` run files; absent or empty means that nothing was measured yet.
@@ -204,7 +172,14 @@ def load_evidence(records: Path) -> Evidence:
     gc.disable()  # Nothing read here is garbage, and looking for some takes as long as reading.
     try:
         runs, refused = read_folder(records)
-        return gather(load_claims(), runs, refused)
+        cells, unused = select_cells(runs)
+        claims = {claim.claim_id: claim for claim in load_claims()}
+        evidence = Evidence(claims, tuple(runs), tuple(cells), (*refused, *unused), find_counterparts())
+        for claim_id, claim in claims.items():
+            if claim.origin == "published":
+                command, inputs = deciding_command(claim, evidence.counterparts)
+                evidence.verdicts[claim_id] = replace(judge(claim, evidence), command=command, inputs=inputs)
+        return evidence
     finally:
         if enabled:
             gc.enable()

@@ -1,17 +1,14 @@
-"""The figures of the report: one module per figure, found by folder.
-
-A module defines ``draw(evidence: Evidence) -> Figure | None`` (None where there is no data for it); the module's name
-is the files' name. Modules whose name starts with an underscore are shared helpers.
-"""
+"""The figures of the report: a module each, whose ``draw`` returns a figure, or None where there is no data for it."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from types import ModuleType
 
+FIGURES = ("ap_latency", "ap_reuse", "training_curve", "latency_ratio")
+"""The modules, in the page's order."""
 
-def modules() -> dict[str, ModuleType]:
-    """Return the modules of this folder by name, shared helpers (leading underscore) left out."""
-    names = [item.name for item in pkgutil.iter_modules(__path__) if not item.name.startswith("_")]
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+
+def module(name: str) -> ModuleType:
+    """Return one of `FIGURES`, imported where it is needed: matplotlib is slow to load."""
+    return importlib.import_module(f"{__name__}.{name}")

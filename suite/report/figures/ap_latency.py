@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from suite.claims.claim import SNAPDRAGON
-from suite.report.cells import Cell
+from suite.report.cells import Cell, short_cpu
 from suite.report.evidence import Evidence
 from suite.report.figures._style import (
     BLUE,
@@ -23,8 +24,6 @@ from suite.report.figures._style import (
     new_figure,
     place_labels,
 )
-from suite.report.measured import accuracy_cells, setting
-from suite.report.timings import short_cpu
 
 SHORT_BACKBONES = {
     "ResNet-50": "R50",
@@ -49,24 +48,14 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return frontier
 
 
-def steps(frontier: Sequence[tuple[float, float]], right: float) -> tuple[list[float], list[float]]:
-    """Return the frontier as a staircase that ends at ``right``: costs and gains to be joined by lines."""
-    costs, gains = [], []
-    for place, (cost, gain) in enumerate(frontier):
-        following = frontier[place + 1][0] if place + 1 < len(frontier) else right
-        costs += [cost, following]
-        gains += [gain, gain]
-    return costs, gains
-
-
 def published_points(evidence: Evidence, prefix: str) -> list[PointLabel]:
     """Return the rows of a table that have both a phone latency and an AP; our own are bold.
 
     The legend names our own method: its labels need the backbone and the size only.
     """
     points = []
-    for claim in evidence.claims:
-        ap = evidence.claim(f"{claim.row_id}/ap")
+    for claim in evidence.claims.values():
+        ap = evidence.claims.get(f"{claim.row_id}/ap")
         if claim.metric == SNAPDRAGON and claim.kind == "absolute" and claim.row_id.startswith(prefix) and ap:
             method = "" if claim.own else claim.method
             words = (method, SHORT_BACKBONES.get(claim.backbone, claim.backbone), claim.short_side_px)
@@ -95,7 +84,9 @@ def _published_panel(axes: Axes, points: list[PointLabel], extra: list[PointLabe
         (points, VERMILION, "solid", "Pareto frontier with MobileInst"),
     ):
         frontier = pareto([(point.x, point.y) for point in group])
-        axes.plot(*steps(frontier, right), color=colour, linestyle=dashes, linewidth=1.2, label=name, zorder=2)
+        costs, gains = np.array(frontier).T
+        corners = np.repeat([*costs, right], 2)[1:-1], np.repeat(gains, 2)
+        axes.plot(*corners, color=colour, linestyle=dashes, linewidth=1.2, label=name, zorder=2)
     for group, marker, colour, name in ((prior, "o", BLUE, "prior work"), (own, "D", VERMILION, "MobileInst")):
         latencies, values = [point.x for point in group], [point.y for point in group]
         axes.plot(latencies, values, marker, color=colour, markersize=5, label=name)
@@ -109,20 +100,14 @@ def _published_panel(axes: Axes, points: list[PointLabel], extra: list[PointLabe
 def _measured_points(evidence: Evidence) -> list[tuple[Cell, Cell]]:
     """Return (video AP, CPU ms per frame) of each reuse length that was both scored on shapes and timed here."""
     pairs = []
-    for accuracy in accuracy_cells(evidence, "video_ap"):
-        interval = accuracy.get("key_frame_interval")
-        if accuracy.dataset is None or accuracy.dataset.name != "shapes" or accuracy.get("association") is False:
-            continue
-        wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": interval}
+    for accuracy in evidence.accuracy("video_ap", "shapes"):
+        wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": accuracy.get("key_frame_interval")}
         timed = evidence.find("latency_cpu_ms", accuracy.model, wanted)
-        if timed:
+        if timed and accuracy.get("association") is not False:
             pairs.append((accuracy, timed[-1]))
-    newest = {
-        setting(accuracy): (accuracy.get("query_passing") is not False, accuracy.latest.started_utc)
-        for accuracy, _ in pairs
-    }
+    newest = {cell.setting: (cell.get("query_passing") is not False, cell.latest.started_utc) for cell, _ in pairs}
     chosen = max(newest, key=lambda name: newest[name], default="")
-    return [(accuracy, timed) for accuracy, timed in pairs if setting(accuracy) == chosen]
+    return [(accuracy, timed) for accuracy, timed in pairs if accuracy.setting == chosen]
 
 
 def _measured_panel(axes: Axes, pairs: list[tuple[Cell, Cell]]) -> None:
@@ -138,7 +123,7 @@ def _measured_panel(axes: Axes, pairs: list[tuple[Cell, Cell]]) -> None:
     accuracy, timed = pairs[0]
     seeds = len(accuracy.samples)
     axes.set_title("Measured here: shapes")
-    axes.set_xlabel(f"CPU ms per frame, end to end\none core, {short_cpu(timed.machine.cpu)}")
+    axes.set_xlabel(f"CPU ms per frame, end to end\none core, {short_cpu(timed.cpu)}")
     axes.set_ylabel(f"video AP, {f'mean and deviation of {seeds} seeds' if seeds > 1 else 'one seed'}")
 
 

@@ -7,40 +7,30 @@ from matplotlib.figure import Figure
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.figures._style import BLUE, COLUMN_IN, GREY, VERMILION, new_figure
-from suite.report.measured import accuracy_cells, setting
 
 LINES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREY, "^", ":"))
 
 
-def by_setting(evidence: Evidence) -> dict[str, list[Cell]]:
+def _by_setting(evidence: Evidence) -> dict[str, list[Cell]]:
     """Return the video AP cells on shapes with at least two reuse lengths, by training setting, ordered by T."""
     groups: dict[str, list[Cell]] = {}
-    for cell in accuracy_cells(evidence, "video_ap"):
-        if cell.dataset is not None and cell.dataset.name == "shapes" and cell.get("association") is not False:
-            groups.setdefault(setting(cell), []).append(cell)
-    return {name: cells for name, cells in groups.items() if len({reuse_length(cell) for cell in cells}) > 1}
-
-
-def reuse_length(cell: Cell) -> int:
-    """Return T, 1 where the record gives none."""
-    value = cell.get("key_frame_interval")
-    return value if isinstance(value, int) else 1
-
-
-def _at_length(groups: dict[str, list[Cell]], length: int) -> list[Cell]:
-    return [cell for cells in groups.values() for cell in cells if reuse_length(cell) == length]
+    for cell in evidence.accuracy("video_ap", "shapes"):
+        if cell.get("association") is not False:
+            groups.setdefault(cell.setting, []).append(cell)
+    return {name: cells for name, cells in groups.items() if len({cell.frames for cell in cells}) > 1}
 
 
 def draw(evidence: Evidence) -> Figure | None:
     """Draw one line per training setting; small points are single seeds."""
-    groups = by_setting(evidence)
+    groups = _by_setting(evidence)
     if not groups:
         return None
+    shown = [cell for cells in groups.values() for cell in cells]
     figure = new_figure(COLUMN_IN, 3.0)
     axes = figure.subplots()
     for place, (name, cells) in enumerate(groups.items()):
         colour, marker, dashes = LINES[place % len(LINES)]
-        lengths = [reuse_length(cell) for cell in cells]
+        lengths = [cell.frames for cell in cells]
         means = [100 * cell.value for cell in cells]
         seeds = max(len(cell.samples) for cell in cells)
         label = f"{name}, {f'mean of {seeds} seeds' if seeds > 1 else 'one seed'}"
@@ -50,15 +40,15 @@ def draw(evidence: Evidence) -> Figure | None:
                 values = [100 * sample.value for sample in cell.samples]
                 places = [length] * len(values)
                 axes.plot(places, values, marker, color=colour, markersize=4, alpha=0.45, linestyle="none")
-            highest = mean >= max(100 * other.value for other in _at_length(groups, length))
+            highest = mean >= max(100 * other.value for other in shown if other.frames == length)
             offset, side = ((7, 5), "bottom") if highest else ((7, -5), "top")
             axes.annotate(
                 f"{mean:.1f}", (length, mean), xytext=offset, textcoords="offset points", color=colour, va=side
             )
-    ticks = sorted({reuse_length(cell) for cells in groups.values() for cell in cells})
+    ticks = sorted({cell.frames for cell in shown})
     axes.set_xticks(ticks)
     axes.set_xlim(ticks[0] - 0.5, ticks[-1] + 0.9)
-    values = [100 * sample.value for cells in groups.values() for cell in cells for sample in cell.samples]
+    values = [100 * sample.value for cell in shown for sample in cell.samples]
     margin = max(3.0, 0.15 * (max(values) - min(values)))
     axes.set_ylim(min(values) - margin, max(values) + 2 * margin)
     axes.set_xlabel("T: kernels are computed on every T-th frame\nand reused between")

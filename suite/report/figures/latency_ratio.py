@@ -10,7 +10,7 @@ from suite.report.figures._style import BLUE, GREY, PAGE_IN, VERMILION, new_figu
 
 def draw(evidence: Evidence) -> Figure | None:
     """Draw one line per ratio claim that was measured: published value, ours with its interval."""
-    rows = [row for row in evidence.verdicts if row.claim.kind == "ratio" and row.ours is not None]
+    rows = [row for row in evidence.verdicts.values() if row.claim.kind == "ratio" and row.ours is not None]
     if not rows:
         return None
     figure = new_figure(PAGE_IN, 1.2 + 0.27 * len(rows))

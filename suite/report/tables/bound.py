@@ -19,8 +19,7 @@ from suite.claims.latency_bound import (
 from suite.report.evidence import Evidence
 from suite.report.models import display_name
 from suite.report.numbers import milliseconds
-from suite.report.table import Row, Table, TableCell, make_table
-from suite.report.tables._parts import origin
+from suite.report.table import Row, Table, make_table, ms_cell, number_cell
 
 METHOD = (
     "This is inference from printed latencies and counted graphs, not a measurement. Least ms: a quarter of the dense "
@@ -75,8 +74,6 @@ def own_note(prior: list[Reading], own: list[Reading]) -> str:
 
 
 def _row(reading: Reading, claim: Claim) -> Row:
-    least = {precision: reading.least_ms(precision) for precision in MACS_PER_CYCLE}
-    share = {precision: 100 * reading.peak_share(precision) for precision in MACS_PER_CYCLE}
     graph = display_name(reading.model) + (f", {reading.convolutions} convolutions" if reading.convolutions else "")
     return {
         "method": claim.method,
@@ -84,23 +81,23 @@ def _row(reading: Reading, claim: Claim) -> Row:
         "read as": graph + ("" if reading.default else " (alternative)"),
         "input": f"{reading.height_px}x{reading.width_px}",
         "shape": "certain" if reading.certain else "inferred",
-        "dense 3x3 GMACs": TableCell(f"{reading.dense3x3_gmacs:.2f}", reading.dense3x3_gmacs),
-        "other GMACs": TableCell(f"{reading.other_gmacs:.2f}", reading.other_gmacs),
-        "published ms": TableCell(milliseconds(reading.published_ms), reading.published_ms),
-        **{f"least ms {name}": TableCell(milliseconds(value), value) for name, value in least.items()},
-        **{f"% of {name} peak": TableCell(f"{value:.0f}", value) for name, value in share.items()},
+        "dense 3x3 GMACs": number_cell(reading.dense3x3_gmacs, ".2f"),
+        "other GMACs": number_cell(reading.other_gmacs, ".2f"),
+        "published ms": ms_cell(reading.published_ms),
+        **{f"least ms {name}": ms_cell(reading.least_ms(name)) for name in MACS_PER_CYCLE},
+        **{f"% of {name} peak": number_cell(100 * reading.peak_share(name), ".0f") for name in MACS_PER_CYCLE},
         "possible in": " or ".join(reading.possible) or "neither",
     }
 
 
-def build(evidence: Evidence) -> Table:
+def bound(evidence: Evidence) -> Table:
     """Return one row per reading of each published phone latency."""
-    readings = load_readings(evidence.claims)
-    claims = {claim.row_id: claim for claim in evidence.claims}
+    readings = load_readings(evidence.claims.values())
+    claims = {claim.row_id: claim for claim in evidence.claims.values()}
     names = {row: f"{claim.method} {claim.backbone}" for row, claim in claims.items()}
     prior = [reading for reading in readings if not reading.convolutions]
     own = [reading for reading in readings if reading.convolutions]
     notes = [METHOD, *([prior_note(prior, names), own_note(prior, own)] if prior and own else [])]
     title = "The least time that one phone core needs for each published latency (inference)"
     rows = [_row(reading, claims[reading.row_id]) for reading in readings]
-    return make_table("bound", title, rows, [f"{note}." for note in notes], origin=origin(evidence))
+    return make_table("bound", title, rows, [f"{note}." for note in notes], origin=evidence.origin)

@@ -8,12 +8,11 @@ import pandas as pd
 
 from suite.records.module_times import by_module
 from suite.records.schema import Run, Series
+from suite.report.cells import short_cpu
 from suite.report.evidence import Evidence
 from suite.report.models import display_name
-from suite.report.numbers import interval_text, milliseconds, ratio
-from suite.report.table import Row, Table, TableCell, make_table
-from suite.report.tables._parts import origin
-from suite.report.timings import short_cpu
+from suite.report.numbers import milliseconds, ratio_text
+from suite.report.table import Row, Table, TableCell, make_table, ms_cell, number_cell
 
 LONGEST = 40
 """Layers shown of each breakdown."""
@@ -68,25 +67,23 @@ def _rows(found: _Breakdown) -> list[Row]:
     total = layers["time_ms"].sum()
 
     def row(name: str, kernel: str, time_ms: float, so_far: float | None = None) -> dict[str, TableCell | str]:
-        share = 100 * time_ms / total
         return {
             "model": display_name(found.series.subject.model),
             "module or layer": name,
             "kernel": kernel,
-            "ms": TableCell(milliseconds(time_ms), time_ms, runs=runs),
-            "% of time": TableCell(f"{share:.1f}", share, runs=runs),
-            "% so far": "" if so_far is None else TableCell(f"{so_far:.1f}", so_far, runs=runs),
+            "ms": ms_cell(time_ms, runs),
+            "% of time": number_cell(100 * time_ms / total, ".1f", runs),
+            "% so far": "" if so_far is None else number_cell(so_far, ".1f", runs),
         }
 
     rows: list[Row] = []
     for item in by_module(zip(layers["module"], layers["time_ms"], strict=True), found.macs):
         counted: dict[str, TableCell | str] = {}
         if item.macs:
-            speed = item.gmacs_per_s
-            counted["MACs G"] = TableCell(f"{item.macs / 1e9:.3f}", item.macs / 1e9, runs=runs)
-            counted["GMAC/s"] = TableCell(f"{speed:.1f}", speed, runs=runs)
+            counted["MACs G"] = number_cell(item.macs / 1e9, ".3f", runs)
+            counted["GMAC/s"] = number_cell(item.gmacs_per_s, ".1f", runs)
             if peak:
-                counted["% of reference"] = TableCell(f"{100 * speed / peak:.0f}", 100 * speed / peak, runs=runs)
+                counted["% of reference"] = number_cell(100 * item.gmacs_per_s / peak, ".0f", runs)
         rows.append({**row(item.module, "", item.time_ms), **counted})
     longest = layers.sort_values("time_ms", ascending=False, kind="stable").head(LONGEST)
     shares = (100 * longest["time_ms"] / total).cumsum()
@@ -112,15 +109,14 @@ def _summary(evidence: Evidence, found: _Breakdown) -> str:
             words += f" ({done / cpu_ms / 1e6 / peak:.2f} of it counted as the {done / 1e9:.2f} GMACs that are done)"
     size = {key: found.series.protocol.get(key) for key in ("height_px", "width_px")}
     for cell in evidence.find("export_speedup", model, size)[-1:]:
-        interval = cell.interval
-        text = interval_text(cell.value, interval.low, interval.high) if interval else ratio(cell.value)
+        text = ratio_text(cell.value, cell.interval)
         words += f"; the graph as torch's exporter leaves it takes {text} times as long"
     times = found.layers.groupby("operator", sort=False)["time_ms"].sum().sort_values(ascending=False, kind="stable")
     kernels = ", ".join(f"{name} {100 * time / times.sum():.0f} %" for name, time in times.head(5).items())
     return f"{words}. Longest kernels: {kernels}."
 
 
-def build(evidence: Evidence) -> Table:
+def breakdown(evidence: Evidence) -> Table:
     """Return one row per module of each recorded breakdown and one per long layer."""
     recorded = _latest(evidence)
     notes = [_summary(evidence, found) for found in recorded]
@@ -135,4 +131,4 @@ def build(evidence: Evidence) -> Table:
         )
     title = "Where a network's time goes: one core, module by module and layer by layer"
     rows = [row for found in recorded for row in _rows(found)]
-    return make_table("breakdown", title, rows, (*notes, *NOTES), origin=origin(evidence))
+    return make_table("breakdown", title, rows, (*notes, *NOTES), origin=evidence.origin)

@@ -6,8 +6,7 @@ from suite.records.schema import Series
 from suite.report.evidence import Evidence
 from suite.report.models import display_name, entries
 from suite.report.numbers import scaled
-from suite.report.table import Row, Table, TableCell, make_table, record_cell
-from suite.report.tables._parts import origin
+from suite.report.table import Row, Table, make_table, number_cell, record_cell
 
 SHOWN_OPERATORS = 6
 
@@ -23,25 +22,22 @@ def _graph_rows(evidence: Evidence, model: str, run_id: str, series: Series) -> 
         shown = [f"{operator} {nodes}" for operator, nodes in list(operators.items())[:SHOWN_OPERATORS]]
         rest = len(operators) - len(shown)
         parity = evidence.find("parity_max_abs", model, {"graph": graph})
-        total = sum(operators.values())
         rows.append(
             {
                 "model": display_name(model),
                 "graph": "network" if graph == "whole" else graph.replace("_", " "),
-                "nodes": TableCell(str(total), float(total), runs=(run_id,)),
+                "nodes": number_cell(sum(operators.values()), runs=(run_id,)),
                 "operators, most frequent first": ", ".join(shown) + (f", {rest} more kinds" if rest > 0 else ""),
-                "largest difference from PyTorch": (
-                    TableCell(f"{parity[-1].value:.1e}", parity[-1].value) if parity else ""
-                ),
+                "largest difference from PyTorch": number_cell(parity[-1].value, ".1e") if parity else "",
             }
         )
     return rows
 
 
-def build(evidence: Evidence) -> Table:
+def counts(evidence: Evidence) -> Table:
     """Return one row per model and input size, then one per graph of prior art as it was timed."""
     rows: list[Row] = []
-    for cell in sorted(evidence.find("macs"), key=lambda cell: (cell.model, -cell.pixels)):
+    for cell in sorted(evidence.find("macs"), key=lambda cell: (cell.model, -cell.value)):
         parameters = evidence.find("parameters", cell.model)
         rows.append(
             {
@@ -60,4 +56,4 @@ def build(evidence: Evidence) -> Table:
         "weights; every graph passed a relative limit of 1e-3 when it was exported.",
     )
     title = "Parameters, multiply-accumulates and timed graphs of the models here"
-    return make_table("counts", title, rows, notes, origin=origin(evidence))
+    return make_table("counts", title, rows, notes, origin=evidence.origin)

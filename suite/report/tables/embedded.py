@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from suite.records.schema import METRICS
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.measured import accuracy_cells, cautions, joined, setting
 from suite.report.numbers import points
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
-from suite.report.tables._parts import origin
 
 METRIC_ORDER = tuple(
     name for name in METRICS if name.startswith(("mask_ap", "export_agreement", "export_mask_ap", "video_a"))
@@ -17,15 +18,40 @@ METRIC_ORDER = tuple(
 
 def _ordered(evidence: Evidence) -> list[Cell]:
     """Return all accuracy cells: by dataset and setting, images before videos, by T, then in the metrics' order."""
-    cells = [cell for metric in METRIC_ORDER for cell in accuracy_cells(evidence, metric)]
 
     def order(cell: Cell) -> tuple[object, ...]:
-        interval = cell.get("key_frame_interval")
-        task = (cell.get("query_passing") is False, setting(cell), cell.get("association") is False)
-        place = (cell.where != "shapes val", cell.where, cell.model, *task)
-        return (*place, interval if isinstance(interval, int) else 0, METRIC_ORDER.index(cell.metric))
+        task = (cell.get("query_passing") is False, cell.setting, cell.get("association") is False)
+        return cell.where != "shapes val", cell.where, cell.model, *task, cell.frames, METRIC_ORDER.index(cell.metric)
 
-    return sorted(cells, key=order)
+    return sorted((cell for metric in METRIC_ORDER for cell in evidence.accuracy(metric)), key=order)
+
+
+def _task(cell: Cell) -> str:
+    """Name what was scored: ``"images"`` or ``"video, T = 3"``."""
+    words = ("video" if cell.metric.startswith("video_") else "images") + (f", T = {cell.frames}" * bool(cell.frames))
+    return words + (", no association" if cell.get("association") is False else "")
+
+
+def _joined(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
+    """Return (what was scored, cell); a cell that repeats another's numbers without association is joined with it."""
+
+    def key(cell: Cell) -> tuple[object, ...]:
+        rest = frozenset(item for item in cell.protocol.items() if item[0] != "association")
+        values = tuple((sample.seed, sample.value) for sample in cell.samples)
+        return cell.metric, cell.model, cell.dataset, rest, values
+
+    counts = Counter(map(key, cells))
+    rows = []
+    for cell in cells:
+        if counts[key(cell)] == 1:
+            rows.append((_task(cell), cell))
+        elif cell.get("association") is not False:
+            rows.append((f"{_task(cell)}, with and without association", cell))
+    return rows
+
+
+def _points(fraction: float | None, *run_ids: str) -> TableCell:
+    return TableCell() if fraction is None else TableCell(points(fraction), fraction, runs=run_ids)
 
 
 def _interval(cell: Cell) -> TableCell:
@@ -35,38 +61,32 @@ def _interval(cell: Cell) -> TableCell:
     return TableCell(f"{points(found.low)} to {points(found.high)}", note=f"covers {found.covers}")
 
 
-def build(evidence: Evidence) -> Table:
+def embedded(evidence: Evidence) -> Table:
     """Return one row per metric and setting, AP in points."""
     cells = _ordered(evidence)
-    shown = joined(cells)
     seeds = sorted(
         {sample.seed for cell in cells for sample in cell.samples}, key=lambda seed: (seed is None, seed or 0)
     )
     rows: list[Row] = []
-    for label, cell in shown:
-        by_seed = {sample.seed: sample for sample in cell.samples}
+    for task, cell in _joined(cells):
         row: dict[str, TableCell | str] = {
             "data": cell.where,
-            "score": label.replace("mask AP", "images").replace("video AP", "video"),
+            "score": task,
             "metric": METRICS[cell.metric].label,
-            "trained with": setting(cell),
+            "trained with": cell.setting,
             "AP points: mean": record_cell(cell, text=points(cell.value)),
-            "AP points: ± over seeds": (
-                TableCell() if cell.deviation is None else TableCell(points(cell.deviation), cell.deviation)
-            ),
+            "AP points: ± over seeds": _points(cell.deviation),
             "AP points: 95 % interval (one seed)": _interval(cell),
         }
+        by_seed = {sample.seed: sample for sample in cell.samples}
         for seed in seeds:
             sample = by_seed.get(seed)
-            row[f"AP points: {'no seed' if seed is None else f'seed {seed}'}"] = (
-                TableCell()
-                if sample is None
-                else TableCell(points(sample.value), sample.value, runs=(sample.run.run_id,))
-            )
+            shown = _points(sample.value, sample.run.run_id) if sample else ""
+            row[f"AP points: {'no seed' if seed is None else f'seed {seed}'}"] = shown
         rows.append(row)
     notes = (
         "T = key-frame interval: instance kernels are computed on every T-th frame and reused between.",
-        *cautions(evidence),
+        *evidence.cautions,
     )
     title = "Accuracy measured here: a model trained from nothing by the main job, on held-out data"
-    return make_table("embedded", title, rows, notes, origin=origin(evidence))
+    return make_table("embedded", title, rows, notes, origin=evidence.origin)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS, Kind
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.measured import accuracy_cells, cautions, setting
 from suite.report.table import Row, Table, TableCell, make_table, record_cell
-from suite.report.tables._parts import origin
 
 NOT_RECORDED = "no record holds it yet: python -m suite reproduce"
 NO_OBJECT = "no object of this part is annotated"
@@ -16,12 +14,10 @@ LADDER = "AP50 with it and all above undone"
 PARTS = {"part_ap": "AP", "part_ap50": "AP50"}
 KINDS = tuple(dict.fromkeys((*VIDEO_KINDS[:1], IMAGE_KINDS[1], *VIDEO_KINDS[1:], *SPECIAL_KINDS)))
 """The kinds of images and of videos, each once, in the ladder's order."""
-EXPECTED = (None, 1)
-"""Images and T = 1: what is shown as not recorded where no record holds any errors."""
-
-
-Errors = dict[tuple[int | None, str, str, str], Cell]
-"""(T or None for images, metric without its first word, ``"error"`` or kind of part, its name) -> cell."""
+Errors = dict[tuple[int, str, str, str], Cell]
+"""(T or 0 for images, metric without its first word, ``"error"`` or kind of part, its name) -> cell."""
+IMAGES_AND_T1 = (0, 1)
+"""What parts are shown of, and what is shown as not recorded where no record holds any errors."""
 
 
 def _recorded(evidence: Evidence) -> dict[tuple[str, str, str], Errors]:
@@ -31,29 +27,26 @@ def _recorded(evidence: Evidence) -> dict[tuple[str, str, str], Errors]:
     """
     groups: dict[tuple[str, str, str], Errors] = {}
     for metric in ("error_ap50", "ladder_ap50", *PARTS):
-        for scored in ("mask", "video"):
-            for cell in accuracy_cells(evidence, f"{scored}_{metric}"):
-                interval = cell.get("key_frame_interval")
-                key = next((key for key in ("error", "category", "size") if cell.get(key) is not None), None)
-                if key is not None and cell.get("association") is not False:
-                    frames = interval if scored == "video" and isinstance(interval, int) else None
-                    group = groups.setdefault((cell.where, cell.model, setting(cell)), {})
-                    group[frames, metric, key, str(cell.get(key))] = cell
+        for cell in (*evidence.accuracy(f"mask_{metric}"), *evidence.accuracy(f"video_{metric}")):
+            key = next((key for key in ("error", "category", "size") if cell.get(key) is not None), None)
+            if key is not None and cell.get("association") is not False:
+                group = groups.setdefault((cell.where, cell.model, cell.setting), {})
+                group[cell.frames, metric, key, str(cell.get(key))] = cell
     return groups
 
 
-def _title(frames: int | None) -> str:
-    return "images" if frames is None else f"video T = {frames}"
+def _title(frames: int) -> str:
+    return f"video T = {frames}" if frames else "images"
 
 
-def _cost(errors: Errors, frames: int | None, metric: str, kind: Kind) -> TableCell:
-    own = IMAGE_KINDS if frames is None else VIDEO_KINDS
+def _cost(errors: Errors, frames: int, metric: str, kind: Kind) -> TableCell:
+    own = VIDEO_KINDS if frames else IMAGE_KINDS
     if kind not in (*own, *SPECIAL_KINDS) or (metric == "ladder_ap50" and kind in SPECIAL_KINDS):
         return TableCell()
     return record_cell(errors.get((frames, metric, "error", kind.name)), NOT_RECORDED)
 
 
-def _rows(where: str, trained: str, errors: Errors, ways: list[int | None]) -> list[Row]:
+def _rows(where: str, trained: str, errors: Errors, ways: list[int]) -> list[Row]:
     """Return the ladder's foot, one row per kind of error, one row per category and size."""
     first: dict[str, TableCell | str] = {"data": where, "trained with": trained}
     foot = {
@@ -69,7 +62,7 @@ def _rows(where: str, trained: str, errors: Errors, ways: list[int | None]) -> l
     for part, name in dict.fromkeys((key, name) for _, _, key, name in errors if key != "error"):
         found = {
             f"{_title(way)}: {title}": record_cell(errors.get((way, metric, part, name)), NO_OBJECT)
-            for way in EXPECTED
+            for way in IMAGES_AND_T1
             for metric, title in PARTS.items()
         }
         label = f"category {name}" if part == "category" else f"{name} objects"
@@ -77,17 +70,17 @@ def _rows(where: str, trained: str, errors: Errors, ways: list[int | None]) -> l
     return rows
 
 
-def build(evidence: Evidence) -> Table:
+def errors(evidence: Evidence) -> Table:
     """Return one row per kind of error and per part of the data, with a column per way of scoring."""
     groups = _recorded(evidence) or {("shapes val", "", ""): {}}
-    ladders = {key[0] for errors in groups.values() for key in errors if key[1] not in PARTS} or set(EXPECTED)
-    ways = sorted(ladders, key=lambda way: way or 0)
-    rows = [row for (where, _, trained), errors in groups.items() for row in _rows(where, trained, errors, ways)]
+    found = {frames for group in groups.values() for frames, metric, *_ in group if metric not in PARTS}
+    ways = sorted(found or IMAGES_AND_T1)
+    rows = [row for (where, _, trained), group in groups.items() for row in _rows(where, trained, group, ways)]
     notes = (
         *(f"{kind.label}: {kind.meaning}." for kind in KINDS),
         "The last two are TIDE's special errors and no rungs: perfect precision or perfect recall alone.",
         "Sizes are the official ones: 32 and 96 pixels squared for images, 128 and 256 for videos.",
-        *cautions(evidence),
+        *evidence.cautions,
     )
     title = "Errors by kind (TIDE's on mask IoU, and their kin on tracks, at IoU 0.5 and 0.1), and AP by part"
-    return make_table("errors", title, rows, notes, origin=origin(evidence))
+    return make_table("errors", title, rows, notes, origin=evidence.origin)

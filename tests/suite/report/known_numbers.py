@@ -134,7 +134,7 @@ def _differences(evidence: Evidence) -> Iterator[tuple[float, str]]:
 def accounted(evidence: Evidence) -> Known:
     """Return every number that records and claims hold, and those computed from them."""
     known = Known()
-    for claim in evidence.claims:
+    for claim in evidence.claims.values():
         known.add_all(dataclasses.asdict(claim))
     for file in evidence.runs:
         known.add_all(msgspec.to_builtins(file.run))
@@ -149,7 +149,7 @@ def accounted(evidence: Evidence) -> Known:
         known.add_all([entry.description, entry.reading, entry.input_shapes])
     for value, unit in _differences(evidence):
         known.add(value, unit)
-    for row in evidence.verdicts:
+    for row in evidence.verdicts.values():
         known.add_all(row.to_json())
         if row.ours is not None:
             known.add(100 * (row.ours / row.claim.value - 1))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from suite.records.schema import Measurement, Scalar, Subject
-from suite.report.ablation import CELLS
-from suite.report.measured import accuracy_cells
+from suite.report.ablation import CELLS, ablation, tracking
 from suite.report.table import Table
-from suite.report.tables import ablation, tracking
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import SHAPES, TINY, WEIGHTS, RunMaker
 
@@ -54,7 +52,7 @@ def sentence(table: Table, start: str) -> str:
 def test_a_trend_is_told_by_pairs_of_seeds(maker: RunMaker, average: tuple[float, ...], words: str) -> None:
     add(maker, "default", (0.53, 0.56, 0.54))
     add(maker, "average_pooling", average)
-    table = ablation.build(load_evidence(maker.folder))
+    table = ablation(load_evidence(maker.folder))
     assert words in sentence(table, "Max pooling")
     (row,) = [row for row in table.rows if row[0].text == "average pooling"]
     assert row[1].text == str(len(average))
@@ -67,11 +65,11 @@ def test_other_lengths_and_other_tables_are_not_mixed_in(maker: RunMaker) -> Non
     add(maker, "default", (0.53, 0.56, 0.54))
     add(maker, "single_global", (0.40, 0.41, 0.42))
     add(maker, "no_query_passing", (0.30,), iterations=20)
-    table = ablation.build(load_evidence(maker.folder))
+    table = ablation(load_evidence(maker.folder))
     assert "1800" in table.title
     assert sentence(table, "Query passing over single").split(": ")[1].startswith("not run")
     assert table.rows[5][6].note.endswith("no_query_passing")
-    shown = accuracy_cells(load_evidence(maker.folder), "mask_ap")
+    shown = load_evidence(maker.folder).accuracy("mask_ap")
     assert all(cell.get("decoder") is None for cell in shown)
 
 
@@ -82,7 +80,7 @@ def test_query_passing_is_undecided_until_its_control_was_run(maker: RunMaker) -
         ("pairs_only", (0.52, 0.55, 0.53), ("partly", pytest.approx(1.0))),
     ):
         add(maker, other, aps)
-        verdict = load_evidence(maker.folder).verdict("trend/query-passing-helps-video-ap")
+        verdict = load_evidence(maker.folder).verdicts["trend/query-passing-helps-video-ap"]
         assert verdict is not None
         assert (verdict.word, verdict.ours) == expected
 
@@ -98,7 +96,7 @@ def test_rules_of_association_are_rows_and_hard_videos_notes(maker: RunMaker) ->
     rule: dict[str, Scalar] = {"key_frame_interval": 3, "associate_on": "masks+active", "seed": 0}
     counts = {"linked_video_ap": 0.4, "shuffled_video_ap": 0.3, "track_query_losses": 7.0}
     maker.write(maker.run("shapes", seed=0), *(Measurement(*one, subject, rule, SHAPES) for one in counts.items()))
-    table = tracking.build(load_evidence(maker.folder))
+    table = tracking(load_evidence(maker.folder))
     (row,) = table.rows
     assert [cell.text.split()[0] for cell in row[1:5]] == ["3", "masks+active", "40.0", "30.0"]
     assert row[table.columns.index("query lost")].value == 7

@@ -52,7 +52,7 @@ def rows_of(table: Table) -> dict[str, dict[str, TableCell]]:
 
 
 def test_every_module_has_its_time_arithmetic_and_speed(measured: Evidence) -> None:
-    table = breakdown.build(measured)
+    table = breakdown.breakdown(measured)
     rows = rows_of(table)
     modules = ["backbone.pyramid", "backbone.trunk", "mask_decoder.first3", "mask_decoder"]
     assert list(rows)[:4] == modules
@@ -68,7 +68,7 @@ def test_every_module_has_its_time_arithmetic_and_speed(measured: Evidence) -> N
 
 def test_longest_layers_come_after_the_modules(measured: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breakdown, "LONGEST", 3)
-    table = breakdown.build(measured)
+    table = breakdown.breakdown(measured)
     layers = [row for row in rows_of(table).values() if row["kernel"].text]
     assert [row["kernel"].text for row in layers] == ["Conv", "Conv", "Resize"]
     assert [row["% so far"].value for row in layers] == pytest.approx([50.0, 70.0, 90.0])

@@ -31,7 +31,7 @@ def recorded(filled: RunMaker, analyses: tuple[Analysis, Analysis]) -> RunMaker:
 
 
 def test_every_kind_is_a_row_with_what_it_costs(recorded: RunMaker, analyses: tuple[Analysis, Analysis]) -> None:
-    table = errors.build(load_evidence(recorded.folder))
+    table = errors.errors(load_evidence(recorded.folder))
     names = table.columns
     assert f"{errors.ALONE}: video T = 3" in names
     by_kind = {row[2].text: row for row in table.rows}
@@ -49,4 +49,4 @@ def test_every_kind_is_a_row_with_what_it_costs(recorded: RunMaker, analyses: tu
 
 def test_without_records_the_table_says_so(filled: RunMaker) -> None:
     evidence = load_evidence(filled.folder)
-    assert errors.build(evidence).footnotes == [errors.NOT_RECORDED]
+    assert errors.errors(evidence).footnotes == [errors.NOT_RECORDED]

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from suite.report import tables
-from suite.report.latex import latex
+from suite.report.formats import latex
+from suite.report.render import IN_PAPER, TABLES
 from suite.report.table import TableCell, make_table
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import RunMaker
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-IN_PAPER = [name for name, module in tables.modules().items() if getattr(module, "IN_PAPER", False)]
 ARTICLE = r"""\documentclass[10pt,twocolumn]{article}
 \usepackage[T1]{fontenc}
 \usepackage{lmodern,array,booktabs,siunitx}
@@ -48,7 +47,7 @@ def has_tex() -> bool:
 @pytest.mark.parametrize("records", ["committed", "synthetic"])
 def test_tables_of_a_paper_print_in_two_columns(tmp_path: Path, filled: RunMaker, records: str):
     evidence = load_evidence(REPOSITORY / "reports" / "records" if records == "committed" else filled.folder)
-    sources = [latex(tables.modules()[name].build(evidence)) for name in IN_PAPER]
+    sources = [latex(TABLES[name](evidence)) for name in IN_PAPER]
     sources.append(latex(make_table("odd", "An odd one", [HOSTILE, {"method": "b"}], ("a note",))))
     log, pdf = compiled(tmp_path, *sources)
     assert "Overfull" not in log, re.findall(r"Overfull.*", log)
@@ -59,7 +58,7 @@ def test_tables_of_a_paper_print_in_two_columns(tmp_path: Path, filled: RunMaker
 
 def test_commits_and_machine_are_a_comment_and_nothing_is_scaled(filled: RunMaker):
     for name in IN_PAPER:
-        text = latex(tables.modules()[name].build(load_evidence(filled.folder)))
+        text = latex(TABLES[name](load_evidence(filled.folder)))
         printed = [line for line in text.splitlines() if not line.startswith("%")]
         assert not any("ccccccc" in line or "Test CPU" in line for line in printed if name != "latency")
         assert "resizebox" not in text

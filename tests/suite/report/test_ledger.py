@@ -12,7 +12,7 @@ from suite.datasets.local_split import LOCAL_VALID
 from suite.records.schema import Dataset, Measurement, Origin, Scalar, Series, Subject
 from suite.report.evidence import VERDICTS, Evidence, Verdict
 from suite.report.rules import Rules, rules
-from suite.report.tables import table1
+from suite.report.tables.paper import table1
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_512, BASE_640, WEIGHTS, RunMaker
 from tests.suite.report.test_ablation import add
@@ -30,9 +30,7 @@ def ledger_of(maker: RunMaker) -> Evidence:
 
 
 def row_of(maker: RunMaker, claim_id: str) -> Verdict:
-    found = ledger_of(maker).verdict(claim_id)
-    assert found is not None
-    return found
+    return ledger_of(maker).verdicts[claim_id]
 
 
 def test_without_records_every_claim_is_not_run_with_its_reason(maker: RunMaker):
@@ -48,7 +46,7 @@ def test_a_third_party_value_is_shown_but_decides_nothing(maker: RunMaker):
     row = row_of(maker, AP)
     assert (row.word, row.origin) == ("not run", "third-party")
     assert row.ours == pytest.approx(27.178)
-    assert not any(row.claim.origin == "third-party" for row in ledger_of(maker).verdicts)
+    assert not any(row.claim.origin == "third-party" for row in ledger_of(maker).verdicts.values())
 
 
 def test_a_ratio_names_the_run_it_is_of_and_no_newer_one(maker: RunMaker):
@@ -56,7 +54,7 @@ def test_a_ratio_names_the_run_it_is_of_and_no_newer_one(maker: RunMaker):
     maker.latency({BASE_640: 90.0})
     row = row_of(maker, RATIO)
     assert row.run_ids == (both.run_id,)
-    table = table1.build(load_evidence(maker.folder))
+    table = table1(load_evidence(maker.folder))
     linked = {cell.runs for cells in table.rows for cell in cells if cell.text.startswith("0.8") and cell.runs}
     assert linked == {(both.run_id,)}
 
@@ -113,7 +111,7 @@ def test_json_is_one_object_with_every_claim(filled: RunMaker):
 
 
 def test_every_deciding_command_is_one_the_suite_understands(maker: RunMaker):
-    rows = [row for row in ledger_of(maker).verdicts if row.command]
+    rows = [row for row in ledger_of(maker).verdicts.values() if row.command]
     commands = {row.command for row in rows}
     made = {text.split(";")[0] for row in rows for text in row.inputs.split(": ") if text.startswith("python")}
     assert commands

@@ -9,8 +9,9 @@ import pytest
 from suite.models import get_entry
 from suite.records.schema import Measurement, Scalar, Series, Subject
 from suite.records.store import RunWriter
-from suite.report.prior_art import orderings, prior_art_rows
-from suite.report.tables import counts, prior_art, table1
+from suite.report.tables.counts import counts
+from suite.report.tables.paper import table1
+from suite.report.tables.prior_art import orderings, prior_art, prior_art_rows
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import RunMaker
 
@@ -112,11 +113,11 @@ def test_orderings_count_pairs_of_one_run(tmp_path: Path) -> None:
 def test_the_tables_say_what_holds_and_why_not(tmp_path: Path) -> None:
     write(tmp_path, TIMES, refused="the engine fell over")
     evidence = load_evidence(tmp_path)
-    table = prior_art.build(evidence)
+    table = prior_art(evidence)
     assert "the engine fell over" in table.footnotes
-    first = table1.build(evidence)
+    first = table1(evidence)
     place = first.columns.index("ours: host CPU ms")
     methods = [(row[0].text, row[1].text) for row in first.rows]
     assert first.rows[methods.index(("YOLACT", "TopFormer-Base"))][place].value == 240
-    graph = counts.build(evidence).rows[0]
+    graph = counts(evidence).rows[0]
     assert [cell.text for cell in graph][1:4] == ["network", "92", "Conv 80, MatMul 12"]

@@ -6,16 +6,16 @@ import io
 import pytest
 
 from suite.claims.loader import load_claims
-from suite.report import tables
 from suite.report.evidence import Evidence
-from suite.report.formats import csv_text, html, markdown, plain
-from suite.report.latex import latex
+from suite.report.formats import csv_text, html, latex, markdown, plain
+from suite.report.render import TABLES
 from suite.report.table import Table, TableCell, make_table, missing
-from suite.report.tables import counts, embedded, latency, table1
+from suite.report.tables.counts import counts
+from suite.report.tables.embedded import embedded
+from suite.report.tables.latency import latency
+from suite.report.tables.paper import table1
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import RunMaker
-
-MODULES = tables.modules()
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_hostile_words_are_harmless_in_every_format(text: str):
 
 
 def test_table1_has_every_printed_number_and_a_reason_for_every_gap(evidence: Evidence):
-    table = table1.build(evidence)
+    table = table1(evidence)
     printed = [claim for claim in load_claims() if claim.row_id.startswith("table1/")]
     assert len(table.rows) == len({claim.row_id for claim in printed})
     published = [place for place, name in enumerate(table.columns) if name.startswith("published: ")][:-1]
@@ -83,18 +83,18 @@ def test_table1_has_every_printed_number_and_a_reason_for_every_gap(evidence: Ev
 
 
 def test_table1_never_shows_a_phone_number_of_ours(evidence: Evidence):
-    row = cells_of(table1.build(evidence), "MobileInst TopFormer-Base 640")
+    row = cells_of(table1(evidence), "MobileInst TopFormer-Base 640")
     assert row["published: 778G ms"].text == "433"
     assert row["ours: host CPU ms"].text == "100"
     assert row["ours: latency / MobileInst"].text == "1"
     assert (row["ours: AP"].text, row["ours: AP"].mark) == ("27.2", "t")
-    small = cells_of(table1.build(evidence), "MobileInst TopFormer-Base 512")
+    small = cells_of(table1(evidence), "MobileInst TopFormer-Base 512")
     assert small["published: latency / MobileInst"].text == "0.80"
     assert small["ours: latency / MobileInst"].text.startswith("0.80")
 
 
 def test_disputed_numbers_are_footnoted_and_never_best(evidence: Evidence):
-    table = table1.build(evidence)
+    table = table1(evidence)
     row = cells_of(table, "Mask2Former")
     assert "zero-area" in row["published: AP_L"].note
     assert not row["published: AP_L"].bold
@@ -102,7 +102,7 @@ def test_disputed_numbers_are_footnoted_and_never_best(evidence: Evidence):
 
 
 def test_embedded_gives_every_seed_mean_and_deviation(evidence: Evidence):
-    table = embedded.build(evidence)
+    table = embedded(evidence)
     row = cells_of(table, "shapes val images mask AP")
     assert [row[f"AP points: {name}"].text for name in ("seed 0", "seed 1", "seed 2", "mean")] == [
         "55.0",
@@ -116,10 +116,10 @@ def test_embedded_gives_every_seed_mean_and_deviation(evidence: Evidence):
 
 
 def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
-    table = latency.build(evidence)
+    table = latency(evidence)
     row = cells_of(table, "MobileInst, TopFormer-Base, 640 px 640x864 network")
     assert row["CPU median ms"].text == "100"
-    counted = cells_of(counts.build(evidence), "MobileInst, TopFormer-Base, 640 px 640x864")
+    counted = cells_of(counts(evidence), "MobileInst, TopFormer-Base, 640 px 640x864")
     assert (counted["params M"].text, counted["MACs G"].text) == ("9.000", "13.00")
     tiny = cells_of(table, "MobileInst, TopFormer-Tiny, 128 px 128x192 network")
     assert tiny["CPU ratio to anchor [95 %]"].text == "0.050 [0.049, 0.051]"
@@ -130,9 +130,9 @@ def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
     assert any("Test CPU" in note for note in table.origin)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", TABLES)
 def test_every_table_renders_without_records_too(maker: RunMaker, name: str):
-    table = MODULES[name].build(load_evidence(maker.folder))
+    table = TABLES[name](load_evidence(maker.folder))
     assert table.name == name
     for render in (markdown, latex, html):
         assert render(table)

@@ -7,8 +7,7 @@ import pytest
 
 from suite.cli import main
 from suite.records.store import read_folder
-from suite.report.ablation import CELLS, TRENDS
-from suite.report.tables import ablation
+from suite.report.ablation import CELLS, TRENDS, ablation
 from suite.report.verdicts import load_evidence
 from suite.reproduce.ablation import cell_recipe
 
@@ -46,7 +45,7 @@ def test_two_cells_run_are_told_apart_and_never_repeated(
     runs, refused = read_folder(records)
     assert (len(runs), refused) == (2, [])
     assert [{item.protocol.get("decoder") for item in run.measurements} for run in runs] == [{None}, {"single_global"}]
-    table = ablation.build(load_evidence(records))
+    table = ablation(load_evidence(records))
     by_title = {row[0].text: row for row in table.rows}
     single = by_title["single global decoder, without query passing"]
     assert single[1].text == "1"

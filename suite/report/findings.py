@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from suite.records.schema import Scalar
 from suite.report.cells import Cell
-from suite.report.evidence import Evidence, Verdict
-from suite.report.measured import accuracy_cells, companion, setting
-from suite.report.numbers import interval_text, points, published_text, ratio
-from suite.report.prior_art import orderings, prior_art_rows, records
+from suite.report.evidence import Evidence
+from suite.report.numbers import points, published_text, ratio, ratio_text
+from suite.report.tables.prior_art import orderings, prior_art_rows, records
 from suite.report.timings import MAIN_ENGINE
 
 MOST = 7
 
 
-@dataclass(frozen=True)
-class Highlight:
+class Highlight(NamedTuple):
     """One finding.
 
     Attributes:
@@ -55,8 +54,9 @@ def _orderings(evidence: Evidence) -> Iterator[Highlight]:
 
 def _rivals(evidence: Evidence) -> Iterator[Highlight]:
     """Say what share of its rivals' time MobileInst takes here and in the paper."""
-    rivals = [item for item in evidence.verdicts if "-latency-vs-" in item.claim.claim_id and item.ours is not None]
-    against = [item for item in rivals if "coco-latency" not in item.claim.claim_id.partition("-vs-")[2]]
+    judged = [item for item in evidence.verdicts.values() if item.ours is not None]
+    rivals = [(item, item.claim.claim_id.partition("-latency-vs-")[2]) for item in judged]
+    against = [item for item, rival in rivals if rival and "coco-latency" not in rival]
     if against:
         ours = sorted(item.ours or 0.0 for item in against)
         theirs = sorted(item.claim.value for item in against)
@@ -82,14 +82,13 @@ def _contradictions(evidence: Evidence) -> Iterator[Highlight]:
 
 def _reuse_pair(evidence: Evidence) -> tuple[Cell, Cell] | None:
     """Return video AP on shapes at T = 1 and at the longest T of the newest setting scored at both."""
-    cells = [cell for cell in accuracy_cells(evidence, "video_ap") if cell.where.startswith("shapes")]
-    cells = [cell for cell in cells if cell.get("association") is not False and cell.get("query_passing") is not False]
-    lengths = {(setting(cell), cell.get("key_frame_interval")): cell for cell in cells}
+    cells = [cell for cell in evidence.accuracy("video_ap", "shapes") if cell.get("association") is not False]
+    lengths = {(cell.setting, cell.frames): cell for cell in cells if cell.get("query_passing") is not False}
     longest = [cell for (name, length), cell in lengths.items() if length != 1 and (name, 1) in lengths]
     if not longest:
         return None
-    last = max(longest, key=lambda cell: (cell.latest.started_utc, str(cell.get("key_frame_interval"))))
-    return lengths[setting(last), 1], last
+    last = max(longest, key=lambda cell: (cell.latest.started_utc, cell.frames))
+    return lengths[last.setting, 1], last
 
 
 def _reuse(evidence: Evidence) -> Iterator[Highlight]:
@@ -98,29 +97,27 @@ def _reuse(evidence: Evidence) -> Iterator[Highlight]:
     if pair is None:
         return
     first, last = pair
-    length = last.get("key_frame_interval")
-    wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": length}
+    wanted: dict[str, Scalar] = {"device": "host", "span": "end_to_end", "key_frame_interval": last.frames}
     for timed in evidence.find("latency_cpu_ms", last.model, wanted)[-1:]:
-        saved = companion(evidence, timed, "latency_ratio_cpu")
-        if saved is None or saved.interval is None:
-            continue
-        share = interval_text(saved.value, saved.interval.low, saved.interval.high)
-        cost = f"video AP on shapes falls from {points(first.value)} to {points(last.value)}"
-        sentence = f"Kernels reused over T = {length} frames take {share} of the time of T = 1, and {cost}."
-        yield Highlight(sentence, 0, "python -m suite reproduce", "ap_reuse")
+        saved = evidence.companion(timed, "latency_ratio_cpu")
+        if saved is not None and saved.interval is not None:
+            sentence = (
+                f"Kernels reused over T = {last.frames} frames take {ratio_text(saved.value, saved.interval)} of the "
+                f"time of T = 1, and video AP on shapes falls from {points(first.value)} to {points(last.value)}."
+            )
+            yield Highlight(sentence, 0, "python -m suite reproduce", "ap_reuse")
 
 
 def _trends(evidence: Evidence) -> Iterator[Highlight]:
     """Say what the paper's own ablations come to on the embedded set."""
-    trends = [item for item in evidence.verdicts if item.claim.kind == "trend" and item.ours is not None]
-    for item in trends:
-        yield Highlight(_trend(item), 1, item.command)
-
-
-def _trend(item: Verdict) -> str:
-    words = item.claim.statement[0].upper() + item.claim.statement[1:]
-    paper = published_text(item.claim)
-    return f"{words}, says the paper ({paper}); on shapes {item.ours:+.1f} ({item.reason}): {item.word}."
+    for item in evidence.verdicts.values():
+        if item.claim.kind == "trend" and item.ours is not None:
+            words, paper = item.claim.statement, published_text(item.claim)
+            sentence = (
+                f"{words[0].upper()}{words[1:]}, says the paper ({paper}); on shapes {item.ours:+.1f} ({item.reason}): "
+                f"{item.word}."
+            )
+            yield Highlight(sentence, 1, item.command)
 
 
 def _association(evidence: Evidence) -> Iterator[Highlight]:
