@@ -19,11 +19,10 @@ from suite.export.artifact import GraphArtifact, largest_difference, read_refere
 from suite.export.kept import export_kept
 from suite.export.mobileinst import LOGITS, PaddedReference, mobileinst_metadata, mobileinst_parts
 from suite.export.parity import ExportParity, compare_engines, first_pictures
-from suite.export.runtime import Session, open_session
-from suite.export.runtimes.ncnn_cpu import convert
+from suite.export.runtime import Session, open_session, prepare_graph
 from suite.files import file_digest
+from suite.latency.device import Protocol
 from suite.latency.host import measure_makers
-from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport
 from suite.latency.spans import TimedModel, build_candidates, network_inputs
 from suite.latency.timer import Candidate, fresh_from
@@ -167,7 +166,7 @@ def benchmark(
     makers = [functools.partial(torch_candidates, checkpoint, size, protocol)]
     for name, graph in graphs.items():
         runtime = FORMATS[name][0]
-        files[name] = convert(graph.path) if runtime == "ncnn_cpu" else [graph.path]
+        files[name] = prepare_graph(runtime, graph.path)
         inputs, outputs = read_reference(graph)
         parity[name] = largest_difference(open_session(runtime, graph.path).run(inputs), outputs)[1]
         timed = TimedModel(name, {"whole": graph}, weights_sha256=file_digest(checkpoint), runtime=runtime)

@@ -99,15 +99,17 @@ def graph_form(runtime: str) -> str:
     return str(getattr(_module(runtime), "GRAPH_FORM", "portable"))
 
 
-def prepare_graph(runtime: str, graph: Path) -> None:
+def prepare_graph(runtime: str, graph: Path) -> tuple[Path, ...]:
     """Convert a graph to the runtime's own format, if it has one, so that the measured process need not.
+
+    Returns:
+        The files that the runtime runs.
 
     Raises:
         InputError: if there is no such runtime, or it cannot convert the graph.
     """
     module = _module(runtime)
-    if hasattr(module, "convert"):
-        module.convert(graph)
+    return tuple(module.convert(graph)) if hasattr(module, "convert") else (graph,)
 
 
 def open_session(runtime: str, graph: Path) -> Session:

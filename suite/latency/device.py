@@ -1,60 +1,109 @@
-"""Device files: what is known of a device before it is asked, and the protocols to measure it with.
+"""Device files: what is known of a device before it is asked, and the protocols to measure it with, as data.
 
-One TOML file per device in ``suite/latency/devices/``; adding a device is adding a file. Protocols take
-what they do not say from the file's ``standard`` one.
+One TOML file per device in ``suite/latency/devices/``; adding a device is adding a file. Protocols take what they do
+not say from the file's ``standard`` one; the code has no defaults of its own. The timer follows a protocol without
+knowing any model, and `suite.latency.validity` applies its rules.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from suite.errors import InputError
-from suite.latency.protocol import Positive, Protocol
 from suite.typed import convert, read_typed
 
 DEVICE_FOLDER = Path(__file__).parent / "devices"
 REMEDY = "compare with the files beside it"
+Positive = Annotated[int, msgspec.Meta(gt=0)]
 
 
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names and numbers under which a phone's chip reports itself."""
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Thresholds of the validity rules.
 
-    soc_models: list[str]
-    soc_names: list[str]
-    soc_ids: list[int]
+    Attributes:
+        max_other_thread_share: share of CPU time (0 to 1) that may be spent outside the calling thread.
+        max_cpu_over_wall: CPU time over wall time; above 1 more than one core worked.
+        max_wall_over_cpu: wall time over CPU time; a sample above it was disturbed.
+        max_disturbed_share: share of samples (0 to 1) that may be disturbed.
+        trimmed_share: share of samples (0 to 1), the most disturbed ones, left out of the whole run's wall over CPU, so
+            that one long stall does not decide.
+        max_anchor_drift: anchor's median CPU time in the last quarter over that in the first.
+        min_repeat_ratio: median CPU time of a repeated input over that of a fresh one.
+        max_output_difference: largest absolute difference to the reference outputs, over the reference's largest
+            magnitude.
+    """
 
-    def names(self) -> frozenset[str]:
-        """Return every name and number as text."""
-        return frozenset([*self.soc_models, *self.soc_names, *map(str, self.soc_ids)])
+    max_other_thread_share: float
+    max_cpu_over_wall: float
+    max_wall_over_cpu: float
+    max_disturbed_share: float
+    trimmed_share: float
+    max_anchor_drift: float
+    min_repeat_ratio: float
+    max_output_difference: float
 
 
-class Cores(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Number of cores, and the thermal sensors of each core by its number as text."""
+class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a latency run is made.
 
-    count: int
-    sensors: dict[str, list[str]]
+    Attributes:
+        name: e.g. ``"host-standard"``.
+        warm_up_groups: groups of three runs per candidate before the first round: two fresh inputs, then the second of
+            them again. The last two runs of a group serve the ``cached`` rule.
+        min_samples: samples per candidate that a run needs; each round gives two.
+        min_duration_s: seconds of timed rounds that a run needs.
+        max_duration_s: after this many seconds of timed rounds no new round starts.
+        percentile: the tail percentile reported beside the median (nearest rank).
+        input_pool: number of different base inputs that the fresh inputs are made of.
+        bootstrap_resamples: resamples behind every interval of a ratio.
+        interval_level: coverage of the interval, e.g. 0.95.
+        niceness: scheduling priority asked for (-20 first, 19 last); taken where the system permits it, and what was
+            got is reported.
+        attempts: how often a run is made at most, where only the machine's other load spoils it.
+        rules: thresholds of the validity rules.
+    """
+
+    name: str
+    warm_up_groups: Positive
+    min_samples: Positive
+    min_duration_s: Annotated[float, msgspec.Meta(ge=0)]
+    max_duration_s: Annotated[float, msgspec.Meta(gt=0)]
+    percentile: Annotated[int, msgspec.Meta(ge=50, le=100)]
+    input_pool: Positive
+    bootstrap_resamples: Positive
+    interval_level: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    niceness: Annotated[int, msgspec.Meta(ge=-20, le=19)]
+    attempts: Positive
+    rules: Rules
+
+    def __post_init__(self) -> None:
+        """Refuse durations that no run could keep.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        if self.min_duration_s > self.max_duration_s:
+            raise ValueError(f"min_duration_s {self.min_duration_s} is above max_duration_s {self.max_duration_s}")
+
+    def with_samples(self, count: int | None) -> Protocol:
+        """Return the protocol for so many samples per candidate, whatever they take; itself for None."""
+        if count is None:
+            return self
+        return msgspec.structs.replace(
+            self, name=f"{self.name}-{count}-pairs", min_samples=count, min_duration_s=0.0, max_duration_s=3600.0
+        )
 
 
 class Guards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits within which a board is measured: core temperature in Celsius."""
-
-    max_core_c: float
-
-
-class PhoneGuards(Guards, frozen=True, forbid_unknown_fields=True):
-    """Limits within which a phone is measured: also Android's own thermal status, 0 none to 6 shutdown."""
-
-    max_thermal_status: int
-
-
-class Blocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a run on a phone or board is cut into blocks, and what shows that the core was slowed down.
+    """Limits within which a phone or board is measured, in blocks between which the limits apply again.
 
     Attributes:
-        count: equal blocks of a run; the guards apply again before each.
+        max_core_c: core temperature in Celsius.
+        max_thermal_status: Android's own thermal status, 0 none to 6 shutdown; other systems report none.
+        blocks: equal blocks of a run.
         max_cool_down_s: seconds to wait at most for a device that is too warm.
         check_every_s: seconds between two looks while waiting.
         min_frequency_share: a sample counts as slow if the core's frequency lies below this share of the built one.
@@ -62,7 +111,9 @@ class Blocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_calibration_ratio: CPU time of the calibration loop over its shortest in the run.
     """
 
-    count: Positive
+    max_core_c: float
+    max_thermal_status: int
+    blocks: Positive
     max_cool_down_s: float
     check_every_s: float
     min_frequency_share: float
@@ -102,24 +153,25 @@ class Board(Device, frozen=True, forbid_unknown_fields=True, tag="ssh"):
     """A Linux board, reached over ssh."""
 
     guards: Guards
-    blocks: Blocks
 
 
 class Phone(Device, frozen=True, forbid_unknown_fields=True, tag="adb"):
-    """An Android phone, reached over adb."""
+    """An Android phone, reached over adb.
 
-    identity: Identity
-    cores: Cores
-    guards: PhoneGuards
-    blocks: Blocks
+    Attributes:
+        guards: limits within which it is measured.
+        chips: names and numbers under which its chip reports itself, the one for messages first.
+        cores: number of cores.
+        sensors: thermal sensors of each core by its number as text.
+    """
+
+    guards: Guards
+    chips: list[str]
+    cores: int
+    sensors: dict[str, list[str]]
 
 
 RemoteDevice = Board | Phone
-
-
-def device_names(folder: Path = DEVICE_FOLDER) -> list[str]:
-    """Return the names of all device files, sorted."""
-    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def load_device(name: str, folder: Path = DEVICE_FOLDER) -> Host | Board | Phone:
@@ -130,11 +182,10 @@ def load_device(name: str, folder: Path = DEVICE_FOLDER) -> Host | Board | Phone
     """
     path = folder / f"{name}.toml"
     if not path.is_file():
-        raise InputError(f"{name}: no such device; known devices: {', '.join(device_names(folder))}")
+        known = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
+        raise InputError(f"{name}: no such device; known devices: {known}")
     content = read_typed(path, dict[str, Any], "device file", REMEDY)
-    tables = content.get("protocols")
-    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-        raise InputError(f"{path}: [protocols] must hold tables; {REMEDY}")
+    tables = convert(content.get("protocols", {}), dict[str, dict[str, Any]], str(path), REMEDY, "protocols")
     if "standard" not in tables:
         raise InputError(f"{path}: [protocols.standard] is missing; add it")
     base = tables["standard"]
@@ -161,6 +212,5 @@ def load_remote(name: str) -> RemoteDevice:
     """
     device = load_device(name)
     if isinstance(device, Host):
-        remote = [each for each in device_names() if not isinstance(load_device(each), Host)]
-        raise InputError(f"--device {name}: this machine is timed by `latency host`; name one of {', '.join(remote)}")
+        raise InputError(f"--device {name}: this machine is timed by `latency host`; name a phone or board")
     return device

@@ -16,8 +16,8 @@ import msgspec
 
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.child import PROGRESS_MARK
+from suite.latency.device import Protocol
 from suite.latency.pinning import ONE_THREAD_ENVIRONMENT, idlest_core
-from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport
 from suite.latency.spans import TimedModel, build_candidates
 from suite.latency.timer import Candidate

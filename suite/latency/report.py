@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from suite.latency.protocol import Protocol
+from suite.latency.device import Protocol
 from suite.latency.timing import MeasuredRun, Timing
 from suite.records.provenance import start_run
 from suite.records.schema import Interval, Machine, Measurement, Scalar, Series, Subject

@@ -154,8 +154,8 @@ def measure_device(
         InputError: if an option or file is bad, or the device cannot be reached.
         NothingMeasuredError: if nothing could be measured.
     """
-    from suite.latency.remote.engines import load_engine
     from suite.latency.remote.measure import measure_remote
+    from suite.latency.remote.plan import load_engine
     from suite.latency.remote.target import open_target
 
     chosen = load_engine(engine)

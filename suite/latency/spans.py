@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from suite.errors import InputError
 from suite.export.artifact import GraphArtifact, output_problems
 from suite.export.runtime import Session, open_session
-from suite.latency.protocol import Protocol
+from suite.latency.device import Protocol
 from suite.latency.timer import Array, Candidate, fresh_from, smooth_image, stamped
 from suite.latency.timing import Labels, Problem
 from suite.models import get_entry
@@ -92,7 +92,7 @@ class Graphs:
 
     Args:
         model: what is timed; only the graphs that its spans need are loaded.
-        limit: largest output difference, see `suite.latency.protocol.Rules`.
+        limit: largest output difference, see `suite.latency.device.Rules`.
     """
 
     def __init__(self, model: TimedModel, limit: float) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.latency.protocol import Protocol
+from suite.latency.device import Protocol
 from suite.latency.timing import Labels, Problem, Sample, Timing
 
 Call = Callable[[Any], Any]

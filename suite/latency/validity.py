@@ -1,6 +1,6 @@
 """VALID or INVALID, with a named reason, and the ratio to the anchor: the protocol's rules applied to timings.
 
-The names and what they mean are in `suite.latency.protocol.RULE_NAMES`. Everything here works on observations alone, so
+Everything here works on observations alone, so
 that host, phone and board runs are judged by the same code.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from suite.latency.protocol import Protocol
+from suite.latency.device import Protocol
 from suite.latency.timing import Labels, MeasuredRun, Problem, Timing, Verdict
 from suite.records.difference import ratio_of_medians
 from suite.seeds import derive_seed

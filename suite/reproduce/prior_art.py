@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.errors import InputError, NothingMeasuredError
+from suite.latency.device import Protocol
 from suite.latency.estimate.counting import published_models
 from suite.latency.host import measure_host
 from suite.latency.prepare import prepare_apart
-from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport, record_lines
 from suite.latency.spans import TimedModel
 from suite.models import ModelEntry, discover

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.latency.device import load_device
-from suite.latency.protocol import Protocol
+from suite.latency.device import Protocol, load_device
 from suite.latency.timer import time_call
 from suite.latency.timing import Labels, Sample, Timing
 from suite.latency.validity import judge

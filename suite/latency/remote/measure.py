@@ -9,10 +9,8 @@ from pathlib import Path
 from suite.errors import InputError, NothingMeasuredError
 from suite.export.artifact import difference_problems, read_reference
 from suite.export.runtime import open_session
-from suite.latency.device import Blocks
-from suite.latency.protocol import Protocol
-from suite.latency.remote.engines import Engine
-from suite.latency.remote.plan import Answer
+from suite.latency.device import Guards, Protocol
+from suite.latency.remote.plan import Answer, Engine
 from suite.latency.remote.session import Session, work_folder
 from suite.latency.remote.target import Target
 from suite.latency.report import LatencyReport
@@ -41,32 +39,32 @@ def prove_here(models: Sequence[TimedModel], engine: Engine, limit: float) -> No
             )
 
 
-def frequency_problems(answers: Sequence[Answer], built_khz: int | None, blocks: Blocks) -> list[Problem]:
+def frequency_problems(answers: Sequence[Answer], built_khz: int | None, guards: Guards) -> list[Problem]:
     """Judge throttling by the core's frequency and by the calibration loop around every block.
 
     Args:
         answers: of all blocks.
         built_khz: highest frequency of the core as built; the runner's own reading where None.
-        blocks: thresholds.
+        guards: thresholds.
     """
     found = []
     built = built_khz or next((answer.built_khz for answer in answers if answer.built_khz), None)
     seen = [khz for answer in answers for khz in answer.khz if khz is not None]
-    least = blocks.min_frequency_share * built if built else 0.0
+    least = guards.min_frequency_share * built if built else 0.0
     slow = sum(value < least for value in seen) / max(len(seen), 1)
-    if built and slow > blocks.max_slow_share:
+    if built and slow > guards.max_slow_share:
         found.append(
-            f"{slow:.0%} of samples ran below {blocks.min_frequency_share:.0%} of {built // 1000} MHz "
-            f"(slowest {min(seen) // 1000} MHz; allowed {blocks.max_slow_share:.0%})"
+            f"{slow:.0%} of samples ran below {guards.min_frequency_share:.0%} of {built // 1000} MHz "
+            f"(slowest {min(seen) // 1000} MHz; allowed {guards.max_slow_share:.0%})"
         )
     capped = [answer.permitted_khz for answer in answers if answer.permitted_khz and answer.permitted_khz < least]
     if built and capped:
         found.append(f"the core was capped at {capped[0] // 1000} of {built // 1000} MHz in a block")
     loops = [spent for answer in answers for spent in answer.spin_ns]
     ratio = max(loops) / min(loops)
-    if ratio > blocks.max_calibration_ratio:
+    if ratio > guards.max_calibration_ratio:
         found.append(
-            f"the calibration loop took {ratio:.2f} times its shortest (allowed {blocks.max_calibration_ratio})"
+            f"the calibration loop took {ratio:.2f} times its shortest (allowed {guards.max_calibration_ratio})"
         )
     return [Problem("throttled", detail) for detail in found]
 
@@ -158,23 +156,23 @@ def measure_remote(
     limit = protocol.rules.max_output_difference
     prove_here(models, engine, limit)  # always in fp32
     answers: list[Answer] = []
-    blocks = target.device.blocks
+    guards = target.device.guards
     with tempfile.TemporaryDirectory(prefix="latency-remote-") as here, work_folder(target.transport) as folder:
         session = Session(target, folder, Path(here), engine)
         machine, device = target.describe()
         session.push_runner(runner)
         graphs = [session.push_graph(number, model.graphs["whole"]) for number, model in enumerate(models)]
-        with track(f"latency on core {target.core} of {target.device.name}", blocks.count) as step:
-            for block in range(blocks.count):
+        with track(f"latency on core {target.core} of {target.device.name}", guards.blocks) as step:
+            for block in range(guards.blocks):
                 target.wait_until_ready()
                 answers.append(session.run_block(graphs, protocol, derive_seed(seed, f"block {block}") % 2**32))
                 step()
-        shared = target.slowed_down() + frequency_problems(answers, target.built_khz, blocks)
+        shared = target.slowed_down() + frequency_problems(answers, target.built_khz, guards)
         for answer in answers:
             shared += engine.flag_problems(answer.runner, answer.flags)
         problems = []
         for model, graph, samples in zip(models, graphs, answers[-1].candidates, strict=True):
-            artifact, outputs = model.graphs["whole"], session.pull_outputs(graph, samples.shapes)
+            artifact, outputs = model.graphs["whole"], session.read_outputs(graph, samples.shapes)
             allowed = engine.max_output_difference or limit
             different = difference_problems(outputs, read_reference(artifact)[1], artifact.path.name, allowed)
             own = [Problem("outputs_differ", detail) for detail in different]

@@ -12,44 +12,105 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from suite.errors import NothingMeasuredError
-from suite.latency.protocol import Protocol
+from suite.errors import InputError, NothingMeasuredError
+from suite.latency.device import Protocol
 from suite.latency.timer import round_order
-from suite.latency.timing import Samples
+from suite.latency.timing import Problem, Samples
 
 PLAN_VERSION = 2
+RUNNER_SOURCES = Path(__file__).with_name("runners")
 
 
-class PlannedInput(NamedTuple):
-    """An input by the engine's name for it, its reference file and its shape."""
+@dataclass(frozen=True)
+class Engine:
+    """An engine that runners are built on; each has one C++ source in ``runners/``.
+
+    Attributes:
+        name: as tables show it; its runner says it.
+        host_runtime: the runtime that runs the same files on this machine: it converts them and proves them fp32.
+        flags: settings that the runner has to report, by name; what it reports besides is only recorded.
+        precision: what it computes in on the device; anything but ``fp32`` gives rows of their own.
+        max_output_difference: for a precision whose outputs cannot meet the protocol's limit; None for that limit.
+    """
 
     name: str
-    reference_file: str
-    shape: tuple[int, ...]
+    host_runtime: str
+    flags: Mapping[str, str]
+    precision: str = "fp32"
+    max_output_difference: float | None = None
+
+    def flag_problems(self, runner: str, reported: Mapping[str, str]) -> list[Problem]:
+        """Return every setting that the runner reports otherwise than asked for, or not at all, its own name first."""
+        problems = []
+        for flag, wanted in {"runner": self.name, **self.flags}.items():
+            found = {"runner": runner, **reported}.get(flag, "nothing")
+            if found != wanted:
+                detail = f"{self.name} reports {flag} as {found}, asked for {wanted}"
+                problems.append(Problem("more_than_one_thread" if flag == "threads" else "precision_not_fp32", detail))
+        return problems
 
 
-class PlannedOutput(NamedTuple):
-    """An output by the engine's name for it, the file to write, the graph's own name and the reference's bytes."""
+SWITCHED_OFF = ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage", "int8_inference", "vulkan")
+# The engine on devices: the closest relative of TNN, the paper's engine.
+NCNN = Engine("ncnn", "ncnn_cpu", {"threads": "1", **dict.fromkeys(SWITCHED_OFF, "off")})
+HALF = ("fp16_packed", "fp16_storage", "fp16_arithmetic", "fp16_instructions")
+ENGINES: dict[str, Engine] = {
+    "ncnn": NCNN,
+    # Half precision, as TNN computes by default on ARM: rows of their own. The files are those of fp32, proved here in
+    # fp32; ncnn halves the weights as it loads them, and without the core's instructions silently computes in fp32.
+    "ncnn_fp16": replace(
+        NCNN,
+        flags={**NCNN.flags, **dict.fromkeys(HALF, "on")},
+        precision="fp16",
+        max_output_difference=5e-2,  # eleven bits of mantissa, summed over thousands of products
+    ),
+}
 
-    name: str
-    file: str
-    graph_name: str
-    size_bytes: int
+
+def load_engine(name: str) -> Engine:
+    """Return an engine by its name in `ENGINES`.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    if name not in ENGINES:
+        raise InputError(f"--engine {name}: no such engine; known engines: {', '.join(ENGINES)}")
+    return ENGINES[name]
 
 
 @dataclass(frozen=True)
 class PlannedGraph:
-    """One graph as the runner gets it: its files as the engine takes them, and ``fp32`` or ``fp16``."""
+    """One graph as the runner gets it; inputs and outputs go by their positions.
 
+    Attributes:
+        number: tells its files from those of other graphs.
+        files: names of its files as the engine takes them.
+        inputs: shape of every input.
+        outputs: bytes of every output on the reference input, by its name in the graph.
+        precision: ``fp32`` or ``fp16``.
+    """
+
+    number: int
     files: tuple[str, ...]
-    inputs: tuple[PlannedInput, ...]
-    outputs: tuple[PlannedOutput, ...]
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: Mapping[str, int]
     precision: str = "fp32"
+
+    @property
+    def input_files(self) -> list[str]:
+        """Files that hold the reference inputs."""
+        return [f"input-{self.number}-{place}.f32" for place in range(len(self.inputs))]
+
+    @property
+    def output_files(self) -> list[str]:
+        """Files that the runner writes the outputs on the reference inputs to."""
+        return [f"output-{self.number}-{place}.f32" for place in range(len(self.outputs))]
 
 
 @dataclass(frozen=True)
@@ -73,11 +134,7 @@ class Plan:
     sensors: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
-        """Return the plan as the runner reads it.
-
-        Raises:
-            ValueError: if a name holds white space.
-        """
+        """Return the plan as the runner reads it."""
         protocol, blocks = self.protocol, self.blocks
         # A round gives every candidate two samples; rounded up, so that the blocks together make the whole.
         lines: list[tuple[object, ...]] = [
@@ -93,12 +150,10 @@ class Plan:
         ]
         for graph in self.graphs:
             lines += [("candidate", *graph.files), ("precision", graph.precision)]
-            lines += [("input", item.name, item.reference_file, *item.shape) for item in graph.inputs]
-            lines += [("output", item.name, item.file) for item in graph.outputs]
+            inputs = zip(graph.input_files, graph.inputs, strict=True)
+            lines += [("input", f"in{place}", file, *shape) for place, (file, shape) in enumerate(inputs)]
+            lines += [("output", f"out{place}", file) for place, file in enumerate(graph.output_files)]
         lines += [("sensor", name, file) for name, file in self.sensors.items()]
-        for line in lines:
-            if any(len(str(word).split()) != 1 for word in line):
-                raise ValueError(f"a plan's words hold no white space, got {line}")
         return "\n".join([*(" ".join(map(str, line)) for line in lines), "end", ""])
 
 
@@ -162,11 +217,11 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     message: str
 
 
-def read_answer(text: str, plan: Plan, where: str) -> Answer:
+def read_answer(content: bytes, plan: Plan, where: str) -> Answer:
     """Read and check what a runner printed.
 
     Args:
-        text: all of it.
+        content: all of it.
         plan: what the runner was asked to do.
         where: opens messages, e.g. ``"adb"``.
 
@@ -174,7 +229,7 @@ def read_answer(text: str, plan: Plan, where: str) -> Answer:
         NothingMeasuredError: if the runner gave up, its answer is cut off, or it did not follow the plan.
     """
     try:
-        answer = msgspec.json.decode(text, type=Answer | Failure)
+        answer = msgspec.json.decode(content, type=Answer | Failure)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise NothingMeasuredError(
             f"{where}: the runner's answer cannot be read ({error}); build this suite's own runner again, see "

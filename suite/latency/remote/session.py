@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from suite.errors import InputError, NothingMeasuredError, SuiteError
 from suite.export.artifact import GraphArtifact, read_reference
-from suite.latency.protocol import Protocol
-from suite.latency.remote.engines import Engine
-from suite.latency.remote.plan import Answer, Plan, PlannedGraph, PlannedInput, PlannedOutput, read_answer
+from suite.export.runtime import prepare_graph
+from suite.latency.device import Protocol
+from suite.latency.remote.plan import Answer, Engine, Plan, PlannedGraph, read_answer
 from suite.latency.remote.target import Target
 from suite.latency.remote.transport import Transport
 from suite.paths import runs_dir
@@ -118,7 +118,7 @@ class Session:
     Args:
         target: the device.
         folder: the work folder there.
-        here: a folder of this machine for what is pushed and pulled.
+        here: a folder of this machine for what is pushed.
         engine: what the runner is built on.
     """
 
@@ -139,32 +139,30 @@ class Session:
         program = f"{self.folder}/{RUNNER}"
         self.device.push(runner, program)
         self.device.shell(f"chmod 700 {shlex.quote(program)}")
-        self._run("", TRIAL_LIMIT_S)
-        if '"kind":"error"' not in self._answer():
+        if b'"kind":"error"' not in self._run("", TRIAL_LIMIT_S):
             raise NothingMeasuredError(f"{self.device.kind}: {runner.name} is not a runner of this suite; build one")
 
     def push_graph(self, number: int, artifact: GraphArtifact) -> PlannedGraph:
-        """Push a graph as the engine takes it, with its reference input.
+        """Push a graph as the engine takes it, with its reference inputs.
 
         Raises:
             InputError: if a file is bad or could not be copied.
         """
-        graph = self.engine.describe(artifact.path)
-        for path in graph.files:
-            self._push(path)
+        files = prepare_graph(self.engine.host_runtime, artifact.path)
         inputs, reference = read_reference(artifact)
-        planned: list[PlannedInput] = []
-        for name, values in zip(graph.inputs, inputs.values(), strict=True):
-            path = self.here / f"input-{number}-{len(planned)}.f32"
-            np.ascontiguousarray(values, dtype="<f4").tofile(path)
+        graph = PlannedGraph(
+            number,
+            files=tuple(path.name for path in files),
+            inputs=tuple(values.shape for values in inputs.values()),
+            outputs={name: 4 * values.size for name, values in reference.items()},
+            precision=self.engine.precision,
+        )
+        for path in files:
             self._push(path)
-            planned.append(PlannedInput(name, path.name, tuple(values.shape)))
-        outputs = [
-            PlannedOutput(name, f"output-{number}-{place}.f32", own, 4 * values.size)
-            for place, (name, (own, values)) in enumerate(zip(graph.outputs, reference.items(), strict=True))
-        ]
-        files = tuple(path.name for path in graph.files)
-        return PlannedGraph(files, tuple(planned), tuple(outputs), self.engine.precision)
+        for name, values in zip(graph.input_files, inputs.values(), strict=True):
+            np.ascontiguousarray(values, dtype="<f4").tofile(self.here / name)
+            self._push(self.here / name)
+        return graph
 
     def run_block(self, graphs: Sequence[PlannedGraph], protocol: Protocol, seed: int) -> Answer:
         """Run one block of rounds and return what the runner printed.
@@ -172,36 +170,34 @@ class Session:
         Raises:
             NothingMeasuredError: if the runner failed, was ended, or did not follow its plan.
         """
-        blocks = self.target.device.blocks.count
+        blocks = self.target.device.guards.blocks
         plan = Plan(tuple(graphs), protocol, blocks, self.target.core, seed, self.target.sensors)
         (self.here / PLAN).write_text(plan.text(), encoding="ascii")
         self._push(self.here / PLAN)
-        self._run(PLAN, LOADING_LIMIT_S + int(3 * protocol.max_duration_s / blocks))
-        return read_answer(self._answer(), plan, self.device.kind)
+        content = self._run(PLAN, LOADING_LIMIT_S + int(3 * protocol.max_duration_s / blocks))
+        return read_answer(content, plan, self.device.kind)
 
-    def pull_outputs(self, graph: PlannedGraph, shapes: Sequence[Sequence[int]]) -> dict[str, NDArray[np.generic]]:
-        """Return a graph's outputs on the reference input as the device computed them, by the graph's own names.
+    def read_outputs(self, graph: PlannedGraph, shapes: Sequence[Sequence[int]]) -> dict[str, NDArray[np.generic]]:
+        """Return a graph's outputs on the reference inputs as the device computed them, by the graph's own names.
 
         Args:
             graph: as it was pushed.
             shapes: of the outputs, as the runner told them.
 
         Raises:
-            InputError: if a file could not be copied.
+            InputError: if a file could not be read.
             NothingMeasuredError: if a file does not hold what the runner said.
         """
         outputs: dict[str, NDArray[np.generic]] = {}
-        for output, shape in zip(graph.outputs, shapes, strict=True):
-            local = self.here / output.file
-            self.device.pull(f"{self.folder}/{output.file}", local, 2 * output.size_bytes + 1024)
-            values = np.fromfile(local, dtype="<f4")
-            if values.size != math.prod(shape):
-                raise NothingMeasuredError(f"{self.device.kind}: {output.file} is not what the runner wrote; run again")
-            outputs[output.graph_name] = values.reshape(shape)
+        for (name, size), file, shape in zip(graph.outputs.items(), graph.output_files, shapes, strict=True):
+            content = self.device.read(f"{self.folder}/{file}", 2 * size + 1024)
+            if len(content) != 4 * math.prod(shape):
+                raise NothingMeasuredError(f"{self.device.kind}: {file} is not what the runner wrote; run again")
+            outputs[name] = np.frombuffer(content, dtype="<f4").reshape(shape)
         return outputs
 
-    def _run(self, plan: str, limit_s: int) -> None:
-        """Run the runner on the device."""
+    def _run(self, plan: str, limit_s: int) -> bytes:
+        """Run the runner on the device and return what it printed."""
         folder = shlex.quote(self.folder)
         # The shell becomes taskset and then the runner, so its number is the runner's, which the time limit ends.
         command = (
@@ -210,15 +206,9 @@ class Session:
         started = time.monotonic()
         reply = self.device.shell(command, timeout_s=limit_s)
         if reply.code in (0, RUNNER_GAVE_UP):
-            return
+            return self.device.read(f"{self.folder}/{ANSWER}", RUN_LIMIT_BYTES)
         if time.monotonic() - started >= limit_s:
             why = f"did not end in {limit_s} s and was ended; time a smaller model"
         else:
             why = f"ended with code {reply.code} ({reply.said}); built for this device? see docs/phone.md"
         raise NothingMeasuredError(f"{self.device.kind}: the runner {why}")
-
-    def _answer(self) -> str:
-        """Return what the runner printed last."""
-        local = self.here / ANSWER
-        self.device.pull(f"{self.folder}/{ANSWER}", local, RUN_LIMIT_BYTES)
-        return local.read_text(encoding="utf-8", errors="replace")

@@ -170,9 +170,9 @@ def fastest_core(state: DeviceState) -> int:
 def _identity(state: DeviceState, device: Phone) -> list[Finding]:
     if not state.soc:
         return [Finding(True, "the phone does not report its chip", f"measure on a {device.title.partition(',')[0]}")]
-    if others := state.soc - device.identity.names():
-        models = ", ".join(device.identity.soc_models)
-        return [Finding(True, f"its chip says {', '.join(sorted(others))}", f"{device.name}.toml is for {models}")]
+    if others := state.soc.difference(device.chips):
+        said = f"its chip says {', '.join(sorted(others))}"
+        return [Finding(True, said, f"{device.name}.toml is for {device.chips[0]}")]
     return []
 
 
@@ -200,7 +200,7 @@ def _temperature(state: DeviceState, device: RemoteDevice, core: int) -> list[Fi
     known, status, limit = dict(state.zones_c), state.thermal_status, device.guards.max_core_c
     found = []
     if isinstance(device, Phone):
-        known = {name: known[name] for name in device.cores.sensors.get(str(core), []) if name in known}
+        known = {name: known[name] for name in device.sensors.get(str(core), []) if name in known}
         if status is not None and status > device.guards.max_thermal_status:
             what = f"Android reports thermal status {status} (0 = none)"
             found.append(Finding(True, what, "let the phone cool for ten minutes", passes=True))

@@ -13,7 +13,6 @@ from typing import Any
 
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.device import Phone, RemoteDevice
-from suite.latency.remote.clients import Adb, Ssh
 from suite.latency.remote.state import (
     DeviceState,
     Finding,
@@ -22,7 +21,7 @@ from suite.latency.remote.state import (
     read_state,
     state_findings,
 )
-from suite.latency.remote.transport import Transport
+from suite.latency.remote.transport import Adb, Ssh, Transport
 from suite.latency.timing import Problem
 from suite.progress import say
 from suite.records.provenance import RECORDED_ISA_FLAGS
@@ -57,7 +56,7 @@ def _machine(device: Transport, file: RemoteDevice, state: DeviceState) -> Machi
     if isinstance(file, Phone):
         cpu = f"{', '.join(sorted(state.soc))} ({state.product})"
         system = f"Android {state.android}"
-        return Machine(file.name, cpu, architecture, file.cores.count, None, system, [])
+        return Machine(file.name, cpu, architecture, file.cores, None, system, [])
     text = device.shell("cat /proc/cpuinfo /proc/meminfo").output
     fields: dict[str, str] = {}
     for line in text.splitlines():
@@ -118,7 +117,7 @@ class Target:
         """File of the temperature by sensor, for the runner to read after every round."""
         files = self.state.zone_files
         if isinstance(self.device, Phone):
-            names = self.device.cores.sensors.get(str(self.core), [])
+            names = self.device.sensors.get(str(self.core), [])
             return {name: files[name] for name in names if name in files}
         return {re.sub(r"\s+", "_", name): file for name, file in files.items()}
 
@@ -160,10 +159,10 @@ class Target:
         Raises:
             NothingMeasuredError: if something stands against it that waiting does not mend, or it took too long.
         """
-        waited_s, blocks = 0.0, self.device.blocks
+        waited_s, guards = 0.0, self.device.guards
         while refusals := self._refusals():
             lasting = [finding for finding in refusals if not finding.passes]
-            if lasting or waited_s >= blocks.max_cool_down_s:
+            if lasting or waited_s >= guards.max_cool_down_s:
                 worst = (lasting or refusals)[0]
                 after = f" after {waited_s:.0f} s of waiting" if waited_s else ""
                 raise NothingMeasuredError(
@@ -171,8 +170,8 @@ class Target:
                 )
             if waited_s == 0:
                 say(f"{self.transport.kind}: {refusals[0].what}; waiting")
-            sleep(blocks.check_every_s)
-            waited_s += blocks.check_every_s
+            sleep(guards.check_every_s)
+            waited_s += guards.check_every_s
 
     def _refusals(self) -> list[Finding]:
         """Look at the device again."""

@@ -1,16 +1,18 @@
-"""What reaches a device: run a command, push a file, pull a file, each with proof that the device really did it.
+"""What reaches a device: run a command, push a file, read a file, each with proof that the device really did it.
 
-A client's return code is not believed, neither adb's (0 for a phone that dropped off) nor ssh's: every command ends
-with a mark that the device itself prints, every copy with a digest computed there. What a device sends is cut off at a
-limit while it comes in.
+A phone is reached through the system's ``adb``, a Linux board through its ``ssh``. A client's return code is not
+believed, neither adb's (0 for a phone that dropped off) nor ssh's: every command ends with a mark that the device
+itself prints, every copy with a digest computed there. What a device sends is cut off at a limit while it comes in.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -20,23 +22,25 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.files import atomic_path, file_digest
+from suite.files import file_digest
 
 END_MARK = re.compile(r"@@RC=(\d+)@@\s*$")
 CLIENT_GRACE_S = 15
 COPY_LIMIT_S = 600
 DIGEST_LIMIT_S = 120
+LISTING_LIMIT_S = 30
+CONNECT_LIMIT_S = 10
 CHECK_EVERY_S = 0.05
+NOT_ENDED = -1
 ANSWER_LIMIT_BYTES = 4 << 20
-"""Most that a command may print, and most that it may say of its errors."""
+"""Most that a command may print, and most that it may say of its errors, unless its caller expects more."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """Return code, standard output and standard error of a command.
+    """Return code (`NOT_ENDED` for a client that did not end in time), standard output and error of a command.
 
     A phone without adb's feature ``shell_v2`` prints its errors on standard output.
     """
@@ -53,57 +57,48 @@ class Reply:
 
 
 def run_client(
-    words: Sequence[str],
-    timeout_s: float,
-    source: Path | None = None,
-    target: Path | None = None,
-    written: Path | None = None,
-    limit_bytes: int = ANSWER_LIMIT_BYTES,
-) -> Reply | None:
+    words: Sequence[str], timeout_s: float, source: Path | None = None, limit_bytes: int = ANSWER_LIMIT_BYTES
+) -> Reply:
     """Run a client program in a process group of its own, so that Ctrl-C leaves a client to clean up with.
 
     Args:
         words: the command.
         timeout_s: seconds after which it is ended.
         source: file to give it on standard input.
-        target: file that takes its standard output.
-        written: file that it writes itself.
-        limit_bytes: size of ``target`` or ``written`` at which it is ended.
-
-    Returns:
-        Its reply; None if it did not end in time.
+        limit_bytes: most that it may print; hardly more than that lies on the disk when it is ended.
 
     Raises:
-        NothingMeasuredError: if it sent more than a limit; hardly more than that lies on the disk by then.
+        NothingMeasuredError: if it printed more than the limit.
     """
     with ExitStack() as files:
         given = files.enter_context(source.open("rb")) if source else subprocess.DEVNULL
         # Files, not pipes: what the client leaves running, as adb's server, may hold a pipe open.
-        answer, errors = (files.enter_context(tempfile.TemporaryFile()) for _ in range(2))
-        taken = files.enter_context(target.open("wb")) if target else answer
-        process = subprocess.Popen(words, stdin=given, stdout=taken, stderr=errors, start_new_session=True)
+        streams = [files.enter_context(tempfile.TemporaryFile()) for _ in range(2)]
+        process = subprocess.Popen(words, stdin=given, stdout=streams[0], stderr=streams[1], start_new_session=True)
         deadline, code = time.monotonic() + timeout_s, None
         try:
             while code is None and time.monotonic() < deadline:
                 with suppress(subprocess.TimeoutExpired):
                     code = process.wait(CHECK_EVERY_S)
-                printed = max(os.fstat(stream.fileno()).st_size for stream in (answer, errors))
-                copied = sum(path.stat().st_size for path in (target, written) if path and path.exists())
-                if printed > ANSWER_LIMIT_BYTES or copied > limit_bytes:
-                    raise NothingMeasuredError(
-                        f"{words[0]}: sent more than {limit_bytes if copied > limit_bytes else ANSWER_LIMIT_BYTES} "
-                        "bytes; try it by hand"
-                    )
+                if max(os.fstat(stream.fileno()).st_size for stream in streams) > limit_bytes:
+                    raise NothingMeasuredError(f"{words[0]}: sent more than {limit_bytes} bytes; try it by hand")
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        return None if code is None else Reply(code, _told(answer), _told(errors))
+        for stream in streams:
+            stream.seek(0)
+        told = [stream.read().decode("utf-8", "replace").replace("\r\n", "\n") for stream in streams]
+    if code is None:
+        return Reply(NOT_ENDED, told[0], f"no answer in {timeout_s:.0f} s")
+    return Reply(code, *told)
 
 
-def _told(stream: IO[bytes]) -> str:
-    stream.seek(0)
-    return stream.read().decode("utf-8", "replace").replace("\r\n", "\n")
+def _program(name: str, package: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise InputError(f"{name}: not installed; install it (Debian: apt install {package})")
+    return found
 
 
 class Transport(ABC):
@@ -134,45 +129,30 @@ class Transport(ABC):
         """Return the client's command that hands one line to the device's shell."""
 
     @abstractmethod
-    def copy(self, source: Path, target: str) -> Reply | None:
-        """Copy a file to the device."""
+    def copy_words(self, source: Path, target: str) -> list[str]:
+        """Return the client's command that copies a file, also given on its standard input, to the device."""
 
-    @abstractmethod
-    def fetch(self, source: str, target: Path, limit_bytes: int) -> Reply | None:
-        """Copy a file of at most so many bytes from the device."""
-
-    def shell(self, command: str, timeout_s: int = 30) -> Reply:
+    def shell(self, command: str, timeout_s: int = 30, limit_bytes: int = ANSWER_LIMIT_BYTES) -> Reply:
         """Run one command on the device.
 
         Args:
             command: a line for the device's shell.
             timeout_s: the device itself kills it after so many seconds, since ending the client here would not.
+            limit_bytes: most that it may print.
 
         Raises:
-            NothingMeasuredError: if no end mark came back: the device is out of reach or was lost meanwhile.
+            NothingMeasuredError: if it printed more than the limit, or no end mark came back: the device is out of
+                reach or was lost meanwhile.
         """
         guarded = f'( timeout -s KILL {timeout_s} sh -c {shlex.quote(command)} ); echo "@@RC=$?@@"'
-        reply = run_client(self.shell_words(guarded), timeout_s + CLIENT_GRACE_S)
-        ended = END_MARK.search(reply.output) if reply else None
-        if reply is None or ended is None:
-            said = reply.said if reply else f"no answer in {timeout_s + CLIENT_GRACE_S} s"
+        reply = run_client(self.shell_words(guarded), timeout_s + CLIENT_GRACE_S, limit_bytes=limit_bytes)
+        ended = END_MARK.search(reply.output)
+        if reply.code == NOT_ENDED or ended is None:
             raise NothingMeasuredError(
-                f"{self.title}: the command was not answered to its end ({said}); check the connection, and start again"
+                f"{self.title}: the command was not answered to its end ({reply.said}); check the connection, and "
+                "start again"
             )
         return Reply(int(ended[1]), reply.output[: ended.start()], reply.errors)
-
-    def digest(self, path: str) -> str | None:
-        """Return the SHA-256 of a file on the device, or None if it has none of that name."""
-        reply = self.shell(f"sha256sum {shlex.quote(path)}", timeout_s=DIGEST_LIMIT_S)
-        words = reply.output.split()
-        return words[0] if reply.code == 0 and words else None
-
-    def _copied(self, reply: Reply | None, name: str, same: bool) -> None:
-        if reply is None or reply.code != 0:
-            said = reply.said if reply else f"it did not end in {COPY_LIMIT_S} s"
-            raise InputError(f"{self.title}: copying {name} failed ({said}); check space and connection")
-        if not same:
-            raise InputError(f"{self.title}: {name} arrived changed; check the connection, try again")
 
     def push(self, source: Path, target: str) -> None:
         """Copy a file to the device and compare its digest there.
@@ -185,21 +165,114 @@ class Transport(ABC):
             InputError: if it could not be copied whole.
             NothingMeasuredError: if the device was lost.
         """
-        reply = self.copy(source, target)
-        arrived = reply is not None and reply.code == 0
-        self._copied(reply, source.name, arrived and self.digest(target) == file_digest(source))
+        reply = run_client(self.copy_words(source, target), COPY_LIMIT_S, source)
+        if reply.code != 0:
+            raise InputError(f"{self.title}: copying {source.name} failed ({reply.said}); check space and connection")
+        there = self.shell(f"sha256sum {shlex.quote(target)}", timeout_s=DIGEST_LIMIT_S).output.split()
+        if there[:1] != [file_digest(source)]:
+            raise InputError(f"{self.title}: {source.name} arrived changed; check the connection, try again")
 
-    def pull(self, source: str, target: Path, limit_bytes: int = ANSWER_LIMIT_BYTES) -> None:
-        """Copy a file from the device and compare its digest there; nothing is left at ``target`` otherwise.
+    def read(self, path: str, limit_bytes: int = ANSWER_LIMIT_BYTES) -> bytes:
+        """Return the content of a file on the device, compared with its digest there.
 
         Raises:
-            InputError: if it does not exist there or could not be copied whole.
+            InputError: if it does not exist there or did not arrive whole.
             NothingMeasuredError: if the device was lost, or sends more than the limit.
         """
-        name = source.rpartition("/")[2]
-        expected = self.digest(source)
-        if expected is None:
-            raise InputError(f"{self.title}: there is no file {name}; run again")
-        with atomic_path(target) as temporary:
-            reply = self.fetch(source, temporary, limit_bytes)
-            self._copied(reply, name, file_digest(temporary) == expected)
+        file, name = shlex.quote(path), path.rpartition("/")[2]
+        # Base64 has four characters and some line ends for three bytes; it passes every phone's shell unchanged.
+        reply = self.shell(f"sha256sum {file} && base64 {file}", COPY_LIMIT_S, limit_bytes * 3 // 2 + 1024)
+        digest, _, content = reply.output.partition("\n")
+        if reply.code != 0:
+            raise InputError(f"{self.title}: there is no file {name} ({reply.said}); run again")
+        found = b""
+        with suppress(ValueError):  # no base64, so not the digest's file either
+            found = base64.b64decode(content)
+        if digest.split()[:1] != [hashlib.sha256(found).hexdigest()]:
+            raise InputError(f"{self.title}: {name} arrived changed; check the connection, try again")
+        return found
+
+
+class Adb(Transport):
+    """One phone.
+
+    Args:
+        serial: which phone; None takes the only one.
+
+    Raises:
+        InputError: if there is no client, or not exactly one usable phone.
+    """
+
+    kind, base_folder = "adb", "/data/local/tmp"
+
+    def __init__(self, serial: str | None = None) -> None:
+        self._client = _program("adb", "adb")
+        self.name = self._chosen(serial)
+
+    def _chosen(self, serial: str | None) -> str:
+        """Return the serial of the one usable phone."""
+        listing = run_client([self._client, "devices", "-l"], LISTING_LIMIT_S)
+        if listing.code != 0:
+            raise InputError(f"adb: cannot list phones ({listing.said}); try adb devices by hand")
+        states: dict[str, str] = {}
+        # Before its heading the client talks of its server; the two versions use different streams.
+        listed = [stream.partition("List of devices attached")[2] for stream in (listing.output, listing.errors)]
+        for line in "\n".join(listed).splitlines():
+            # A state may hold spaces: "no permissions (verify udev rules); see [...]".
+            match = re.match(r"(\S+)\s+(no permissions.*|\w+)\b", line)
+            if match and not line.startswith("*"):
+                states[match[1]] = match[2]
+        shown = ", ".join(f"{name} is {state!r}" for name, state in states.items()) or "none is connected"
+        if serial is None and len(states) > 1:
+            raise InputError(f"adb: several phones ({shown}); name one with --serial")
+        name = serial if serial is not None else next(iter(states), None)
+        if name is None or states.get(name) != "device":
+            raise InputError(
+                f"adb: needs {'one phone' if serial is None else f'the phone {serial}'} in the state 'device' "
+                f"({shown}); plug it in, unlock it, switch USB debugging on and accept its dialog"
+            )
+        return name
+
+    def shell_words(self, command: str) -> list[str]:
+        """Return the adb command that hands one line to the phone's shell."""
+        return [self._client, "-s", self.name, "shell", command]
+
+    def copy_words(self, source: Path, target: str) -> list[str]:
+        """Return the adb command that copies a file to the phone."""
+        return [self._client, "-s", self.name, "push", str(source), target]
+
+
+class Ssh(Transport):
+    """One board. It needs neither scp nor sftp; ssh is asked for no password: keys belong in the user's configuration.
+
+    Args:
+        address: ``user@host``, ``host``, or a name of ~/.ssh/config.
+        folder: where work folders are made on the board; its storage must let programs run.
+
+    Raises:
+        InputError: if there is no client, the address is none, or the board cannot be reached or has no such folder.
+    """
+
+    kind = "ssh"
+
+    def __init__(self, address: str, folder: str = "/tmp") -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.@:%-]*", address):
+            raise InputError(f"ssh {address!r}: give user@host")
+        self.name = address
+        client = _program("ssh", "openssh-client")
+        self._words = [client, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_LIMIT_S}", "-T", address, "--"]
+        try:
+            there = self.shell(f"cd {shlex.quote(folder)} && pwd -P")
+        except NothingMeasuredError as error:
+            raise InputError(f"{error}; `ssh {address} timeout 1 true` has to work") from None
+        if there.code != 0:
+            raise InputError(f"ssh {address}: the board has no folder {folder}; name another with --folder")
+        self.base_folder = there.output.strip()
+
+    def shell_words(self, command: str) -> list[str]:
+        """Return the ssh command that hands one line to the board's shell."""
+        return [*self._words, command]
+
+    def copy_words(self, source: Path, target: str) -> list[str]:
+        """Return the ssh command that writes its standard input to a file of the board."""
+        return self.shell_words(f"cat > {shlex.quote(target)}")

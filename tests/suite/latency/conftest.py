@@ -3,8 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from suite.latency.device import load_device
-from suite.latency.protocol import Protocol
+from suite.latency.device import Protocol, load_device
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from suite.errors import InputError, NothingMeasuredError, RegressionError
 from suite.export.artifact import GraphArtifact
 from suite.latency import gate
+from suite.latency.device import Protocol
 from suite.latency.gate import baseline_graphs, resolve_commit
-from suite.latency.protocol import Protocol
 from suite.latency.timing import Labels, Timing, Verdict
 from suite.records.difference import RatioInterval
 

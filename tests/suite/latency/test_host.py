@@ -11,9 +11,8 @@ import msgspec
 import pytest
 
 from suite.errors import InputError, NothingMeasuredError
-from suite.latency.device import load_device
+from suite.latency.device import Protocol, load_device
 from suite.latency.host import measure_makers
-from suite.latency.protocol import Protocol
 from suite.latency.report import LatencyReport, record_lines, report_table
 from suite.latency.timing import Problem, Timing, Verdict
 from suite.records.provenance import start_run

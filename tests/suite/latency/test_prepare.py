@@ -13,8 +13,8 @@ from reference_model.config import VARIANTS, config_to_dict
 from suite.errors import InputError
 from suite.export.artifact import GraphArtifact
 from suite.latency import prepare
+from suite.latency.device import Protocol
 from suite.latency.host import measure_host
-from suite.latency.protocol import Protocol
 from suite.latency.spans import PictureSpans, TimedModel
 from suite.latency.validity import ENVIRONMENTAL
 

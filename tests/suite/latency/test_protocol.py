@@ -53,5 +53,5 @@ def test_unknown_names_list_the_known_ones() -> None:
         load_device("toaster")
     with pytest.raises(InputError, match="strict"):
         load_device("host").protocol("hasty")
-    with pytest.raises(InputError, match="board"):
+    with pytest.raises(InputError, match="latency host"):
         load_remote("host")

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from suite.latency.protocol import Protocol
+from suite.latency.device import Protocol
 from suite.latency.timer import Call, Candidate, fresh_from, stamped, time_candidates
 from suite.latency.timing import Labels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from suite.latency.protocol import Protocol
+from suite.latency.device import Protocol
 from suite.latency.timing import Labels, Sample, Timing
 from suite.latency.validity import anchor_index, judge, pinning_problem
 

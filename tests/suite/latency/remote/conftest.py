@@ -14,9 +14,9 @@ import pytest
 from onnx import numpy_helper
 
 from suite.export.artifact import GraphArtifact
-from suite.latency.device import Board, Phone, load_device
-from suite.latency.protocol import Protocol
-from suite.latency.remote.engines import RUNNER_SOURCES, Engine, GraphOnDevice
+from suite.latency.device import Board, Phone, Protocol, load_device
+from suite.latency.remote import session
+from suite.latency.remote.plan import RUNNER_SOURCES, Engine
 from suite.latency.spans import TimedModel
 
 Patch = pytest.MonkeyPatch
@@ -42,10 +42,10 @@ Remote = TypeVar("Remote", Board, Phone)
 
 def quick_blocks(device: Remote, count: int = 1) -> Remote:
     """The device file with short waits, and blocks whose calibration loop may take as long as it likes."""
-    blocks = msgspec.structs.replace(
-        device.blocks, count=count, max_calibration_ratio=1e6, max_cool_down_s=0.05, check_every_s=0.02
+    guards = msgspec.structs.replace(
+        device.guards, blocks=count, max_calibration_ratio=1e6, max_cool_down_s=0.05, check_every_s=0.02
     )
-    return msgspec.structs.replace(device, blocks=blocks)
+    return msgspec.structs.replace(device, guards=guards)
 
 
 @pytest.fixture(scope="session")
@@ -60,15 +60,15 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-def describe(graph: Path) -> GraphOnDevice:
-    return GraphOnDevice(
-        (graph, graph.with_suffix(".weights"), graph.with_suffix(".behaviour")), ("image",), ("mask_logits",)
-    )
-
-
 @pytest.fixture
-def engine() -> Engine:
-    return Engine("convolution", "onnxruntime_cpu", {"half": "off"}, describe)
+def engine(monkeypatch: Patch) -> Engine:
+    """The tests' engine; its files are a graph, its weights, and the rule it is to break."""
+
+    def files(runtime: str, graph: Path) -> tuple[Path, ...]:
+        return graph, graph.with_suffix(".weights"), graph.with_suffix(".behaviour")
+
+    monkeypatch.setattr(session, "prepare_graph", files)
+    return Engine("convolution", "onnxruntime_cpu", {"half": "off"})
 
 
 @pytest.fixture
@@ -257,5 +257,5 @@ def phone(tmp_path: Path, monkeypatch: Patch, client: Callable[[str], Answer]) -
 @pytest.fixture
 def hands(phone: FakePhone, monkeypatch: Patch) -> FakePhone:
     phone.lend_hands()
-    monkeypatch.setattr("suite.latency.remote.clients.Adb.base_folder", str(phone.root))
+    monkeypatch.setattr("suite.latency.remote.transport.Adb.base_folder", str(phone.root))
     return phone

@@ -24,7 +24,7 @@ if [ -f "$f/lost_at" ]; then
 fi
 case $1 in
     devices) say "$1" ;;
-    push | pull)
+    push)
         read -r rc < "$f/push.rc"
         if [ -f "$f/hands" ] && [ "$rc" = 0 ]; then cp "$2" "$3" || exit 1; fi
         say push ;;

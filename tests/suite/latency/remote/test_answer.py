@@ -15,11 +15,11 @@ import pytest
 from suite.errors import NothingMeasuredError
 from suite.latency.device import load_device, load_remote
 from suite.latency.remote.measure import combined, frequency_problems, state_rows
-from suite.latency.remote.plan import Plan, PlannedGraph, PlannedInput, PlannedOutput, read_answer
+from suite.latency.remote.plan import Plan, PlannedGraph, read_answer
 from suite.latency.timing import Labels
 from tests.suite.latency.remote.conftest import patient
 
-Spoken = tuple[str, Plan]
+Spoken = tuple[bytes, Plan]
 PROTOCOL = patient(load_device("board").protocol())
 
 
@@ -27,22 +27,16 @@ PROTOCOL = patient(load_device("board").protocol())
 def spoken(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Spoken:
     """(what a runner printed, what it was asked to do) for two small graphs."""
     folder = tmp_path_factory.mktemp("spoken")
+    graphs = [PlannedGraph(place, ("graph", "weights", "behaviour"), ((1, 3, 6, 5),), {"y": 240}) for place in range(2)]
     generator = np.random.default_rng(0)
-    generator.normal(size=(1, 3, 6, 5)).astype("<f4").tofile(folder / "in.f32")
+    for graph in graphs:
+        generator.normal(size=(1, 3, 6, 5)).astype("<f4").tofile(folder / graph.input_files[0])
     generator.normal(size=(2, 3, 3, 3)).astype("<f4").tofile(folder / "weights")
     (folder / "behaviour").write_text("honest")
-    graphs = [
-        PlannedGraph(
-            ("graph", "weights", "behaviour"),
-            (PlannedInput("x", "in.f32", (1, 3, 6, 5)),),
-            (PlannedOutput("y", f"{number}.f32", "y", 240),),
-        )
-        for number in range(2)
-    ]
     plan = Plan(tuple(graphs), PROTOCOL, 1, max(os.sched_getaffinity(0)), 7, {"cpu": str(folder / "degrees")})
     (folder / "degrees").write_text("41500\n")
     (folder / "plan.txt").write_text(plan.text())
-    done = subprocess.run([compiled, "plan.txt"], cwd=folder, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([compiled, "plan.txt"], cwd=folder, capture_output=True, check=True, timeout=120)
     return done.stdout, plan
 
 
@@ -97,7 +91,7 @@ def test_an_answer_that_does_not_follow_the_plan_voids_the_run(
     else:
         place[path[-1]] = value
     with pytest.raises(NothingMeasuredError) as caught:
-        read_answer(json.dumps(answer), spoken[1], "test")
+        read_answer(json.dumps(answer).encode(), spoken[1], "test")
     assert "\n" not in str(caught.value)
 
 
@@ -125,16 +119,16 @@ def test_a_plan_that_is_not_whole_is_refused(compiled: Path, tmp_path: Path, pla
 
 def test_slow_frequency_cap_and_calibration_are_throttling(spoken: Spoken) -> None:
     answer = read_answer(*spoken, "test")
-    blocks = load_remote("snapdragon_778g").blocks
+    guards = load_remote("snapdragon_778g").guards
 
     def changed(**fields: Any) -> Any:
         steady = {"khz": [2_400_000] * len(answer.khz), "spin_ns": (1_000_000, 1_000_000)}
         return msgspec.structs.replace(answer, **(steady | fields))
 
-    assert frequency_problems([changed()], 2_400_000, blocks) == []
-    (problem,) = frequency_problems([changed(), changed(khz=[1_804_800] * len(answer.khz))], 2_400_000, blocks)
+    assert frequency_problems([changed()], 2_400_000, guards) == []
+    (problem,) = frequency_problems([changed(), changed(khz=[1_804_800] * len(answer.khz))], 2_400_000, guards)
     assert problem.rule == "throttled"
     assert "50%" in problem.detail
     assert "1804 MHz" in problem.detail
-    assert "1324 of 2400 MHz" in frequency_problems([changed(permitted_khz=1_324_800)], 2_400_000, blocks)[0].detail
-    assert "1.10" in frequency_problems([changed(spin_ns=(1_000_000, 1_100_000))], None, blocks)[0].detail
+    assert "1324 of 2400 MHz" in frequency_problems([changed(permitted_khz=1_324_800)], 2_400_000, guards)[0].detail
+    assert "1.10" in frequency_problems([changed(spin_ns=(1_000_000, 1_100_000))], None, guards)[0].detail

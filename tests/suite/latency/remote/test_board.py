@@ -22,13 +22,12 @@ from suite.cli import main
 from suite.errors import USAGE, InputError, NothingMeasuredError
 from suite.latency.device import Board
 from suite.latency.remote import target as targets
-from suite.latency.remote.clients import Ssh
-from suite.latency.remote.engines import Engine
 from suite.latency.remote.measure import measure_remote
+from suite.latency.remote.plan import Engine
 from suite.latency.remote.session import PREFIX, work_folder
 from suite.latency.remote.state import read_state
 from suite.latency.remote.target import Target
-from suite.latency.remote.transport import ANSWER_LIMIT_BYTES, run_client
+from suite.latency.remote.transport import ANSWER_LIMIT_BYTES, NOT_ENDED, Ssh, run_client
 from suite.latency.report import LatencyReport, write_report
 from suite.latency.spans import TimedModel
 from suite.records.schema import Measurement, Series
@@ -144,20 +143,18 @@ def test_an_answer_is_read_up_to_a_limit_and_a_client_that_hangs_is_given_up(boa
     assert len(connected.shell("head -c 3000000 /dev/zero").output) == 3_000_000
     with pytest.raises(NothingMeasuredError, match=str(ANSWER_LIMIT_BYTES)):
         connected.shell("cat /dev/zero")
-    assert run_client(["sleep", "30"], timeout_s=0.2) is None
+    assert run_client(["sleep", "30"], timeout_s=0.2).code == NOT_ENDED
 
 
 def test_a_copy_counts_once_its_digest_there_is_ours(board: FakeSsh, tmp_path: Path) -> None:
     connected, blob = Ssh("user@board", str(board.base)), tmp_path / "blob.bin"
     blob.write_bytes(bytes(range(256)) * 100)
     connected.push(blob, f"{board.base}/blob.bin")
-    connected.pull(f"{board.base}/blob.bin", tmp_path / "back.bin")
-    assert (tmp_path / "back.bin").read_bytes() == blob.read_bytes()
-    with pytest.raises(NothingMeasuredError, match="20000"):
-        connected.pull(f"{board.base}/blob.bin", tmp_path / "longer.bin", limit_bytes=20_000)
+    assert connected.read(f"{board.base}/blob.bin") == blob.read_bytes()
+    with pytest.raises(NothingMeasuredError, match="sent more"):
+        connected.read(f"{board.base}/blob.bin", limit_bytes=20_000)
     with pytest.raises(InputError, match=r"absent\.bin"):
-        connected.pull(f"{board.base}/absent.bin", tmp_path / "absent.bin")
-    assert not any((tmp_path / name).exists() for name in ("longer.bin", "absent.bin"))
+        connected.read(f"{board.base}/absent.bin")
 
 
 def test_nothing_that_somebody_else_left_on_a_shared_board_is_run_or_removed(board: FakeSsh, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ import pytest
 from suite.cli import main
 from suite.errors import NOTHING_MEASURED, PASS, USAGE, InputError, NothingMeasuredError, SuiteError
 from suite.latency.device import Phone
-from suite.latency.remote.clients import Adb
-from suite.latency.remote.engines import Engine
 from suite.latency.remote.measure import measure_remote
+from suite.latency.remote.plan import Engine
 from suite.latency.remote.session import Session
 from suite.latency.remote.target import Target, device_answers
+from suite.latency.remote.transport import Adb
 from suite.latency.report import LatencyReport
 from suite.latency.spans import TimedModel
 from tests.suite.latency.remote.conftest import Answer, FakePhone, patient, quick_blocks, said, told, transcript
