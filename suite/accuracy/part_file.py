@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from suite.datasets.fields import Id
+from suite.datasets.categories import Id
 from suite.files import atomic_path
 
 Results = list[dict[str, Any]]

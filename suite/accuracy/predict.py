@@ -24,9 +24,8 @@ from suite.accuracy.part_file import (
     write_results,
 )
 from suite.accuracy.segmenter import Segmenter
-from suite.datasets.categories import map_classes
+from suite.datasets.categories import Id, map_classes
 from suite.datasets.coco import CocoDataset
-from suite.datasets.fields import Id
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.distributed import Processes, start_processes

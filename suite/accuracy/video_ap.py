@@ -22,7 +22,7 @@ from suite.accuracy.intervals import bootstrap, with_difference
 from suite.accuracy.mask_engines import matches_of
 from suite.accuracy.score import Curves, Score, per_category, summarize
 from suite.accuracy.track_iou import track_iou
-from suite.datasets.fields import Id
+from suite.datasets.categories import Id
 from suite.datasets.masks import collection_paused
 from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset, read_tracks
 

@@ -1,30 +1,191 @@
-"""What annotations files of COCO and YouTube-VIS share: where they and their pictures are, categories, references."""
+"""What annotations and results files of COCO and YouTube-VIS share: field types, checks, categories, pictures.
+
+Other tools write ids and sizes as floats (48.0), flags as booleans, floats or not at all. What has only one meaning is
+read; the rest is refused in one line that names file and place.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.datasets.categories import Categories
-from suite.datasets.fields import Id, RawCategory, look_up
-from suite.datasets.pictures import located
+from suite.datasets.categories import Categories, Id
+from suite.datasets.pictures import MAX_SIDE_PX, located
 from suite.errors import DataError, InputError
 from suite.typed import read_typed
+
+LARGEST_FLOAT_ID = 2**53
+"""From here on floats skip whole numbers, so that a float no longer names one."""
+
+Number = int | float
+RawId = int | float | str
+
+
+class Rle(msgspec.Struct, frozen=True, gc=False):
+    """A run-length code: size is (height, width) in pixels, counts compressed (string) or not (list)."""
+
+    size: tuple[Number, Number] | None = None
+    counts: str | list[Number] | None = None
+
+
+Segmentation = Rle | list[list[float]] | None
+"""A run-length code, polygons of x1, y1, x2, y2, ... in pixels, or null; ``{}`` is an `Rle` without fields."""
+
+Flag = int | float | bool | None
+
+
+class _Category(msgspec.Struct, frozen=True):
+    id: RawId
+    name: str | None = None
 
 
 class Document(msgspec.Struct, frozen=True):
     """What every annotations file holds."""
 
-    categories: list[RawCategory]
+    categories: list[_Category]
 
 
 Kind = TypeVar("Kind", bound=Document)
+
+
+def _bad(value: object, where: str, wanted: str) -> InputError:
+    return InputError(f"{where}: {value!r:.60} is not {wanted}; correct it")
+
+
+def whole_number(value: Number, where: str, lowest: int, highest: int) -> int:
+    """Return a whole number within limits, which may be written as a float.
+
+    Raises:
+        InputError: if it is a fraction or out of range.
+    """
+    if not lowest <= value <= highest or value != int(value):
+        raise _bad(value, where, f"a whole number from {lowest} to {highest}")
+    return int(value)
+
+
+def read_ids(values: Sequence[RawId], path: Path, root: str, key: str = "id", unique: bool = False) -> list[Id]:
+    """Return ids as whole numbers or text.
+
+    Args:
+        values: as in the file; a float must be whole and below 2**53.
+        path: the file, for messages.
+        root: name of the list the values are from, for messages.
+        key: name of the field, for messages.
+        unique: whether each may stand there only once.
+
+    Raises:
+        InputError: naming the first value that is no id or stands twice, or if numbers and text are mixed.
+    """
+    kinds = set(map(type, values))
+    read: list[Id] = list(values) if kinds <= {int} or kinds == {str} else []  # type: ignore[arg-type]
+    for place, value in enumerate(values if not read else ()):
+        where = f"{path}: {root}[{place}].{key}"
+        if isinstance(value, str):
+            raise _bad(value, where, "a number as the other ids are")
+        if isinstance(value, float) and (not value.is_integer() or abs(value) >= LARGEST_FLOAT_ID):
+            raise _bad(value, where, "an id: a whole number, below 2**53 where it is written as a float")
+        read.append(int(value))
+    if unique and len(set(read)) < len(read):
+        place = next(place for place, number in enumerate(read) if number in read[:place])
+        first = f"{root}[{read.index(read[place])}]"
+        raise InputError(f"{path}: {root}[{place}].id: {read[place]!r:.60} is the id of {first} too; renumber one")
+    return read
+
+
+def references(
+    path: Path,
+    root: str,
+    entries: Sequence[Any],
+    units: tuple[str, dict[Id, int]],
+    categories: Categories,
+    remedy: str,
+    lenient: Collection[str] = (),
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each of N entries of annotations or results the place of its image or video and its class, (N,) each.
+
+    Args:
+        path: the file of the entries.
+        root: name of their list, for messages.
+        entries: have ``category_id`` and the field that ``units`` names.
+        units: ``"image_id"`` or ``"video_id"``, and the place of every image or video by id.
+        categories: that the entries may have.
+        remedy: what to do about an unknown id.
+        lenient: fields in which an unknown id gives -1.
+
+    Raises:
+        InputError: naming the first bad or unknown id.
+    """
+    columns = []
+    for key, known in (units, ("category_id", categories.places())):
+        ids = read_ids([getattr(entry, key) for entry in entries], path, root, key)
+        found = np.fromiter((known.get(number, -1) for number in ids), np.int64, len(ids))
+        for place in np.flatnonzero(found < 0)[:1].tolist() if key not in lenient else ():
+            text = isinstance(ids[place], str) != isinstance(next(iter(known), ids[place]), str)
+            kinds = "; ids are text in one place and numbers in the other" if text else ""
+            raise InputError(f"{path}: {root}[{place}].{key}: {ids[place]!r:.60} is unknown{kinds}; {remedy}")
+        columns.append(found)
+    return columns[0], columns[1]
+
+
+def read_flags(values: Sequence[Flag], path: Path, root: str) -> NDArray[np.bool_]:
+    """Return ``iscrowd`` flags, shape (N,): 0 and 1 as number or boolean; null or absent is 0.
+
+    Raises:
+        InputError: naming the first other value.
+    """
+    for place, value in enumerate(values):
+        if value not in (0, 1, None):
+            raise _bad(value, f"{path}: {root}[{place}].iscrowd", "0 or 1")
+    return np.array([bool(value) for value in values], np.bool_)
+
+
+def read_size(height: Number, width: Number, where: str) -> tuple[int, int]:
+    """Return height and width of a picture in pixels.
+
+    Raises:
+        InputError: if one is no whole number from 1 to `MAX_SIDE_PX`.
+    """
+    return (
+        whole_number(height, f"{where}.height", 1, MAX_SIDE_PX),
+        whole_number(width, f"{where}.width", 1, MAX_SIDE_PX),
+    )
+
+
+def read_areas(values: Sequence[float | None], path: Path, root: str) -> NDArray[np.float64]:
+    """Return areas in square pixels, shape (N,); NaN where the file has none.
+
+    Raises:
+        InputError: naming the first negative one.
+    """
+    areas = np.array([np.nan if value is None else value for value in values], np.float64)
+    for place in np.flatnonzero(areas < 0)[:1].tolist():
+        raise _bad(values[place], f"{path}: {root}[{place}].area", "an area of 0 or more")
+    return areas
+
+
+def check_name(value: str, where: str) -> None:
+    """Check that a file name stays inside its folder, whether it is written with slashes or backslashes.
+
+    Raises:
+        InputError: if it is empty or absolute, or climbs out with ``..``.
+    """
+    slashed = PurePosixPath(value.replace("\\", "/"))
+    if not value or "\0" in value:
+        raise _bad(value, where, "a file name")
+    if slashed.is_absolute() or PureWindowsPath(value).drive or ".." in slashed.parts:
+        raise InputError(f"{where}: {value!r:.200} leads out of the image folder; give it relative to it")
+
+
+def places_text(places: Sequence[int], root: str, shown: int = 5) -> str:
+    """Return the first places as text: ``annotations[2], annotations[7] and 3 more``."""
+    named = ", ".join(f"{root}[{place}]" for place in places[:shown])
+    return named + (f" and {len(places) - shown} more" if len(places) > shown else "")
 
 
 @dataclass(frozen=True)
@@ -67,46 +228,20 @@ class AnnotationsFile:
 
 
 def read_document(path: Path, folder: Path | None, kind: type[Kind], remedy: str) -> tuple[Kind, Categories]:
-    """Return the content of an annotations file and its table of categories.
+    """Return the content of an annotations file and its table of categories; one without a name is called by its id.
 
     Raises:
         DataError: if the file or the picture folder is absent.
-        InputError: if it has another content, or no categories although its pictures are going to be read.
+        InputError: if it has another content, a category twice, or none although its pictures are going to be read.
     """
     if folder is not None and not folder.is_dir():
         raise DataError(f"{folder}: no such image folder; check the path")
     document = read_typed(path, kind, "annotations file", remedy)
-    categories = Categories.of(document.categories, path)
+    entries = document.categories
+    ids = read_ids([entry.id for entry in entries], path, "categories", unique=True)
+    titles = [str(number) if entry.name is None else entry.name for number, entry in zip(ids, entries, strict=True)]
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    categories = Categories(tuple(ids[place] for place in order), tuple(titles[place] for place in order))
     if folder is not None and not categories:
         raise InputError(f"{path}: 'categories' is empty; list the categories of the annotations")
     return document, categories
-
-
-def references(
-    path: Path,
-    root: str,
-    entries: Sequence[Any],
-    units: tuple[str, dict[Id, int]],
-    categories: Categories,
-    remedy: str,
-    lenient: Collection[str] = (),
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return for each of N entries of annotations or results the place of its image or video and its class, (N,) each.
-
-    Args:
-        path: the file of the entries.
-        root: name of their list, for messages.
-        entries: have ``category_id`` and the field that ``units`` names.
-        units: ``"image_id"`` or ``"video_id"``, and the place of every image or video by id.
-        categories: that the entries may have.
-        remedy: what to do about an unknown id.
-        lenient: fields in which an unknown id gives -1.
-
-    Raises:
-        InputError: naming the first bad or unknown id.
-    """
-    unit, of_category = [getattr(entry, units[0]) for entry in entries], [entry.category_id for entry in entries]
-    return (
-        look_up(unit, units[1], path, root, units[0], remedy, units[0] in lenient),
-        look_up(of_category, categories.places(), path, root, "category_id", remedy, "category_id" in lenient),
-    )

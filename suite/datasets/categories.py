@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.datasets.fields import Id, RawCategory, read_ids
 from suite.errors import InputError
+
+Id = int | str
+"""Of an image, video, category or annotation: a whole number of any size, or text."""
 
 METADATA_KEY = "categories"
 """Where the metadata of a checkpoint or ONNX file carry the categories that its classes stand for."""
@@ -31,18 +33,6 @@ class Categories:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @classmethod
-    def of(cls, entries: Sequence[RawCategory], path: Path) -> Categories:
-        """Return the table of a file's ``categories``; one without a name is called by its id.
-
-        Raises:
-            InputError: if two share an id.
-        """
-        ids = read_ids([entry.id for entry in entries], path, "categories", unique=True)
-        names = [str(number) if entry.name is None else entry.name for number, entry in zip(ids, entries, strict=True)]
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        return cls(tuple(ids[place] for place in order), tuple(names[place] for place in order))
 
     def places(self) -> dict[Id, int]:
         """Return class index by category id."""

@@ -14,27 +14,27 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.datasets.annotations import AnnotationsFile, Document, read_document, references
-from suite.datasets.categories import Categories
-from suite.datasets.fields import (
+from suite.datasets.annotations import (
+    AnnotationsFile,
+    Document,
     Flag,
-    Id,
     Number,
     RawId,
     Segmentation,
+    check_name,
     places_text,
     read_areas,
+    read_document,
     read_flags,
     read_ids,
     read_size,
-    relative_name,
+    references,
 )
+from suite.datasets.categories import Categories, Id
 from suite.datasets.masks import Codes, collection_paused, compress, is_absent
 from suite.datasets.pictures import read_picture
 from suite.errors import InputError
 from suite.typed import read_typed
-
-FORMAT_REMEDY = "the annotations are not in COCO instances format"
 
 
 class _Image(msgspec.Struct, frozen=True, gc=False):
@@ -133,7 +133,8 @@ class CocoDataset(AnnotationsFile):
             InputError: if the file is not a COCO instances file; the message names the entry.
         """
         kind: type[_ImageFile] = _AnnotationFile if truth else _ImageFile
-        document, categories = read_document(annotations, images, kind, FORMAT_REMEDY)
+        remedy = "the annotations are not in COCO instances format"
+        document, categories = read_document(annotations, images, kind, remedy)
         listed = _images(annotations, document.images, named=images is not None)
         entries = document.annotations if isinstance(document, _AnnotationFile) else None
         objects = _objects(annotations, entries or [], listed, categories)
@@ -221,7 +222,7 @@ def _images(path: Path, entries: list[_Image], named: bool) -> tuple[CocoImage, 
     for place, (number, entry) in enumerate(zip(ids, entries, strict=True)):
         where = f"{path}: images[{place}]"
         if entry.file_name is not None:
-            relative_name(entry.file_name, f"{where}.file_name")
+            check_name(entry.file_name, f"{where}.file_name")
         elif named:
             raise InputError(f"{where}: has no file_name, so its picture cannot be found; add it")
         images.append(CocoImage(number, entry.file_name, *read_size(entry.height, entry.width, where)))

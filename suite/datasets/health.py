@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from suite.datasets.annotations import Segmentation, places_text
 from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, Categories
 from suite.datasets.coco import CocoDataset
-from suite.datasets.fields import Segmentation, places_text
 from suite.datasets.masks import to_mask
 from suite.datasets.pictures import Size, check_pictures, named_list
 from suite.datasets.pins import Task

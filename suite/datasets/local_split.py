@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from suite.datasets.fields import Id
+from suite.datasets.categories import Id
 from suite.datasets.pins import load_pins
 from suite.datasets.state import verified_digest
 from suite.errors import DataError, InputError

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from suite.datasets.fields import MAX_SIDE_PX, Rle, Segmentation
+from suite.datasets.annotations import Rle, Segmentation
+from suite.datasets.pictures import MAX_SIDE_PX
 from suite.datasets.rle import check_codes
 from suite.errors import InputError
 

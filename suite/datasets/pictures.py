@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from suite.datasets.fields import MAX_SIDE_PX
 from suite.errors import DataError, InputError
 from suite.files import LFS_POINTER
 from suite.progress import say, track
+
+MAX_SIDE_PX = 2**15
+"""Longest side of a picture in pixels; the product of two still fits the 32-bit run lengths of a mask."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """As Pillow calls them; an MPO is opened as JPEG."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from suite.datasets.fields import Id
+    from suite.datasets.categories import Id
     from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset
 
 Mask = NDArray[np.bool_]

@@ -14,26 +14,27 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.datasets.annotations import AnnotationsFile, Document, read_document, references
-from suite.datasets.categories import Categories
-from suite.datasets.fields import (
+from suite.datasets.annotations import (
+    AnnotationsFile,
+    Document,
     Flag,
-    Id,
     Number,
     RawId,
     Segmentation,
+    check_name,
+    read_document,
     read_flags,
     read_ids,
     read_size,
-    relative_name,
+    references,
     whole_number,
 )
+from suite.datasets.categories import Id
 from suite.datasets.masks import TrackMasks, compress_tracks, is_absent
 from suite.datasets.pictures import read_picture
 from suite.errors import InputError
 from suite.typed import read_typed
 
-FORMAT_REMEDY = "the annotations are not in YouTube-VIS format"
 MAX_FRAMES = 10**6
 """Of a video whose frames have no file names; hours, and few enough to count them one by one."""
 
@@ -56,8 +57,7 @@ class _Annotation(msgspec.Struct, frozen=True):
 
 
 class _VideoFile(Document, frozen=True):
-    videos: list[_Video] | None = None
-    images: msgspec.Raw | None = None
+    videos: list[_Video]
 
 
 class _AnnotationFile(_VideoFile, frozen=True):
@@ -97,7 +97,7 @@ class Video:
 
 @dataclass(frozen=True, kw_only=True)
 class _Object:
-    """One object through one video.
+    """One object through one video, annotated or of results.
 
     Attributes:
         track_id: the annotation's id in the file, or the number of the result.
@@ -105,42 +105,42 @@ class _Object:
         class_index: place of its category among the ids in ascending order.
         crowd: whether it marks a crowd.
         place: number of its entry in its file.
+        score: confidence; 1 of the ground truth.
     """
 
     track_id: Id
     video_id: Id
     class_index: int
-    crowd: bool
     place: int
+    crowd: bool = False
+    score: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Track(_Object):
-    """One annotated object as in the file.
+    """One object as in the file.
 
     Attributes:
-        segmentations: one per frame (see `suite.datasets.masks.to_mask`), None where it is not seen.
+        segmentations: one per frame (see `suite.datasets.masks.to_mask`), None where an annotated one is not seen.
         areas: square pixels per frame, which nobody compares with the masks; None where the file has none.
     """
 
     segmentations: tuple[Segmentation, ...]
-    areas: tuple[float | None, ...] | None
+    areas: tuple[float | None, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedTrack(_Object):
-    """One object with its masks, of the ground truth (``score`` 1) or of results.
+    """One object with its masks.
 
     Attributes:
         masks: frame by frame.
         area: the official one in square pixels: the mean over frames whose area is neither null nor 0, else 0; from
             the annotations' ``areas`` where they are given, else from the masks.
-        score: confidence.
     """
 
     masks: TrackMasks
     area: float
-    score: float
 
 
 @dataclass(frozen=True)
@@ -177,27 +177,24 @@ class YoutubeVisDataset(AnnotationsFile):
             InputError: if the file is not a YouTube-VIS file; the message names the entry.
         """
         kind: type[_VideoFile] = _AnnotationFile if truth else _VideoFile
-        document, categories = read_document(annotations, frames, kind, FORMAT_REMEDY)
-        if document.videos is None:
-            why = "lists images, it is a COCO file; read it as coco" if document.images else "add them"
-            raise InputError(f"{annotations}: has no 'videos'; {why}")
+        remedy = "the annotations are not in YouTube-VIS format (a COCO file is read as coco)"
+        document, categories = read_document(annotations, frames, kind, remedy)
         videos = _videos(annotations, document.videos, frames is not None, official_quirks)
         entries = document.annotations if isinstance(document, _AnnotationFile) else None
-        tracks = _tracks(annotations, entries or [], videos, categories, official_quirks)
-        return cls(annotations, frames, categories, entries is not None, videos, tracks, official_quirks)
-
-    @cached_property
-    def by_video(self) -> dict[Id, tuple[Track, ...]]:
-        """The tracks of each video by its id."""
-        grouped: dict[Id, list[Track]] = {video.video_id: [] for video in self.videos}
-        for track in self.tracks:
-            grouped[track.video_id].append(track)
-        return {key: tuple(tracks) for key, tracks in grouped.items()}
+        dataset = cls(annotations, frames, categories, entries is not None, videos, (), official_quirks)
+        return replace(dataset, tracks=_annotated_tracks(dataset, entries or []))
 
     @cached_property
     def places(self) -> dict[Id, int]:
         """Place in ``videos`` by video id."""
         return {video.video_id: place for place, video in enumerate(self.videos)}
+
+    @cached_property
+    def _by_video(self) -> dict[Id, tuple[Track, ...]]:
+        grouped: dict[Id, list[Track]] = {video.video_id: [] for video in self.videos}
+        for track in self.tracks:
+            grouped[track.video_id].append(track)
+        return {key: tuple(tracks) for key, tracks in grouped.items()}
 
     @cached_property
     def masked_tracks(self) -> tuple[MaskedTrack, ...]:
@@ -206,27 +203,7 @@ class YoutubeVisDataset(AnnotationsFile):
         Raises:
             InputError: naming the entry and frame of a bad mask.
         """
-        sizes = {video.video_id: (video.height, video.width) for video in self.videos}
-        masks = compress_tracks(
-            [(track.segmentations, sizes[track.video_id]) for track in self.tracks],
-            [track.place for track in self.tracks],
-            self.path,
-            "annotations",
-            self.official_quirks,
-        )
-        return tuple(
-            MaskedTrack(
-                track_id=track.track_id,
-                video_id=track.video_id,
-                class_index=track.class_index,
-                crowd=track.crowd,
-                place=track.place,
-                masks=own,
-                area=mean_area(track.areas if track.areas is not None else own.areas_px.tolist()),
-                score=1.0,
-            )
-            for track, own in zip(self.tracks, masks, strict=True)
-        )
+        return _masked(self, self.tracks, self.path, "annotations")
 
     def only(self, video_ids: Collection[Id], part: str) -> YoutubeVisDataset:
         """Return the dataset with only these videos.
@@ -256,25 +233,17 @@ class YoutubeVisDataset(AnnotationsFile):
         Raises:
             InputError: if the file has no such video.
         """
-        if video_id not in self.by_video:
+        if video_id not in self._by_video:
             raise InputError(f"{self.path}: has no video with id {video_id}; is it another dataset's id?")
-        return self.by_video[video_id]
+        return self._by_video[video_id]
 
     def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
         """Return the path and the (height, width) in pixels of every frame."""
-        return [
-            (self.frame_path(video, frame), (video.height, video.width))
-            for video in self.videos
-            for frame in range(video.length)
-        ]
-
-    def frame_path(self, video: Video, frame: int) -> Path:
-        """Return where a frame's file is; raises as `file` does."""
-        return self.file(video.file_names[frame])
+        return [(self.file(name), (video.height, video.width)) for video in self.videos for name in video.file_names]
 
     def read_frame(self, video: Video, frame: int) -> NDArray[np.uint8]:
         """Return a frame's pixels, (H, W, 3) uint8 RGB; raises as `suite.datasets.pictures.read_picture` does."""
-        return read_picture(self.frame_path(video, frame), (video.height, video.width))
+        return read_picture(self.file(video.file_names[frame]), (video.height, video.width))
 
     def read_frames(self, video: Video) -> Iterator[NDArray[np.uint8]]:
         """Yield a video's frames in order, one in memory at a time."""
@@ -282,11 +251,35 @@ class YoutubeVisDataset(AnnotationsFile):
             yield self.read_frame(video, frame)
 
 
-def mean_area(areas: Sequence[float | None]) -> float:
-    """Return the mean of the areas that are neither null nor 0, and 0 where there is none."""
+def _mean_area(areas: Sequence[float | None]) -> float:
     present = [area for area in areas if area]
     with np.errstate(over="ignore"):
         return float(np.array(present).mean()) if present else 0.0
+
+
+def _masked(dataset: YoutubeVisDataset, tracks: Sequence[Track], path: Path, root: str) -> tuple[MaskedTrack, ...]:
+    """Return tracks of a dataset's videos with their masks; ``path`` and ``root`` say where they are from."""
+    sizes = {video.video_id: (video.height, video.width) for video in dataset.videos}
+    masks = compress_tracks(
+        [(track.segmentations, sizes[track.video_id]) for track in tracks],
+        [track.place for track in tracks],
+        path,
+        root,
+        dataset.official_quirks,
+    )
+    return tuple(
+        MaskedTrack(
+            track_id=track.track_id,
+            video_id=track.video_id,
+            class_index=track.class_index,
+            place=track.place,
+            crowd=track.crowd,
+            score=track.score,
+            masks=own,
+            area=_mean_area(track.areas if track.areas is not None else own.areas_px.tolist()),
+        )
+        for track, own in zip(tracks, masks, strict=True)
+    )
 
 
 def _videos(path: Path, entries: list[_Video], named: bool, official_quirks: bool) -> tuple[Video, ...]:
@@ -296,7 +289,7 @@ def _videos(path: Path, entries: list[_Video], named: bool, official_quirks: boo
         where = f"{path}: videos[{place}]"
         names = tuple(entry.file_names or ())
         for frame, name in enumerate(names):
-            relative_name(name, f"{where}.file_names[{frame}]")
+            check_name(name, f"{where}.file_names[{frame}]")
         if named and not names:
             raise InputError(f"{where}: has no file_names, so its frames cannot be found; add them")
         # Where a length is given beside the file names, the names count, as for everybody who reads the frames.
@@ -321,16 +314,14 @@ def _require_lengths(
             )
 
 
-def _tracks(
-    path: Path, entries: list[_Annotation], videos: tuple[Video, ...], categories: Categories, official_quirks: bool
-) -> tuple[Track, ...]:
-    root, lenient = "annotations", ("video_id", "category_id") if official_quirks else ()
-    ids = read_ids([entry.id for entry in entries], path, root, unique=not official_quirks)
-    places = {video.video_id: place for place, video in enumerate(videos)}
-    units = ("video_id", places)
-    of_video, class_index = references(path, root, entries, units, categories, "list it in this file", lenient)
+def _annotated_tracks(dataset: YoutubeVisDataset, entries: list[_Annotation]) -> tuple[Track, ...]:
+    path, root, videos, quirks = dataset.path, "annotations", dataset.videos, dataset.official_quirks
+    ids = read_ids([entry.id for entry in entries], path, root, unique=not quirks)
+    units, lenient = ("video_id", dataset.places), ("video_id", "category_id") if quirks else ()
+    remedy = "list it in this file"
+    of_video, class_index = references(path, root, entries, units, dataset.categories, remedy, lenient)
     crowd = read_flags([entry.iscrowd for entry in entries], path, root)
-    if not official_quirks:
+    if not quirks:
         _require_lengths(path, root, entries, [videos[place] for place in of_video.tolist()], {})
     tracks = []
     for place in np.flatnonzero((of_video >= 0) & (class_index >= 0)).tolist():
@@ -341,10 +332,10 @@ def _tracks(
             track_id=ids[place],
             video_id=videos[of_video[place]].video_id,
             class_index=int(class_index[place]),
+            place=place,
+            crowd=bool(crowd[place]),
             segmentations=tuple(None if is_absent(frame) else frame for frame in entry.segmentations),
             areas=None if entry.areas is None else tuple(entry.areas),
-            crowd=bool(crowd[place]),
-            place=place,
         )
         tracks.append(track)
     return tuple(tracks)
@@ -375,19 +366,15 @@ def read_tracks(path: Path, dataset: YoutubeVisDataset) -> tuple[MaskedTrack, ..
     if not quirks:
         known = {track.video_id: len(track.segmentations) for track in dataset.tracks}
         _require_lengths(path, "results", results, videos, known)
-    pairs = [(result.segmentations, (video.height, video.width)) for result, video in zip(results, videos, strict=True)]
-    masks = compress_tracks(pairs, range(len(results)), path, "results", quirks)
-    return tuple(
-        MaskedTrack(
+    tracks = [
+        Track(
             track_id=place + 1,
-            video_id=videos[place].video_id,
-            class_index=int(class_index[place]),
-            masks=own,
-            area=mean_area(own.areas_px.tolist()),
-            crowd=False,
-            score=result.score,
+            video_id=video.video_id,
+            class_index=index,
             place=place,
+            score=result.score,
+            segmentations=tuple(result.segmentations),
         )
-        for place, (result, own) in enumerate(zip(results, masks, strict=True))
-        if class_index[place] >= 0
-    )
+        for place, (result, video, index) in enumerate(zip(results, videos, class_index.tolist(), strict=True))
+    ]
+    return tuple(track for track in _masked(dataset, tracks, path, "results") if track.class_index >= 0)

@@ -23,7 +23,7 @@ from suite.accuracy.score_output import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_
 from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
-from suite.datasets.fields import Id
+from suite.datasets.categories import Id
 from suite.datasets.video_traits import videos_by_trait
 from suite.files import file_digest
 from suite.progress import say

@@ -16,8 +16,8 @@ from suite.accuracy.error_analysis.units import judge_images, judge_tracks
 from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth
 from suite.accuracy.score import Score
 from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth
+from suite.datasets.categories import Id
 from suite.datasets.coco import read_detections
-from suite.datasets.fields import Id
 from suite.datasets.youtube_vis import read_tracks
 
 SIZES = ("small", "medium", "large")

@@ -13,8 +13,8 @@ from pycocotools import mask as coco_mask
 from suite.accuracy.error_analysis.analysis import Analysis, WorstUnit
 from suite.accuracy.error_analysis.kinds import MISSED
 from suite.accuracy.error_analysis.ladder import Ladder
+from suite.datasets.categories import Id
 from suite.datasets.coco import CocoDataset, read_detections
-from suite.datasets.fields import Id
 from suite.datasets.youtube_vis import YoutubeVisDataset, read_tracks
 from suite.drawing.overlay import (
     CROWD_COLOUR,

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from suite.datasets.annotations import Segmentation
+from suite.datasets.categories import Id
 from suite.datasets.coco import CocoDataset
-from suite.datasets.fields import Id, Segmentation
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.training.data.pictures import PictureTable, Segments
 from suite.training.data.views import View, draw_view
