@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.accuracy.matches import Matches, WeightedAp, statistics
+from suite.accuracy.matches import RECALLS, Floats, Integers, Matches
 from suite.accuracy.score import Difference, Score
 from suite.errors import InputError
 from suite.records.difference import student_quantile
@@ -28,6 +28,100 @@ RESAMPLES = 1000
 THREADS = 2
 DRAWS_AT_ONCE = 50
 STATISTICS = ("AP", "AP50", "AP75")
+Counts = NDArray[np.int32]
+
+
+_MISSED_BY_ROUNDING = np.arange(101) / 100 < RECALLS
+"""Official recalls that rounding puts above the hundredth they stand for, so that this very hundredth misses them."""
+
+
+def _prefix(values: Counts) -> Counts:
+    sums = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
+def _recalls_reached(true: Counts, objects: Floats) -> Counts:
+    """Return how many of the official recalls are at most ``true / objects``, as a search among them would."""
+    hundredths = 100.0 * true / objects
+    # A quotient of two whole numbers below 10**7 is a hundredth or farther than this from any.
+    whole = (hundredths + 1e-9).astype(np.int32)
+    return whole + 1 - (_MISSED_BY_ROUNDING[whole] & (np.abs(hundredths - whole) < 1e-9))
+
+
+class WeightedAp:
+    """AP as a function of how often each image (or video) is in the dataset.
+
+    Only hits need to be looked at: between two of them precision falls, so that it is sampled at hits alone. The value
+    is that of the official evaluator on the dataset with every image repeated by its weight.
+
+    Args:
+        matches: of one model on one dataset.
+
+    Attributes:
+        objects: counted objects of each unit and category, shape (units, categories).
+    """
+
+    def __init__(self, matches: Matches) -> None:
+        order = np.argsort(matches.detections.category, kind="stable")
+        self.unit, category = matches.detections.unit[order], matches.detections.category[order]
+        hit, ignored = matches.hit[0][:, order], matches.ignored[0][:, order]
+        asked = matches.objects.rows(matches.counted[0])
+        self.objects = np.zeros((matches.units, matches.categories))
+        np.add.at(self.objects, (asked.unit, asked.category), 1)
+        self.shape = len(hit), matches.categories
+        # Hits of all thresholds, one behind the other; a segment is one category at one threshold.
+        threshold, self.place = np.nonzero(hit)
+        self.category = category[self.place]
+        self.segment = threshold * self.shape[1] + self.category
+        self.first = np.searchsorted(self.segment, np.arange(self.shape[0] * self.shape[1]))[self.segment]
+        self.begins = self.first == np.arange(len(self.first))
+        category_start = np.searchsorted(category, np.arange(self.shape[1]))[self.category]
+        # The ignored detections up to each hit are taken off the detections up to it.
+        out_threshold, self.out_place = np.nonzero(ignored)
+        detections = hit.shape[1]
+        out_key = out_threshold * detections + self.out_place
+        out_until = np.searchsorted(out_key, threshold * detections + self.place, side="right")
+        out_start = np.searchsorted(out_key, threshold * detections + category_start - 1, side="right")
+        self.until, self.start = self.place + 1, category_start
+        self.some_out = np.flatnonzero(out_until > out_start)
+        self.out_until, self.out_start = out_until[self.some_out], out_start[self.some_out]
+        # Running maxima within segments: each later segment is lifted above all earlier ones.
+        self.lift = 2.0 * self.segment[::-1].max(initial=0) - 2.0 * self.segment
+
+    def __call__(self, weights: Integers) -> Floats:
+        """Return AP per threshold and category, shape (10, categories), NaN where no object is left.
+
+        Args:
+            weights: number of times each unit is in the dataset, shape (units,).
+        """
+        of_detection = weights.astype(np.int32)[self.unit]
+        counted, hits = _prefix(of_detection), _prefix(of_detection[self.place])
+        true = hits[1:] - hits[self.first]
+        seen = counted[self.until] - counted[self.start]
+        if len(self.some_out):
+            left_out = _prefix(of_detection[self.out_place])
+            seen[self.some_out] -= left_out[self.out_until] - left_out[self.out_start]
+        objects = weights @ self.objects
+        precision = true / (seen + np.spacing(1.0))
+        lifted = np.maximum.accumulate((precision + self.lift)[::-1])[::-1]
+        reached = _recalls_reached(true, np.maximum(objects, 1)[self.category])
+        steps = np.diff(reached, prepend=np.int32(0))
+        steps[self.begins] = reached[self.begins]
+        here = np.flatnonzero(steps)
+        gained = (lifted[here] - self.lift[here]) * steps[here]
+        ap = np.bincount(self.segment[here], gained, minlength=self.shape[0] * self.shape[1]) / len(RECALLS)
+        ap = ap.reshape(self.shape)
+        ap[:, objects == 0] = np.nan
+        return ap
+
+
+def statistics(ap: Floats) -> dict[str, float]:
+    """Return AP, AP50 and AP75 of an array of shape (10, categories); -1 where no category has an object."""
+    defined = ap[:, ~np.isnan(ap[0])]
+    if not defined.size:
+        return {"AP": -1.0, "AP50": -1.0, "AP75": -1.0}
+    return {"AP": float(defined.mean()), "AP50": float(defined[0].mean()), "AP75": float(defined[5].mean())}
 
 
 def covers(units: str) -> str:
@@ -38,7 +132,7 @@ def covers(units: str) -> str:
     )
 
 
-def reach(objects: NDArray[np.int64]) -> float:
+def reach(objects: Floats) -> float:
     """Return how many standard deviations of the draws a 95 % interval of AP reaches to each side.
 
     AP is a mean over categories, and what is known of each rests on the m images that have an object of it: the draws
@@ -70,15 +164,13 @@ class Bootstrap:
         reach: half of an interval in standard deviations of the draws, see `reach`.
     """
 
-    observed: dict[str, NDArray[np.float64]]
-    values: dict[str, NDArray[np.float64]]
+    observed: dict[str, Floats]
+    values: dict[str, Floats]
     units: str
     seed: int
     reach: float
 
-    def _interval(
-        self, observed: float, drawn: NDArray[np.float64], limits: tuple[float, float], what: str
-    ) -> Interval:
+    def _interval(self, observed: float, drawn: Floats, limits: tuple[float, float], what: str) -> Interval:
         half = self.reach * float(np.std(drawn, ddof=1))
         low, high = (float(np.clip(end, *limits)) for end in (observed - half, observed + half))
         return Interval(low, high, LEVEL, f"{what}{covers(self.units)}", len(drawn), self.seed)
@@ -114,17 +206,17 @@ def bootstrap(models: Sequence[Matches], units: str, resamples: int = RESAMPLES,
     """
     if resamples < 2:
         raise InputError(f"{resamples} resamples; give at least 2")
-    objects = models[0].objects
-    if any(not np.array_equal(model.objects, objects) for model in models):
+    functions = [WeightedAp(model) for model in models]
+    objects = functions[0].objects
+    if any(not np.array_equal(function.objects, objects) for function in functions):
         raise InputError("the models to compare were scored on different annotations; score both on the same file")
     amount = len(objects)
     if amount == 0 or not objects.any():
         return None
     rng = np.random.default_rng(derive_seed(seed, "accuracy/bootstrap"))
-    functions = [WeightedAp(model) for model in models]
     drawn: dict[str, list[list[float]]] = {name: [] for name in STATISTICS}
 
-    def resampled(weights: NDArray[np.int64]) -> list[dict[str, float]]:
+    def resampled(weights: Integers) -> list[dict[str, float]]:
         return [statistics(function(weights)) for function in functions]
 
     # NumPy's loops over millions of numbers let other threads run.

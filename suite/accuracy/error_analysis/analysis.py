@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from suite.accuracy.error_analysis.judging import Judged
+from suite.accuracy.error_analysis.judging import Judged, judge_images, judge_tracks
 from suite.accuracy.error_analysis.kinds import BACKGROUND_IOU, FOREGROUND_IOU, SPECIAL_KINDS, Kind
 from suite.accuracy.error_analysis.ladder import Ladder
-from suite.accuracy.error_analysis.units import judge_images, judge_tracks
 from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth
 from suite.accuracy.score import Score
 from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth
@@ -113,11 +112,12 @@ class Analysis:
 
 
 def _by_category(ladder: Ladder, score: Score) -> dict[str, Part]:
-    judged = ladder.judged
-    objects = np.bincount(judged.object_category[ladder.counted], minlength=judged.categories)
-    wrong = np.zeros((judged.categories, len(judged.kinds)), np.int64)
-    np.add.at(wrong, (judged.category[ladder.wrong], judged.kind[ladder.wrong]), 1)
-    missed = np.bincount(judged.object_category[ladder.missed], minlength=judged.categories)
+    judged, categories = ladder.judged, len(score.per_category)
+    objects, missed = (
+        np.bincount(ladder.objects.category[chosen], minlength=categories) for chosen in (ladder.counted, ladder.missed)
+    )
+    wrong = np.zeros((categories, len(judged.kinds)), np.int64)
+    np.add.at(wrong, (ladder.detections.category[ladder.wrong], judged.kind[ladder.wrong]), 1)
     gains = {kind: ladder.fixed([kind]) - ladder.base for kind in judged.kinds}
     parts = {}
     for place, (name, stats) in enumerate(score.per_category.items()):
@@ -185,7 +185,7 @@ def analyse_coco(annotations: Path, results: Path, engine: str = "auto", worst: 
     """
     dataset = read_ground_truth(annotations)
     detections = read_detections(results, dataset)
-    score = evaluate_coco(dataset, detections, engine)[0]
+    score = evaluate_coco(dataset, detections, engine)
     return analyse(judge_images(dataset, detections), score, sorted(dataset.places), worst)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from suite.accuracy.error_analysis.judging import Judged
 from suite.accuracy.error_analysis.kinds import FALSE_NEGATIVES, FALSE_POSITIVES, MISSED, Kind
@@ -80,32 +79,38 @@ class Ladder:
         area_range: number of the area range to look at; 0 is that of all areas.
 
     Attributes:
+        detections: those that count, in order, D in all.
+        objects: G in all.
+        hit: whether each detection matched a counted object, shape (D,).
+        counted: whether each object is asked for, shape (G,).
+        lost: whether each object is counted and was not found, shape (G,).
         wrong: whether each detection is a false positive, shape (D,).
         becomes: category in which undoing its error makes a detection a hit, -1 where it is removed, shape (D,).
         missed: whether each object is counted, was not found and would not be by undoing other errors, shape (G,).
     """
 
     def __init__(self, judged: Judged, area_range: int = 0) -> None:
-        self.judged = judged
-        hit, ignored = judged.hit[area_range], judged.ignored[area_range]
-        self.counted = judged.counted[area_range]
-        self.lost: Flags = self.counted & ~judged.found[area_range]
-        self.wrong: Flags = ~hit & ~ignored
+        self.judged, matches = judged, judged.matches
+        self.detections, self.objects = matches.detections, matches.objects
+        self.hit, ignored = matches.hit[area_range, 0], matches.ignored[area_range, 0]
+        self.counted = matches.counted[area_range]
+        self.lost: Flags = self.counted & ~matches.found[area_range, 0]
+        self.wrong: Flags = ~self.hit & ~ignored
         correctable = np.array([kind.corrects for kind in judged.kinds])
         wanted = self.wrong & correctable[judged.kind] & np.append(self.lost, False)[judged.target]
         candidates = np.flatnonzero(wanted)
         # The first of each object is the one with the highest score.
         objects, place = np.unique(judged.target[candidates], return_index=True)
-        self.becomes = np.full(len(judged.unit), -1)
-        self.becomes[candidates[place]] = judged.object_category[objects]
+        self.becomes = np.full(len(self.wrong), -1)
+        self.becomes[candidates[place]] = self.objects.category[objects]
         self.missed = self.lost.copy()
         self.missed[objects] = False
-        asked = np.bincount(judged.object_category[self.counted], minlength=judged.categories)
-        order = np.flatnonzero(~ignored)
-        by_category = self._grouped(order, judged.category[order])
-        hits = self._grouped(np.flatnonzero(hit), judged.category[hit])
+        asked = np.bincount(self.objects.category[self.counted], minlength=matches.categories)
+        order, hits = np.flatnonzero(~ignored), np.flatnonzero(self.hit)
+        by_category = self._grouped(order, self.detections.category[order])
+        hits_of = self._grouped(hits, self.detections.category[hits])
         self._categories = {
-            number: _Category(by_category.get(number, NONE), hits.get(number, NONE), amount)
+            number: _Category(by_category.get(number, NONE), hits_of.get(number, NONE), amount)
             for number, amount in enumerate(asked.tolist())
             if amount
         }
@@ -121,7 +126,7 @@ class Ladder:
         return dict(zip(names.tolist(), np.split(ranks[order], starts[1:]), strict=True))
 
     def _table(self, values: dict[int, float]) -> Floats:
-        table = np.full(self.judged.categories, np.nan)
+        table = np.full(self.judged.matches.categories, np.nan)
         table[list(values)] = list(values.values())
         return table
 
@@ -154,9 +159,9 @@ class Ladder:
         return self._undone(np.flatnonzero(away), np.flatnonzero(better), np.flatnonzero(gone))
 
     def _undone(self, away: Integers, better: Integers, gone: Integers) -> Floats:
-        judged = self.judged
-        removed, added = self._grouped(away, judged.category[away]), self._grouped(better, self.becomes[better])
-        fewer = np.bincount(judged.object_category[gone], minlength=judged.categories)
+        removed = self._grouped(away, self.detections.category[away])
+        added = self._grouped(better, self.becomes[better])
+        fewer = np.bincount(self.objects.category[gone], minlength=len(self.base))
         touched = set(removed) | set(added) | set(np.flatnonzero(fewer).tolist())
         table = self.base.copy()
         for number in touched & set(self._categories):
@@ -170,10 +175,10 @@ class Ladder:
 
     def gain_by_unit(self) -> Floats:
         """Return the AP50 that undoing every error of one image or video alone would bring, shape (units,)."""
-        judged = self.judged
         wrong, missed = np.flatnonzero(self.wrong), np.flatnonzero(self.missed)
-        away, gone = self._grouped(wrong, judged.unit[wrong]), self._grouped(missed, judged.object_unit[missed])
-        gains, base = np.zeros(judged.units), self.mean(self.base)
+        away = self._grouped(wrong, self.detections.unit[wrong])
+        gone = self._grouped(missed, self.objects.unit[missed])
+        gains, base = np.zeros(self.judged.matches.units), self.mean(self.base)
         for unit in sorted(set(away) | set(gone)):
             ranks = away.get(unit, NONE)
             better = ranks[self.becomes[ranks] >= 0]
@@ -182,9 +187,8 @@ class Ladder:
 
     def counts(self, unit: int | None = None) -> dict[Kind, int]:
         """Return how many errors of each kind there are, in one image or video or in all."""
-        judged = self.judged
-        here: NDArray[np.bool_] = self.wrong if unit is None else self.wrong & (judged.unit == unit)
-        missed = self.missed if unit is None else self.missed & (judged.object_unit == unit)
-        amounts = np.bincount(judged.kind[here], minlength=len(judged.kinds)).tolist()
-        found = dict(zip(judged.kinds, amounts, strict=True))
+        here: Flags = self.wrong if unit is None else self.wrong & (self.detections.unit == unit)
+        missed = self.missed if unit is None else self.missed & (self.objects.unit == unit)
+        amounts = np.bincount(self.judged.kind[here], minlength=len(self.judged.kinds)).tolist()
+        found = dict(zip(self.judged.kinds, amounts, strict=True))
         return found | {MISSED: int(missed.sum())}

@@ -47,27 +47,27 @@ class _Named:
 
 
 def _objects(ladder: Ladder, unit: int) -> list[_Named]:
-    judged, named = ladder.judged, []
-    for row in np.flatnonzero(judged.object_unit == unit).tolist():
+    named = []
+    for row in np.flatnonzero(ladder.objects.unit == unit).tolist():
         word, colour = "", PLAIN
         if not ladder.counted[row]:
             colour, word = CROWD_COLOUR, "not counted"
         elif ladder.lost[row]:
             colour, word = LOST, MISSED.label if ladder.missed[row] else "not found"
-        named.append(_Named(int(judged.object_place[row]), colour, word))
+        named.append(_Named(row, colour, word))
     return named
 
 
 def _detections(ladder: Ladder, unit: int, score_threshold: float) -> list[_Named]:
     """Return the detections of a unit by rising score, so that the best are painted last."""
-    judged, named = ladder.judged, []
-    for row in np.flatnonzero((judged.unit == unit) & (judged.score >= score_threshold))[::-1].tolist():
+    judged, found, named = ladder.judged, ladder.detections, []
+    for row in np.flatnonzero((found.unit == unit) & (found.score >= score_threshold))[::-1].tolist():
         colour, word = CROWD_COLOUR, "not counted"
         if ladder.wrong[row]:
             colour, word = WRONG, judged.kinds[judged.kind[row]].label
-        elif judged.hit[0, row]:
+        elif ladder.hit[row]:
             colour, word = RIGHT, ""
-        named.append(_Named(int(judged.place[row]), colour, word))
+        named.append(_Named(int(found.place[row]), colour, word))
     return named
 
 

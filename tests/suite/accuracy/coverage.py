@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.accuracy.intervals import bootstrap
-from suite.accuracy.matches import Matches, WeightedAp, statistics
+from suite.accuracy.intervals import WeightedAp, bootstrap, statistics
+from suite.accuracy.matches import Instances, Matches
 
 ENDLESS = 30_000
 """So many images give the AP of endless images to a few thousandths of its size."""
@@ -36,6 +36,23 @@ WORLDS = {
 }
 
 
+def matched(
+    units: NDArray[np.int64], categories: NDArray[np.int64], hit: NDArray[np.bool_], objects: NDArray[np.int64]
+) -> Matches:
+    """Return matches of detections in order; ``objects``: how many there are, shape (units, categories)."""
+    nothing = np.zeros_like(hit)[None]
+    places = np.nonzero(objects)
+    unit, category = (np.repeat(place, objects[places]) for place in places)
+
+    def instances(unit: NDArray[np.int64], category: NDArray[np.int64]) -> Instances:
+        plain = np.ones(len(unit))
+        return Instances(unit, category, plain, plain, plain < 1, np.arange(len(unit)))
+
+    counted = np.ones((1, len(unit)), np.bool_)
+    sides = instances(units, categories), instances(unit, category)
+    return Matches(*objects.shape, *sides, hit[None], nothing, counted, counted[:, None])
+
+
 def _detected(
     rng: np.random.Generator, world: World, objects: NDArray[np.int64], quality: NDArray[np.float64]
 ) -> Matches:
@@ -51,8 +68,7 @@ def _detected(
         hits.append(np.concatenate([hit, np.zeros((10, len(false)), np.bool_)], axis=1)[:, order])
         units.append(np.concatenate([unit, false])[order])
         categories.append(np.full(len(order), category))
-    joined: NDArray[np.bool_] = np.concatenate(hits, axis=1)
-    return Matches(np.concatenate(units), np.concatenate(categories), joined, np.zeros_like(joined), objects)
+    return matched(np.concatenate(units), np.concatenate(categories), np.concatenate(hits, axis=1), objects)
 
 
 def pair(rng: np.random.Generator, images: int, world: World) -> tuple[Matches, Matches]:
@@ -69,47 +85,19 @@ def population(rng: np.random.Generator, images: int, world: World = WORLDS["low
 
 def worse(rng: np.random.Generator, matches: Matches) -> Matches:
     """Return the matches of an almost equal detector, which misses a few of the first one's hits and nothing else."""
-    kept: NDArray[np.bool_] = matches.hit & (rng.random(matches.hit.shape[1]) >= 0.1)
-    return Matches(matches.unit, matches.category, kept, matches.ignored, matches.objects)
+    return replace(matches, hit=matches.hit & (rng.random(matches.hit.shape[2]) >= 0.1))
 
 
 def ap(matches: Matches) -> float:
     """Return the AP of matches."""
-    return statistics(WeightedAp(matches)(np.ones(len(matches.objects), np.int64)))["AP"]
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """What share of intervals hold what, and the truths.
-
-    Attributes:
-        same_size: the AP expected of as many images.
-        endless: the AP of endless images.
-        observed: the observed AP.
-        difference: the expected difference of two detectors.
-        almost_equal: that of two detectors that differ in a few hits only.
-        percentiles: as ``same_size``, of the plain percentiles of the draws.
-        expected_ap: mean AP of datasets of this size.
-        endless_ap: AP of endless images.
-        width: mean width of the intervals.
-    """
-
-    same_size: float
-    endless: float
-    observed: float
-    difference: float
-    almost_equal: float
-    percentiles: float
-    expected_ap: float
-    endless_ap: float
-    width: float
+    return statistics(WeightedAp(matches)(np.ones(matches.units, np.int64)))["AP"]
 
 
 def _differences(first: Matches, second: Matches, third: Matches) -> tuple[float, float, float]:
     return ap(first), ap(first) - ap(second), ap(first) - ap(third)
 
 
-def measure(world: World, images: int, trials: int, resamples: int, sets: int, seed: int = 0) -> Coverage:
+def measure(world: World, images: int, trials: int, resamples: int, sets: int, seed: int = 0) -> dict[str, float]:
     """Simulate.
 
     Args:
@@ -119,6 +107,12 @@ def measure(world: World, images: int, trials: int, resamples: int, sets: int, s
         resamples: draws of each bootstrap.
         sets: datasets over which the expected AP and differences are averaged.
         seed: of everything.
+
+    Returns:
+        What share of intervals holds the AP expected of as many images (``same_size``), that of endless images
+        (``endless``), the observed one, the expected difference of two detectors, that of two that are almost equal;
+        the share of plain percentiles of the draws that hold the first (``percentiles``); the mean AP of datasets of
+        this size and of endless images; the mean width of the intervals.
     """
     rng = np.random.default_rng(seed)
     endless = ap(population(rng, ENDLESS, world))
@@ -144,15 +138,6 @@ def measure(world: World, images: int, trials: int, resamples: int, sets: int, s
             low <= expected <= high,
         ]
         widths.append(interval.high - interval.low)
-    same_size, of_endless, observed, difference, almost_equal, percentiles = (hits / trials).tolist()
-    return Coverage(
-        same_size=same_size,
-        endless=of_endless,
-        observed=observed,
-        difference=difference,
-        almost_equal=almost_equal,
-        percentiles=percentiles,
-        expected_ap=float(expected),
-        endless_ap=endless,
-        width=float(np.mean(widths)),
-    )
+    names = ("same_size", "endless", "observed", "difference", "almost_equal", "percentiles")
+    truths = {"expected_ap": float(expected), "endless_ap": endless, "width": float(np.mean(widths))}
+    return dict(zip(names, (hits / trials).tolist(), strict=True)) | truths

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube_vis
+from suite.accuracy.error_analysis.judging import judge_images, judge_tracks
 from suite.accuracy.error_analysis.kinds import IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS
 from suite.accuracy.error_analysis.ladder import Ladder
-from suite.accuracy.error_analysis.units import judge_images, judge_tracks
-from suite.accuracy.mask_ap import read_ground_truth
-from suite.accuracy.mask_engines import PycocotoolsEvaluation
-from suite.accuracy.video_ap import evaluate_tracks, read_video_ground_truth
+from suite.accuracy.mask_ap import pycocotools_curves, read_ground_truth
+from suite.accuracy.matches import accumulate
+from suite.accuracy.video_ap import match_tracks, read_video_ground_truth
 from suite.datasets.coco import read_detections
 from suite.datasets.youtube_vis import read_tracks
 from tests.suite.accuracy.cases import random_coco, random_video, written
@@ -23,13 +23,13 @@ from tests.suite.accuracy.error_analysis.brute_force import IMAGE_NAMES, VIDEO_N
 def judged_images(paths: tuple[Path, Path]) -> tuple[Any, Any]:
     ground_truth = read_ground_truth(paths[0])
     detections = read_detections(paths[1], ground_truth)
-    return judge_images(ground_truth, detections), PycocotoolsEvaluation(ground_truth, detections).curves().precision
+    return judge_images(ground_truth, detections), pycocotools_curves(ground_truth, detections).precision
 
 
 def judged_tracks(paths: tuple[Path, Path]) -> tuple[Any, Any]:
     ground_truth = read_video_ground_truth(paths[0])
     tracks = read_tracks(paths[1], ground_truth)
-    return judge_tracks(ground_truth, tracks), evaluate_tracks(ground_truth, tracks).eval["precision"]
+    return judge_tracks(ground_truth, tracks), accumulate(match_tracks(ground_truth, tracks)).precision
 
 
 TASKS = {
