@@ -23,7 +23,7 @@ def _refusal(error: msgspec.ValidationError, start: str, root: str, remedy: str)
     return InputError(f"{start}: {middle}{why[:1].lower()}{why[1:]}; {remedy}")
 
 
-def convert(values: Any, kind: type[Kind], where: str, remedy: str, root: str = "") -> Kind:
+def convert(values: Any, kind: type[Kind], where: str, remedy: str, root: str = "", strict: bool = True) -> Kind:
     """Return plain values as a typed structure.
 
     Args:
@@ -32,12 +32,13 @@ def convert(values: Any, kind: type[Kind], where: str, remedy: str, root: str = 
         where: how the message begins, usually the file's path.
         remedy: what to do about a wrong field.
         root: how the message calls the outermost value; empty where its keys speak for themselves.
+        strict: whether numbers that come as text, as from CSV, are refused.
 
     Raises:
         InputError: naming the place of a missing or unknown key or of a value of the wrong type or range.
     """
     try:
-        return msgspec.convert(values, kind)
+        return msgspec.convert(values, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise _refusal(error, where, root, remedy) from None
 

@@ -25,7 +25,7 @@ def read_rows(path: Path, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
 
     Args:
         path: the file.
-        kind: a struct of text fields that forbids unknown ones.
+        kind: a struct that forbids unknown fields.
 
     Yields:
         How messages call the line, and the row.
@@ -52,6 +52,6 @@ def read_rows(path: Path, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
             if len(cells) != len(header):
                 raise InputError(f"{place}: {len(cells)} cells, not {len(header)}; fix the commas")
             filled = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
-            yield place, convert(filled, kind, place, "fill the cell in as the lines around it")
+            yield place, convert(filled, kind, place, "fill the cell in as the lines around it", strict=False)
     except csv.Error as error:
         raise InputError(f"{path} line {reader.line_num}: not valid CSV ({error}); fix the quotes") from None

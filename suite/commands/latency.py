@@ -157,34 +157,32 @@ def estimate(
     emulation (docs/latency.md). Exit code 3 if a tool for that is missing.
     """
     from suite.errors import InputError
-    from suite.latency.estimate import request
-    from suite.latency.estimate.calibration import estimate_table, load_core
+    from suite.latency.estimate import calibration, counting
     from suite.latency.estimate.tools import set_up
     from suite.latency.request import words_of
 
     if set_up_only:
         set_up()
         return
-    chosen = load_core(core)
+    chosen = calibration.load_core(core)
     if bool(models) + bool(graphs) + bool(program) == 0:
         raise InputError("latency estimate: nothing to estimate; give --models, --onnx or --program")
     if arguments and program is None:
         raise InputError(f"{arguments[0]}: only --program takes arguments; name what to estimate by an option")
-    precisions = words_of(precision, "--precision")
-    counts = request.model_counts(
-        request.model_names(words_of(models, "--models")) if models else (), precisions, chosen, size, again
-    )
-    counts += request.graph_counts(graphs, precisions, chosen)
+    precisions = words_of(precision, "--precision", counting.PRECISIONS)
+    counts = counting.model_counts(words_of(models, "--models"), precisions, chosen, size, again) if models else []
+    counts += counting.graph_counts(graphs, precisions, chosen)
     if program is not None:
         stated = precisions[0] if len(precisions) == 1 else ""
-        counts += request.program_counts(program, arguments, name, engine, stated, chosen)
-    found, errors = request.estimates(counts, chosen)
+        counts.append(counting.program_count(program, arguments, name, engine, stated, chosen))
+    errors = calibration.compare(chosen, calibration.load_counts(), calibration.load_published())
+    found = [calibration.estimate(count, chosen, errors) for count in counts]
     if update_counts:
-        request.update_counts(counts)
+        counting.update_counts(counts)
     if record:
-        request.write_record(found, counts, core)
+        calibration.write_record(found, core)
     values = {"origin": "estimated", "results": [item.to_json() for item in found]}
-    click.echo(json.dumps(values, allow_nan=False) if as_json else estimate_table(found, errors))
+    click.echo(json.dumps(values, allow_nan=False) if as_json else calibration.estimate_table(found, errors))
 
 
 @command.command(name="count-readings", hidden=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,17 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PICTURES = 24
 
 
-def words_of(text: str, option: str) -> tuple[str, ...]:
+def words_of(text: str, option: str, known: Collection[str] = ()) -> tuple[str, ...]:
     """Return the different, comma-separated words of an option.
 
     Raises:
-        InputError: if there is none, or one is given twice.
+        InputError: if there is none, one is given twice, or one is not known where ``known`` has any.
     """
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words or len(set(words)) != len(words):
         raise InputError(f"{option} {text!r}: give different names, separated by commas")
+    if known and not set(words) <= set(known):
+        raise InputError(f"{option} {text!r}: choose from {', '.join(known)}")
     return words
 
 

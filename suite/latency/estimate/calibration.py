@@ -19,9 +19,12 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from suite.claims.csv_rows import Digits, Whole, read_rows
+from suite.claims.csv_rows import read_rows
 from suite.errors import InputError, NothingMeasuredError
 from suite.records.difference import student_quantile
+from suite.records.provenance import start_run
+from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
+from suite.records.store import write_run
 from suite.text_table import TextColumn, text_table
 from suite.typed import read_typed
 
@@ -30,6 +33,9 @@ CORE_FOLDER = FOLDER / "cores"
 """Cores that milliseconds are estimated for, one TOML file each; adding a core is adding a file."""
 LEVEL = 0.9
 """Coverage of an estimate's interval, for one network unlike those compared."""
+DEVICES = {"cortex_a78": "snapdragon_778g"}
+"""Cores that stand for a device of the claims: the core that the paper's latencies are of, as far as it says."""
+BLOCK_COLUMNS = ["instructions", "runs", "share_of_cycles", "kinds"]
 
 
 class Core(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,26 +68,44 @@ def load_core(name: str) -> Core:
     return read_typed(CORE_FOLDER / f"{name}.toml", Core, "core file", "compare with the files beside it")
 
 
-class CountRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of ``counts.csv``: shares are of the instructions, in the counted blocks and in loops among them.
+class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one inference costs: a line of ``counts.csv``, or counted here.
 
-    ``span`` is empty for the networks of the calibration; ``tools`` are the versions that counted.
+    Attributes:
+        network: the model's name, or the user's for a graph or program.
+        engine: what ran it.
+        mca_model: the core that cycles were modelled for.
+        instructions: instructions of one inference.
+        cycles: modelled cycles of one inference.
+        covered_share: share of the instructions in modelled blocks (0 to 1).
+        blocks: modelled blocks.
+        loop_share: share of the instructions in loops among them (0 to 1).
+        precision: ``fp16`` or ``fp32``; may be empty for a program.
+        span: ``network``, or ``with_masks`` where the network stops before its masks; ``program`` for a program; empty
+            for the networks of the calibration.
+        height_px: of the input; None for a program or a graph whose first input is no picture.
+        width_px: likewise.
+        source_sha256: digest of the graph or program.
+        tools: versions of emulator, LLVM and engine.
+        hottest: blocks with most cycles: instructions, runs, share of all cycles, instructions by kind; empty where the
+            count came with the suite.
     """
 
     network: str
     engine: str
     mca_model: str
-    instructions: Whole
-    cycles: Whole
-    covered_share: Digits
-    blocks: Whole
-    loop_share: Digits
+    instructions: int
+    cycles: int
+    covered_share: float
+    blocks: int
+    loop_share: float
     precision: str = ""
     span: str = ""
-    height_px: Whole = ""
-    width_px: Whole = ""
+    height_px: int | None = None
+    width_px: int | None = None
     source_sha256: str = ""
     tools: str = ""
+    hottest: tuple[tuple[int, int, float, str], ...] = ()
 
 
 class PublishedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,8 +116,8 @@ class PublishedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: str
     core: str
     board: str
-    clock_ghz: Digits
-    latency_ms: Digits
+    clock_ghz: float
+    latency_ms: float
     source: str
 
 
@@ -133,47 +157,47 @@ class Estimate:
     """Milliseconds of one network on one core, estimated.
 
     Attributes:
-        row: what was counted.
+        count: what was counted.
         core: the core.
         latency_ms: cycles over the clock.
         low_ms: lower end of the interval, at `LEVEL`.
         high_ms: upper end.
     """
 
-    row: CountRow
+    count: Count
     core: Core
     latency_ms: float
     low_ms: float
     high_ms: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as plain values, numbers as numbers."""
-        row = self.row
+    def settings(self) -> dict[str, Scalar]:
+        """Return what was counted and for which core, as JSON and records say it."""
+        count = self.count
         return {
-            "model": row.network,
-            "span": row.span or "network",
-            "height_px": int(row.height_px) if row.height_px else None,
-            "width_px": int(row.width_px) if row.width_px else None,
-            "engine": row.engine,
-            "precision": row.precision,
+            "span": count.span or "network",
+            "height_px": count.height_px,
+            "width_px": count.width_px,
+            "precision": count.precision,
             "threads": 1,
-            "origin": "estimated",
             "core": self.core.title,
             "clock_ghz": self.core.clock_ghz,
-            "mca_model": row.mca_model,
-            "instructions": int(row.instructions),
-            "cycles": int(row.cycles),
-            "source_sha256": row.source_sha256,
-            "tools": row.tools,
-            "latency_ms": self.latency_ms,
-            "interval_ms": [self.low_ms, self.high_ms],
-            "interval_level": LEVEL,
+            "mca_model": count.mca_model,
+            "instructions": count.instructions,
+            "cycles": count.cycles,
+            "source_sha256": count.source_sha256,
+            "tools": count.tools,
         }
 
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        named = {"model": self.count.network, "engine": self.count.engine, "origin": "estimated"}
+        interval = {"interval_ms": [self.low_ms, self.high_ms], "interval_level": LEVEL}
+        return {**named, **self.settings(), "latency_ms": self.latency_ms, **interval}
 
-def load_counts() -> list[CountRow]:
+
+def load_counts() -> list[Count]:
     """Return the counted networks of ``counts.csv``."""
-    return [row for _, row in read_rows(FOLDER / "counts.csv", CountRow)]
+    return [row for _, row in read_rows(FOLDER / "counts.csv", Count)]
 
 
 def load_published() -> list[PublishedRow]:
@@ -181,7 +205,7 @@ def load_published() -> list[PublishedRow]:
     return [row for _, row in read_rows(FOLDER / "published.csv", PublishedRow)]
 
 
-def compare(core: Core, counts: Sequence[CountRow], published: Sequence[PublishedRow]) -> Errors:
+def compare(core: Core, counts: Sequence[Count], published: Sequence[PublishedRow]) -> Errors:
     """Compare modelled with published cycles, over the networks that all of the core's boards have.
 
     Args:
@@ -193,13 +217,13 @@ def compare(core: Core, counts: Sequence[CountRow], published: Sequence[Publishe
         NothingMeasuredError: if fewer than two networks compare.
     """
     modelled = {
-        (row.network, row.engine, row.precision): float(row.cycles) for row in counts if row.mca_model == core.mca_model
+        (row.network, row.engine, row.precision): row.cycles for row in counts if row.mca_model == core.mca_model
     }
     cycles: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for row in published:
         key = (row.network, row.engine, row.precision)
         if row.board in core.boards and key in modelled:
-            cycles[key].append(float(row.latency_ms) * float(row.clock_ghz) * 1e6)
+            cycles[key].append(row.latency_ms * row.clock_ghz * 1e6)
     complete = {key: values for key, values in cycles.items() if len(values) == len(core.boards)}
     if len(complete) < 2:
         raise NothingMeasuredError(f"{core.title}: fewer than two networks have counts and times of all its boards")
@@ -209,23 +233,51 @@ def compare(core: Core, counts: Sequence[CountRow], published: Sequence[Publishe
     )
 
 
-def estimate(row: CountRow, core: Core, errors: Errors) -> Estimate:
+def estimate(count: Count, core: Core, errors: Errors) -> Estimate:
     """Convert a network's cycles to milliseconds of a core.
 
     Args:
-        row: the network's count.
+        count: the network's count.
         core: the core.
         errors: of `compare`, for this core.
 
     Raises:
         NothingMeasuredError: if the cycles were modelled for another core.
     """
-    if row.mca_model != core.mca_model:
+    if count.mca_model != core.mca_model:
         raise NothingMeasuredError(
-            f"{row.network}: was counted for {row.mca_model}, {core.title} needs {core.mca_model}"
+            f"{count.network}: was counted for {count.mca_model}, {core.title} needs {core.mca_model}"
         )
-    latency_ms, half = int(row.cycles) / core.clock_ghz / 1e6, errors.half_width
-    return Estimate(row, core, latency_ms, latency_ms * math.exp(-half), latency_ms * math.exp(half))
+    latency_ms, half = count.cycles / core.clock_ghz / 1e6, errors.half_width
+    return Estimate(count, core, latency_ms, latency_ms * math.exp(-half), latency_ms * math.exp(half))
+
+
+def record_lines(found: Sequence[Estimate], core_name: str) -> list[Measurement | Series]:
+    """Return record lines: an estimated latency with its interval for each count, and the hottest blocks if known."""
+    covers = "error of such estimates against published one-thread times of other networks; not the paper's engine"
+    lines: list[Measurement | Series] = []
+    for item in found:
+        count, subject = item.count, Subject(item.count.network)
+        versions = dict(tool.split(" ") for tool in count.tools.split(", ") if tool)
+        fields = item.settings() | {
+            "runtime": count.engine,
+            "runtime_version": versions.get(count.engine),
+            "device": DEVICES.get(core_name, core_name),
+            "weights": "zeros",
+        }
+        interval = Interval(item.low_ms, item.high_ms, LEVEL, covers)
+        lines.append(
+            Measurement("latency_wall_ms", item.latency_ms, subject, fields, interval=interval, origin="estimated")
+        )
+        if count.hottest:
+            rows: list[list[Scalar]] = [list(block) for block in count.hottest]
+            lines.append(Series("estimate_blocks", subject, BLOCK_COLUMNS, rows, fields))
+    return lines
+
+
+def write_record(found: Sequence[Estimate], core_name: str) -> Path:
+    """Write a run of estimates below ``reports/records`` and return its file."""
+    return write_run(start_run("latency-estimate"), record_lines(found, core_name))
 
 
 def estimate_table(found: Sequence[Estimate], errors: Errors) -> str:
@@ -234,12 +286,12 @@ def estimate_table(found: Sequence[Estimate], errors: Errors) -> str:
     titles = ("model", "span", "input", "precision", "M instr.", "M cycles", "ms", f"{LEVEL:.0%} interval")
     rows = [
         (
-            item.row.network,
-            item.row.span,
-            f"{item.row.height_px}x{item.row.width_px}" if item.row.height_px else "",
-            item.row.precision,
-            f"{int(item.row.instructions) / 1e6:.1f}",
-            f"{int(item.row.cycles) / 1e6:.1f}",
+            item.count.network,
+            item.count.span,
+            f"{item.count.height_px}x{item.count.width_px}" if item.count.height_px else "",
+            item.count.precision,
+            f"{item.count.instructions / 1e6:.1f}",
+            f"{item.count.cycles / 1e6:.1f}",
             f"{item.latency_ms:.1f}",
             f"[{item.low_ms:.1f}, {item.high_ms:.1f}]",
         )
@@ -248,7 +300,7 @@ def estimate_table(found: Sequence[Estimate], errors: Errors) -> str:
     lines = text_table([TextColumn(title, number=place >= 4) for place, title in enumerate(titles)], rows)
     lines += [
         "",
-        f"estimated for {core.title}, {found[0].row.engine}, one thread; no device ran it, and nothing is fitted",
+        f"estimated for {core.title}, {found[0].count.engine}, one thread; no device ran it, and nothing is fitted",
         f"against published times of {len(errors.ratios)} networks on {', '.join(core.boards)}, which differ among "
         f"themselves by a factor of {statistics.median(errors.spread.values()):.2f} (median): cycles are off by "
         f"{errors.quantile(50):.0%} (median), {errors.quantile(90):.0%} (90 %), {errors.quantile(100):.0%} (most); "

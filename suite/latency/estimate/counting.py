@@ -1,15 +1,17 @@
 """Count what one inference of a network costs on an Arm core, under emulation; each count is made once and cached.
 
-The network runs on ncnn, as on a device: from its ONNX graph, by ncnn's own converter, with the kernels of ncnn's
-aarch64 wheel. A count is exact: the same graph, engine and tools give the same instructions on every machine.
+Counts that come with the suite are used as they are. The network runs on ncnn, as on a device: from its ONNX graph, by
+ncnn's own converter, with the kernels of ncnn's aarch64 wheel. A count is exact: the same graph, engine and tools give
+the same instructions on every machine.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,8 +20,9 @@ from suite.claims.claim import SNAPDRAGON
 from suite.claims.loader import load_claims
 from suite.errors import InputError
 from suite.export.artifact import input_shapes, read_graph
-from suite.files import file_digest, write_json
-from suite.latency.estimate.cycles import Cycles, model_cycles
+from suite.files import file_digest, write_json, write_text
+from suite.latency.estimate.calibration import Core, Count, load_counts
+from suite.latency.estimate.cycles import model_cycles
 from suite.latency.estimate.emulation import run_emulated
 from suite.latency.estimate.tools import FOLDER, Tools, find_tools
 from suite.latency.prepare import file_and_name, prepare_apart
@@ -30,57 +33,13 @@ from suite.typed import read_typed
 
 ENGINE = "ncnn"
 PRECISIONS = ("fp16", "fp32")
+PUBLISHED_MODELS = "published"
+"""The word for all models that stand for a published latency of the phone."""
 INFERENCE = FOLDER / "ncnn_inference.py"
+CODE = ("emulation.py", "cycles.py", "ncnn_inference.py", "block_counts.c")
+"""Files that decide a count."""
 LIMIT_S = 4 * 3600.0
 """Wall seconds after which an emulated inference is stopped; the largest published network takes under an hour."""
-
-
-class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was counted, and from what.
-
-    Attributes:
-        network: the model's name, or the user's for a graph or program.
-        engine: what ran it.
-        precision: ``fp16`` or ``fp32``; empty for a program.
-        span: ``network``, or ``with_masks`` where the network stops before its masks; ``program`` for a program.
-        height_px: of the input; None for a program or a graph whose first input is no picture.
-        width_px: likewise.
-        mca_model: the core that cycles were modelled for.
-        instructions: instructions of one inference.
-        cycles: modelled cycles of one inference.
-        covered_share: share of the instructions in modelled blocks (0 to 1).
-        blocks: modelled blocks.
-        loop_share: share of the instructions in loops among them (0 to 1).
-        source_sha256: digest of the graph or program.
-        versions: of emulator, LLVM and engine.
-        hottest: blocks with most cycles: instructions, runs, share of all cycles, instructions by kind.
-    """
-
-    network: str
-    engine: str
-    precision: str
-    span: str
-    height_px: int | None
-    width_px: int | None
-    mca_model: str
-    instructions: int
-    cycles: int
-    covered_share: float
-    blocks: int
-    loop_share: float
-    source_sha256: str
-    versions: dict[str, str]
-    hottest: tuple[tuple[int, int, float, str], ...]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A graph to count: its name in tables, the file, what it covers, and its input."""
-
-    network: str
-    graph: Path
-    span: str
-    size: tuple[int, int] | None
 
 
 def published_models(table: str = "") -> list[ModelEntry]:
@@ -94,39 +53,6 @@ def published_models(table: str = "") -> list[ModelEntry]:
     return list({by_row[row].name: by_row[row] for row in rows if row in by_row}.values())
 
 
-def model_source(name: str, size: tuple[int, int] | None) -> Source:
-    """Export a model for ncnn, with seeded random weights, and return its graph up to the masks.
-
-    Args:
-        name: a model of ``suite/models``.
-        size: (height_px, width_px); the model's primary size if None.
-
-    Raises:
-        InputError: if there is no such model, or it cannot be exported at this size.
-    """
-    entry = get_entry(name)
-    span = entry.masks_span
-    chosen = size or entry.input_shapes[0]
-    prepared = prepare_apart(name, size=chosen, spans=(span,), runtime="ncnn_cpu")
-    part = "with_masks" if span == "with_masks" else "whole"
-    return Source(name, prepared.graphs[part].path, span, chosen)
-
-
-def graph_source(text: str) -> Source:
-    """Return somebody's ONNX graph as something to count.
-
-    Args:
-        text: ``FILE`` or ``FILE:NAME``; its inputs have fixed shapes, and the name is the one in tables.
-
-    Raises:
-        InputError: if the file is absent or not ONNX, or the name is none.
-    """
-    path, name = file_and_name(text)
-    first = next(iter(input_shapes(read_graph(path)).values()), ())
-    size = (first[2], first[3]) if len(first) == 4 else None
-    return Source(name, path, "network", size)
-
-
 def _instruction_kinds(assembly: str) -> str:
     """Return how many instructions of each kind a block has, the most frequent first, e.g. ``48 fmla, 3 ld1``."""
     kinds = [line.split()[0] for line in assembly.split("; ")]
@@ -134,49 +60,21 @@ def _instruction_kinds(assembly: str) -> str:
     return ", ".join(f"{number} {kind}" for kind, number in counted)
 
 
-def _cached(key: Sequence[str]) -> Path:
-    digest = hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:16]
-    return runs_dir() / "estimate" / f"{digest}.json"
-
-
-def _read_cached(path: Path) -> Count | None:
-    if not path.is_file():
-        return None
-    try:
-        return read_typed(path, Count, "cached count", "delete it to count again")
-    except InputError:
-        return None
-
-
 def _count(
-    source: tuple[str, str, str, tuple[int, int] | None, str],
-    engine: str,
-    mca_model: str,
-    tools: Tools,
-    words: Sequence[str],
-    limit_s: float,
-    environment: dict[str, str],
+    network: str, engine: str, mca_model: str, tools: Tools, words: Sequence[str], environment: dict[str, str]
 ) -> Count:
-    """Run a program under emulation, model its cycles, and keep the count."""
-    network, precision, span, size, sha256 = source
-    blocks = run_emulated(tools, words, limit_s, environment)
-    cycles: Cycles = model_cycles(tools, mca_model, blocks)
-    height_px, width_px = size or (None, None)
+    """Run a program under emulation and model its cycles."""
+    cycles = model_cycles(tools, mca_model, run_emulated(tools, words, LIMIT_S, environment))
     return Count(
         network=network,
         engine=engine,
-        precision=precision,
-        span=span,
-        height_px=height_px,
-        width_px=width_px,
         mca_model=mca_model,
         instructions=cycles.instructions,
         cycles=cycles.cycles,
         covered_share=round(cycles.covered_share, 4),
         blocks=cycles.blocks,
         loop_share=round(cycles.loop_share, 4),
-        source_sha256=sha256,
-        versions=tools.versions,
+        tools=", ".join(f"{name} {version}" for name, version in sorted(tools.versions.items())),
         hottest=tuple(
             (length, runs, round(share, 4), _instruction_kinds(assembly))
             for length, runs, share, assembly in cycles.hottest
@@ -184,55 +82,77 @@ def _count(
     )
 
 
-def count_graph(source: Source, precision: str, mca_model: str, limit_s: float = LIMIT_S) -> Count:
+def _counted_before(path: Path) -> Count | None:
+    try:
+        return read_typed(path, Count, "cached count", "delete it to count again") if path.is_file() else None
+    except InputError:
+        return None
+
+
+def count_graph(network: str, graph: Path, span: str, precision: str, mca_model: str) -> Count:
     """Return what one inference of a graph costs on ncnn, counting it unless that was done before.
 
     Args:
-        source: the graph.
+        network: how tables call it.
+        graph: the ONNX file; its inputs have fixed shapes.
+        span: what the graph covers.
         precision: ``fp16`` (weights, activations and arithmetic, as TNN computes on ARM by default) or ``fp32``.
         mca_model: the core, as ``llvm-mca`` names it.
-        limit_s: wall seconds after which the emulated program is stopped.
 
     Raises:
-        InputError: if the precision is none of the two, an input has no fixed size, or ncnn cannot take the graph.
+        InputError: if the file is absent or not ONNX, an input has no fixed size, or ncnn cannot take the graph.
         NothingMeasuredError: if a tool is missing.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"--precision {precision}: not one of {', '.join(PRECISIONS)}")
     from suite.export.runtimes.ncnn_cpu import convert
 
     tools = find_tools()
-    param = convert(source.graph)[0]
+    param = convert(graph)[0]
     sha256 = file_digest(param)
-    code = [file_digest(FOLDER / name) for name in ("emulation.py", "cycles.py", "ncnn_inference.py", "block_counts.c")]
-    target = _cached([sha256, precision, mca_model, json.dumps(tools.versions, sort_keys=True), *code])
-    if (found := _read_cached(target)) is not None:
-        return msgspec.structs.replace(found, network=source.network)
-    say(f"estimate: counting {source.network} {source.span} in {precision} (minutes)")
-    shapes = [
-        "x".join(str(side) for side in reversed(shape[1:])) for shape in input_shapes(read_graph(source.graph)).values()
-    ]
-    words = [*tools.python, str(INFERENCE), str(param), precision, *shapes]
+    code = [file_digest(FOLDER / name) for name in CODE]
+    key = json.dumps([sha256, precision, mca_model, json.dumps(tools.versions, sort_keys=True), *code])
+    target = runs_dir() / "estimate" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if (found := _counted_before(target)) is not None:
+        return msgspec.structs.replace(found, network=network)
+    say(f"estimate: counting {network} {span} in {precision} (minutes)")
+    shapes = list(input_shapes(read_graph(graph)).values())
+    sides = ["x".join(str(side) for side in reversed(shape[1:])) for shape in shapes]
+    words = [*tools.python, str(INFERENCE), str(param), precision, *sides]
     environment = {"PYTHONHOME": str(tools.root / "usr"), "PYTHONPATH": str(tools.folder / "site")}
-    what = (source.network, precision, source.span, source.size, sha256)
-    count = _count(what, ENGINE, mca_model, tools, words, limit_s, environment)
+    height_px, width_px = shapes[0][2:] if len(shapes[0]) == 4 else (None, None)
+    count = msgspec.structs.replace(
+        _count(network, ENGINE, mca_model, tools, words, environment),
+        precision=precision,
+        span=span,
+        height_px=height_px,
+        width_px=width_px,
+        source_sha256=sha256,
+    )
     write_json(target, msgspec.to_builtins(count))
     return count
 
 
-def count_program(
-    program: Path, arguments: Sequence[str], network: str, engine: str, precision: str, mca_model: str, limit_s: float
+def graph_counts(graphs: Sequence[str], precisions: Sequence[str], core: Core) -> list[Count]:
+    """Return the counts of ONNX graphs, each ``FILE`` or ``FILE:NAME``; raises as `count_graph` does."""
+    named = [file_and_name(text) for text in graphs]
+    return [
+        count_graph(name, path, "network", precision, core.mca_model)
+        for path, name in named
+        for precision in precisions
+    ]
+
+
+def program_count(
+    program: Path, arguments: Sequence[str], network: str, engine: str, precision: str, core: Core
 ) -> Count:
     """Return what any aarch64 Linux program costs between its first two calls of ``sched_yield``.
 
     Args:
         program: the executable; it may be linked against what `suite.latency.estimate.tools.set_up` unpacked.
         arguments: what it is called with.
-        network: how tables call what it runs.
+        network: how tables call what it runs; the file's name if empty.
         engine: how tables call what runs it.
         precision: what it computes in, as its owner says; may be empty.
-        mca_model: the core, as ``llvm-mca`` names it.
-        limit_s: wall seconds after which it is stopped.
+        core: names the core that cycles are modelled for.
 
     Raises:
         InputError: if the file is absent, the program fails, or it does not call ``sched_yield`` twice.
@@ -240,5 +160,68 @@ def count_program(
     """
     if not program.is_file():
         raise InputError(f"--program {program}: no such file; check the path")
-    what = (network, precision, "program", None, file_digest(program))
-    return _count(what, engine, mca_model, find_tools(), [str(program.resolve()), *arguments], limit_s, {})
+    words = [str(program.resolve()), *arguments]
+    count = _count(network or program.stem, engine, core.mca_model, find_tools(), words, {})
+    return msgspec.structs.replace(count, precision=precision, span="program", source_sha256=file_digest(program))
+
+
+def _key(count: Count) -> tuple[str, ...]:
+    """Return what a count is of, as text that sorts like the lines of ``counts.csv``."""
+    size = ("" if side is None else str(side) for side in (count.height_px, count.width_px))
+    return (count.network, count.engine, count.precision, count.span, *size, count.mca_model)
+
+
+def model_counts(
+    names: Sequence[str], precisions: Sequence[str], core: Core, size: tuple[int, int] | None, again: bool
+) -> list[Count]:
+    """Return the counts of models: those that come with the suite, else counted here with seeded random weights.
+
+    Args:
+        names: models of ``suite/models``, or only `PUBLISHED_MODELS`.
+        precisions: ``fp16``, ``fp32``.
+        core: names the core that cycles are modelled for.
+        size: (height_px, width_px); each model's primary size if None.
+        again: count here even where a count comes with the suite.
+
+    Returns:
+        Counts in the order asked for; of several models, one that ncnn cannot take is left out with a line that says
+        why.
+
+    Raises:
+        InputError: if a model is unknown, or ncnn takes none of the models.
+        NothingMeasuredError: if something has to be counted and a tool is missing.
+    """
+    if tuple(names) == (PUBLISHED_MODELS,):
+        names = [entry.name for entry in published_models()]
+    known = {} if again else {_key(count): count for count in load_counts()}
+    found: list[Count] = []
+    for name in names:
+        entry = get_entry(name)
+        span, chosen = entry.masks_span, size or entry.input_shapes[0]
+        for precision in precisions:
+            key = (name, ENGINE, precision, span, *map(str, chosen), core.mca_model)
+            if key in known:
+                found.append(known[key])
+                continue
+            try:
+                graphs = prepare_apart(name, size=chosen, spans=(span,), runtime="ncnn_cpu").graphs
+                graph = graphs["with_masks" if entry.masks_apart else "whole"]
+                found.append(count_graph(name, graph.path, span, precision, core.mca_model))
+            except InputError as error:
+                if len(names) == 1:
+                    raise
+                say(f"not counted: {error}")
+    if names and not found:
+        raise InputError("latency estimate: none of the models can be counted; the lines above say why")
+    return found
+
+
+def update_counts(counts: Sequence[Count], target: Path = FOLDER / "counts.csv") -> None:
+    """Put counts made here into ``counts.csv``, in place of those of the same networks and settings."""
+    rows = {_key(count): count for count in (*load_counts(), *counts)}
+    text = io.StringIO()
+    columns = [field for field in Count.__struct_fields__ if field != "hottest"]
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(msgspec.structs.asdict(rows[key]) for key in sorted(rows))
+    write_text(target, text.getvalue())

@@ -13,7 +13,7 @@ from suite.cli import main
 from suite.errors import PASS, USAGE, NothingMeasuredError
 from suite.latency.estimate.calibration import (
     Core,
-    CountRow,
+    Count,
     PublishedRow,
     compare,
     estimate,
@@ -27,12 +27,12 @@ Capsys = pytest.CaptureFixture[str]
 TINY_CORE = Core("a core", 2.0, "model", ("X", "Y"), ("nowhere",))
 
 
-def counted(network: str, cycles: int, model: str = "model") -> CountRow:
-    return CountRow(network, "ncnn", model, "1000", str(cycles), "0.995", "10", "0.5", "fp16")
+def counted(network: str, cycles: int, model: str = "model") -> Count:
+    return Count(network, "ncnn", model, 1000, cycles, 0.995, 10, 0.5, "fp16")
 
 
 def timed(network: str, board: str, clock_ghz: float, latency_ms: float, precision: str = "fp16") -> PublishedRow:
-    return PublishedRow(network, "ncnn", precision, "core", board, str(clock_ghz), str(latency_ms), "nowhere")
+    return PublishedRow(network, "ncnn", precision, "core", board, clock_ghz, latency_ms, "nowhere")
 
 
 def test_cycles_meet_published_times_of_18_networks_within_7_10_and_14_percent() -> None:
@@ -45,9 +45,9 @@ def test_cycles_meet_published_times_of_18_networks_within_7_10_and_14_percent()
 
 def test_counted_topformer_in_fp32_is_close_to_its_authors_plot() -> None:
     """Snapdragon 865 at 2.84 GHz, read off the plot to 5 %; fp16 would be off by a factor of two."""
-    cycles = {(row.network, row.precision): float(row.cycles) for row in load_counts()}
+    cycles = {(row.network, row.precision): row.cycles for row in load_counts()}
     ratios = {
-        row.network: float(row.latency_ms) * float(row.clock_ghz) * 1e6 / cycles[row.network, "fp32"]
+        row.network: row.latency_ms * row.clock_ghz * 1e6 / cycles[row.network, "fp32"]
         for row in load_published()
         if row.board == "Snapdragon 865"
     }
