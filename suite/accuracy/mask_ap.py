@@ -194,18 +194,6 @@ def mask_pairs(
     return size, found, asked, find_pairs(found, asked, iou, at_least, across)
 
 
-def read_ground_truth(annotations: Path) -> CocoDataset:
-    """Read a COCO instances file to score against.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: naming the place of whatever is wrong in it, or if it has no annotations.
-    """
-    dataset = CocoDataset.load(annotations)
-    dataset.require_truth()
-    return dataset
-
-
 @collection_paused()
 def evaluate_coco(dataset: CocoDataset, detections: Detections, engine: str = "auto") -> Score:
     """Score results against ground truth, both read already; see `score_coco`."""
@@ -259,7 +247,7 @@ def score_coco(
         DataError: if a file is absent.
         InputError: naming file and place of whatever is wrong in any file.
     """
-    dataset = read_ground_truth(annotations)
+    dataset = CocoDataset.load(annotations).require_truth()
     read = [read_detections(path, dataset) for path in (results, against) if path is not None]
     scores, drawn = [evaluate_coco(dataset, detections, engine) for detections in read], None
     if resamples:

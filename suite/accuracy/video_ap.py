@@ -86,17 +86,6 @@ def match_tracks(dataset: YoutubeVisDataset, results: Sequence[MaskedTrack]) -> 
     return match(*track_pairs(dataset, annotated, results), AREA_RANGES_PX, void=void)
 
 
-def read_video_ground_truth(annotations: Path, official_quirks: bool = False) -> YoutubeVisDataset:
-    """Read YouTube-VIS annotations to score against; arguments and errors as `YoutubeVisDataset.load`.
-
-    Raises:
-        InputError: if the file has no annotations.
-    """
-    dataset = YoutubeVisDataset.load(annotations, official_quirks=official_quirks)
-    dataset.require_truth()
-    return dataset
-
-
 def evaluate_youtube_vis(
     dataset: YoutubeVisDataset, tracks: Sequence[MaskedTrack], video_ids: Collection[Id] | None = None
 ) -> tuple[Score, Matches]:
@@ -158,7 +147,7 @@ def score_youtube_vis(
         DataError: if a file is absent.
         InputError: naming file and place of whatever is wrong in any file.
     """
-    dataset = read_video_ground_truth(annotations, official_quirks)
+    dataset = YoutubeVisDataset.load(annotations, official_quirks=official_quirks).require_truth()
     files = [results] if against is None else [results, against]
     scored = [evaluate_youtube_vis(dataset, read_tracks(path, dataset), video_ids) for path in files]
     drawn = None

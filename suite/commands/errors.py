@@ -41,7 +41,6 @@ common = options(
 
 def _run(
     analyse: Callable[..., Analysis],
-    draw: Callable[..., list[Path]],
     worst: int,
     pictures: Path | None,
     images: Path | None,
@@ -51,15 +50,15 @@ def _run(
 ) -> None:
     """Analyse, draw if asked to, and print."""
     from suite.accuracy.error_analysis.output import analysis_text
+    from suite.accuracy.error_analysis.pictures import draw_worst
     from suite.progress import say
 
     if (pictures is None) != (images is None):
         raise click.UsageError("--pictures FOLDER and --images FOLDER go together")
     if pictures is not None and not worst:
         raise click.UsageError("--worst 0 leaves nothing to draw; leave out --pictures")
-    analysis = analyse(worst=worst, **words)
-    files = (words["annotations"], images, words["results"], pictures)
-    drawn = [] if pictures is None else draw(analysis, *files, score_threshold)
+    analysis = analyse(worst=worst, images=images, **words)
+    drawn = [] if pictures is None else draw_worst(analysis, pictures, score_threshold)
     click.echo(json.dumps(analysis.to_json(), allow_nan=False) if as_json else analysis_text(analysis))
     if drawn:
         say(f"{len(drawn)} pictures, {drawn[0]} to {drawn[-1].name}")
@@ -71,9 +70,8 @@ def _run(
 def coco(**words: Any) -> None:
     """Errors of COCO masks, in TIDE's kinds."""
     from suite.accuracy.error_analysis.analysis import analyse_coco
-    from suite.accuracy.error_analysis.pictures import draw_worst_images
 
-    _run(analyse_coco, draw_worst_images, **words)
+    _run(analyse_coco, **words)
 
 
 @command.command(name="youtube-vis")
@@ -81,9 +79,8 @@ def coco(**words: Any) -> None:
 def youtube_vis(**words: Any) -> None:
     """Errors of YouTube-VIS tracks."""
     from suite.accuracy.error_analysis.analysis import analyse_youtube_vis
-    from suite.accuracy.error_analysis.pictures import draw_worst_videos
 
-    _run(analyse_youtube_vis, draw_worst_videos, **words)
+    _run(analyse_youtube_vis, **words)
 
 
 @command.command(name="tracking")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _print(score: Score, as_json: bool) -> None:
-    from suite.accuracy.score_output import score_table
+    from suite.accuracy.score import score_table
 
     click.echo(json.dumps(score.to_json(), allow_nan=False) if as_json else score_table(score))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -214,8 +214,8 @@ class AnnotationsFile:
             raise InputError(f"{self.path}: loaded without its image folder; name it (--images)")
         return located(self.folder, name)
 
-    def require_truth(self) -> None:
-        """Refuse a file without annotations, which nothing can be scored against.
+    def require_truth(self) -> Self:
+        """Return the dataset; refuse a file without annotations, which nothing can be scored against.
 
         Raises:
             InputError: if it has none.
@@ -225,6 +225,7 @@ class AnnotationsFile:
                 f"{self.path}: no 'annotations', so there is nothing to score against; the ground truth of test splits "
                 "(and of YouTube-VIS valid) is not public, give a split that has it"
             )
+        return self
 
 
 def read_document(path: Path, folder: Path | None, kind: type[Kind], remedy: str) -> tuple[Kind, Categories]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.accuracy.score_output import DRAWS
+from suite.accuracy.score import DRAWS
 from suite.errors import InputError, NothingMeasuredError
 from suite.records.difference import Difference, Draws, Number, difference
 from suite.records.provenance import git

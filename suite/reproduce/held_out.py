@@ -19,7 +19,7 @@ from suite.accuracy.error_analysis.output import error_lines
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_dataset
-from suite.accuracy.score_output import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
+from suite.accuracy.score import score_lines, stat_lines
 from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets import embedded
@@ -74,9 +74,7 @@ def score_images(finished: FinishedRun, dataset: Dataset) -> list[Measurement | 
     score = score_coco(truth, results, resamples=RESAMPLES)
     say(f"held-out mask AP {100 * score.stats['AP']:.1f} (AP50 {100 * score.stats['AP50']:.1f})")
     what = (finished.subject, dataset, {**finished.protocol, **protocol.scalars("coco")})
-    errors = error_lines(analyse_coco(truth, results, worst=0), *what)
-    scores = score_lines(score.stats, COCO_METRICS, *what, score.intervals)
-    return [*scores, *draw_series(score, COCO_METRICS, *what), *errors]
+    return [*score_lines(score, *what), *error_lines(analyse_coco(truth, results, worst=0), *what)]
 
 
 @functools.cache
@@ -97,7 +95,7 @@ def _hard_video_lines(
     for trait, video_ids in _by_trait(dataset.split, dataset.digest).items():
         stats = score_youtube_vis(truth, results, video_ids=video_ids).stats if video_ids else {"AP": -1.0}
         scored = msgspec.structs.replace(dataset, images=None, videos=len(video_ids))
-        lines += score_lines(stats, {"AP": TRAIT_METRICS[trait]}, subject, scored, protocol)
+        lines += stat_lines(stats, {"AP": TRAIT_METRICS[trait]}, subject, scored, protocol)
     return lines
 
 
@@ -115,8 +113,7 @@ def score_videos(
     say(f"video AP at {setting}: {100 * score.stats['AP']:.1f}")
     what = (finished.subject, dataset, {**finished.protocol, **protocol.scalars("youtube-vis")})
     errors = error_lines(analyse_youtube_vis(truth, results, worst=0), *what)
-    scores = score_lines(score.stats, YOUTUBE_VIS_METRICS, *what, score.intervals)
-    return [*scores, *draw_series(score, YOUTUBE_VIS_METRICS, *what), *errors, *_hard_video_lines(results, *what)]
+    return [*score_lines(score, *what), *errors, *_hard_video_lines(results, *what)]
 
 
 def held_out_lines(finished: FinishedRun, stages: Stages, name: str, tracking: bool = True) -> list[Line]:

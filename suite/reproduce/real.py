@@ -9,7 +9,7 @@ from typing import Literal
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_dataset
-from suite.accuracy.score_output import COCO_METRICS, YOUTUBE_VIS_METRICS, draw_series, score_lines
+from suite.accuracy.score import score_lines
 from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter, open_checkpoint
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.categories import Categories
@@ -119,21 +119,17 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         caution = predict_dataset(segmenter, dataset, results, by_position=checkpoint is None)
         if isinstance(dataset, CocoDataset):
             amount = {"images": len(dataset.images)}
-            score, metrics = score_coco(annotations, results, resamples=RESAMPLES), COCO_METRICS
+            score = score_coco(annotations, results, resamples=RESAMPLES)
             caption = draw_detections(dataset, results, picture)
         else:
             amount = {"videos": len(dataset.videos)}
             ids = data.part.video_ids if data.part else None
             score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
-            metrics = YOUTUBE_VIS_METRICS
             caption = draw_track_strip(show_video(dataset, results), picture)
         described = Dataset(data.name, data.split, data.digest, data.pinned, **amount)
         scalars: dict[str, Scalar] = {**protocol.scalars(task), "trained_on": trained_on}
-        lines = score_lines(score.stats, metrics, subject, described, scalars, score.intervals)
-        for line in lines:
+        for line in score_lines(score, subject, described, scalars):
             record.add(line)
-        for draws in draw_series(score, metrics, subject, described, scalars):
-            record.add(draws)
         record.add(Artifact(f"{task}_{key}", shown(picture), file_digest(picture), subject, caption))
     say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")
     if caution:

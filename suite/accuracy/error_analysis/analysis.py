@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ import numpy as np
 from suite.accuracy.error_analysis.judging import Judged, judge_images, judge_tracks
 from suite.accuracy.error_analysis.kinds import BACKGROUND_IOU, FOREGROUND_IOU, SPECIAL_KINDS, Kind
 from suite.accuracy.error_analysis.ladder import Ladder
-from suite.accuracy.mask_ap import evaluate_coco, read_ground_truth
+from suite.accuracy.mask_ap import evaluate_coco
 from suite.accuracy.score import Score
-from suite.accuracy.video_ap import evaluate_youtube_vis, read_video_ground_truth
+from suite.accuracy.video_ap import evaluate_youtube_vis
 from suite.datasets.categories import Id
-from suite.datasets.coco import read_detections
-from suite.datasets.youtube_vis import read_tracks
+from suite.datasets.coco import CocoDataset, Detections, read_detections
+from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset, read_tracks
 
 SIZES = ("small", "medium", "large")
 SIZE_STATISTICS = dict(zip(SIZES, ("APs", "APm", "APl"), strict=True))
@@ -70,7 +69,8 @@ class Analysis:
         by_size: parts by `SIZES`.
         worst: the images or videos whose errors cost most, the dearest first.
         judged: every detection and object behind it.
-        unit_ids: ids of the images or videos, ascending.
+        dataset: the ground truth.
+        found: what was scored.
     """
 
     score: Score
@@ -81,7 +81,8 @@ class Analysis:
     by_size: dict[str, Part]
     worst: tuple[WorstUnit, ...]
     judged: Judged
-    unit_ids: tuple[Id, ...]
+    dataset: CocoDataset | YoutubeVisDataset
+    found: Detections | tuple[MaskedTrack, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints; fractions in full precision, -1 where undefined."""
@@ -140,16 +141,15 @@ def _by_size(judged: Judged, score: Score) -> dict[str, Part]:
     return parts
 
 
-def analyse(judged: Judged, score: Score, unit_ids: Sequence[Id], worst: int = WORST) -> Analysis:
-    """Price every error of a results file.
-
-    Args:
-        judged: its detections and the objects.
-        score: its official numbers.
-        unit_ids: ids of the images or videos, ascending.
-        worst: how many images or videos to list.
-    """
-    ladder = Ladder(judged)
+def _analyse(
+    judged: Judged,
+    score: Score,
+    worst: int,
+    dataset: CocoDataset | YoutubeVisDataset,
+    found: Detections | tuple[MaskedTrack, ...],
+) -> Analysis:
+    """Price every error of a results file."""
+    ladder, unit_ids = Ladder(judged), sorted(dataset.places)
     counts, known = ladder.counts(), bool(ladder.counted.any())
     rungs = []
     for place, kind in enumerate(judged.kinds):
@@ -166,11 +166,14 @@ def analyse(judged: Judged, score: Score, unit_ids: Sequence[Id], worst: int = W
         by_size=_by_size(judged, score),
         worst=tuple(WorstUnit(unit_ids[i], float(gains[i]), ladder.counts(i)) for i in order),
         judged=judged,
-        unit_ids=tuple(unit_ids),
+        dataset=dataset,
+        found=found,
     )
 
 
-def analyse_coco(annotations: Path, results: Path, engine: str = "auto", worst: int = WORST) -> Analysis:
+def analyse_coco(
+    annotations: Path, results: Path, engine: str = "auto", worst: int = WORST, images: Path | None = None
+) -> Analysis:
     """Analyse the errors of a COCO results file; mask IoU.
 
     Args:
@@ -178,30 +181,21 @@ def analyse_coco(annotations: Path, results: Path, engine: str = "auto", worst: 
         results: COCO results file.
         engine: of the official numbers, as in `suite.accuracy.mask_ap.score_coco`.
         worst: how many images to list.
+        images: where their file names start; None if none is going to be drawn.
 
     Raises:
-        DataError: if a file is absent.
+        DataError: if a file or folder is absent.
         InputError: naming file and place of whatever is wrong in either file.
     """
-    dataset = read_ground_truth(annotations)
+    dataset = CocoDataset.load(annotations, images).require_truth()
     detections = read_detections(results, dataset)
     score = evaluate_coco(dataset, detections, engine)
-    return analyse(judge_images(dataset, detections), score, sorted(dataset.places), worst)
+    return _analyse(judge_images(dataset, detections), score, worst, dataset, detections)
 
 
-def analyse_youtube_vis(annotations: Path, results: Path, worst: int = WORST) -> Analysis:
-    """Analyse the errors of a YouTube-VIS results file; IoU of tracks.
-
-    Args:
-        annotations: YouTube-VIS annotations with ground truth, ``.json`` or ``.json.gz``.
-        results: YouTube-VIS results file.
-        worst: how many videos to list.
-
-    Raises:
-        DataError: if a file is absent.
-        InputError: naming file and place of whatever is wrong in either file.
-    """
-    dataset = read_video_ground_truth(annotations)
+def analyse_youtube_vis(annotations: Path, results: Path, worst: int = WORST, images: Path | None = None) -> Analysis:
+    """Analyse the errors of a YouTube-VIS results file; IoU of tracks. Arguments and errors as `analyse_coco`."""
+    dataset = YoutubeVisDataset.load(annotations, images).require_truth()
     tracks = read_tracks(results, dataset)
     score = evaluate_youtube_vis(dataset, tracks)[0]
-    return analyse(judge_tracks(dataset, tracks), score, sorted(dataset.places), worst)
+    return _analyse(judge_tracks(dataset, tracks), score, worst, dataset, tracks)

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 
 from suite.accuracy.error_analysis.analysis import Analysis, Part
 from suite.accuracy.error_analysis.kinds import AS_SCORED, SPECIAL_KINDS, Kind
+from suite.accuracy.score import percent
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
 from suite.text_table import TextColumn, text_table
-
-
-def _percent(value: float) -> str:
-    return "-" if value < 0 else f"{100 * value:.2f}"
 
 
 def _errors(counts: Mapping[Kind, int]) -> str:
@@ -25,20 +22,20 @@ def _parts(title: str, parts: Mapping[str, Part], kinds: tuple[Kind, ...]) -> li
     rows = []
     for name, part in parts.items():
         if part.objects or any(part.gains.values()):
-            costs = [_percent(part.gains[kind]) if kind in part.gains else "-" for kind in kinds]
-            rows.append([name, str(part.objects), _percent(part.ap50), *costs])
+            costs = [percent(part.gains[kind]) if kind in part.gains else "-" for kind in kinds]
+            rows.append([name, str(part.objects), percent(part.ap50), *costs])
     return text_table(columns, rows)
 
 
 def analysis_text(analysis: Analysis) -> str:
     """Return the ladder, the breakdowns and the worst units as lines; AP in percent, ``-`` where undefined."""
     what, unit = ("mask AP50", "image") if analysis.score.task == "coco" else ("video AP50", "video")
-    lines = [f"{what} {_percent(analysis.ap50)} percent; what each kind of error costs: undone alone, and one by one"]
+    lines = [f"{what} {percent(analysis.ap50)} percent; what each kind of error costs: undone alone, and one by one"]
     rungs = [
-        [rung.kind.label, str(rung.count), _percent(rung.gain), _percent(rung.reached), rung.kind.meaning]
+        [rung.kind.label, str(rung.count), percent(rung.gain), percent(rung.reached), rung.kind.meaning]
         for rung in analysis.rungs
     ]
-    special = [[kind.label, "", _percent(analysis.special[kind]), "", kind.meaning] for kind in SPECIAL_KINDS]
+    special = [[kind.label, "", percent(analysis.special[kind]), "", kind.meaning] for kind in SPECIAL_KINDS]
     numbers = [TextColumn(title, number=True) for title in ("count", "adds", "ladder")]
     lines += text_table([TextColumn("error"), *numbers, TextColumn("meaning")], rungs + special)
     kinds = analysis.judged.kinds

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
-from suite.accuracy.error_analysis.analysis import Analysis, WorstUnit
+from suite.accuracy.error_analysis.analysis import Analysis
 from suite.accuracy.error_analysis.kinds import MISSED
 from suite.accuracy.error_analysis.ladder import Ladder
 from suite.datasets.categories import Id
-from suite.datasets.coco import CocoDataset, read_detections
-from suite.datasets.youtube_vis import YoutubeVisDataset, read_tracks
+from suite.datasets.coco import CocoDataset, Detections
+from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset
 from suite.drawing.overlay import (
     CROWD_COLOUR,
-    Mask,
     Shape,
     banner,
     evenly_spaced,
@@ -71,38 +69,8 @@ def _detections(ladder: Ladder, unit: int, score_threshold: float) -> list[_Name
     return named
 
 
-def _title(analysis: Analysis, worst: WorstUnit, what: str, score_threshold: float) -> str:
-    errors = ", ".join(f"{amount} {kind.label}" for kind, amount in worst.counts.items() if amount)
-    return (
-        f"{what} {worst.id}: its errors cost {100 * worst.gain:.2f} points of AP50 ({errors}). "
-        f"{LEGEND}. Drawn: scores of at least {score_threshold:g}."
-    )
-
-
-def _drawn(
-    analysis: Analysis,
-    what: str,
-    folder: Path,
-    score_threshold: float,
-    paint_side: Callable[[Id, Sequence[_Named], bool], Image.Image],
-    beside: bool,
-) -> list[Path]:
-    """Draw every unit of the analysis' list; ``paint_side`` paints one side of the unit with this id."""
-    ladder, paths = Ladder(analysis.judged), []
-    for number, worst in enumerate(analysis.worst, start=1):
-        unit = analysis.unit_ids.index(worst.id)
-        truth = paint_side(worst.id, _objects(ladder, unit), True)
-        found = paint_side(worst.id, _detections(ladder, unit, score_threshold), False)
-        if beside:
-            heads = side_by_side([banner("ground truth", truth.width), banner("predicted", found.width)])
-            rows = [heads, side_by_side([truth, found])]
-        else:
-            rows = [banner("ground truth", truth.width), truth, banner("predicted", found.width), found]
-        title = banner(_title(analysis, worst, what, score_threshold), rows[0].width)
-        path = folder / f"{number:02d}_{what}_{worst.id}.png"
-        save_png(stacked([title, *rows]), path)
-        paths.append(path)
-    return paths
+Side = Callable[[Id, Sequence[_Named], bool], Image.Image]
+"""Paints some objects (True) or detections of the image or video with this id."""
 
 
 def _label(named: _Named, category: str, score: float | None) -> str:
@@ -110,62 +78,68 @@ def _label(named: _Named, category: str, score: float | None) -> str:
     return " ".join(word for word in words if word)
 
 
-def draw_worst_images(
-    analysis: Analysis, annotations: Path, images: Path, results: Path, folder: Path, score_threshold: float
-) -> list[Path]:
-    """Draw the images of ``analysis.worst``, one PNG each: ground truth beside prediction.
-
-    Args:
-        analysis: of this results file.
-        annotations: COCO instances file.
-        images: where its file names start.
-        results: COCO results file.
-        folder: where to write; made if absent.
-        score_threshold: detections below it are not drawn, 0 to 1.
-
-    Returns:
-        The files, the dearest image first.
-
-    Raises:
-        DataError: if an image or a file is absent.
-        InputError: if one is damaged.
-    """
-    dataset = CocoDataset.load(annotations, images)
-    detections, objects = read_detections(results, dataset), dataset.objects
-
+def _image_side(dataset: CocoDataset, detections: Detections) -> Side:
     def side(image_id: Id, named: Sequence[_Named], truth: bool) -> Image.Image:
         image, shapes = dataset.images[dataset.places[image_id]], []
-        codes = (dataset if truth else detections).codes.rles(np.array([item.place for item in named], np.int64))
-        for item, code in zip(named, codes, strict=True):
-            name = dataset.categories.names[(objects if truth else detections).class_index[item.place]]
-            score = None if truth else float(detections.scores[item.place])
-            mask: Mask = np.asarray(coco_mask.decode(code), np.bool_)
-            shapes.append(Shape(mask, item.colour, _label(item, name, score)))
+        for item in named:
+            name = dataset.categories.names[(dataset.objects if truth else detections).class_index[item.place]]
+            label = _label(item, name, None if truth else float(detections.scores[item.place]))
+            shapes.append(Shape((dataset if truth else detections).codes.mask(item.place), item.colour, label))
         return paint(dataset.read(image), shapes, IMAGE_WIDTH_PX)
 
-    return _drawn(analysis, "image", folder, score_threshold, side, beside=True)
+    return side
 
 
-def draw_worst_videos(
-    analysis: Analysis, annotations: Path, images: Path, results: Path, folder: Path, score_threshold: float
-) -> list[Path]:
-    """Draw the videos of ``analysis.worst``, one PNG each: strips of frames, ground truth above prediction.
-
-    Args and errors are those of `draw_worst_images`, for YouTube-VIS files and folders of frames.
-    """
-    dataset = YoutubeVisDataset.load(annotations, images)
-    found, names = read_tracks(results, dataset), dataset.categories.names
-
+def _video_side(dataset: YoutubeVisDataset, found: Sequence[MaskedTrack]) -> Side:
     def side(video_id: Id, named: Sequence[_Named], truth: bool) -> Image.Image:
-        video = dataset.videos[dataset.places[video_id]]
-        tracks = [(item, (dataset.masked_tracks if truth else found)[item.place]) for item in named]
-        pictures = []
+        video, pictures = dataset.videos[dataset.places[video_id]], []
         for frame in evenly_spaced(video.length, SHOWN_FRAMES):
             shapes = []
-            for item, track in tracks:
-                label = _label(item, names[track.class_index], None if truth else track.score)
+            for item in named:
+                track = (dataset.masked_tracks if truth else found)[item.place]
+                label = _label(item, dataset.categories.names[track.class_index], None if truth else track.score)
                 shapes.append(Shape(track.masks.mask(frame, video.height, video.width), item.colour, label))
             pictures.append(paint(dataset.read_frame(video, frame), shapes, FRAME_WIDTH_PX))
         return side_by_side(pictures)
 
-    return _drawn(analysis, "video", folder, score_threshold, side, beside=False)
+    return side
+
+
+def draw_worst(analysis: Analysis, folder: Path, score_threshold: float) -> list[Path]:
+    """Draw the images or videos of ``analysis.worst``, one PNG each: images side by side, videos as strips of frames.
+
+    Args:
+        analysis: of data whose image folder is known.
+        folder: where to write; made if absent.
+        score_threshold: detections below it are not drawn, 0 to 1.
+
+    Returns:
+        The files, the dearest first.
+
+    Raises:
+        DataError: if an image is absent.
+        InputError: if one is damaged.
+    """
+    dataset, found = analysis.dataset, analysis.found
+    ladder, paths, ids = Ladder(analysis.judged), [], sorted(dataset.places)
+    if isinstance(dataset, CocoDataset) and isinstance(found, Detections):
+        what, side = "image", _image_side(dataset, found)
+    else:
+        assert isinstance(dataset, YoutubeVisDataset)
+        assert isinstance(found, tuple)
+        what, side = "video", _video_side(dataset, found)
+    for number, worst in enumerate(analysis.worst, start=1):
+        unit = ids.index(worst.id)
+        truth = side(worst.id, _objects(ladder, unit), True)
+        predicted = side(worst.id, _detections(ladder, unit, score_threshold), False)
+        rows = [banner("ground truth", truth.width), truth, banner("predicted", predicted.width), predicted]
+        if what == "image":
+            rows = [side_by_side([rows[0], rows[2]]), side_by_side([truth, predicted])]
+        errors = ", ".join(f"{amount} {kind.label}" for kind, amount in worst.counts.items() if amount)
+        title = (
+            f"{what} {worst.id}: its errors cost {100 * worst.gain:.2f} points of AP50 ({errors}). "
+            f"{LEGEND}. Drawn: scores of at least {score_threshold:g}."
+        )
+        paths.append(folder / f"{number:02d}_{what}_{worst.id}.png")
+        save_png(stacked([banner(title, rows[0].width), *rows]), paths[-1])
+    return paths

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from suite.accuracy.intervals import WeightedAp, bootstrap, reach, statistics
-from suite.accuracy.mask_ap import AREA_RANGES_PX, mask_pairs, read_ground_truth, score_coco
+from suite.accuracy.mask_ap import AREA_RANGES_PX, mask_pairs, score_coco
 from suite.accuracy.matches import match
-from suite.accuracy.video_ap import match_tracks, read_video_ground_truth, score_youtube_vis
+from suite.accuracy.video_ap import match_tracks, score_youtube_vis
 from suite.cli import main
-from suite.datasets.coco import read_detections
-from suite.datasets.youtube_vis import read_tracks
+from suite.datasets.coco import CocoDataset, read_detections
+from suite.datasets.youtube_vis import YoutubeVisDataset, read_tracks
 from suite.errors import InputError
 from tests.suite.accuracy.cases import random_coco, random_video, written
 from tests.suite.accuracy.coverage import WORLDS, matched, measure, population, worse
@@ -50,10 +50,10 @@ def test_weights_give_the_official_ap_of_the_dataset_with_repetitions(tmp_path: 
         item["score"] = round(item["score"] + tie_breaker / 100, 6)
     paths = written(tmp_path, document, results)
     if task == "youtube-vis":
-        videos = read_video_ground_truth(paths[0])
+        videos = YoutubeVisDataset.load(paths[0])
         matches = match_tracks(videos, read_tracks(paths[1], videos))
     else:
-        dataset = read_ground_truth(paths[0])
+        dataset = CocoDataset.load(paths[0])
         matches = match(*mask_pairs(dataset, read_detections(paths[1], dataset)), AREA_RANGES_PX)
     function = WeightedAp(matches)
     rng = np.random.default_rng(seed)

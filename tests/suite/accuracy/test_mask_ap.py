@@ -11,10 +11,10 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from suite.accuracy.mask_ap import AREA_RANGES_PX, mask_pairs, read_ground_truth, score_coco
+from suite.accuracy.mask_ap import AREA_RANGES_PX, mask_pairs, score_coco
 from suite.accuracy.matches import accumulate, match
 from suite.accuracy.score import STATS
-from suite.datasets.coco import read_detections
+from suite.datasets.coco import CocoDataset, read_detections
 from suite.errors import InputError
 from tests.suite.accuracy.cases import compressed, random_coco, rectangle, uncompressed, written
 
@@ -72,7 +72,7 @@ def test_random_sets_get_pycocotools_numbers_from_both_engines(tmp_path: Path, s
     assert scores[0].per_category == scores[1].per_category
     assert (annotations, results) == before
     if results:
-        evaluator, dataset = official(paths[0], results), read_ground_truth(paths[0])
+        evaluator, dataset = official(paths[0], results), CocoDataset.load(paths[0])
         assert list(scores[0].stats.values()) == evaluator.stats.tolist()
         # Intervals and error analysis match by themselves, to the last digit alike.
         curves = accumulate(match(*mask_pairs(dataset, read_detections(paths[1], dataset)), AREA_RANGES_PX))

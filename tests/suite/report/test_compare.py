@@ -102,7 +102,7 @@ def test_without_the_same_draws_both_intervals_are_joined(maker: RunMaker, draws
 
 def test_real_draws_of_two_scores_give_the_interval_of_scoring_them_together(tmp_path: Path, maker: RunMaker):
     from suite.accuracy.mask_ap import score_coco
-    from suite.accuracy.score_output import COCO_METRICS, draw_series, score_lines
+    from suite.accuracy.score import score_lines
 
     noise = random.Random(3)
     images = [{"id": number, "width": 20, "height": 20} for number in range(12)]
@@ -130,8 +130,7 @@ def test_real_draws_of_two_scores_give_the_interval_of_scoring_them_together(tmp
         assert len(score.draws) == 200
         run = maker.run("scored")
         subject, fields = Subject(TINY, WEIGHTS), {"task": "coco"}
-        lines = score_lines(score.stats, {"AP": "mask_ap"}, subject, SHAPES, fields, score.intervals)
-        maker.write(run, *lines, *draw_series(score, COCO_METRICS, subject, SHAPES, fields))
+        maker.write(run, *score_lines(score, subject, SHAPES, fields))
         ids.append(run.run_id)
     together = score_coco(annotations, paths[1], "pycocotools", 200, 0, against=paths[0]).differences["AP"]
     found = compared(maker, *ids).pairs[0].delta

@@ -11,23 +11,23 @@ from suite.accuracy.error_analysis.analysis import analyse_coco, analyse_youtube
 from suite.accuracy.error_analysis.judging import judge_images, judge_tracks
 from suite.accuracy.error_analysis.kinds import IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS
 from suite.accuracy.error_analysis.ladder import Ladder
-from suite.accuracy.mask_ap import pycocotools_curves, read_ground_truth
+from suite.accuracy.mask_ap import pycocotools_curves
 from suite.accuracy.matches import accumulate
-from suite.accuracy.video_ap import match_tracks, read_video_ground_truth
-from suite.datasets.coco import read_detections
-from suite.datasets.youtube_vis import read_tracks
+from suite.accuracy.video_ap import match_tracks
+from suite.datasets.coco import CocoDataset, read_detections
+from suite.datasets.youtube_vis import YoutubeVisDataset, read_tracks
 from tests.suite.accuracy.cases import random_coco, random_video, written
 from tests.suite.accuracy.error_analysis.brute_force import IMAGE_NAMES, VIDEO_NAMES, BruteForce
 
 
 def judged_images(paths: tuple[Path, Path]) -> tuple[Any, Any]:
-    ground_truth = read_ground_truth(paths[0])
+    ground_truth = CocoDataset.load(paths[0])
     detections = read_detections(paths[1], ground_truth)
     return judge_images(ground_truth, detections), pycocotools_curves(ground_truth, detections).precision
 
 
 def judged_tracks(paths: tuple[Path, Path]) -> tuple[Any, Any]:
-    ground_truth = read_video_ground_truth(paths[0])
+    ground_truth = YoutubeVisDataset.load(paths[0])
     tracks = read_tracks(paths[1], ground_truth)
     return judge_tracks(ground_truth, tracks), accumulate(match_tracks(ground_truth, tracks)).precision
 
