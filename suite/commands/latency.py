@@ -70,7 +70,7 @@ def _timing_options(runs: str) -> Option[Any]:
 @click.option("--key-frame-intervals", default="1,3,6", show_default=True, help="T of the video spans.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder of pictures (consecutive frames for video) for spans outside the network; default: synthetic ones.",
 )
 @click.option(

@@ -16,9 +16,9 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from suite.errors import InputError, NothingMeasuredError
 from suite.export.counts import count_graph
 from suite.export.runtime import Session, cpu_session, graph_form, open_session
+from suite.latency.child import idlest_core, pin_to
 from suite.latency.device import load_device
 from suite.latency.layer_times import LayerTime, steady_layers
-from suite.latency.pinning import idlest_core, pin_to
 from suite.latency.prepare import prepare_model
 from suite.latency.timer import Candidate, fresh_from, time_candidates
 from suite.latency.timing import Labels

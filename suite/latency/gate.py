@@ -23,9 +23,9 @@ import msgspec
 from suite.errors import InputError, NothingMeasuredError, RegressionError
 from suite.export.artifact import GraphArtifact
 from suite.export.counts import GraphCounts, count_graph
+from suite.latency.child import ONE_THREAD_ENVIRONMENT
 from suite.latency.device import Protocol
 from suite.latency.host import measure_host
-from suite.latency.pinning import ONE_THREAD_ENVIRONMENT
 from suite.latency.spans import TimedModel
 from suite.latency.timing import Timing
 from suite.paths import repository_root, runs_dir

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from suite.errors import InputError, NothingMeasuredError
-from suite.latency.child import PROGRESS_MARK
+from suite.errors import USAGE, InputError, NothingMeasuredError
+from suite.latency.child import ONE_THREAD_ENVIRONMENT, PROGRESS_MARK, idlest_core
 from suite.latency.device import Protocol
-from suite.latency.pinning import ONE_THREAD_ENVIRONMENT, idlest_core
 from suite.latency.report import LatencyReport
 from suite.latency.spans import TimedModel, build_candidates
 from suite.latency.timer import Candidate
@@ -28,12 +27,6 @@ from suite.records.provenance import describe_machine
 
 Maker = Callable[[], Sequence[Candidate]]
 LOADING_LIMIT_S = 600
-
-
-def _environment() -> dict[str, str]:
-    """Return the child's environment: one thread everywhere, and this process's import path."""
-    paths = [path or str(Path.cwd()) for path in sys.path]
-    return {**os.environ, **ONE_THREAD_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def run_child(makers: Sequence[Maker], protocol: Protocol, core: int) -> MeasuredRun:
@@ -49,7 +42,8 @@ def run_child(makers: Sequence[Maker], protocol: Protocol, core: int) -> Measure
         NothingMeasuredError: if the child crashed or did not end in time.
     """
     rounds = (protocol.min_samples + 1) // 2
-    errors: list[str] = []
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    last = "no message"
     with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as answer:
         pickle.dump((list(makers), protocol), question)
         question.seek(0)
@@ -60,7 +54,7 @@ def run_child(makers: Sequence[Maker], protocol: Protocol, core: int) -> Measure
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=_environment(),
+            env={**os.environ, **ONE_THREAD_ENVIRONMENT, "PYTHONPATH": paths},
         )
         alarm = threading.Timer(LOADING_LIMIT_S + 3 * protocol.max_duration_s, child.kill)
         alarm.start()
@@ -69,7 +63,7 @@ def run_child(makers: Sequence[Maker], protocol: Protocol, core: int) -> Measure
             with child.stderr, track(f"latency on core {core}", rounds) as step:
                 for line in child.stderr:
                     if not line.startswith(PROGRESS_MARK):
-                        errors.append(line.strip())
+                        last = line.strip() or last
                     elif int(line[len(PROGRESS_MARK) :]) <= rounds:
                         step()
             code = child.wait()
@@ -79,21 +73,19 @@ def run_child(makers: Sequence[Maker], protocol: Protocol, core: int) -> Measure
             child.wait()
         answer.seek(0)
         content = answer.read()
+    if code == USAGE:
+        raise InputError(last)
     if code != 0:
-        last = next((line for line in reversed(errors) if line), "no message")
         ended = f"was stopped by signal {-code}" if code < 0 else f"ended with code {code}"
         raise NothingMeasuredError(f"latency: the measured process {ended} ({last}); nothing was recorded")
-    run = msgspec.json.decode(content, type=MeasuredRun)
-    if run.error:
-        raise InputError(run.error)
-    return run
+    return msgspec.json.decode(content, type=MeasuredRun)
 
 
 def measure_makers(makers: Sequence[Maker], protocol: Protocol, core: int | None = None) -> LatencyReport:
     """Measure and judge; try again where nothing but the machine's other load spoiled the run.
 
     Args:
-        makers: of the candidates; the first candidate is the anchor.
+        makers: of the candidates, at least one; the first candidate is the anchor.
         protocol: how to measure.
         core: the core to pin to; the idlest one (chosen anew for each attempt) if None.
 
@@ -101,34 +93,27 @@ def measure_makers(makers: Sequence[Maker], protocol: Protocol, core: int | None
         The report of the first attempt that is valid throughout, otherwise of the attempt with most valid candidates.
 
     Raises:
-        InputError: if there is no maker, or a file, option or core is bad.
+        InputError: if a file, option or core is bad.
         NothingMeasuredError: if the child crashed.
     """
-    if not makers:
-        raise InputError("latency: no model to measure; name at least one")
-    best: LatencyReport | None = None
+    reports: list[LatencyReport] = []
     for attempt in range(1, protocol.attempts + 1):
         chosen = idlest_core() if core is None else core
-        run = run_child(makers, protocol, chosen)
-        report = LatencyReport(
-            protocol, chosen, judged(run, chosen, protocol), describe_machine(), {"device": "host"}, attempt
-        )
-        if best is None or report.valid_count > best.valid_count:
-            best = report
-        broken = {rule for result in report.results for rule in result.broken_rules}
+        run = judged(run_child(makers, protocol, chosen), chosen, protocol)
+        reports.append(LatencyReport(protocol, chosen, run, describe_machine(), {"device": "host"}, attempt))
+        broken = {rule for timing in run.timings for rule in timing.broken_rules}
         if not broken or broken - ENVIRONMENTAL:
             break
         if attempt < protocol.attempts:
             say(f"latency: attempt {attempt} was disturbed ({', '.join(sorted(broken))}); trying again")
-    assert best is not None
-    return best
+    return max(reports, key=lambda report: report.valid_count)
 
 
 def measure_host(models: Sequence[TimedModel], protocol: Protocol, core: int | None = None) -> LatencyReport:
     """Time models on one core of this machine, interleaved; the first model is the anchor.
 
     Args:
-        models: what to time.
+        models: what to time, at least one.
         protocol: how, e.g. ``load_device("host").protocol()``.
         core: the core to pin to; the idlest one if None.
 
@@ -136,7 +121,7 @@ def measure_host(models: Sequence[TimedModel], protocol: Protocol, core: int | N
         Times, verdicts and ratios to the first model; invalid candidates are in it, marked.
 
     Raises:
-        InputError: if there is no model, two have one name, or a file, option or core is bad.
+        InputError: if two models have one name, or a file, option or core is bad.
         NothingMeasuredError: if the measured process crashed.
     """
     names = [model.name for model in models]

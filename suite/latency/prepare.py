@@ -19,7 +19,7 @@ from suite.export.artifact import GraphArtifact, external_files, graph_digest, i
 from suite.export.kept import export_kept
 from suite.export.runtime import cpu_session, graph_form, prepare_graph
 from suite.files import atomic_path
-from suite.latency.spans import KEY_FRAME_INTERVALS, REFERENCE_SPANS, SPANS, TimedModel
+from suite.latency.spans import REFERENCE_SPANS, SPANS, TimedModel
 from suite.models import ModelEntry, build_model, get_entry
 from suite.paths import runs_dir
 from suite.seeds import derive_seed
@@ -27,10 +27,8 @@ from suite.seeds import derive_seed
 if TYPE_CHECKING:
     from torch import nn
 
-    from reference_model.mobileinst import MobileInst
-
-VIDEO_PARTS = ("key_frame", "frame")
 OWN_SPANS = ("network", "preprocess", "postprocess")
+PARTS = ("whole", "with_masks", "key_frame", "frame")
 
 
 def default_spans(entry: ModelEntry) -> tuple[str, ...]:
@@ -45,51 +43,32 @@ def default_spans(entry: ModelEntry) -> tuple[str, ...]:
     return ("network", *(span for span, has in further.items() if has))
 
 
-def _export_reference(
-    model: MobileInst, size: tuple[int, int], wanted: set[str], folder: Path | None, form: str
-) -> dict[str, GraphArtifact]:
-    """Export what is asked for of the reference model; video graphs always take its padded picture size."""
-    from reference_model.images import padded_size
-    from suite.export.mobileinst import mobileinst_metadata, mobileinst_parts
-
-    config = model.config
-    parts, metadata = mobileinst_parts(config), mobileinst_metadata(config)
-
-    def export(names: Sequence[str], height_px: int, width_px: int) -> dict[str, GraphArtifact]:
-        chosen = [parts[name] for name in names]
-        return export_kept(config.name, model, chosen, (height_px, width_px), folder, form, metadata)
-
-    exports: dict[str, GraphArtifact] = {}
-    if wanted & {"whole", "with_masks"}:
-        exports |= export(["whole"], *size)
-    if "with_masks" in wanted:
-        exports["with_masks"] = exports["whole"]
-    video_parts = [part for part in VIDEO_PARTS if part in wanted]
-    if video_parts:
-        padded = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
-        if exports and padded == size:
-            # A key frame's graph is the whole graph.
-            exports["key_frame"] = exports["whole"]
-            video_parts.remove("key_frame")
-        exports |= export(video_parts, *padded)
-    return exports
-
-
-def _export_prior_art(
+def _exported(
     entry: ModelEntry, model: nn.Module, size: tuple[int, int], wanted: set[str], folder: Path | None, form: str
 ) -> dict[str, GraphArtifact]:
-    """Export what is asked for of a model of prior art; where masks have no graph apart, its network makes them."""
+    """Export the wanted graphs of a model; video graphs take the size that its pictures are padded to."""
+    from reference_model.images import padded_size
+    from reference_model.mobileinst import MobileInst
     from suite.export.exporter import Part
+    from suite.export.mobileinst import mobileinst_metadata, mobileinst_parts
 
-    if not wanted <= {"whole", "with_masks"}:
-        raise InputError(f"{entry.name}: has no video graphs; only MobileInst reuses kernels, time its network")
-    parts = [Part("whole")] if "whole" in wanted or (wanted and not entry.masks_apart) else []
-    if "with_masks" in wanted and entry.masks_apart:
-        parts.append(Part("with_masks", "with_masks"))
-    exports = export_kept(entry.name, model, parts, size, folder, form) if parts else {}
-    if "with_masks" in wanted and not entry.masks_apart:
-        exports["with_masks"] = exports["whole"]
-    return exports
+    metadata, video_size = None, size
+    parts = {"whole": Part("whole"), "with_masks": Part("with_masks", "with_masks")}
+    if isinstance(model, MobileInst):
+        config = model.config
+        parts, metadata = mobileinst_parts(config), mobileinst_metadata(config)
+        video_size = padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
+    # What is the graph of the whole network under another name.
+    same = set() if entry.masks_apart else {"whole", "with_masks"}
+    if same & wanted and video_size == size:
+        same.add("key_frame")
+    made: dict[str, GraphArtifact] = {}
+    for part in PARTS:
+        name = "whole" if part in same else part
+        if part in wanted and name not in made:
+            shape = size if name in ("whole", "with_masks") else video_size
+            made |= export_kept(entry.name, model, [parts[name]], shape, folder, form, metadata)
+    return {part: made["whole" if part in same else part] for part in PARTS if part in wanted}
 
 
 def prepare_model(
@@ -112,7 +91,7 @@ def prepare_model(
         size: (height_px, width_px) of the image graph; the model's primary size if None. Video graphs always take the
             size that preprocessing pads the model's pictures to.
         spans: keys of `suite.latency.spans.SPANS`; the model's `default_spans` if empty.
-        key_frame_intervals: T of the video spans.
+        key_frame_intervals: T of the video spans, of `suite.latency.spans.KEY_FRAME_INTERVALS`.
         images: pictures for the spans outside the network; synthetic ones if empty.
         seed: of random weights and synthetic pictures.
         runtime: a module of ``suite/export/runtimes``.
@@ -120,34 +99,20 @@ def prepare_model(
         form: of `suite.export.rewriting`; the one that the runtime runs best if None.
 
     Raises:
-        InputError: if the name, size, span, interval or checkpoint is bad, or the model cannot be exported.
+        InputError: if the name, size or checkpoint is bad, the model has no such span, or it cannot be exported.
     """
     from reference_model.config import config_to_dict
     from reference_model.mobileinst import MobileInst
 
     entry = get_entry(name)
     spans = tuple(spans) or default_spans(entry)
-    for span in spans:
-        if span not in SPANS:
-            raise InputError(f"{name}: unknown span {span!r}; known: {', '.join(SPANS)}")
-    for interval in key_frame_intervals:
-        if interval not in KEY_FRAME_INTERVALS:
-            known = ", ".join(map(str, KEY_FRAME_INTERVALS))
-            raise InputError(f"{name}: key frame interval {interval} does not divide the clip; known: {known}")
     model, weights_sha256 = build_model(name, checkpoint, seed)
     parts = {part for span in spans for part in SPANS[span]}
-    chosen_size = size or (entry.input_height_px, entry.input_width_px)
-    chosen_form = form or graph_form(runtime)
-    config = None
-    if isinstance(model, MobileInst):
-        exports = _export_reference(model, chosen_size, parts, folder, chosen_form)
-        config = config_to_dict(model.config)
-    else:
-        if set(spans) & set(REFERENCE_SPANS):
-            raise InputError(
-                f"{name}: spans {', '.join(REFERENCE_SPANS)} are MobileInst's; leave --spans out for its own"
-            )
-        exports = _export_prior_art(entry, model, chosen_size, parts, folder, chosen_form)
+    chosen_size = size or entry.input_shapes[0]
+    config = config_to_dict(model.config) if isinstance(model, MobileInst) else None
+    if config is None and set(spans) & set(REFERENCE_SPANS):
+        raise InputError(f"{name}: spans {', '.join(REFERENCE_SPANS)} are MobileInst's; leave --spans out for its own")
+    exports = _exported(entry, model, chosen_size, parts, folder, form or graph_form(runtime))
     for graph in exports.values():
         prepare_graph(runtime, graph.path)
     return TimedModel(

@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 
 from suite.errors import InputError
-from suite.export.runtime import runtime_names
 from suite.latency.device import Phone, RemoteDevice, load_device
 from suite.latency.host import measure_host
 from suite.latency.prepare import prepare_given, prepare_model
 from suite.latency.report import LatencyReport, write_report
-from suite.latency.spans import TimedModel
+from suite.latency.spans import KEY_FRAME_INTERVALS, SPANS, TimedModel
 from suite.paths import runs_dir
 from suite.records.provenance import shown_command
 
@@ -22,7 +21,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PICTURES = 24
 
 
-def words_of(text: str, option: str, known: Collection[str] = ()) -> tuple[str, ...]:
+def words_of(text: str, option: str, known: Collection[object] = ()) -> tuple[str, ...]:
     """Return the different, comma-separated words of an option.
 
     Raises:
@@ -31,16 +30,9 @@ def words_of(text: str, option: str, known: Collection[str] = ()) -> tuple[str, 
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words or len(set(words)) != len(words):
         raise InputError(f"{option} {text!r}: give different names, separated by commas")
-    if known and not set(words) <= set(known):
-        raise InputError(f"{option} {text!r}: choose from {', '.join(known)}")
+    if known and not set(words) <= set(map(str, known)):
+        raise InputError(f"{option} {text!r}: choose from {', '.join(map(str, known))}")
     return words
-
-
-def _intervals(text: str) -> tuple[int, ...]:
-    words = words_of(text, "--key-frame-intervals")
-    if not all(word.isdigit() for word in words):
-        raise InputError(f"--key-frame-intervals {text!r}: give whole numbers, separated by commas")
-    return tuple(int(word) for word in words)
 
 
 def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
@@ -79,8 +71,6 @@ def _prepared(
 def _pictures(folder: Path | None) -> tuple[Path, ...]:
     if folder is None:
         return ()
-    if not folder.is_dir():
-        raise InputError(f"--images {folder}: no such folder; check the path")
     pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)[:MAX_PICTURES]
     if not pictures:
         raise InputError(f"--images {folder}: holds no {', '.join(PICTURE_SUFFIXES)} file; name another folder")
@@ -109,15 +99,15 @@ def measure_here(
         InputError: naming the option at fault and what it may be, or if a model or file is bad.
         NothingMeasuredError: if the measured process crashed.
     """
-    if runtime not in runtime_names():
-        raise InputError(f"--runtime {runtime}: no such runtime; known: {', '.join(runtime_names())}")
     chosen = load_device("host").protocol(protocol).with_samples(pairs)
     if attempts is not None:
         chosen = msgspec.structs.replace(chosen, attempts=attempts)
     shared: dict[str, Any] = {
         "size": size,
-        "spans": () if spans is None else words_of(spans, "--spans"),
-        "key_frame_intervals": _intervals(key_frame_intervals),
+        "spans": () if spans is None else words_of(spans, "--spans", SPANS),
+        "key_frame_intervals": [
+            int(word) for word in words_of(key_frame_intervals, "--key-frame-intervals", KEY_FRAME_INTERVALS)
+        ],
         "images": _pictures(images),
     }
     report = measure_host(_prepared(models, given, checkpoints, runtime, seed, **shared), chosen, core)

@@ -36,8 +36,8 @@ SPANS: dict[str, tuple[str, ...]] = {
 """Spans and the graphs they need. ``with_masks`` is the network that goes on to the masks of 100 instances, for methods
 whose network stops before; ``selection`` chooses detections from synthetic scores. ``video`` is end to end, per frame:
 preprocess, network with kernel reuse, postprocess; ``video_network`` is the network's part of it."""
-REFERENCE_SPANS = ("preprocess", "postprocess", "video")
-"""Spans that only the reference model has, since they need its configuration."""
+REFERENCE_SPANS = ("preprocess", "postprocess", "video_network", "video")
+"""Spans that only the reference model has, since they need its configuration or its reuse of kernels."""
 KEY_FRAME_INTERVALS = (1, 2, 3, 6)
 """Reuse intervals that divide the timed clip of six frames."""
 CLIP_FRAMES = 6
@@ -97,21 +97,16 @@ class Graphs:
 
     def __init__(self, model: TimedModel, limit: float) -> None:
         needed = {part for span in model.spans for part in SPANS[span]}
-        self.artifacts = {part: artifact for part, artifact in model.graphs.items() if part in needed}
-        self.limit = limit
-        self.checked: dict[str, list[Problem]] = {}
-        opened: dict[Path, Session] = {}
-        for artifact in self.artifacts.values():
-            if artifact.path not in opened:
-                opened[artifact.path] = open_session(model.runtime, artifact.path)
-        self.sessions: dict[str, Session] = {part: opened[item.path] for part, item in self.artifacts.items()}
+        artifacts = {part: artifact for part, artifact in model.graphs.items() if part in needed}
+        opened = {
+            path: open_session(model.runtime, path) for path in dict.fromkeys(item.path for item in artifacts.values())
+        }
+        self.sessions: dict[str, Session] = {part: opened[item.path] for part, item in artifacts.items()}
+        self._problems = functools.cache(lambda part: proof_problems(self.sessions[part], artifacts[part], limit))
 
     def check(self, *parts: str) -> list[Problem]:
         """Return the precision and output problems of the given parts."""
-        for part in parts:
-            if part not in self.checked:
-                self.checked[part] = proof_problems(self.sessions[part], self.artifacts[part], self.limit)
-        return [problem for part in parts for problem in self.checked[part]]
+        return [problem for part in parts for problem in self._problems(part)]
 
     def size(self, part: str) -> tuple[int, int]:
         """Return height and width in pixels of a part's image, its first input."""
@@ -140,7 +135,6 @@ class Spans:
 
     def __init__(self, model: TimedModel, graphs: Graphs, pool: int) -> None:
         self.model, self.graphs, self.pool = model, graphs, pool
-        self.engines = {part: session.description() for part, session in graphs.sessions.items()}
 
     def labels(self, span: str, size: tuple[int, int], runtime: str, interval: int | None = None) -> Labels:
         """Return what a candidate's times are the times of."""
@@ -149,7 +143,8 @@ class Spans:
     def network(self, span: str) -> Candidate:
         """Return the image network, to its own outputs (``network``) or on to masks (``with_masks``)."""
         part = "whole" if span == "network" else span
-        session, engine = self.graphs.sessions[part], self.engines[part]
+        session = self.graphs.sessions[part]
+        engine = session.description()
         name, shape = next(iter(session.input_shapes().items()))
         return Candidate(
             self.labels(span, self.graphs.size(part), engine["runtime"]),
@@ -179,8 +174,8 @@ class Spans:
 
     def video_network(self, interval: int) -> Candidate:
         """Return the networks of a clip: the key frame graph every ``interval`` frames, else the frame graph."""
-        key_frame, frame, size = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"], self._video_size()
-        images = network_inputs((1, 3, *size), self.model.seed, self.pool)
+        key_frame, frame = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"]
+        images = network_inputs((1, 3, *self.graphs.size("key_frame")), self.model.seed, self.pool)
 
         def run(clip: Sequence[Array]) -> None:
             kernels: Any = None
@@ -192,14 +187,11 @@ class Spans:
 
         return self._clip("network", interval, run, images)
 
-    def _video_size(self) -> tuple[int, int]:
-        return self.graphs.size("key_frame")
-
     def _clip(self, span: str, interval: int, run: Callable[[Any], Any], frames: Sequence[Array]) -> Candidate:
         """Return a candidate that gets a fresh clip of `CLIP_FRAMES` frames and is timed per frame."""
-        engine = self.engines["key_frame"]
+        engine = self.graphs.sessions["key_frame"].description()
         return Candidate(
-            self.labels(span, self._video_size(), engine["runtime"], interval),
+            self.labels(span, self.graphs.size("key_frame"), engine["runtime"], interval),
             run,
             lambda index: [stamped(frames[(index + number) % len(frames)], index) for number in range(CLIP_FRAMES)],
             units=CLIP_FRAMES,
@@ -294,7 +286,8 @@ class PictureSpans(Spans):
         from reference_model.images import postprocess
         from reference_model.tracking import associate
 
-        key_frame, frame, size = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"], self._video_size()
+        key_frame, frame = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"]
+        size = self.graphs.size("key_frame")
 
         def run(clip: Sequence[Array]) -> None:
             reused: dict[str, Tensor] = {}
@@ -328,20 +321,14 @@ def build_candidates(model: TimedModel, protocol: Protocol) -> list[Candidate]:
     Raises:
         InputError: if a graph or picture is bad, or a span is not defined for the model.
     """
-    graphs = Graphs(model, protocol.rules.max_output_difference)
-    spans = Spans(model, graphs, protocol.input_pool)
+    kind = PictureSpans if set(model.spans) & {"preprocess", "postprocess", "video"} else Spans
+    spans = kind(model, Graphs(model, protocol.rules.max_output_difference), protocol.input_pool)
     candidates: list[Candidate] = []
     for span in model.spans:
         if span in ("network", "with_masks"):
             candidates.append(spans.network(span))
-        elif span == "selection":
-            candidates.append(spans.selection())
-        elif span == "video_network":
-            candidates += [spans.video_network(interval) for interval in model.key_frame_intervals]
+        elif span in ("video_network", "video"):
+            candidates += [getattr(spans, span)(interval) for interval in model.key_frame_intervals]
         else:
-            pictures = PictureSpans(model, graphs, protocol.input_pool)
-            if span == "video":
-                candidates += [pictures.video(interval) for interval in model.key_frame_intervals]
-            else:
-                candidates.append(pictures.preprocess() if span == "preprocess" else pictures.postprocess())
+            candidates.append(getattr(spans, span)())
     return candidates

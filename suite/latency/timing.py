@@ -209,7 +209,6 @@ class MeasuredRun(msgspec.Struct, frozen=True):
         niceness: scheduling priority it ran with; 0 is everybody's, below needs an administrator.
         threads: threads alive at its end.
         peak_memory_kib: largest resident memory, all models together.
-        error: why nothing was measured; empty otherwise.
     """
 
     timings: list[Timing] = []
@@ -218,4 +217,3 @@ class MeasuredRun(msgspec.Struct, frozen=True):
     niceness: int = 0
     threads: int = 0
     peak_memory_kib: int = 0
-    error: str = ""

@@ -27,7 +27,7 @@ TINY = "mobileinst_topformer_tiny_shapes"
         (["--models", TINY, "--size", "8x8"], "'8x8'"),
         (["--models", TINY, "--spans", "lunch"], "lunch"),
         (["--models", TINY, "--key-frame-intervals", "x"], "--key-frame-intervals"),
-        (["--models", TINY, "--key-frame-intervals", "4"], "interval 4"),
+        (["--models", TINY, "--key-frame-intervals", "4"], "--key-frame-intervals"),
         (["--models", TINY, "--protocol", "hasty"], "hasty"),
         (["--models", TINY, "--runtime", "abacus"], "abacus"),
         (["--models", TINY, "--checkpoint", "absent.safetensors"], "absent.safetensors"),

@@ -21,9 +21,9 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from suite.export.artifact import GraphArtifact
+from suite.latency.child import usable_cores
 from suite.latency.device import Protocol
 from suite.latency.host import Maker, measure_host, measure_makers
-from suite.latency.pinning import usable_cores
 from suite.latency.report import LatencyReport
 from suite.latency.spans import TimedModel
 from suite.latency.validity import ENVIRONMENTAL
