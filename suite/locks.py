@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
@@ -24,44 +26,46 @@ def exclusive(path: Path) -> Iterator[None]:
     Raises:
         DiskError: if the lock file cannot be made.
     """
-    with claimed(path) as free:
-        if free:
+    with claimed(path) as holder:
+        if not holder:
             yield
             return
-    say(f"{path}: another process is working on it, waiting")
-    with _holding(path, blocking=True):
+    say(f"{path}: {holder} is working on it, waiting")
+    with claimed(path, waiting=True):
         yield
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """Hold the lock of a file or folder if no other process holds it; do not wait.
+def claimed(path: Path, waiting: bool = False) -> Iterator[str]:
+    """Hold the lock of a file or folder; a thread that holds it already goes on.
 
     Args:
         path: what is going to be written; the lock is the one of `exclusive`.
+        waiting: whether to wait where another process holds it.
 
     Yields:
-        Whether the lock is held.
+        ``""`` where the lock is held, otherwise who holds it: process and machine.
 
     Raises:
         DiskError: if the lock file cannot be made.
     """
-    with _holding(path, blocking=False) as held:
-        yield held
-
-
-@contextmanager
-def _holding(path: Path, blocking: bool) -> Iterator[bool]:
-    file = path.with_name(f".{path.name}.lock")
-    lock = filelock.FileLock(file)
+    file, note = (path.with_name(f".{path.name}.{kind}") for kind in ("lock", "holder"))
+    lock, holder = filelock.FileLock(file, is_singleton=True), ""
     with disk_faults(str(file)):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(filelock.Timeout):
-            lock.acquire(blocking=blocking)
+        try:
+            lock.acquire(blocking=waiting)
+            note.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        except filelock.Timeout:
+            # The note is absent where it is just being written, or just removed.
+            holder = note.read_text(encoding="utf-8") if note.exists() else ""
+            holder = holder or "another process"
     try:
-        yield lock.is_locked
+        yield holder
     finally:
-        if lock.is_locked:
-            # Removed while held: who waits for it sees that the file has lost its name and makes a new one.
-            file.unlink(missing_ok=True)
+        if not holder:
+            if lock.lock_counter == 1:
+                # Removed while held: who waits for it sees that the file has lost its name and makes a new one.
+                note.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
             lock.release()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from suite.command_options import PATH, RegularFile, json_option, seed_option
+from suite.command_options import PATH, RegularFile, json_option, seed_option, show
 
 REPLACED = ("iterations", "batch_size", "accumulation", "precision", "query_passing")
 """Fields of a recipe that an option replaces."""
@@ -74,18 +73,18 @@ def command(
 
     loaded = load_recipe(recipe, **{name: words.pop(name) for name in REPLACED})
     from suite.paths import shown  # after the check: torch takes seconds to load
-    from suite.training.initial import How, InitialFiles
+    from suite.training.initial import How
     from suite.training.run import CARD, train_and_record
     from suite.training.sources import DataPaths
 
-    how = How(device, workers, compiled, tensorboard, InitialFiles(backbone, initial_weights))
+    how = How(device, workers, compiled, tensorboard, backbone, initial_weights)
     paths = DataPaths(**words)
     if only_plan:
-        from suite.training.plan import measure_plan
+        from suite.training.plan import measure_plan, plan_lines
 
         plan = measure_plan(loaded, seed, how, paths)
         if plan is not None:
-            click.echo(json.dumps(plan.to_json()) if as_json else "\n".join(plan.lines()))
+            show(as_json, plan, "\n".join(plan_lines(plan)))
         return
     made = train_and_record(loaded, seed, fresh, how, paths, publish)
     if made is None:
@@ -97,11 +96,8 @@ def command(
         "record": shown(record),
         "model_card": shown(finished.checkpoint.parent / CARD),
     }
-    if as_json:
-        click.echo(json.dumps({**result, metric: score}))
-        return
-    for name, path in result.items():
-        click.echo(f"{name.replace('_', ' ')} {path}")
+    lines = [f"{name.replace('_', ' ')} {path}" for name, path in result.items()]
     if score is not None:
         units = "videos" if metric == "video_ap" else "images"
-        click.echo(f"{metric.replace('_ap', ' AP')} on at most {loaded.evaluation_images} {units}: {100 * score:.1f}")
+        lines.append(f"{metric.replace('_ap', ' AP')} on at most {loaded.evaluation_images} {units}: {100 * score:.1f}")
+    show(as_json, {**result, metric: score}, "\n".join(lines))

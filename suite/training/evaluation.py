@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,27 +21,9 @@ from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_strip
 from suite.drawing.tracks import show_video
 from suite.files import atomic_path, disk_faults, read_json, write_json
+from suite.training.data.batches import FileSource
 from suite.training.recipe import Recipe
 from suite.training.state import Progress
-
-
-def spread_subset(
-    annotations: Path, subset: Path, unit: Unit, count: int, among: Collection[int] | None = None
-) -> Path:
-    """Write the annotations of ``count`` images or videos, evenly spread over a file; return the subset's path.
-
-    Args:
-        annotations: a COCO or YouTube-VIS file.
-        subset: the file to write.
-        unit: ``"image"`` or ``"video"``.
-        count: number of images or videos.
-        among: ids to choose from; None: all of the file.
-    """
-    whole = read_json(annotations, "annotations file")
-    ids = [item["id"] for item in whole[f"{unit}s"] if among is None or item["id"] in among]
-    count = min(count, len(ids))
-    write_json(subset, part_of(whole, unit, {ids[place * len(ids) // count] for place in range(count)}))
-    return subset
 
 
 @dataclass
@@ -64,23 +45,23 @@ class Evaluation:
     categories: Categories | None = None
 
     @classmethod
-    def of(
-        cls,
-        kind: type[CocoDataset | YoutubeVisDataset],
-        annotations: Path,
-        images: Path,
-        folder: Path,
-        count: int,
-        categories: Categories | None = None,
-        among: Collection[int] | None = None,
-    ) -> Evaluation:
-        """Return the evaluation on ``count`` images or videos of a file; arguments as `spread_subset`.
+    def of(cls, source: FileSource, folder: Path) -> Evaluation | None:
+        """Return the evaluation on the images or videos that a recipe asks for, or None where nothing can be scored.
 
-        ``folder`` takes their annotations and results.
+        They are evenly spread over what the source names; ``folder`` takes their annotations and results.
         """
-        unit: Unit = "image" if kind is CocoDataset else "video"
-        subset = spread_subset(annotations, folder / "evaluation_annotations.json", unit, count, among)
-        return cls(kind.load(subset, images), subset, folder / "evaluation_results.json", categories=categories)
+        scored = source.scored
+        if scored is None:
+            return None
+        unit: Unit = "image" if scored.task == "coco" else "video"
+        kind = CocoDataset if scored.task == "coco" else YoutubeVisDataset
+        whole = read_json(scored.annotations, "annotations file")
+        among = scored.part.video_ids if scored.part else None
+        ids = [item["id"] for item in whole[f"{unit}s"] if among is None or item["id"] in among]
+        count = min(source.recipe.evaluation_images, len(ids))
+        subset, results = (folder / f"evaluation_{name}.json" for name in ("annotations", "results"))
+        write_json(subset, part_of(whole, unit, {ids[place * len(ids) // count] for place in range(count)}))
+        return cls(kind.load(subset, scored.images), subset, results, categories=source.categories)
 
     @property
     def metric(self) -> str:

@@ -6,7 +6,7 @@ import argparse
 import ctypes
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +30,28 @@ CLASS_HEAD = "instance_decoder.class_head."
 
 
 @dataclass(frozen=True)
-class InitialFiles:
-    """Files that the user starts from.
+class How:
+    """What a run is computed with, which changes no number but by rounding, and what it starts from.
 
     Attributes:
-        backbone: an official checkpoint of the recipe's backbone (``.pth``, ``.pt`` or ``.safetensors``).
-        checkpoint: a checkpoint of this suite.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        workers: processes that prepare batches; 0: none.
+        compiled: whether to use `torch.compile`.
+        tensorboard: whether to write event files where TensorBoard is installed.
+        backbone: an official checkpoint of the recipe's backbone (``.pth``, ``.pt`` or ``.safetensors``), or None.
+        checkpoint: a checkpoint of this suite, or None.
     """
 
+    device: str = "auto"
+    workers: int = 0
+    compiled: bool = False
+    tensorboard: bool = False
     backbone: Path | None = None
     checkpoint: Path | None = None
 
     @property
-    def path(self) -> Path | None:
-        """The file, if there is one.
+    def initial(self) -> Path | None:
+        """The file to start from, if there is one.
 
         Raises:
             InputError: if both are given.
@@ -52,56 +60,28 @@ class InitialFiles:
             raise InputError("--backbone and --initial-weights: give one of them, a checkpoint has its own backbone")
         return self.backbone or self.checkpoint
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the file, ``""`` without one.
+    def initial_digest(self) -> str:
+        """Return the SHA-256 of that file, ``""`` without one.
 
         Raises:
             DataError: if the file is absent.
         """
-        if self.path is None:
-            return ""
-        if not self.path.is_file():
-            raise DataError(f"{self.path}: no such file of initial weights; check the path")
-        return file_digest(self.path)
+        return file_digest(self.initial) if self.initial else ""
 
 
-@dataclass(frozen=True)
-class How:
-    """What a run is computed with; it changes no number but by rounding.
-
-    Attributes:
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        workers: processes that prepare batches; 0: none.
-        compiled: whether to use `torch.compile`.
-        tensorboard: whether to write event files where TensorBoard is installed.
-        initial: files to start from.
-    """
-
-    device: str = "auto"
-    workers: int = 0
-    compiled: bool = False
-    tensorboard: bool = False
-    initial: InitialFiles = field(default_factory=InitialFiles)
-
-
-def starts_as_wanted(recipe: Recipe, files: InitialFiles) -> bool:
-    """Return whether a training starts from what its recipe wants; a checkpoint of this suite has a backbone too."""
-    if recipe.initial_weights == "imagenet":
-        return files.path is not None
-    return not recipe.initial_weights or files.checkpoint is not None
-
-
-def warning(recipe: Recipe, files: InitialFiles) -> str | None:
+def warning(recipe: Recipe, how: How) -> str | None:
     """Return what must be said loudly before training starts, None if it starts from what its recipe wants."""
-    if starts_as_wanted(recipe, files):
-        return None
     if recipe.initial_weights == "imagenet":
+        if how.initial is not None:  # a checkpoint of this suite has a backbone too
+            return None
         return (
             f"WARNING: training {recipe.model} WITHOUT PRE-TRAINING. The public reproduction of MobileInst found that "
             "training on COCO from random weights fails; the paper starts from ImageNet. Give the official checkpoint "
             f"of {recipe.config().backbone} with --backbone FILE (docs/training.md says where they are)."
         )
-    given = "RANDOM WEIGHTS around an ImageNet backbone" if files.backbone else "RANDOM WEIGHTS"
+    if not recipe.initial_weights or how.checkpoint is not None:
+        return None
+    given = "RANDOM WEIGHTS around an ImageNet backbone" if how.backbone else "RANDOM WEIGHTS"
     return (
         f"WARNING: fine-tuning {recipe.model} from {given}. This recipe starts from what recipe "
         f"{recipe.initial_weights!r} trains; give its checkpoint with --initial-weights FILE."
@@ -192,16 +172,16 @@ def take_threads(recipe: Recipe, processes: Processes) -> None:
     torch.set_num_threads(threads)
 
 
-def build_model(recipe: Recipe, seed: int, processes: Processes, initial: InitialFiles) -> MobileInst:
+def build_model(recipe: Recipe, seed: int, processes: Processes, how: How) -> MobileInst:
     """Return the model on this process's device, with the weights a run starts from; the same in every process."""
     torch.manual_seed(derive_seed(seed, "weights"))
     model = MobileInst(recipe.config())
     if processes.first:
-        if said := warning(recipe, initial):
+        if said := warning(recipe, how):
             say(said)
-        if initial.path is not None:
-            load = load_backbone if initial.backbone else load_initial
-            say(f"starting from {load(model, initial.path)}")
+        if how.initial is not None:
+            load = load_backbone if how.backbone else load_initial
+            say(f"starting from {load(model, how.initial)}")
     model.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes.copy_model(model)
     if recipe.batch_norm == "synchronised":

@@ -53,11 +53,14 @@ def run_identity(recipe: Recipe, seed: int, dataset_digest: str, code: str, init
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def _curve_row(iteration: int, losses: dict[str, float], score: float | None) -> list[float | int | None]:
-    """Return one row of the training curve, in the order of `CURVE_COLUMNS`."""
-    terms = [losses[name] for name in LOSS_TERMS]
-    passed = [value for name, value in losses.items() if name.startswith("passed/")]
-    return [iteration, sum(terms), *terms, sum(passed) if passed else None, score]
+def _loss_columns(losses: dict[str, float]) -> dict[str, float | None]:
+    """Return the columns of curve and log that tell losses; None: of a group that the iteration has not."""
+    terms = {name: losses[name] for name in LOSS_TERMS}
+    columns: dict[str, float | None] = {"loss": sum(terms.values()), **terms}
+    for group in ("later", "passed"):
+        values = [value for name, value in losses.items() if name.startswith(f"{group}/")]
+        columns[f"loss_{group}"] = sum(values) if values else None
+    return columns
 
 
 def learning_rate_factor(recipe: Recipe, iteration: int) -> float:
@@ -88,20 +91,13 @@ def _averaged_model(model: MobileInst, decay: float) -> AveragedModel:
 
 
 def train(
-    recipe: Recipe,
-    source: FileSource,
-    seed: int,
-    identity: str,
-    folder: Path,
-    evaluation: Evaluation | None = None,
-    how: How | None = None,
+    source: FileSource, identity: str, folder: Path, evaluation: Evaluation | None = None, how: How | None = None
 ) -> TrainResult:
     """Train one model, or continue an interrupted run of the same identity; under torchrun, together.
 
     Args:
-        recipe: what to train and how.
-        source: the training data.
-        seed: base seed; weights, order, views and drop path derive from it.
+        source: the training data, with the recipe and the base seed that weights, order, views and drop path derive
+            from.
         identity: see `run_identity`.
         folder: for states, log and pictures; the caller removes the states once the result is saved.
         evaluation: scores the model in the course of the run; None: never.
@@ -112,29 +108,28 @@ def train(
         StoppedError: likewise on SIGTERM or SIGUSR1.
         InputError: if an iteration cannot be divided evenly, a loss is not finite, or a file cannot be written.
     """
-    how = how or How()
+    how, recipe, seed = how or How(), source.recipe, source.seed
     keep_freed_memory()
     processes = start_processes(how.device)
     take_threads(recipe, processes)
     for stage in (0, recipe.iterations - 1):  # of images and of pairs, which may begin after days
         recipe.slots(stage, 0, processes.count * recipe.accumulation)
-    model = build_model(recipe, seed, processes, how.initial)
+    model = build_model(recipe, seed, processes, how)
     optimizer = build_optimizer(recipe, model)
     average = _averaged_model(model, recipe.ema_decay) if recipe.ema_decay else None
     final = cast(MobileInst, average.module) if average else model
     step_once = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
     trained = Trained(model, optimizer, average)
     states = StateFiles(folder, recipe.keep_checkpoints)
-    progress = resume(states, Progress(identity, processes=processes.count), trained, processes)
+    progress = resume(states, Progress(identity), trained, processes)
     if step_once.scaler is not None and progress.scaler:
         step_once.scaler.load_state_dict(progress.scaler)
-    progress.processes = processes.count
     scoring = Scoring(recipe, evaluation, folder, processes, final)
     metric = evaluation.metric if evaluation else "mask_ap"
     log = None
     if processes.first:
-        columns, interval = [*LOG_COLUMNS, metric], log_interval(recipe.iterations)
-        log = TrainingLog(folder, columns, interval, progress.iteration, how.tensorboard)
+        interval = log_interval(recipe.iterations)
+        log = TrainingLog(folder, [*LOG_COLUMNS, metric], interval, progress.iteration, how.tensorboard)
     logging: AbstractContextManager[object] = closing(log) if log is not None else nullcontext()
     record_every = max(1, recipe.iterations // CURVE_POINTS)
     left = range(progress.iteration, recipe.iterations)
@@ -166,24 +161,24 @@ def train(
             losses, gradient_norm = step_once(iteration, batches)
             if average is not None:
                 average.update_parameters(model)
-            done = iteration + 1
-            score = None
+            done, score, columns = iteration + 1, None, _loss_columns(losses)
             if done in scoring.at or scoring.draws(done):
                 score = scoring(done, progress)
                 if recipe.batch_norm == "frozen":
                     freeze_batch_norm(model)
             if done in scoring.at or done % record_every == 0:
-                progress.curve.append(_curve_row(done, losses, score))
+                progress.curve.append([done, *(columns[name] for name in CURVE_COLUMNS[1:-1]), score])
             now = time.monotonic() - started
             speed = recipe.batch_size / max(now - progress.elapsed_s, 1e-9)
             progress.iteration, progress.elapsed_s = done, now
             if step_once.scaler is not None:
                 progress.scaler = step_once.scaler.state_dict()
             asked = round(processes.maximum(stop_requested()))
-            saves = bool(asked) or done % recipe.checkpoint_every == 0
+            saves = bool(asked) or done % recipe.checkpoint_every == 0 or done == recipe.iterations
             if log is not None:
-                values = _log_values(losses, optimizer.param_groups[-1]["lr"], gradient_norm, speed, metric, score)
-                log.add(done, values, ends_row=saves or score is not None or done == recipe.iterations)
+                rate = optimizer.param_groups[-1]["lr"]
+                others = {"learning_rate": rate, "gradient_norm": gradient_norm, "images_per_s": speed, metric: score}
+                log.add(done, columns | others, saves or score is not None)
             if processes.first and saves:
                 states.save(progress, trained)
             if asked:
@@ -191,28 +186,8 @@ def train(
                 raise _stopped(asked, done, processes)
             last_score = score if score is not None else last_score
             shown_score = f" AP {100 * last_score:.1f}" if last_score is not None else ""
-            shown(f"loss {sum(losses[name] for name in LOSS_TERMS):.2f}{shown_score}")
+            shown(f"loss {columns['loss']:.2f}{shown_score}")
     return TrainResult(final.eval(), progress.curve, progress.elapsed_s, metric)
-
-
-def _log_values(
-    losses: dict[str, float], rate: float, norm: float, speed: float, metric: str, score: float | None
-) -> dict[str, float | None]:
-    groups = {
-        f"loss_{group}": sum(value for name, value in losses.items() if name.startswith(f"{group}/"))
-        for group in ("later", "passed")
-        if any(name.startswith(f"{group}/") for name in losses)
-    }
-    terms = {name: losses[name] for name in LOSS_TERMS}
-    return {
-        "learning_rate": rate,
-        "loss": sum(terms.values()),
-        **terms,
-        **groups,
-        "gradient_norm": norm,
-        "images_per_s": speed,
-        metric: score,
-    }
 
 
 def _stopped(number: int, done: int, processes: Processes) -> BaseException:

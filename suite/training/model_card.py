@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from suite.records.schema import Dataset, Measurement, Run, Scalar, Series, Subject
-from suite.training.initial import InitialFiles, starts_as_wanted
+from suite.training.initial import How, warning
 from suite.training.loop import CURVE_COLUMNS, TrainResult
 from suite.training.recipe import Recipe
 
@@ -53,21 +53,20 @@ class FinishedRun:
         return [curve, time_s]
 
 
-def model_card(finished: FinishedRun, run: Run, initial: InitialFiles) -> str:
+def model_card(finished: FinishedRun, run: Run, how: How) -> str:
     """Return the model card as Markdown.
 
     Args:
         finished: the trained run, with the digest of what it started from.
         run: the first line of its record: command, code, machine.
-        initial: the file it started from, if there is one.
+        how: names the file it started from, if there is one.
     """
     result, dataset, recipe = finished.result, finished.dataset, finished.recipe
     pinned = "the pinned archive" if dataset.pinned else "files named by the user, not compared with a pinned digest"
-    start = f"`{initial.path.name}`, SHA-256 `{finished.initial_sha256}`" if initial.path else "random weights"
+    start = f"`{how.initial.name}`, SHA-256 `{finished.initial_sha256}`" if how.initial else "random weights"
     units = "videos" if result.metric == "video_ap" else "images"
     processes, device = finished.protocol.get("processes", 1), finished.protocol.get("device", run.machine.cpu)
     together = f", {processes} processes" if processes != 1 else ""
-    warned = not starts_as_wanted(recipe, initial)
     score = "none: there was nothing with ground truth to score"
     if finished.last_score is not None:
         label = result.metric.replace("_ap", " AP")
@@ -96,7 +95,7 @@ def model_card(finished: FinishedRun, run: Run, initial: InitialFiles) -> str:
             "",
             "- For checking the paper's claims and for research; not tested for anything that people depend on.",
             "- It knows the classes of its dataset only, and inherits what is over- and under-represented there.",
-            *(["- **It was trained without the pre-training that its recipe wants.**"] if warned else []),
+            *(["- **It was trained without the pre-training that its recipe wants.**"] if warning(recipe, how) else []),
             *(
                 ["- The embedded shapes are drawings: its AP says that the path works, and nothing about photographs."]
                 if dataset.name == "shapes"

@@ -1,4 +1,4 @@
-"""What makes the parts of an iteration equal the whole: losses, drop path and batch norm over all parts.
+"""The parts of an iteration, and what makes them equal the whole: losses, drop path and batch norm over all parts.
 
 An iteration is divided over processes and accumulation steps. Its loss is the mean of the parts' losses, so every
 summed loss is divided by the whole iteration's count over the number of parts: then the mean equals the loss that one
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -20,18 +20,35 @@ from reference_model.config import ModelConfig
 from reference_model.losses import Criterion, Match
 from reference_model.targets import MASK_STRIDE, InstanceTargets, counted_pixels, to_mask_scale, valid_pixels
 from suite.distributed import Processes
-from suite.training.batch import Batch
 
 if TYPE_CHECKING:
     from reference_model.mobileinst import MobileInstOutput
 
 
-class Counts(NamedTuple):
-    """What one group of losses is normalised by: the counts of the whole iteration divided by the number of parts."""
+@dataclass(frozen=True)
+class Batch:
+    """Images and what they should be segmented into.
 
-    instances: float
-    matched: float
-    pixels: float
+    Attributes:
+        images: (B, 3, H, W) float32, normalised, padded with zeros at the right and the bottom, channels last.
+        targets: one entry per image; masks cover the padded input, at its size or evenly reduced.
+        valid_size: (B, 2) height and width of each image before padding, in pixels; None: nothing is padded.
+        image_ids: the dataset's id of each image, for messages; may be empty.
+
+    In an iteration on pairs the first half holds frames t and the second half, in the same order, frames t + delta of
+    the same videos, flipped, scaled and cropped alike, so that both halves of ``valid_size`` are equal.
+    """
+
+    images: Tensor
+    targets: list[InstanceTargets]
+    valid_size: Tensor | None = None
+    image_ids: tuple[int | str, ...] = ()
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device; images keep their memory format."""
+        size = None if self.valid_size is None else self.valid_size.to(device)
+        targets = [target.map(lambda part: part.to(device)) for target in self.targets]
+        return Batch(self.images.to(device), targets, size, self.image_ids)
 
 
 def at_mask_scale(batch: Batch) -> tuple[Batch, Tensor]:
@@ -79,15 +96,14 @@ class SharedCriterion(Criterion):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self._coming: deque[Counts] = deque()
+        self._coming: deque[list[float]] = deque()
 
     def expect(self, totals: Tensor, parts: int) -> None:
         """Take the counts of the whole iteration, (groups, 3) as `expected_counts` summed over all parts."""
         self._coming.clear()
-        for number, (instances, matched, pixels) in enumerate(totals.clamp(min=1).div(parts).tolist()):
+        for number, counts in enumerate(totals.clamp(min=1).div(parts).tolist()):
             # With deep supervision the first two groups (frames, not passed queries) are supervised twice.
-            times = 2 if self.config.deep_supervision and number < 2 else 1
-            self._coming.extend([Counts(instances, matched, pixels)] * times)
+            self._coming.extend([counts] * (2 if self.config.deep_supervision and number < 2 else 1))
 
     def losses(
         self,
@@ -98,15 +114,15 @@ class SharedCriterion(Criterion):
         instances: int,
     ) -> dict[str, Tensor]:
         """Compute the weighted losses of one group; arguments and result as `Criterion.losses`."""
-        whole = self._coming.popleft()
+        whole_instances, whole_matched, whole_pixels = self._coming.popleft()
         matched = [len(pairs.queries) for pairs in matches]
         pixels = sum(count * float(area.sum()) for count, area in zip(matched, valid, strict=True))
         # One instance makes the base class divide by one, so that it returns sums.
         values = super().losses(output, targets, valid, matches, 1)
-        values["loss_class"] = values["loss_class"] / whole.instances
-        values["loss_dice"] = values["loss_dice"] / whole.instances
-        values["loss_mask_bce"] = values["loss_mask_bce"] * (max(pixels, 1.0) / whole.pixels)
-        values["loss_objectness"] = values["loss_objectness"] * (max(sum(matched), 1) / whole.matched)
+        values["loss_class"] = values["loss_class"] / whole_instances
+        values["loss_dice"] = values["loss_dice"] / whole_instances
+        values["loss_mask_bce"] = values["loss_mask_bce"] * (max(pixels, 1.0) / whole_pixels)
+        values["loss_objectness"] = values["loss_objectness"] * (max(sum(matched), 1) / whole_matched)
         return values
 
 

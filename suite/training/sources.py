@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -69,11 +68,6 @@ class DataPaths:
         return named_input(task, annotations, images)
 
 
-def _record_dataset(found: RealInput, images: int | None = None, videos: int | None = None) -> Dataset:
-    """Return the identity of an input for records."""
-    return Dataset(found.name, found.split, found.digest, found.pinned, images=images, videos=videos)
-
-
 def _with_classes(recipe: Recipe, categories: Categories) -> Recipe:
     """Return a recipe whose model has as many classes as the data have categories; says so where that changes it."""
     if recipe.config().num_classes == len(categories):
@@ -88,38 +82,19 @@ def _scored_images(paths: DataPaths) -> RealInput | None:
     named = paths.named("coco", "evaluation_")
     if named is not None:
         return named
-    if paths.annotations is not None:
-        say("nothing is scored during training: name --evaluation-annotations and --evaluation-images")
-        return None
     try:
-        return pinned_input("coco", COCO_EVALUATION_PIN)
+        if paths.annotations is None:
+            return pinned_input("coco", COCO_EVALUATION_PIN)
+        problem = "name --evaluation-annotations and --evaluation-images"
     except DataError as error:
-        say(f"nothing is scored during training: {error}")
-        return None
+        problem = str(error)
+    say(f"nothing is scored during training: {problem}")
+    return None
 
 
-def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
-    """Read the annotations; pictures are read when they are drawn."""
-    if paths.split_ids is not None:
-        raise InputError(f"--split-ids {paths.split_ids}: is for YouTube-VIS recipes; leave it out")
-    found = paths.named("coco") or pinned_input("coco", COCO_PIN)
+def _read_coco(found: RealInput) -> CocoDataset:
     say(f"reading {found.annotations.name}")
-    dataset = CocoDataset.load(found.annotations, found.images)
-    for note in dataset.notes():
-        say(note)
-    pool = coco_pool(dataset, found.images)
-    if not pool.size:
-        raise InputError(f"{found.annotations}: no picture has an instance to train on; is it a file without truth?")
-    if not paths.skip_check:
-        require_pictures(dataset.picture_files())
-    return FileSource(
-        _with_classes(recipe, dataset.categories),
-        seed,
-        _record_dataset(found, images=len(dataset.images)),
-        dataset.categories,
-        pool,
-        scored=_scored_images(paths),
-    )
+    return CocoDataset.load(found.annotations, found.images)
 
 
 def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> Pool:
@@ -131,28 +106,37 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
             f"{videos.path}: joint training mixes COCO images in by the 40 categories of {recipe.dataset}, which this "
             "file does not have; take the recipe without joint_dataset"
         )
-    found = paths.named("coco", "joint_") or pinned_input("coco", "train2017")
-    say(f"reading {found.annotations.name} for joint training")
-    coco = CocoDataset.load(found.annotations, found.images)
+    found = paths.named("coco", "joint_") or pinned_input("coco", COCO_PIN)
+    coco = _read_coco(found)
     place = {dataset_id: index for index, dataset_id in enumerate(videos.categories.ids)}
     classes = {
         index: place[target]
         for index, coco_id in enumerate(coco.categories.ids)
         if isinstance(coco_id, int) and (target := JOINT_MAPS[recipe.dataset].get(coco_id, -1)) in place
     }
-    pool = coco_pool(coco, found.images, classes)
-    if not pool.size:
-        raise InputError(f"{found.annotations}: no picture has an instance of the categories of {videos.path.name}")
-    return pool
+    return coco_pool(coco, found.images, classes)
 
 
-def _open_youtube_vis(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
+def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
+    if paths.split_ids is not None:
+        raise InputError(f"--split-ids {paths.split_ids}: is for YouTube-VIS recipes; leave it out")
+    found = paths.named("coco") or pinned_input("coco", COCO_PIN)
+    dataset = _read_coco(found)
+    for note in dataset.notes():
+        say(note)
+    pool = coco_pool(dataset, found.images)
+    if not paths.skip_check:
+        require_pictures(dataset.picture_files())
+    described = Dataset(found.name, found.split, found.digest, found.pinned, images=len(dataset.images))
+    recipe = _with_classes(recipe, dataset.categories)
+    return FileSource(recipe, seed, described, dataset.categories, pool, scored=_scored_images(paths))
+
+
+def _open_videos(recipe: Recipe, seed: int, paths: DataPaths, found: RealInput, scored: RealInput | None) -> FileSource:
     """Read the annotations; frames are read when they are drawn."""
-    found = paths.named("youtube-vis") or pinned_input("youtube-vis", VIDEO_PINS[recipe.dataset])
     say(f"reading {found.annotations.name}")
     dataset = YoutubeVisDataset.load(found.annotations, found.images)
     recipe = _with_classes(recipe, dataset.categories)
-    scored = paths.named("youtube-vis", "evaluation_")  # no official split but train has public ground truth
     if paths.split_ids is not None:
         held_out = only_part(found, paths.split_ids)
         assert held_out.part is not None
@@ -166,37 +150,12 @@ def _open_youtube_vis(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource
     if scored is None:
         say("nothing is scored during training: hold videos out with --split-ids, or name --evaluation-annotations")
     pool = video_pool(dataset, found.images)
-    if not pool.table.counts().any():
-        raise InputError(f"{found.annotations}: no frame has an instance to train on; is it a file without truth?")
     if not paths.skip_check:
         require_pictures(dataset.picture_files())
-    return FileSource(
-        recipe,
-        seed,
-        _record_dataset(found, videos=len(dataset.videos)),
-        dataset.categories,
-        pool,
-        joint=_joint_pool(recipe, paths, dataset) if recipe.joint_dataset else None,
-        scored=scored,
-    )
-
-
-def _open_embedded(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
-    """Return the pinned embedded dataset; it is generated, so no paths can be named."""
-    if replace(paths, skip_check=False) != DataPaths():
-        raise InputError("dataset 'shapes' is generated; leave --annotations, --images and the like away")
-    embedded.ensure()
-    say("reading the training videos")
-    found, dataset = embedded.data("youtube-vis", "train"), embedded.videos("train")
-    images, videos = sum(video.length for video in dataset.videos), len(dataset.videos)
-    return FileSource(
-        recipe,
-        seed,
-        _record_dataset(found, images, videos),
-        dataset.categories,
-        video_pool(dataset, found.images),
-        scored=embedded.data("coco", "val"),
-    )
+    joint = _joint_pool(recipe, paths, dataset) if recipe.joint_dataset else None
+    amount = {"images": sum(video.length for video in dataset.videos), "videos": len(dataset.videos)}
+    described = Dataset(found.name, found.split, found.digest, found.pinned, **amount)
+    return FileSource(recipe, seed, described, dataset.categories, pool, joint, scored)
 
 
 def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> FileSource:
@@ -211,12 +170,18 @@ def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> Fi
         InputError: if nothing here reads the recipe's dataset, a file is malformed, or it has nothing to train on.
         DataError: if data are absent or not as pinned.
     """
-    opened: dict[str, Callable[[Recipe, int, DataPaths], FileSource]] = {
-        "coco": _open_coco,
-        **dict.fromkeys(VIDEO_PINS, _open_youtube_vis),
-        embedded.NAME: _open_embedded,
-    }
-    if recipe.dataset not in opened:
-        known = ", ".join(sorted(opened))
+    paths = paths or DataPaths()
+    if recipe.dataset == "coco":
+        return _open_coco(recipe, seed, paths)
+    if recipe.dataset in VIDEO_PINS:
+        found = paths.named("youtube-vis") or pinned_input("youtube-vis", VIDEO_PINS[recipe.dataset])
+        # No official split but train has public ground truth.
+        return _open_videos(recipe, seed, paths, found, paths.named("youtube-vis", "evaluation_"))
+    if recipe.dataset != embedded.NAME:
+        known = ", ".join(["coco", embedded.NAME, *VIDEO_PINS])
         raise InputError(f"recipe dataset {recipe.dataset!r}: nothing here reads it; known are {known}")
-    return opened[recipe.dataset](recipe, seed, paths or DataPaths())
+    if replace(paths, skip_check=False) != DataPaths():
+        raise InputError("dataset 'shapes' is generated; leave --annotations, --images and the like away")
+    embedded.ensure()
+    checked = DataPaths(skip_check=True)  # by its digest
+    return _open_videos(recipe, seed, checked, embedded.data("youtube-vis", "train"), embedded.data("coco", "val"))

@@ -25,7 +25,7 @@ from suite.errors import InputError
 from suite.files import atomic_path
 from suite.progress import say
 
-FORMAT = "mobileinst-suite training state 3"
+FORMAT = "mobileinst-suite training state 4"
 PRECIOUS_S = 3600.0
 """Training time above which the state of another run is refused and not overwritten."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -67,7 +67,6 @@ class Progress:
         curve: rows of the training curve.
         best: the best score of an evaluation so far, in [0, 1].
         scaler: state of the loss scaling of float16; empty without.
-        processes: number of processes it was saved by.
     """
 
     identity: str
@@ -76,7 +75,6 @@ class Progress:
     curve: list[list[float | int | None]] = field(default_factory=list)
     best: float | None = None
     scaler: dict[str, float] = field(default_factory=dict)
-    processes: int = 1
 
 
 @dataclass
@@ -211,6 +209,5 @@ def resume(states: StateFiles, progress: Progress, trained: Trained, processes: 
         return progress
     restore(tensors, trained)
     if processes.first:
-        others = f", saved by {stored.processes} processes" if stored.processes != processes.count else ""
-        say(f"resuming at iteration {stored.iteration}{others}")
+        say(f"resuming at iteration {stored.iteration}")
     return stored

@@ -18,8 +18,7 @@ from reference_model.query_passing import TemporalCriterion
 from suite.distributed import Processes
 from suite.errors import InputError
 from suite.seeds import derive_seed
-from suite.training.batch import Batch
-from suite.training.parts import Part, SharedCriterion, at_mask_scale, expected_counts, share_drop_path
+from suite.training.parts import Batch, Part, SharedCriterion, at_mask_scale, expected_counts, share_drop_path
 from suite.training.recipe import Recipe
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

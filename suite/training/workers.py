@@ -1,50 +1,43 @@
-"""Parts of iterations drawn one after the other, or ahead by worker processes or threads.
+"""Parts of iterations drawn one after the other, or ahead by worker processes.
 
 Nothing here waits for a worker without a time-out: one whose disk does not answer would hold up the training for ever,
-and a request to stop with it.
+and a request to stop with it. Batches come through pipes, since shared memory is small in containers.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
-import shutil
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from itertools import islice
-from multiprocessing.pool import ThreadPool
-from pathlib import Path
+from multiprocessing import active_children, get_context
 
-from torch.utils.data import DataLoader, Dataset
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from suite.distributed import Processes
 from suite.errors import DataError, InputError, SuiteError
-from suite.progress import say
-from suite.training.batch import Batch
 from suite.training.data.batches import FileSource
+from suite.training.parts import Batch
 from suite.training.state import STOP_SIGNALS
 
 AHEAD = 4
 """Parts that each worker prepares in advance."""
-SHARED_MEMORY = Path("/dev/shm")
-SIZES_DIFFER = 2
-"""Later batches may have larger pictures than the first, whose size is measured."""
 POLL_S = 1.0
 PATIENCE_S = 300.0
 """How long no worker may deliver anything."""
 
 Drawn = Batch | SuiteError
-Draw = Callable[[], Drawn]
-"""Returns the next part, or raises TimeoutError after `POLL_S`."""
-Close = Callable[[], None]
-"""Ends the workers, stuck or not."""
 
 
 @dataclass(frozen=True)
-class Parts(Dataset[Drawn]):
+class Parts:
     """This process's parts of all iterations, numbered from 0."""
 
     source: FileSource
@@ -57,96 +50,84 @@ class Parts(Dataset[Drawn]):
         try:
             return self.source.batch(iteration, self.first_rank + part, self.parts)
         except SuiteError as error:
-            # Returned and not raised: a worker's exception would arrive with its traceback as text.
-            return error
+            return error  # and not raised: a worker's exception would arrive with its traceback as text
 
 
-def _ignore_stop_requests(worker: int) -> None:
+_parts: list[Parts] = []
+"""What a worker process draws from."""
+
+
+def _begin_worker(parts: Parts) -> None:
     """Leave stopping to the training process: schedulers signal the workers too, whose death would be its failure."""
+    _parts.append(parts)
+    torch.set_num_threads(1)  # OpenMP's threads are not forked
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _has_room(part: Drawn, workers: int) -> bool:
-    """Tell whether the batches of worker processes fit into the shared memory; say what they need where not."""
-    if isinstance(part, SuiteError) or not SHARED_MEMORY.is_dir():
-        return True
-    needed = len(pickle.dumps(part)) * workers * AHEAD * SIZES_DIFFER
-    free = shutil.disk_usage(SHARED_MEMORY).free
-    if free < needed:
-        say(
-            f"--workers {workers}: processes need {needed >> 20} MiB in {SHARED_MEMORY}, which has {free >> 20} MiB "
-            "free; threads are taken instead, which are slower (enlarge it for processes, Docker: --shm-size)"
-        )
-    return free >= needed
+def _drawn_by_worker(number: int) -> bytes:
+    """Draw as bytes, or torch would send tensors through shared memory; it is also slow at pickling large ones."""
+    drawn = _parts[0][number]
+    if not isinstance(drawn, Batch):
+        return pickle.dumps(drawn)
+    return pickle.dumps((drawn.images.permute(0, 2, 3, 1).numpy(), replace(drawn, images=torch.empty(0))))
 
 
-def _by_processes(parts: Parts, numbers: range, workers: int, pinned: bool) -> tuple[Draw, Close]:
-    loader: DataLoader[Drawn] = DataLoader(
-        parts,
-        batch_size=None,
-        sampler=numbers,
-        num_workers=workers,
-        collate_fn=lambda part: part,
-        worker_init_fn=_ignore_stop_requests,
-        pin_memory=pinned,
-        prefetch_factor=AHEAD,
-        timeout=POLL_S,
-    )
-    drawn = iter(loader)
-    # PyTorch would raise an exception anywhere in the training the moment a worker dies; `next` notices it soon enough.
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-    def draw() -> Drawn:
-        try:
-            part: Drawn = next(drawn)
-            return part
-        except RuntimeError as error:
-            if "timed out" in str(error):
-                raise TimeoutError from None
-            return InputError(
-                f"--workers {workers}: a worker has ended ({error}); its memory may not have been enough, take fewer "
-                "workers or --workers 0"
-            )
-
-    def close() -> None:
-        for child in multiprocessing.active_children():  # they ignore what would end them gently
-            child.kill()
-
-    return draw, close
+def _received(content: bytes) -> Drawn:
+    """Return what `_drawn_by_worker` has sent."""
+    sent: SuiteError | tuple[NDArray[np.float32], Batch] = pickle.loads(content)
+    if isinstance(sent, SuiteError):
+        return sent
+    pixels, drawn = sent
+    return replace(drawn, images=torch.from_numpy(pixels).permute(0, 3, 1, 2))
 
 
-def _by_threads(parts: Parts, numbers: range, workers: int, pinned: bool) -> tuple[Draw, Close]:
-    pool = ThreadPool(workers)
-    begun = (pool.apply_async(parts.__getitem__, (number,)) for number in numbers)
-    pending = deque(islice(begun, workers * AHEAD))
+class Workers:
+    """Processes that draw parts in order and ahead.
 
-    def draw() -> Drawn:
-        pending[0].wait(POLL_S)
-        if not pending[0].ready():
-            raise TimeoutError
-        part = pending.popleft().get()
-        pending.extend(islice(begun, 1))
-        return part.pin_memory() if pinned and isinstance(part, Batch) else part
+    Args:
+        parts: to draw.
+        numbers: which of them.
+        count: number of processes.
+    """
 
-    return draw, pool.terminate
+    def __init__(self, parts: Parts, numbers: range, count: int) -> None:
+        self.count = count
+        # Forked, so that the workers share the annotations with this process.
+        self.pool = ProcessPoolExecutor(count, get_context("fork"), _begin_worker, (parts,))
+        self.begun = (self.pool.submit(_drawn_by_worker, number) for number in numbers)
+        self.pending = deque(islice(self.begun, count * AHEAD))
 
-
-def _patiently(draw: Draw, stop_requested: Callable[[], int]) -> Drawn | None:
-    """Return the next part, or None where a request to stop comes while nothing does."""
-    started = time.monotonic()
-    while True:
-        try:
-            return draw()
-        except TimeoutError:
-            waited_s = time.monotonic() - started
-            if stop_requested():
-                return None
-            if waited_s >= PATIENCE_S:
-                return DataError(
-                    f"--workers: no worker has delivered a batch for {waited_s:.0f} s; look whether the disk of the "
-                    "pictures answers, then run the same command again"
+    def draw(self, stop_requested: Callable[[], int]) -> Drawn | None:
+        """Return the next part, or None where a request to stop comes while no worker delivers."""
+        started = time.monotonic()
+        while True:
+            try:
+                drawn = _received(self.pending[0].result(POLL_S))
+            except TimeoutError:
+                waited_s = time.monotonic() - started
+                if stop_requested():
+                    return None
+                if waited_s >= PATIENCE_S:
+                    return DataError(
+                        f"--workers: no worker has delivered a batch for {waited_s:.0f} s; look whether the disk of "
+                        "the pictures answers, then run the same command again"
+                    )
+            except BrokenProcessPool as error:
+                return InputError(
+                    f"--workers {self.count}: a worker has ended ({error}); its memory may not have been enough, take "
+                    "fewer workers or --workers 0"
                 )
+            else:
+                self.pending.popleft()
+                self.pending.extend(islice(self.begun, 1))
+                return drawn
+
+    def close(self) -> None:
+        """End the workers, stuck or not; they ignore what would end them gently."""
+        for child in active_children():
+            child.kill()
+        self.pool.shutdown(cancel_futures=True)
 
 
 def batches_of(
@@ -165,7 +146,7 @@ def batches_of(
         processes: that share every iteration.
         accumulation: parts per process.
         iterations: the iterations still to be done.
-        workers: number of worker processes, or threads where the shared memory is too small; 0 draws when asked.
+        workers: number of worker processes; 0 draws when asked.
         stop_requested: tells whether the training was asked to stop.
         before_end: called where one of the processes has no data, e.g. to save the state.
 
@@ -177,15 +158,11 @@ def batches_of(
     """
     parts = Parts(source, processes.rank * accumulation, accumulation, processes.count * accumulation)
     numbers = range(iterations.start * accumulation, iterations.stop * accumulation)
+    helped = Workers(parts, numbers, workers) if workers and numbers else None
     one_by_one = iter(numbers)
-    draw: Draw = lambda: parts[next(one_by_one)]  # noqa: E731
-    close: Close = lambda: None  # noqa: E731
-    if workers and numbers:
-        by = _by_processes if _has_room(parts[numbers.start], workers) else _by_threads
-        draw, close = by(parts, numbers, workers, processes.device.type == "cuda")
     try:
         for iteration in iterations:
-            found = [_patiently(draw, stop_requested) for _ in range(accumulation)]
+            found = [helped.draw(stop_requested) if helped else parts[next(one_by_one)] for _ in range(accumulation)]
             whole = [part for part in found if isinstance(part, Batch)]
             if processes.maximum(len(whole) < accumulation):
                 before_end()
@@ -196,4 +173,5 @@ def batches_of(
                 return
             yield iteration, whole
     finally:
-        close()
+        if helped:
+            helped.close()

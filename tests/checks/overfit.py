@@ -71,7 +71,7 @@ def overfit(coco: Path, recipe: Recipe) -> tuple[float, float]:
         source = open_source(recipe, 0, DataPaths(annotations, images, annotations, images))
         evaluation = evaluation_of(annotations, images, recipe, folder)
         started = time.monotonic()
-        train(recipe, source, 0, "overfit", folder, evaluation)
+        train(source, "overfit", folder, evaluation)
         return evaluation.score(), time.monotonic() - started
 
 

@@ -21,7 +21,8 @@ import click
 from reference_model.weights import save_checkpoint
 from suite.errors import DataError, RegressionError, SuiteError
 from suite.progress import say
-from suite.training.initial import How, InitialFiles
+from suite.training.evaluation import Evaluation
+from suite.training.initial import How
 from suite.training.loop import TrainResult, train
 from suite.training.recipe import load_recipe
 from suite.training.sources import DataPaths, open_source
@@ -107,8 +108,8 @@ def run(trial: Trial, samples: Path, folder: Path, checkpoint: Path | None) -> T
         write_first_images(annotations, folder / "annotations.json", trial.pictures)
         annotations = folder / "annotations.json"
     source = open_source(recipe, 0, DataPaths(annotations, images, annotations, images))
-    how = How("cpu", workers=0, initial=InitialFiles(checkpoint=checkpoint))
-    return train(recipe, source, 0, trial.recipe, folder, source.evaluation(folder), how)
+    how = How("cpu", workers=0, checkpoint=checkpoint)
+    return train(source, trial.recipe, folder, Evaluation.of(source, folder), how)
 
 
 def judge(trial: Trial, result: TrainResult, seconds: float) -> list[str]:

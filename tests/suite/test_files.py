@@ -143,20 +143,22 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     target, order = tmp_path / "folder" / "a", []
 
     def second() -> None:
+        with claimed(target) as holder:
+            assert f"process {os.getpid()}" in holder
         with exclusive(target):
             order.append("second")
 
     with exclusive(target):
-        with claimed(target) as free:
-            assert not free
+        with claimed(target) as holder:  # whoever holds it goes on
+            assert not holder
         thread = threading.Thread(target=second)
         thread.start()
         thread.join(0.2)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
-    with claimed(target) as free:
-        assert free
+    with claimed(target) as holder:
+        assert not holder
     assert list(target.parent.iterdir()) == []
 
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from suite.datasets.categories import Categories
-from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput
-from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.records.schema import Dataset
 from suite.seeds import derive_seed
-from suite.training.batch import Batch
 from suite.training.data.pictures import common_canvas, place
 from suite.training.data.pools import Pool
 from suite.training.data.views import View
-from suite.training.evaluation import Evaluation
+from suite.training.parts import Batch
 from suite.training.recipe import Recipe
 
 Shown = tuple[Pool, View]
@@ -93,21 +89,6 @@ class FileSource:
     pool: Pool
     joint: Pool | None = None
     scored: RealInput | None = None
-
-    @property
-    def size(self) -> int:
-        """Pictures or videos in one epoch."""
-        return self.pool.size
-
-    def evaluation(self, folder: Path) -> Evaluation | None:
-        """Return the evaluation during training, or None where nothing can be scored."""
-        if self.scored is None:
-            return None
-        task, annotations, images = self.scored.task, self.scored.annotations, self.scored.images
-        among = self.scored.part.video_ids if self.scored.part else None
-        kind = CocoDataset if task == "coco" else YoutubeVisDataset
-        count = self.recipe.evaluation_images
-        return Evaluation.of(kind, annotations, images, folder, count, self.categories, among)
 
     def _shown(self, iteration: int, slot: int) -> tuple[Shown, ...]:
         """Return the views of one slot: one, or the two of a pair."""

@@ -133,24 +133,22 @@ class PictureTable:
         file_names: one per picture.
         ids: the dataset's id of each picture, for messages; a number or text.
         sizes: (N, 2) height and width in pixels.
-        first_instance: (N + 1,) first instance of each picture.
-        labels: (A,) contiguous class index of each instance.
+        first: (N + 1,) first object of each picture.
+        labels: (A,) contiguous class index of each object.
         instance_ids: (A,) id of each, the same in every frame of a video.
+        crowd: (A,) whether it marks a crowd, which is no instance.
         segments: the segmentation of each.
-        first_crowd: (N + 1,) first crowd of each picture.
-        crowds: the segmentation of each crowd.
     """
 
     folder: Path
     file_names: tuple[str, ...]
     ids: NDArray[np.object_]
     sizes: NDArray[np.int32]
-    first_instance: NDArray[np.int64]
+    first: NDArray[np.int64]
     labels: NDArray[np.int64]
     instance_ids: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
     segments: Segments
-    first_crowd: NDArray[np.int64]
-    crowds: Segments
 
     def size(self, picture: int) -> tuple[int, int]:
         """Return height and width of a picture in pixels."""
@@ -159,7 +157,7 @@ class PictureTable:
 
     def counts(self) -> NDArray[np.int64]:
         """Return the number of instances of each picture."""
-        counts: NDArray[np.int64] = np.diff(self.first_instance)
+        counts: NDArray[np.int64] = np.diff(np.append(0, np.cumsum(~self.crowd))[self.first])
         return counts
 
     def read(self, view: View) -> NDArray[np.uint8]:
@@ -188,16 +186,14 @@ class PictureTable:
             view: of one of this table's pictures.
             canvas: height and width of the padded input.
         """
-        numbers = range(self.first_instance[view.picture], self.first_instance[view.picture + 1])
-        masks = self.segments.masks(numbers, view, canvas, MASK_STRIDE)
-        seen = masks.any((1, 2))
-        chosen = np.asarray(numbers, np.int64)[seen]
-        crowds = range(self.first_crowd[view.picture], self.first_crowd[view.picture + 1])
-        ignored = self.crowds.masks(crowds, view, canvas, MASK_STRIDE).any(0) & ~masks.any(0) if crowds else None
+        numbers = np.arange(self.first[view.picture], self.first[view.picture + 1])
+        masks, crowd = self.segments.masks(numbers.tolist(), view, canvas, MASK_STRIDE), self.crowd[numbers]
+        seen = masks.any((1, 2)) & ~crowd
+        ignored = masks[crowd].any(0) & ~masks[~crowd].any(0) if crowd.any() else None
         return InstanceTargets(
-            torch.from_numpy(self.labels[chosen]),
+            torch.from_numpy(self.labels[numbers[seen]]),
             torch.from_numpy(masks[seen]),
-            torch.from_numpy(self.instance_ids[chosen]),
+            torch.from_numpy(self.instance_ids[numbers[seen]]),
             None if ignored is None else torch.from_numpy(ignored),
         )
 

@@ -14,6 +14,7 @@ from suite.datasets.annotations import Segmentation
 from suite.datasets.categories import Id
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
+from suite.errors import InputError
 from suite.training.data.pictures import PictureTable, Segments
 from suite.training.data.views import View, draw_view
 from suite.training.recipe import Recipe
@@ -89,6 +90,7 @@ def _numbers(ids: Sequence[Id]) -> NDArray[np.int64]:
 
 
 def _table(
+    path: Path,
     folder: Path,
     pictures: Sequence[tuple[str, Id, tuple[int, int]]],
     picture: NDArray[np.int64],
@@ -100,6 +102,7 @@ def _table(
     """Return the table of P pictures with N objects in any order; crowds are no instances, their pixels are ignored.
 
     Args:
+        path: the annotations file, for messages.
         folder: where the file names start.
         pictures: file name, id, and height and width in pixels.
         picture: (N,) number of each object's picture.
@@ -107,29 +110,26 @@ def _table(
         numbers: (N,) instance numbers, the same in every frame of a video.
         crowd: (N,) whether it marks a crowd.
         segmentation: gives the segmentation of an object as in the file, and its place there for messages.
+
+    Raises:
+        InputError: if there is no instance, or a segmentation is malformed, with its place.
     """
     order = np.argsort(picture, kind="stable")
-    instances, crowds = order[~crowd[order]], order[crowd[order]]
-
-    def bounds(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.searchsorted(picture[rows], np.arange(len(pictures) + 1))
-
-    def segments(rows: NDArray[np.int64]) -> Segments:
-        found = ((row, *segmentation(row)) for row in rows.tolist())
-        return Segments.of((shape, *pictures[picture[row]][2], where) for row, shape, where in found)
-
-    return PictureTable(
+    found = ((pictures[picture[row]][2], *segmentation(row)) for row in order.tolist())
+    table = PictureTable(
         folder=folder,
         file_names=tuple(name for name, _, _ in pictures),
         ids=np.array([key for _, key, _ in pictures], np.object_),
         sizes=np.array([size for _, _, size in pictures], np.int32).reshape(-1, 2),
-        first_instance=bounds(instances),
-        labels=labels[instances],
-        instance_ids=numbers[instances],
-        segments=segments(instances),
-        first_crowd=bounds(crowds),
-        crowds=segments(crowds),
+        first=np.searchsorted(picture[order], np.arange(len(pictures) + 1)),
+        labels=labels[order],
+        instance_ids=numbers[order],
+        crowd=crowd[order],
+        segments=Segments.of((shape, *size, where) for size, shape, where in found),
     )
+    if not table.counts().any():
+        raise InputError(f"{path}: has no instance to train on; is it a file without truth?")
+    return table
 
 
 def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | None = None) -> Pool:
@@ -142,13 +142,14 @@ def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | N
             keeps all.
 
     Raises:
-        InputError: if a segmentation is malformed, with its place.
+        InputError: if a segmentation is malformed, with its place, or there is no instance.
     """
     objects = dataset.objects
     known = classes if classes is not None else {index: index for index in range(len(dataset.categories))}
     rows = np.flatnonzero(np.isin(objects.class_index, list(known)))
     label_of = np.array([known.get(index, -1) for index in range(len(dataset.categories))], np.int64)
     table = _table(
+        dataset.path,
         folder,
         [(image.file_name or "", image.image_id, (image.height, image.width)) for image in dataset.images],
         objects.image[rows],
@@ -169,29 +170,27 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> Pool:
         folder: where the frames are.
 
     Raises:
-        InputError: if a segmentation is malformed, with its place.
+        InputError: if a segmentation is malformed, with its place, or there is no instance.
     """
     first, tracks = np.cumsum([0, *(video.length for video in dataset.videos)]), dataset.tracks
-    seen = np.array(
-        [
-            (place, frame)
-            for place, track in enumerate(tracks)
-            for frame, segmentation in enumerate(track.segmentations)
-            if segmentation is not None
-        ],
-        np.int64,
-    ).reshape(-1, 2)
-    of_track, frames = seen[:, 0], seen[:, 1]
-    of_video = np.array([dataset.places[track.video_id] for track in tracks], np.int64)
+    seen = [
+        (place, frame)
+        for place, track in enumerate(tracks)
+        for frame, segmentation in enumerate(track.segmentations)
+        if segmentation is not None
+    ]
+    of_track = np.array([place for place, _ in seen], np.int64)
+    starts = np.array([first[dataset.places[track.video_id]] for track in tracks], np.int64)
 
     def segmentation(row: int) -> tuple[Segmentation, str]:
-        track, frame = tracks[of_track[row]], int(frames[row])
+        track, frame = tracks[of_track[row]], seen[row][1]
         return track.segmentations[frame], f"{dataset.path}: annotations[{track.place}].segmentations[{frame}]"
 
     table = _table(
+        dataset.path,
         folder,
         [(name, video.video_id, (video.height, video.width)) for video in dataset.videos for name in video.file_names],
-        first[of_video[of_track]] + frames,
+        starts[of_track] + np.array([frame for _, frame in seen], np.int64),
         np.array([track.class_index for track in tracks], np.int64)[of_track],
         _numbers([track.track_id for track in tracks])[of_track],
         np.array([track.crowd for track in tracks], np.bool_)[of_track],

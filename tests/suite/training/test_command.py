@@ -17,6 +17,7 @@ from PIL import Image
 
 from reference_model.weights import load_checkpoint
 from suite.cli import main
+from suite.files import file_digest
 from suite.records.store import read_run
 from suite.training import plan
 from suite.training.recipe import RECIPES, Recipe
@@ -103,7 +104,11 @@ def test_a_training_is_planned_stopped_and_continued(
     assert [row[0] for row in record.series[0].rows] == [1, 2, 3, 4, 5, 6]
     assert record.series[0].rows[-1][-1] == result["mask_ap"]
     assert [int(row["iteration"]) for row in csv.DictReader((folder / "log.csv").open())] == [1, 2, 3, 4, 5, 6]
-    assert "pre-training" in (folder / "MODEL_CARD.md").read_text()
+    card = (folder / "MODEL_CARD.md").read_text()
+    weights = file_digest(folder / "model.safetensors")
+    assert {item.sha256 for item in record.artifacts} == {weights, file_digest(folder / "MODEL_CARD.md")}
+    assert all(text in card for text in (weights, "pre-training", "random weights", "| `iterations` | 6 |"))
+    assert f"mask AP {100 * result['mask_ap']:.1f} on" in card
     assert list((folder / "pictures").glob("iteration-00000006.png"))
 
 
@@ -112,10 +117,10 @@ def test_a_plan_of_more_than_half_of_the_free_memory_is_extrapolated(
 ) -> None:
     sizes: list[int] = []
 
-    def sample(recipe: Recipe, *given: object) -> plan._Sample:
+    def sample(recipe: Recipe, *given: object) -> plan.Cost:
         """Stands for a machine on which an image takes 1 GiB and 0.5 s."""
         sizes.append(recipe.batch_size)
-        return plan._Sample(recipe.batch_size, 0.5 + recipe.batch_size, (0.5 * recipe.batch_size,))
+        return np.array([0.5 + recipe.batch_size, 0.5 * recipe.batch_size])
 
     monkeypatch.setattr(plan, "_sample", sample)
     monkeypatch.setattr(plan, "_peak_memory_gib", lambda processes: 0.5)

@@ -52,7 +52,7 @@ def test_held_out_videos_are_never_shown(tmp_path: Path, shared_data: Path) -> N
     whole = {video["id"] for video in json.loads((data.annotations or tmp_path).read_text())["videos"]}
     shown = {video_id for iteration in range(12) for video_id in source.batch(iteration, 0, 1).image_ids}
     assert shown == whole - listed
-    assert source.size == len(whole) - 1
+    assert source.pool.size == len(whole) - 1
     described = source.dataset
     assert (described.name, described.split, described.pinned) == ("youtube-vis-2019", "local-train", False)
 

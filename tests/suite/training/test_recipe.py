@@ -104,7 +104,7 @@ def data_of(recipe: Recipe, shared: Path) -> DataPaths:
 def test_a_recipe_trains(name: str, tmp_path: Path, shared_data: Path) -> None:
     recipe = small(name)
     source = open_source(recipe, 0, data_of(recipe, shared_data))
-    result = train(recipe, source, 0, run_identity(recipe, 0, "data", "code"), tmp_path, None, How(device="cpu"))
+    result = train(source, run_identity(recipe, 0, "data", "code"), tmp_path, None, How(device="cpu"))
     assert [row[0] for row in result.curve] == [1, 2]
     assert all(0 < float(row[1] or 0) < 1000 for row in result.curve)
     assert (result.curve[0][-2] is not None) == recipe.query_passing

@@ -49,11 +49,11 @@ def test_a_damaged_state_is_named_and_the_one_before_is_taken(
 def test_what_is_restored_equals_what_was_saved(tmp_path: Path) -> None:
     saved, other = trained(0), trained(1)
     states = StateFiles(tmp_path)
-    states.save(Progress("id", 5, 1.5, [[1, 0.5, None]], 0.4, {"scale": 2.0}, 2), saved)
+    states.save(Progress("id", 5, 1.5, [[1, 0.5, None]], 0.4, {"scale": 2.0}), saved)
     found = states.read()
     assert found is not None
     progress, tensors = found
-    assert progress == Progress("id", 5, 1.5, [[1, 0.5, None]], 0.4, {"scale": 2.0}, 2)
+    assert progress == Progress("id", 5, 1.5, [[1, 0.5, None]], 0.4, {"scale": 2.0})
     restore(tensors, other)
     assert torch.equal(weights_of(saved.model), weights_of(other.model))
     moments = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -14,26 +13,18 @@ import torch
 
 from suite.errors import DataError, InputError, StoppedError
 from suite.training import workers
-from suite.training.batch import Batch
 from suite.training.data.batches import FileSource
 from suite.training.initial import How
+from suite.training.parts import Batch
 from suite.training.state import StateFiles
 from tests.suite.training.tiny import run, small_recipe, weights_of
 
-
-@pytest.fixture(params=["processes", "threads"])
-def helped(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> How:
-    """Two workers, with as much shared memory as there is or as little as Docker gives."""
-    if request.param == "threads":
-        usage = shutil.disk_usage(tmp_path)
-        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-        monkeypatch.setattr(workers, "DataLoader", None)
-    return How(device="cpu", workers=2)
+HELPED = How(device="cpu", workers=2)
 
 
-def test_workers_that_prepare_batches_change_nothing(tmp_path: Path, helped: How) -> None:
+def test_workers_that_prepare_batches_change_nothing(tmp_path: Path) -> None:
     recipe = small_recipe(iterations=3, image_stage_fraction=0.5)
-    together, alone = run(recipe, tmp_path / "together", how=helped), run(recipe, tmp_path / "alone")
+    together, alone = run(recipe, tmp_path / "together", how=HELPED), run(recipe, tmp_path / "alone")
     assert torch.equal(weights_of(alone.model), weights_of(together.model))
 
 
@@ -42,7 +33,7 @@ def test_workers_that_prepare_batches_change_nothing(tmp_path: Path, helped: How
     [("stuck", DataError), ("stopped while stuck", StoppedError), ("killed", InputError), ("bad picture", InputError)],
 )
 def test_the_state_is_saved_where_no_data_come(
-    tmp_path: Path, helped: How, monkeypatch: pytest.MonkeyPatch, fault: str, error: type[Exception]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, error: type[Exception]
 ) -> None:
     batch, own, began = FileSource.batch, os.getpid(), time.monotonic()
 
@@ -60,6 +51,6 @@ def test_the_state_is_saved_where_no_data_come(
     elif fault == "stopped while stuck":
         threading.Timer(5, os.kill, (own, signal.SIGTERM)).start()
     with pytest.raises(error):
-        run(small_recipe(), tmp_path, how=helped)
+        run(small_recipe(), tmp_path, how=HELPED)
     assert time.monotonic() - began < 60
     assert [path.name for path in StateFiles(tmp_path).paths()] == ["state-00000002.safetensors"]

@@ -96,7 +96,7 @@ def run(
     folder.mkdir(exist_ok=True)
     identity = run_identity(recipe, seed, "data", "code")
     scored = evaluation or FixedEvaluation()
-    return train(recipe, small_source(recipe, seed), seed, identity, folder, scored, how or How(device="cpu"))
+    return train(small_source(recipe, seed), identity, folder, scored, how or How(device="cpu"))
 
 
 def weights_of(model: nn.Module) -> Tensor:

@@ -17,10 +17,9 @@ import torch
 
 from reference_model.backbones.blocks import DropPath
 from suite.distributed import start_processes
-from suite.training.batch import Batch
 from suite.training.initial import How, build_model
 from suite.training.loop import learning_rate_factor
-from suite.training.parts import freeze_batch_norm
+from suite.training.parts import Batch, freeze_batch_norm
 from suite.training.step import TrainingStep, build_optimizer
 from tests.suite.training.tiny import small_recipe, small_source
 
@@ -41,7 +40,7 @@ def losses_of(steps: int, changes: dict[str, object]) -> list[list[float]]:
     recipe = small_recipe(iterations=steps, batch_size=8, image_stage_fraction=0.5, learning_rate=1e-4, **changes)
     processes = start_processes("cpu")
     source = small_source(recipe, uneven=True)
-    model = build_model(recipe, 0, processes, How().initial)
+    model = build_model(recipe, 0, processes, How())
     assert any(isinstance(module, DropPath) and module.probability > 0 for module in model.modules())
     optimizer = build_optimizer(recipe, model)
     step = TrainingStep(recipe, model, optimizer, processes, 0)

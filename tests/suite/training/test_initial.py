@@ -1,4 +1,4 @@
-"""From a finished training to a record and a model card; and what a training may start from."""
+"""What a training may start from."""
 
 from __future__ import annotations
 
@@ -15,48 +15,8 @@ from reference_model.config import get_config
 from reference_model.mobileinst import MobileInst
 from reference_model.weights import save_checkpoint
 from suite.errors import DataError, InputError
-from suite.files import file_digest
-from suite.records.provenance import start_run
-from suite.records.schema import Subject
-from suite.records.store import read_run
-from suite.training.initial import How, InitialFiles, load_backbone, load_initial
-from suite.training.model_card import FinishedRun
+from suite.training.initial import How, load_backbone, load_initial
 from suite.training.recipe import load_recipe
-from suite.training.run import CARD, write_evidence
-from tests.suite.training.tiny import run, small_recipe, small_source
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    folder = tmp_path_factory.mktemp("finished")
-    recipe = small_recipe(iterations=2)
-    result = run(recipe, folder)
-    checkpoint = folder / "model.safetensors"
-    save_checkpoint(checkpoint, result.model, result.model.config, {"dataset": "shapes"})
-    made = FinishedRun(
-        checkpoint=checkpoint,
-        subject=Subject(recipe.model, file_digest(checkpoint)),
-        protocol={"seed": 0, "iterations": 2},
-        result=result,
-        dataset=small_source(recipe).dataset,
-        recipe=recipe,
-    )
-    write_evidence(made, start_run("train-shapes", seed=0), How())
-    return made
-
-
-def test_a_finished_run_leaves_a_record_and_a_card(finished: FinishedRun) -> None:
-    folder = finished.checkpoint.parent
-    (path,) = folder.glob("*.jsonl")
-    record = read_run(path)
-    assert {series.name for series in record.series} == {"training_curve"}
-    assert {item.metric for item in record.measurements} == {"train_time_s"}
-    assert {item.sha256 for item in record.artifacts} == {file_digest(finished.checkpoint), file_digest(folder / CARD)}
-    card = (folder / CARD).read_text()
-    assert file_digest(finished.checkpoint) in card
-    assert "mask AP 25.0 on" in card
-    assert "random weights" in card
-    assert "| `iterations` | 2 |" in card
 
 
 def official(backbone: str) -> tuple[MobileInst, dict[str, torch.Tensor]]:
@@ -85,7 +45,7 @@ def test_an_official_backbone_is_loaded(tmp_path: Path, kind: str) -> None:
     assert " 1 tensor" in said
     pairs = zip(given.backbone.state_dict().values(), model.backbone.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
-    assert InitialFiles(backbone=path).digest() == sha256(path.read_bytes()).hexdigest()
+    assert How(backbone=path).initial_digest() == sha256(path.read_bytes()).hexdigest()
 
 
 class Harmful:
