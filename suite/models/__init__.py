@@ -2,7 +2,7 @@
 
 A method's file defines
 
-- ``ROWS``: a tuple of `Row` calls with literal arguments, one per model; they are read without running the file,
+- ``ROWS``: a tuple of `ModelEntry` calls with literal arguments, one per model; they are read without running the file,
   because tables and lists need them where torch is not installed;
 - ``build(row)``: the network of a row, weights drawn from the global random state;
 - ``select(row, height_px, width_px, seed)``: a `suite.models.parts.selection.Selection`, where one is to be timed.
@@ -15,8 +15,10 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 INTERFACE = "see suite/models/__init__.py for what a method's file defines"
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a method's file says of one of its models.
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model that the suite can build and run, as its method's file says.
 
     Attributes:
         name: the word a user types, unique in the suite.
@@ -50,6 +52,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         alternative_to: name of the model whose row this one reads differently; empty for the default reading.
         masks_apart: whether ``forward`` stops before the masks, so that the module has a second graph ``with_masks``
             that goes on to those of 100 instances. Otherwise the network itself makes its masks.
+        module: name of the method's file, without suffix; filled in by `discover`, as is the next.
+        selects: whether the file has a selection to time.
     """
 
     name: str
@@ -63,44 +67,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     reading: str = ""
     alternative_to: str = ""
     masks_apart: bool = False
-
-
-class Method(Protocol):
-    """The functions of a method's file."""
-
-    def build(self, row: Row) -> nn.Module:
-        """Return the network of a row."""
-
-    def select(self, row: Row, height_px: int, width_px: int, seed: int) -> Selection:
-        """Return what chooses detections after the network at an input size, on scores and masks of ``seed``."""
-
-
-class ModelEntry(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model that the suite can build and run: a row, and the file that builds it.
-
-    Attributes:
-        module: name of the method's file, without suffix.
-        selects: whether the file has a selection to time.
-    """
-
-    module: str
-    selects: bool
+    module: str = ""
+    selects: bool = False
 
     @property
     def description(self) -> str:
         """One line for lists."""
         what = f"{self.method} with {self.backbone}, {self.num_classes} classes"
         return f"{what}: {self.reading}" if self.reading else what
-
-    @property
-    def input_height_px(self) -> int:
-        """Height of the primary input shape."""
-        return self.input_shapes[0][0]
-
-    @property
-    def input_width_px(self) -> int:
-        """Width of the primary input shape."""
-        return self.input_shapes[0][1]
 
     @property
     def masks_span(self) -> str:
@@ -110,7 +84,7 @@ class ModelEntry(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def selection(self) -> Callable[[int, int, int], Selection] | None:
         """(height_px, width_px, seed) -> what chooses detections after the network; None where the file has none."""
-        return self._select if self.selects else None
+        return partial(self._module().select, self) if self.selects else None
 
     def build(self, seed: int) -> nn.Module:
         """Return the network in evaluation mode, its random weights drawn from ``seed`` and its name only.
@@ -122,41 +96,33 @@ class ModelEntry(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, f"models/{self.name}"))
-            return self._method().build(self).eval()
+            network: nn.Module = self._module().build(self)
+            return network.eval()
 
-    def _select(self, height_px: int, width_px: int, seed: int) -> Selection:
-        return self._method().select(self, height_px, width_px, seed)
-
-    def _method(self) -> Method:
-        return cast(Method, importlib.import_module(f"{__name__}.{self.module}"))
+    def _module(self) -> ModuleType:
+        return importlib.import_module(f"{__name__}.{self.module}")
 
 
 def _entries(path: Path) -> Iterator[ModelEntry]:
     """Read a method's rows without running its file.
 
     Raises:
-        InputError: naming the file and the place: no Python, no ``ROWS`` or ``build``, a row that is no `Row` call or
-            has arguments that are not literal, unknown, missing or of the wrong type.
+        InputError: naming the file and the place: no Python, no ``ROWS`` or ``build``, a row that is no call of
+            `ModelEntry` or has arguments that are not literal, unknown, missing or of the wrong type.
     """
     try:
         body = ast.parse(path.read_text(encoding="utf-8"), str(path)).body
     except (SyntaxError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not Python ({error}); correct it") from None
     functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
-    values = {
-        target.id: node.value
-        for node in body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Name)
-    }
-    rows = values.get("ROWS")
+    assigned = {ast.unparse(node.targets[0]): node.value for node in body if isinstance(node, ast.Assign)}
+    rows = assigned.get("ROWS")
     if not isinstance(rows, ast.Tuple) or "build" not in functions:
         raise InputError(f"{path}: no tuple ROWS or no function build; {INTERFACE}, or start its name with '_'")
     for row in rows.elts:
         where = f"{path} line {row.lineno}"
-        if not (isinstance(row, ast.Call) and isinstance(row.func, ast.Name) and row.func.id == "Row"):
-            raise InputError(f"{where}: not a call of Row; {INTERFACE}")
+        if not (isinstance(row, ast.Call) and ast.unparse(row.func) == "ModelEntry"):
+            raise InputError(f"{where}: not a call of ModelEntry; {INTERFACE}")
         try:
             fields = {keyword.arg: ast.literal_eval(keyword.value) for keyword in row.keywords}
         except ValueError:
@@ -206,12 +172,9 @@ def build_model(name: str, checkpoint: Path | None = None, seed: int = 0) -> tup
     """
     if checkpoint is None:
         return get_entry(name).build(seed), None
-    from reference_model.weights import CheckpointError, load_checkpoint
+    from suite.accuracy.segmenter import open_checkpoint
 
-    try:
-        loaded, _ = load_checkpoint(checkpoint)
-    except CheckpointError as error:
-        raise InputError(str(error)) from None
+    loaded, _ = open_checkpoint(checkpoint)
     if loaded.config.name != name:
         raise InputError(f"{checkpoint}: holds {loaded.config.name}, not {name}; name that model or another checkpoint")
     return loaded, file_digest(checkpoint)

@@ -60,7 +60,7 @@ def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, 
         counts = count(counted_module(entry), height_px, width_px)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        primary = f"{entry.input_height_px}x{entry.input_width_px}"
+        primary = "x".join(map(str, entry.input_shapes[0]))
         raise InputError(
             f"{entry.name} cannot take {height_px}x{width_px} px ({reason}); its primary size is {primary}"
         ) from error

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reference_model.backbones.blocks import ConvNorm
-from suite.models import Row
+from reference_model.backbones.blocks import BATCH_NORM_EPSILON, ConvNorm
+from suite.models import ModelEntry
 from suite.models.parts.feature_maps import FeaturePyramid, tower
 from suite.models.parts.selection import (
     DETECTIONS,
@@ -29,10 +29,10 @@ from suite.models.parts.selection import (
     synthetic_logits,
 )
 from suite.models.parts.synthetic import draw_weights, middle
-from suite.models.parts.trunks import build_trunk
+from suite.models.parts.trunks import TRUNKS
 
 ROWS = (
-    Row(
+    ModelEntry(
         name="condinst_resnet50_800",
         method="CondInst",
         backbone="ResNet-50",
@@ -42,7 +42,7 @@ ROWS = (
         reading="short side 800 px and the longest side that the authors' configuration allows",
         published_rows=("table1/condinst-resnet-50-800",),
     ),
-    Row(
+    ModelEntry(
         name="condinst_topformer_base_640",
         method="CondInst",
         backbone="TopFormer-Base",
@@ -61,8 +61,8 @@ DEPTH = 4
 STRIDES_PX = (8, 16, 32, 64, 128)
 
 
-class DenseOutput(NamedTuple):
-    """What the head predicts, for the locations of all levels, fine to coarse and row by row."""
+class CondInstOutput(NamedTuple):
+    """What the network computes, for the locations of all levels P3..P7, fine to coarse and row by row."""
 
     class_logits: Tensor
     """(B, classes, locations)."""
@@ -72,6 +72,12 @@ class DenseOutput(NamedTuple):
     """(B, 1, locations)."""
     controllers: Tensor
     """(B, controls, locations): the weights of each location's mask head."""
+    embeddings: Tensor | None
+    """(B, 256, locations): what tells instances apart across frames, in CrossVIS alone."""
+    mask_features: Tensor
+    """(B, 8, H/8, W/8)."""
+    mask_probabilities: Tensor | None = None
+    """(B, 100, H/4, W/4) with masks, else None."""
 
 
 class FcosHead(nn.Module):
@@ -93,8 +99,8 @@ class FcosHead(nn.Module):
         self.controls = controls
         self.scales = nn.Parameter(torch.ones(len(STRIDES_PX)))
 
-    def forward(self, levels: Sequence[Tensor]) -> DenseOutput:
-        """P3..P7 (B, 256, h, w) to the predictions at all their locations."""
+    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """P3..P7 (B, 256, h, w) to classes, boxes, centre-ness and controllers at all their locations."""
         predictions = []
         for index, (level, stride_px) in enumerate(zip(levels, STRIDES_PX, strict=True)):
             classes = self.classes(self.class_tower(level)).flatten(2)
@@ -102,18 +108,12 @@ class FcosHead(nn.Module):
                 self.of_box(self.box_tower(level)).flatten(2), [4, 1, self.controls], dim=1
             )
             predictions.append((classes, F.relu(boxes * self.scales[index]) * stride_px, centerness, controllers))
-        return DenseOutput(*(torch.cat(values, dim=2) for values in zip(*predictions, strict=True)))
+        classes, boxes, centerness, controllers = (torch.cat(values, 2) for values in zip(*predictions, strict=True))
+        return classes, boxes, centerness, controllers
 
 
-def locations_px(levels: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-    """Return where the locations of a pyramid lie in the image.
-
-    Args:
-        levels: (height, width) of P3..P7.
-
-    Returns:
-        Centres (locations, 2) as x and y in pixels, and the number 0..4 of each location's level (locations,).
-    """
+def _locations_px(levels: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    """Return centres (locations, 2) as x and y in pixels, and the number of each location's level among P3..P7."""
     centres, numbers = [], []
     for index, ((height, width), stride_px) in enumerate(zip(levels, STRIDES_PX, strict=True)):
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -214,76 +214,67 @@ def dynamic_masks(features: Tensor, controllers: Tensor, centres_px: Tensor, siz
     return F.conv2d(F.relu(hidden), third.reshape(count, FEATURES, 1, 1), third_bias.reshape(-1), groups=count)
 
 
-class CondInstOutput(NamedTuple):
-    """What the network computes, over the locations of P3..P7; shapes are those of `DenseOutput`."""
-
-    class_logits: Tensor
-    box_sides_px: Tensor
-    centerness_logits: Tensor
-    controllers: Tensor
-    mask_features: Tensor
-    """(B, 8, H/8, W/8)."""
-    mask_probabilities: Tensor | None = None
-    """(B, 100, H/4, W/4) with masks, else None."""
-
-
-def chosen_masks(dense: DenseOutput, mask_features: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
-    """Return the mask probabilities of 100 locations in the middle of all.
-
-    Args:
-        dense: the head's predictions for one image.
-        mask_features: (1, 8, h, w) at 1/8.
-        levels: P3..P7, for their sizes.
-
-    Returns:
-        (1, 100, 2h, 2w) in (0, 1).
-    """
+def _chosen_masks(controllers: Tensor, mask_features: Tensor, levels: Sequence[Tensor]) -> Tensor:
+    """Return the mask probabilities (1, 100, 2h, 2w) of 100 locations in the middle of all of one image."""
     device = mask_features.device
-    chosen = middle(dense.controllers.shape[2])
-    centres_px, numbers = locations_px([(level.shape[2], level.shape[3]) for level in levels])
+    chosen = middle(controllers.shape[2])
+    centres_px, numbers = _locations_px([(level.shape[2], level.shape[3]) for level in levels])
     sizes_px = torch.tensor(OBJECT_SIZES_PX, dtype=torch.float32)[numbers[chosen]]
-    controllers = dense.controllers[:, :, chosen].reshape(CONTROLS, -1).T
-    logits = dynamic_masks(mask_features, controllers, centres_px[chosen].to(device), sizes_px.to(device))
+    own = controllers[:, :, chosen].reshape(CONTROLS, -1).T
+    logits = dynamic_masks(mask_features, own, centres_px[chosen].to(device), sizes_px.to(device))
     return upsample_aligned(logits, 2).sigmoid()
 
 
+class EmbeddingHead(nn.Module):
+    """CrossVIS's third tower, whose embeddings tell instances apart across frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower = tower(WIDTH, WIDTH, DEPTH, bias=True)
+        self.project = nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 1), nn.BatchNorm2d(WIDTH, eps=BATCH_NORM_EPSILON))
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """P3..P7 (B, 256, h, w) to the embeddings (B, 256, locations)."""
+        return torch.cat([self.project(self.tower(level)).flatten(2) for level in levels], dim=2)
+
+
 class CondInst(nn.Module):
-    """The whole network.
+    """The whole network, for one image.
 
     Args:
         trunk: backbone, see `suite.models.parts.trunks.TRUNKS`.
         num_classes: categories.
+        embeddings: whether it has CrossVIS's head too.
     """
 
-    def __init__(self, trunk: str, num_classes: int = 80) -> None:
+    def __init__(self, trunk: str, num_classes: int = 80, embeddings: bool = False) -> None:
         super().__init__()
-        self.trunk = build_trunk(trunk)
+        self.trunk = TRUNKS[trunk]()
         self.pyramid = FeaturePyramid(self.trunk.out_channels[1:], extra="two_relu")
         self.head = FcosHead(num_classes, CONTROLS)
         self.mask_branch = MaskFeatureBranch()
+        self.embedding_head = EmbeddingHead() if embeddings else None
 
-    def dense(self, image: Tensor) -> tuple[tuple[Tensor, ...], DenseOutput, Tensor]:
-        """Return P3..P7, the head's predictions and the mask features for an image (1, 3, H, W)."""
+    def forward(self, image: Tensor, masks: bool = False) -> CondInstOutput:
+        """Return all head outputs for an image (1, 3, H, W); the masks are None unless they are asked for."""
         levels = self.pyramid(self.trunk(image)[1:])
-        return levels, self.head(levels), self.mask_branch(*levels[:3])
-
-    def forward(self, image: Tensor) -> CondInstOutput:
-        """Return all head outputs for an image (1, 3, H, W); the masks are None."""
-        _, dense, mask_features = self.dense(image)
-        return CondInstOutput(*dense, mask_features)
+        classes, boxes, centerness, controllers = self.head(levels)
+        mask_features = self.mask_branch(*levels[:3])
+        embeddings = None if self.embedding_head is None else self.embedding_head(levels)
+        made = _chosen_masks(controllers, mask_features, levels) if masks else None
+        return CondInstOutput(classes, boxes, centerness, controllers, embeddings, mask_features, made)
 
     def with_masks(self, image: Tensor) -> CondInstOutput:
-        """As `forward`, and the masks of 100 locations in the middle of all, for one image."""
-        levels, dense, mask_features = self.dense(image)
-        return CondInstOutput(*dense, mask_features, chosen_masks(dense, mask_features, levels))
+        """As `forward`, and the masks of 100 locations in the middle of all."""
+        return self.forward(image, masks=True)
 
 
-def build(row: Row) -> CondInst:
+def build(row: ModelEntry) -> CondInst:
     """Return the network of a row with random weights."""
     return draw_weights(CondInst(row.trunk, row.num_classes))
 
 
-def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+def select(row: ModelEntry, height_px: int, width_px: int, seed: int) -> Selection:
     """Return CondInst's and CrossVIS's selection.
 
     Class times centre-ness above 0.05, the 1000 best of each level, class-wise NMS at IoU 0.6, 100 best, square root.

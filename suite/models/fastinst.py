@@ -6,21 +6,29 @@ authors' release (junjiehe96/FastInst). Its masks are at stride 8.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from suite.models import Row
-from suite.models.parts.attention import Attention, FeedForward, Perceptron, attention_bias, mask_product, to_tokens
+from suite.models import ModelEntry
+from suite.models.parts.attention import (
+    Attention,
+    FeedForward,
+    Perceptron,
+    QueryOutput,
+    attention_bias,
+    mask_product,
+    to_tokens,
+)
 from suite.models.parts.feature_maps import ContextPyramid
 from suite.models.parts.selection import Selection, softmax_query_selection
 from suite.models.parts.synthetic import DECISIVE, MASKS, draw_weights
-from suite.models.parts.trunks import build_trunk
+from suite.models.parts.trunks import TRUNKS
 
 ROWS = (
-    Row(
+    ModelEntry(
         name="fastinst_topformer_base_640",
         method="FastInst",
         backbone="TopFormer-Base",
@@ -36,15 +44,6 @@ HIDDEN_WIDTH = 1024
 AUXILIARY_QUERIES = 8
 POSITION_CELLS = 10
 LAYERS = 3
-
-
-class FastInstOutput(NamedTuple):
-    """What the network gives for one image: N = 100 queries (fewer where the picture has fewer places)."""
-
-    class_logits: Tensor
-    """(1, N, classes + 1), the last one for "no object"."""
-    mask_logits: Tensor
-    """(1, N, H / 8, W / 8)."""
 
 
 def choose_places(class_logits: Tensor, count: int) -> Tensor:
@@ -131,7 +130,7 @@ class FastInst(nn.Module):
 
     def __init__(self, trunk: str, num_classes: int = 80) -> None:
         super().__init__()
-        self.backbone = build_trunk(trunk)
+        self.backbone = TRUNKS[trunk]()
         self.pixel_decoder = ContextPyramid(self.backbone.out_channels[1:], WIDTH)
         self.proposals = nn.Sequential(
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, num_classes + 1, 1)
@@ -146,7 +145,7 @@ class FastInst(nn.Module):
         """Return the learned position of every place of a map (B, C, h, w) as (1, h * w, 256)."""
         return to_tokens(F.interpolate(self.position, size=feature.shape[-2:], mode="bilinear"))
 
-    def forward(self, image: Tensor) -> FastInstOutput:
+    def forward(self, image: Tensor) -> QueryOutput:
         """Normalised image (1, 3, H, W) to classes and masks."""
         _, *deep = self.backbone(image)
         fine, middle, _ = self.pixel_decoder(*deep)
@@ -165,14 +164,14 @@ class FastInst(nn.Module):
             bias = F.pad(attention_bias(masks), (0, 0, 0, AUXILIARY_QUERIES))
             pixels, queries = layer(pixels, pixel_position, queries, query_position, bias)
             masks = head.masks(queries[:, :count], pixels, size)
-        return FastInstOutput(heads[-1].classes(heads[-1].norm(queries[:, :count])), masks)
+        return QueryOutput(heads[-1].classes(heads[-1].norm(queries[:, :count])), masks)
 
 
-def build(row: Row) -> FastInst:
+def build(row: ModelEntry) -> FastInst:
     """Return the network of a row with random weights."""
     return draw_weights(FastInst(row.trunk, row.num_classes))
 
 
-def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+def select(row: ModelEntry, height_px: int, width_px: int, seed: int) -> Selection:
     """Return the selection among the network's masks at 1/8."""
     return softmax_query_selection(row.num_classes, MASKS, (height_px // 8, width_px // 8), seed)

@@ -7,22 +7,28 @@ MobileInst cannot have used the original one. Deformable attention: Zhu et al., 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reference_model.instance_decoder import sine_position
-from suite.models import Row
-from suite.models.parts.attention import Attention, FeedForward, Perceptron, attention_bias, mask_product, to_tokens
+from suite.models import ModelEntry
+from suite.models.parts.attention import (
+    Attention,
+    FeedForward,
+    Perceptron,
+    QueryOutput,
+    attention_bias,
+    mask_product,
+    to_tokens,
+)
 from suite.models.parts.feature_maps import normed
 from suite.models.parts.selection import Selection, softmax_query_selection
 from suite.models.parts.synthetic import DECISIVE, MASKS, draw_weights
-from suite.models.parts.trunks import build_trunk
+from suite.models.parts.trunks import TRUNKS
 
 ROWS = (
-    Row(
+    ModelEntry(
         name="mask2former_topformer_base_640",
         method="Mask2Former",
         backbone="TopFormer-Base",
@@ -31,7 +37,7 @@ ROWS = (
         "and the one that the published 930 ms fits",
         published_rows=("table1/mask2former-topformer-base-640",),
     ),
-    Row(
+    ModelEntry(
         name="mask2former_topformer_base_640_deformable",
         method="Mask2Former",
         backbone="TopFormer-Base",
@@ -50,15 +56,6 @@ DECODER_LAYERS, DECODER_HIDDEN = 9, 2048
 LEVELS = 3
 Sizes = list[tuple[int, int]]
 """Height and width of each map."""
-
-
-class Mask2FormerOutput(NamedTuple):
-    """What the network gives for one image: N = 100 queries."""
-
-    class_logits: Tensor
-    """(1, N, classes + 1), the last one for "no object"."""
-    mask_logits: Tensor
-    """(1, N, H / 4, W / 4)."""
 
 
 def cell_centres(sizes: Sizes, device: torch.device) -> Tensor:
@@ -123,11 +120,11 @@ class DeformableAttention(nn.Module):
 class DeformableLayer(nn.Module):
     """Deformable attention and a feed-forward network, normalised after each residual sum."""
 
-    def __init__(self, width: int, hidden: int, heads: int, levels: int, points: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.attention = DeformableAttention(width, heads, levels, points)
-        self.norm = nn.LayerNorm(width)
-        self.feed_forward = FeedForward(width, hidden)
+        self.attention = DeformableAttention(WIDTH, HEADS, LEVELS, POINTS)
+        self.norm = nn.LayerNorm(WIDTH)
+        self.feed_forward = FeedForward(WIDTH, ENCODER_HIDDEN)
 
     def forward(self, tokens: Tensor, position: Tensor, centres: Tensor, sizes: Sizes) -> Tensor:
         """Tokens (1, T, width) with their position (1, T, width) to the same shape."""
@@ -143,9 +140,7 @@ class DeformableEncoder(nn.Module):
         super().__init__()
         self.projections = nn.ModuleList(normed(channels, WIDTH, bias=True) for channels in in_channels)
         self.level_embedding = nn.Parameter(torch.randn(LEVELS, WIDTH))
-        self.layers = nn.ModuleList(
-            DeformableLayer(WIDTH, ENCODER_HIDDEN, HEADS, LEVELS, POINTS) for _ in range(ENCODER_LAYERS)
-        )
+        self.layers = nn.ModuleList(DeformableLayer() for _ in range(ENCODER_LAYERS))
 
     def forward(self, *maps: Tensor) -> tuple[Tensor, ...]:
         """Maps of one image, fine to coarse, to maps (1, 256, h, w) in the same order."""
@@ -229,7 +224,7 @@ class Mask2Former(nn.Module):
 
     def __init__(self, trunk: str, num_classes: int = 80, deformable: bool = True) -> None:
         super().__init__()
-        self.backbone = build_trunk(trunk)
+        self.backbone = TRUNKS[trunk]()
         self.pixel_decoder = PixelDecoder(self.backbone.out_channels, deformable)
         self.queries = nn.Parameter(torch.randn(1, MASKS, WIDTH))
         self.positions = nn.Parameter(torch.randn(1, MASKS, WIDTH))
@@ -243,7 +238,7 @@ class Mask2Former(nn.Module):
         """Return the mask logits (B, N, H / 4, W / 4) of queries (B, N, 256)."""
         return mask_product(self.mask_embedding(self.norm(queries)), mask_features)
 
-    def forward(self, image: Tensor) -> Mask2FormerOutput:
+    def forward(self, image: Tensor) -> QueryOutput:
         """Normalised image (1, 3, H, W) to classes and masks."""
         mask_features, maps = self.pixel_decoder(self.backbone(image))
         values = [to_tokens(level) + self.level_embedding[index] for index, level in enumerate(maps)]
@@ -258,14 +253,14 @@ class Mask2Former(nn.Module):
             bias = attention_bias(F.interpolate(masks, size=maps[level].shape[-2:], mode="bilinear"))
             queries = layer(queries, self.positions, keys[level], values[level], bias)
             masks = self.masks(queries, mask_features)
-        return Mask2FormerOutput(self.classes(self.norm(queries)), masks)
+        return QueryOutput(self.classes(self.norm(queries)), masks)
 
 
-def build(row: Row) -> Mask2Former:
+def build(row: ModelEntry) -> Mask2Former:
     """Return the network of a row with random weights."""
     return draw_weights(Mask2Former(row.trunk, row.num_classes, deformable=row.variant == "deformable"))
 
 
-def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+def select(row: ModelEntry, height_px: int, width_px: int, seed: int) -> Selection:
     """Return the selection among the network's masks at 1/4."""
     return softmax_query_selection(row.num_classes, MASKS, (height_px // 4, width_px // 4), seed)

@@ -9,38 +9,38 @@ from __future__ import annotations
 
 from reference_model.config import VARIANTS
 from reference_model.mobileinst import MobileInst
-from suite.models import Row
+from suite.models import ModelEntry
 from suite.models.parts.selection import Selection, sigmoid_query_selection
 
 ROWS = (
-    Row(
+    ModelEntry(
         name="mobileinst_mobilenetv2_640",
         method="MobileInst",
         backbone="MobileNetV2",
         published_rows=("table1/mobileinst-mobilenetv2-640",),
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_seaformer_base_640",
         method="MobileInst",
         backbone="SeaFormer-Base",
         published_rows=("table1/mobileinst-seaformer-640",),
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_seaformer_large_640",
         method="MobileInst",
         backbone="SeaFormer-Large",
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_seaformer_small_640",
         method="MobileInst",
         backbone="SeaFormer-Small",
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_seaformer_tiny_640",
         method="MobileInst",
         backbone="SeaFormer-Tiny",
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_topformer_base_360",
         method="MobileInst",
         backbone="TopFormer-Base",
@@ -48,35 +48,35 @@ ROWS = (
         num_classes=40,
         published_rows=("table2/2019/mobileinst-topformer-base", "table2/2021/mobileinst-topformer-base"),
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_topformer_base_512",
         method="MobileInst",
         backbone="TopFormer-Base",
         input_shapes=((512, 864), (512, 512)),
         published_rows=("table1/mobileinst-topformer-base-512",),
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_topformer_base_640",
         method="MobileInst",
         backbone="TopFormer-Base",
         published_rows=("table1/mobileinst-topformer-base-640",),
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_topformer_base_640_twelve",
         method="MobileInst",
         backbone="TopFormer-Base",
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_topformer_small_640",
         method="MobileInst",
         backbone="TopFormer-Small",
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_topformer_tiny_640",
         method="MobileInst",
         backbone="TopFormer-Tiny",
     ),
-    Row(
+    ModelEntry(
         name="mobileinst_topformer_tiny_shapes",
         method="MobileInst",
         backbone="TopFormer-Tiny",
@@ -86,12 +86,12 @@ ROWS = (
 )
 
 
-def build(row: Row) -> MobileInst:
+def build(row: ModelEntry) -> MobileInst:
     """Return the variant that a row names with random weights."""
     return MobileInst(VARIANTS[row.name])
 
 
-def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+def select(row: ModelEntry, height_px: int, width_px: int, seed: int) -> Selection:
     """Return MobileInst's selection, which is SparseInst's, for the comparison with prior art."""
     queries = VARIANTS[row.name].num_queries
     return sigmoid_query_selection(row.num_classes, queries, (height_px // 4, width_px // 4), seed)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from suite.models import Row
+from suite.models import ModelEntry
+from suite.models.parts.attention import mask_product
 from suite.models.parts.feature_maps import GROUPS, FeaturePyramid, coordinate_maps, tower
 from suite.models.parts.selection import (
     DETECTIONS,
@@ -25,10 +26,10 @@ from suite.models.parts.selection import (
     synthetic_logits,
 )
 from suite.models.parts.synthetic import draw_weights, middle
-from suite.models.parts.trunks import build_trunk
+from suite.models.parts.trunks import TRUNKS
 
 ROWS = (
-    Row(
+    ModelEntry(
         name="solov2_lite_resnet18_448",
         method="SOLOv2-Lite",
         backbone="ResNet-18",
@@ -39,7 +40,7 @@ ROWS = (
         reading="the authors' light head (2 x 256 channels, kernels of 128); no deformable convolution",
         published_rows=("table1/solov2-lite-resnet-18-448",),
     ),
-    Row(
+    ModelEntry(
         name="solov2_lite_resnet50_448",
         method="SOLOv2-Lite",
         backbone="ResNet-50",
@@ -50,7 +51,7 @@ ROWS = (
         reading="the authors' light head (2 x 256 channels, kernels of 128); no deformable convolution",
         published_rows=("table1/solov2-lite-resnet-50-448",),
     ),
-    Row(
+    ModelEntry(
         name="solov2_mobilenetv2_640",
         method="SOLOv2",
         backbone="MobileNetV2",
@@ -61,7 +62,7 @@ ROWS = (
         "only this; nobody published this model, its input shape is inferred",
         published_rows=("table1/solov2-mobilenetv2-640",),
     ),
-    Row(
+    ModelEntry(
         name="solov2_lite_mobilenetv2_640",
         method="SOLOv2-Lite",
         backbone="MobileNetV2",
@@ -179,7 +180,7 @@ class Solov2(nn.Module):
     def __init__(self, trunk: str, lite: bool, num_classes: int = 80) -> None:
         super().__init__()
         depth, width, kernel_dim = (2, 256, 128) if lite else (4, 512, 256)
-        self.trunk = build_trunk(trunk)
+        self.trunk = TRUNKS[trunk]()
         self.pyramid = FeaturePyramid(self.trunk.out_channels, PYRAMID_WIDTH)
         self.head = GridHead(depth, width, kernel_dim, num_classes)
         self.mask_branch = MaskBranch(kernel_dim)
@@ -198,37 +199,23 @@ class Solov2(nn.Module):
     def with_masks(self, image: Tensor) -> Solov2Output:
         """As `forward`, and the masks of 100 cells in the middle of all grids, for one image."""
         output = self.forward(image)
-        features = output.mask_features
         chosen = output.kernels[:, :, middle(output.kernels.shape[2])]
-        masks = chosen.transpose(1, 2) @ features.flatten(2)
-        return output._replace(mask_probabilities=masks.sigmoid().view(len(masks), -1, *features.shape[2:]))
+        return output._replace(mask_probabilities=mask_product(chosen.transpose(1, 2), output.mask_features).sigmoid())
 
 
-def build(row: Row) -> Solov2:
+def build(row: ModelEntry) -> Solov2:
     """Return the network of a row with random weights."""
     return draw_weights(Solov2(row.trunk, row.variant == "lite", row.num_classes))
 
 
-def grid_maxima(scores: Floats) -> Floats:
-    """Return the largest score of each 2x2 window of a grid that ends at a cell, for all of SOLOv2's grids.
-
-    Args:
-        scores: (cells, classes), grid by grid and row by row.
-
-    Returns:
-        The same shape.
-    """
-    maxima, start = [], 0
-    for grid in GRIDS:
-        cells = scores[start : start + grid**2].reshape(grid, grid, -1)
-        start += grid**2
-        cells = np.maximum(cells, np.pad(cells, ((1, 0), (0, 0), (0, 0)))[:-1])
-        cells = np.maximum(cells, np.pad(cells, ((0, 0), (1, 0), (0, 0)))[:, :-1])
-        maxima.append(cells.reshape(grid**2, -1))
-    return np.concatenate(maxima)
+def _grid_maxima(scores: Floats) -> Floats:
+    """Return `window_maxima` of scores (cells, classes), grid by grid and row by row, in the same shape."""
+    grids = torch.split(torch.from_numpy(scores.T), [grid**2 for grid in GRIDS], dim=1)
+    maxima = [window_maxima(cells.reshape(-1, grid, grid)) for cells, grid in zip(grids, GRIDS, strict=True)]
+    return torch.cat([cells.flatten(1) for cells in maxima], dim=1).T.numpy()
 
 
-def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+def select(row: ModelEntry, height_px: int, width_px: int, seed: int) -> Selection:
     """Return SOLOv2's selection, mask products left out.
 
     Score above 0.1 and the largest of its 2x2 window, area of the binary mask above the level's stride, score times
@@ -255,6 +242,6 @@ def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
         return category[order][best], decayed[best], order[best]
 
     scores = [sigmoid(logits) for logits in synthetic_logits(sum(cells), row.num_classes, seed, neighbours=5)]
-    maps = tuple(np.stack([score, grid_maxima(score)]) for score in scores)
+    maps = tuple(np.stack([score, _grid_maxima(score)]) for score in scores)
     covers = "point NMS, binary masks of about 300 candidates, mask score, Matrix NMS, top 100; not their mask products"
     return Selection(run, maps, covers)

@@ -22,14 +22,15 @@ from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.errors import DataError, InputError
-from suite.models import Row
+from suite.models import ModelEntry
+from suite.models.parts.attention import mask_product
 from suite.models.parts.feature_maps import CoordinateConv, PyramidPooling
 from suite.models.parts.selection import Selection, sigmoid_query_selection
 from suite.models.parts.synthetic import MASKS, draw_weights
-from suite.models.parts.trunks import BLOCKS, build_trunk
+from suite.models.parts.trunks import BLOCKS, TRUNKS
 
 ROWS = (
-    Row(
+    ModelEntry(
         name="sparseinst_resnet50_608",
         method="SparseInst",
         backbone="ResNet-50",
@@ -38,7 +39,7 @@ ROWS = (
         reading="GroupIAM, the authors' default",
         published_rows=("table1/sparseinst-resnet-50-608",),
     ),
-    Row(
+    ModelEntry(
         name="sparseinst_topformer_base_608",
         method="SparseInst",
         backbone="TopFormer-Base",
@@ -47,7 +48,7 @@ ROWS = (
         reading="GroupIAM, the authors' default; TopFormer's maps after semantic injection",
         published_rows=("table1/sparseinst-topformer-base-608",),
     ),
-    Row(
+    ModelEntry(
         name="sparseinst_vis_topformer_base_360",
         method="SparseInst-VIS",
         backbone="TopFormer-Base",
@@ -151,7 +152,7 @@ class SparseInst(nn.Module):
 
     def __init__(self, trunk: str, num_classes: int = 80) -> None:
         super().__init__()
-        self.backbone = build_trunk(trunk)
+        self.backbone = TRUNKS[trunk]()
         _, c3, c4, c5 = self.backbone.out_channels
         self.encoder = ContextEncoder((c3, c4, c5))
         self.instance_branch = InstanceBranch(num_classes)
@@ -162,18 +163,16 @@ class SparseInst(nn.Module):
         _, c3, c4, c5 = self.backbone(image)
         feature = self.encoder(c3, c4, c5)
         class_logits, objectness_logits, kernels = self.instance_branch(feature)
-        mask_features = self.mask_branch(feature)
-        masks = (kernels @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
-        masks = F.interpolate(masks, scale_factor=2.0, mode="bilinear")
+        masks = F.interpolate(mask_product(kernels, self.mask_branch(feature)), scale_factor=2.0, mode="bilinear")
         return SparseInstOutput(class_logits, objectness_logits, masks)
 
 
-def build(row: Row) -> SparseInst:
+def build(row: ModelEntry) -> SparseInst:
     """Return the network of a row with random weights."""
     return draw_weights(SparseInst(row.trunk, row.num_classes))
 
 
-def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+def select(row: ModelEntry, height_px: int, width_px: int, seed: int) -> Selection:
     """Return the selection among the network's masks at 1/4."""
     return sigmoid_query_selection(row.num_classes, MASKS, (height_px // 4, width_px // 4), seed)
 

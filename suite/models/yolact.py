@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from suite.models import Row
+from suite.models import ModelEntry
+from suite.models.parts.attention import mask_product
 from suite.models.parts.feature_maps import FeaturePyramid
 from suite.models.parts.selection import (
     DETECTIONS,
@@ -26,10 +27,10 @@ from suite.models.parts.selection import (
     synthetic_logits,
 )
 from suite.models.parts.synthetic import draw_weights, middle
-from suite.models.parts.trunks import build_trunk
+from suite.models.parts.trunks import TRUNKS
 
 ROWS = (
-    Row(
+    ModelEntry(
         name="yolact_resnet50_550",
         method="YOLACT",
         backbone="ResNet-50",
@@ -39,7 +40,7 @@ ROWS = (
         reading="pictures are warped to a square, so the shape is certain",
         published_rows=("table1/yolact-resnet-50-550",),
     ),
-    Row(
+    ModelEntry(
         name="yolact_mobilenetv2_550",
         method="YOLACT",
         backbone="MobileNetV2",
@@ -50,7 +51,7 @@ ROWS = (
         "pictures are warped to a square, so the shape is certain",
         published_rows=("table1/yolact-mobilenetv2-550",),
     ),
-    Row(
+    ModelEntry(
         name="yolact_topformer_base_550",
         method="YOLACT",
         backbone="TopFormer-Base",
@@ -137,7 +138,7 @@ class Yolact(nn.Module):
 
     def __init__(self, trunk: str, num_classes: int = 80) -> None:
         super().__init__()
-        self.trunk = build_trunk(trunk)
+        self.trunk = TRUNKS[trunk]()
         self.pyramid = FeaturePyramid(self.trunk.out_channels[1:], upsampling="bilinear", activated=True, extra="two")
         self.prototype_net = PrototypeNet()
         self.head = PredictionHead(num_classes)
@@ -152,13 +153,11 @@ class Yolact(nn.Module):
     def with_masks(self, image: Tensor) -> YolactOutput:
         """As `forward`, and the masks of 100 anchors in the middle of all cells, for one image."""
         output = self.forward(image)
-        prototypes = output.prototypes
         chosen = output.coefficients[:, :1, :, middle(output.coefficients.shape[3])].flatten(1, 2)
-        masks = chosen.transpose(1, 2) @ prototypes.flatten(2)
-        return output._replace(mask_probabilities=masks.sigmoid().view(len(masks), -1, *prototypes.shape[2:]))
+        return output._replace(mask_probabilities=mask_product(chosen.transpose(1, 2), output.prototypes).sigmoid())
 
 
-def build(row: Row) -> Yolact:
+def build(row: ModelEntry) -> Yolact:
     """Return the network of a row with random weights."""
     return draw_weights(Yolact(row.trunk, row.num_classes))
 
@@ -177,7 +176,7 @@ def yolact_anchors(height_px: int, width_px: int) -> Floats:
     return np.concatenate(anchors)
 
 
-def select(row: Row, height_px: int, width_px: int, seed: int) -> Selection:
+def select(row: ModelEntry, height_px: int, width_px: int, seed: int) -> Selection:
     """Return YOLACT's selection.
 
     Softmax, foreground above 0.05, boxes decoded, Fast NMS on the 200 best of each class at IoU 0.5, 100 best overall.

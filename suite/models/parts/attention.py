@@ -6,6 +6,8 @@ for Universal Image Segmentation", CVPR 2022, section 3.2.1.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +15,15 @@ from torch.nn import functional as F
 HIDDEN = -1e4
 """Added to the scores of tokens a query must not see: finite, so that no row can become NaN, and still zero after the
 softmax."""
+
+
+class QueryOutput(NamedTuple):
+    """What FastInst and Mask2Former give for one image: N = 100 queries (fewer where it has fewer places)."""
+
+    class_logits: Tensor
+    """(1, N, classes + 1), the last one for "no object"."""
+    mask_logits: Tensor
+    """(1, N, H / stride, W / stride) at the method's stride of masks."""
 
 
 class Attention(nn.Module):

@@ -22,6 +22,8 @@ OBJECT_LOGIT = 2.0
 NO_OBJECT_LOGIT = 4.0
 MASK_THRESHOLD = 0.45
 SCORE_THRESHOLD = 0.005
+MAPS = 4
+"""Score maps that a selection is timed on, in turn."""
 DETECTIONS = 100
 """Most detections that a dense method returns."""
 
@@ -47,7 +49,6 @@ def synthetic_logits(
     seed: int,
     objects: int = 100,
     neighbours: int = 1,
-    count: int = 4,
     background: int | None = None,
 ) -> tuple[Floats, ...]:
     """Return class logits as a trained network gives them: background nearly everywhere, some confident places.
@@ -58,7 +59,6 @@ def synthetic_logits(
         seed: of the draws.
         objects: confident groups of places (at most a third of the places are confident).
         neighbours: consecutive places that see the same object, so that there are duplicates to suppress.
-        count: number of maps.
         background: the column that stands for background, 0 or -1, of methods that take a softmax over all columns:
             high everywhere but at confident places. None: methods with a sigmoid a column have none.
 
@@ -69,7 +69,7 @@ def synthetic_logits(
     groups = max(1, min(objects, places // (3 * neighbours)))
     first, end = (1 if background == 0 else 0), classes - (background == -1)
     maps = []
-    for _ in range(count):
+    for _ in range(MAPS):
         logits = generator.normal(BACKGROUND_LOGIT, 1.0, (places, classes)).astype(np.float32)
         if background is not None:
             logits[:, background] = generator.normal(NO_OBJECT_LOGIT, 1.0, places)
@@ -221,9 +221,7 @@ def sigmoid_query_selection(num_classes: int, queries: int, mask_size: tuple[int
     return Selection(run, logits, "score, threshold, mask score")
 
 
-def softmax_query_selection(
-    num_classes: int, queries: int, mask_size: tuple[int, int], seed: int, mask_threshold: float = 0.5
-) -> Selection:
+def softmax_query_selection(num_classes: int, queries: int, mask_size: tuple[int, int], seed: int) -> Selection:
     """Return Mask2Former's and FastInst's selection: the best pairs of query and class, times the mask score.
 
     Args:
@@ -231,7 +229,6 @@ def softmax_query_selection(
         queries: number of queries, and of pairs kept.
         mask_size: (height, width) of the network's masks.
         seed: of scores and masks.
-        mask_threshold: probability above which a pixel is foreground.
     """
     masks = blob_logits(queries, *mask_size, seed)
 
@@ -240,7 +237,7 @@ def softmax_query_selection(
         probability = (exponents / exponents.sum(1, keepdims=True))[:, :-1].reshape(-1)
         pairs = np.argpartition(probability, -queries)[-queries:]
         query, category = np.divmod(pairs, num_classes)
-        return category, probability[pairs] * mask_scores(masks[query], mask_threshold), query
+        return category, probability[pairs] * mask_scores(masks[query], 0.5), query
 
     logits = synthetic_logits(queries, num_classes + 1, seed, objects=20, background=-1)
     return Selection(run, logits, "softmax, top pairs of query and class, mask score")

@@ -154,13 +154,7 @@ TRUNKS: dict[str, Callable[[], Trunk]] = {
     "mobilenetv2_edge": partial(MobileNetTrunk, (2, 3, 4, 6)),
     "topformer_base": TopFormerTrunk,
 }
-"""Trunks by name. Of MobileNetV2, AdelaiDet taps 24, 32, 96 and 320 channels, YolactEdge 32, 64 and 160 from C3 on."""
+"""Trunks by name; all have ``out_channels`` (C2, C3, C4, C5) and ``forward(image)`` giving these maps.
 
-
-def build_trunk(name: str) -> Trunk:
-    """Build one of `TRUNKS`; all have ``out_channels`` (C2, C3, C4, C5) and ``forward(image)`` giving these maps.
-
-    Raises:
-        KeyError: if there is none of that name.
-    """
-    return TRUNKS[name]()
+Of MobileNetV2, AdelaiDet taps 24, 32, 96 and 320 channels, YolactEdge 32, 64 and 160 from C3 on.
+"""
