@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -143,10 +144,22 @@ def json_option(instead_of: str = "a table") -> Option[Any]:
     return click.option("--json", "as_json", is_flag=True, help=f"Print one JSON object instead of {instead_of}.")
 
 
+def show(as_json: bool, values: Any, text: str) -> None:
+    """Print a result on standard output: as one JSON object, in which NaN is refused, or as text."""
+    click.echo(json.dumps(values, allow_nan=False) if as_json else text.removesuffix("\n"))
+
+
 def records_option() -> Option[Any]:
-    """Return the option ``--records``, a folder of record files."""
-    folder = click.Path(exists=True, file_okay=False, path_type=Path)
-    return click.option("--records", type=folder, help="Folder of record files; default: reports/records.")
+    """Return the option ``--records``, passed on as a folder of record files."""
+
+    def folder(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path:
+        from suite.paths import records_dir
+
+        return value or records_dir()
+
+    kind = click.Path(exists=True, file_okay=False, path_type=Path)
+    help_text = "Folder of record files; default: reports/records."
+    return click.option("--records", type=kind, callback=folder, help=help_text)
 
 
 def metric_option() -> Option[Any]:

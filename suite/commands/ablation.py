@@ -34,14 +34,20 @@ def command(
     look-alikes, occlusion and fast motion. A cell and seed that has a complete record of the same recipe, dataset and
     reference model is skipped. Ctrl-C is safe: the same command resumes inside the interrupted trainings.
     """
-    from suite.reproduce.ablation import make_plan, named_jobs, reference_model_digest, train_cells
+    from suite.reproduce.ablation import (
+        compared_with_records,
+        named_jobs,
+        plan_lines,
+        reference_model_digest,
+        train_cells,
+    )
 
     if plan_only:
-        plan = make_plan(named_jobs(names, seeds, iterations), reference_model_digest())
+        jobs = compared_with_records(named_jobs(names, seeds, iterations), reference_model_digest())
     else:
-        plan = train_cells(names, seeds, iterations, workers)
+        jobs = train_cells(names, seeds, iterations, workers)
         if not no_report:
             from suite.report.render import render_report
 
             render_report()
-    click.echo("\n".join(plan.lines()))
+    click.echo("\n".join(plan_lines(jobs)))

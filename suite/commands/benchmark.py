@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from suite.command_options import PATH, checkpoint_option, core_option, json_option, size_option
+from suite.command_options import PATH, checkpoint_option, core_option, json_option, show, size_option
 
 
 @click.command(name="benchmark")
@@ -42,6 +41,6 @@ def command(
         raise click.UsageError("--annotations and --images go together; give both")
     pictures = (annotations, images, limit) if annotations and images else None
     found = benchmark(checkpoint, size, load_device("host").protocol().with_samples(pairs), core, pictures)
-    click.echo(json.dumps(found.to_json(), allow_nan=False) if as_json else benchmark_table(found))
+    show(as_json, found.to_json(), benchmark_table(found))
     if found.report.valid_count == 0:
         raise NothingMeasuredError("benchmark: no timing was valid; stop other work on the machine and run again")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from suite.command_options import json_option, metric_option, records_option
+from suite.command_options import json_option, metric_option, records_option, show
 
 
 @click.command(name="compare")
@@ -17,25 +16,19 @@ from suite.command_options import json_option, metric_option, records_option
 @json_option()
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table with its footnotes.")
 @records_option()
-def command(
-    first: str, second: str, metric: str | None, as_json: bool, as_markdown: bool, records: Path | None
-) -> None:
+def command(first: str, second: str, metric: str | None, as_json: bool, as_markdown: bool, records: Path) -> None:
     """Print B minus A for all that both have, with a 95 % interval and a verdict.
 
     A and B are each a commit, a record file, a folder of records, a run id or a model's name. Two models are compared
     at their own input sizes, everything else only under the same protocol, data and, for times, machine. The verdict
     is better or worse where the interval excludes 0, undecided where it does not, equal where nothing differs.
     """
-    from suite.paths import records_dir
     from suite.records.store import read_folder
     from suite.report.compare import compare, comparison_table, find_side, summary
     from suite.report.formats import markdown, plain
 
-    runs, _ = read_folder(records or records_dir())
+    runs, _ = read_folder(records)
     found = compare(find_side(first, runs), find_side(second, runs), metric)
-    if as_json:
-        click.echo(json.dumps(found.to_json(), allow_nan=False))
-        return
     table = comparison_table(found)
-    click.echo(markdown(table) if as_markdown else plain(table), nl=False)
-    click.echo(summary(found.pairs))
+    text = (markdown if as_markdown else plain)(table) + summary(found.pairs)
+    show(as_json, found.to_json(), text)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from suite.command_options import PATH, CommandGroup, json_option
+from suite.command_options import PATH, CommandGroup, json_option, show
 
 GROUPS = click.argument("groups", nargs=-1, metavar="[GROUP]...")
 UNPACK = click.option("--unpack/--no-unpack", "unpacking", default=True, show_default=True, help="Unpack archives too.")
@@ -36,7 +35,7 @@ def status(groups: tuple[str, ...], checking: bool, as_json: bool) -> int:
     from suite.errors import DATA_MISSING, PASS
 
     rows = overview(select_pins(groups or ("all",)), again=checking)
-    click.echo(json.dumps(rows) if as_json else overview_table(rows))
+    show(as_json, rows, overview_table(rows))
     return DATA_MISSING if checking and any(row["status"] not in GOOD for row in rows.values()) else PASS
 
 
@@ -57,7 +56,7 @@ def fetch(groups: tuple[str, ...], mirror: str | None, unpacking: bool, as_json:
     pins = select_pins(groups)
     fetch(pins, mirror, unpacking=unpacking)
     rows = overview(pins)
-    click.echo(json.dumps(rows) if as_json else overview_table(rows))
+    show(as_json, rows, overview_table(rows))
 
 
 @command.command(name="add")
@@ -78,7 +77,7 @@ def add(group: str, source: Path | None, unpacking: bool, as_json: bool) -> None
     pins = select_pins((group,))
     fetch(pins, downloading=False, unpacking=unpacking)
     rows = overview(pins)
-    click.echo(json.dumps(rows) if as_json else overview_table(rows))
+    show(as_json, rows, overview_table(rows))
 
 
 @command.command(name="health")
@@ -95,7 +94,7 @@ def health(dataset: str, annotations: Path, images: Path, deep: bool, as_json: b
     from suite.errors import DATA_MISSING, PASS
 
     report = check_health("coco" if dataset == "coco" else "youtube-vis", annotations, images, deep)
-    click.echo(json.dumps(asdict(report) | {"well": report.well}) if as_json else report.text())
+    show(as_json, asdict(report) | {"well": report.well}, report.text())
     return PASS if report.well else DATA_MISSING
 
 
@@ -114,4 +113,4 @@ def split(dataset: str, as_json: bool) -> None:
     made = make_local_split(dataset)
     path, held, left = shown(list_path(dataset)), len(made.held_out), made.videos - len(made.held_out)
     counts = {"ids": path, "valid_videos": held, "train_videos": left}
-    click.echo(json.dumps(counts) if as_json else f"{path}: {held} of {made.videos} videos held out; commit it")
+    show(as_json, counts, f"{path}: {held} of {made.videos} videos held out; commit it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reference_model.config import ASSOCIATIONS
-from suite.command_options import PATH, CommandGroup, checkpoint_option, json_option, options
+from suite.command_options import PATH, CommandGroup, checkpoint_option, json_option, options, show
 
 if TYPE_CHECKING:
     from suite.accuracy.error_analysis.analysis import Analysis
@@ -59,7 +58,7 @@ def _run(
         raise click.UsageError("--worst 0 leaves nothing to draw; leave out --pictures")
     analysis = analyse(worst=worst, images=images, **words)
     drawn = [] if pictures is None else draw_worst(analysis, pictures, score_threshold)
-    click.echo(json.dumps(analysis.to_json(), allow_nan=False) if as_json else analysis_text(analysis))
+    show(as_json, analysis.to_json(), analysis_text(analysis))
     if drawn:
         say(f"{len(drawn)} pictures, {drawn[0]} to {drawn[-1].name}")
 
@@ -95,4 +94,4 @@ def tracking(as_json: bool, **words: Any) -> None:
     from suite.tracking.diagnostics import diagnose_checkpoint, tracking_table
 
     rows = diagnose_checkpoint(**words)
-    click.echo(json.dumps([asdict(row) for row in rows]) if as_json else tracking_table(rows))
+    show(as_json, [asdict(row) for row in rows], tracking_table(rows))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import PATH, RegularFile, checkpoint_option, json_option, seed_option, size_option
+from suite.command_options import PATH, RegularFile, checkpoint_option, json_option, seed_option, show, size_option
 
 
 @click.command(name="export")
@@ -70,18 +70,15 @@ def command(
     graph_part = part.replace("-", "_")
     done = export_files(out, kind, checkpoint, name, seed, size, graph_part, form, dynamic, pictures)
     report, parity, model = done.report, done.parity, json.loads(done.metadata["config"])["name"]
-    if as_json:
-        values = {"files": [str(file) for file in done.files], "metadata": done.metadata, "export": asdict(report)}
-        click.echo(json.dumps({"model": model, "part": part, **values, "pictures": parity and asdict(parity)}))
-        return
-    for file in done.files:
-        click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
-    click.echo(f"{model}, {part}, input {done.metadata['input_size']}: {report.nodes} nodes, opset {report.opset}")
-    click.echo(
+    values = {"files": [str(file) for file in done.files], "metadata": done.metadata, "export": asdict(report)}
+    lines = [f"{file}: {file.stat().st_size / 1e6:.2f} MB" for file in done.files]
+    lines += [
+        f"{model}, {part}, input {done.metadata['input_size']}: {report.nodes} nodes, opset {report.opset}",
         f"parity with torch: largest difference {report.parity_max_abs:.1e}, "
-        f"{report.parity_max_rel:.1e} of the largest output"
-    )
+        f"{report.parity_max_rel:.1e} of the largest output",
+    ]
     if parity is not None:
-        click.echo(f"agreement AP on {parity.pictures} pictures: {100 * parity.agreement_ap:.2f}")
+        lines.append(f"agreement AP on {parity.pictures} pictures: {100 * parity.agreement_ap:.2f}")
         if parity.reference_ap >= 0:
-            click.echo(f"mask AP: {100 * parity.reference_ap:.2f} torch, {100 * parity.graph_ap:.2f} ONNX Runtime")
+            lines.append(f"mask AP: {100 * parity.reference_ap:.2f} torch, {100 * parity.graph_ap:.2f} ONNX Runtime")
+    show(as_json, {"model": model, "part": part, **values, "pictures": parity and asdict(parity)}, "\n".join(lines))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from suite.command_options import PATH, CommandGroup, json_option
+from suite.command_options import PATH, CommandGroup, json_option, show
 
 
 @click.group(name="gate", cls=CommandGroup)
@@ -34,9 +33,5 @@ def accuracy(new: Path, baseline: Path | None, rules: Path | None, as_json: bool
 
     wanted = load_rules(rules or GATES_FILE)
     lines = check_accuracy(*read_sides(baseline or records_dir(), new), wanted)
-    if as_json:
-        click.echo(json.dumps({"gates": msgspec.to_builtins(lines)}))
-    else:
-        table = gate_table(lines)
-        click.echo(markdown(table) if as_markdown else plain(table), nl=False)
+    show(as_json, {"gates": msgspec.to_builtins(lines)}, (markdown if as_markdown else plain)(gate_table(lines)))
     enforce(lines)

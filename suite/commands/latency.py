@@ -17,6 +17,7 @@ from suite.command_options import (
     options,
     record_option,
     seed_option,
+    show,
     size_option,
 )
 
@@ -90,7 +91,7 @@ def host(record: bool, as_json: bool, **words: Any) -> None:
     from suite.latency.request import measure_here
 
     report = measure_here(record=record, **words)
-    click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report_table(report))
+    show(as_json, report.to_json(), report_table(report))
     if report.valid_count == 0:
         raise NothingMeasuredError("latency: no candidate was valid; stop other work on the machine and run again")
 
@@ -116,7 +117,7 @@ def breakdown(
     found = measure_breakdown(model, size, rounds, core, seed)
     if record:
         write_record(found, seed)
-    click.echo(json.dumps(to_json(found), allow_nan=False) if as_json else breakdown_table(found))
+    show(as_json, to_json(found), breakdown_table(found))
 
 
 @command.command(name="estimate")
@@ -182,7 +183,7 @@ def estimate(
     if record:
         calibration.write_record(found, core)
     values = {"origin": "estimated", "results": [item.to_json() for item in found]}
-    click.echo(json.dumps(values, allow_nan=False) if as_json else calibration.estimate_table(found, errors))
+    show(as_json, values, calibration.estimate_table(found, errors))
 
 
 @command.command(name="count-readings", hidden=True)
@@ -267,7 +268,7 @@ def device(
         if record:
             raise InputError("--record: a look at a device is not recorded; name --models to time")
         target = open_target(known, serial, ssh, folder, core)
-        click.echo(json.dumps(target.to_json(), allow_nan=False) if as_json else target.text())
+        show(as_json, target.to_json(), target.text())
         if not target.ready:
             refusals = "; ".join(finding.what for finding in target.findings if finding.refuses)
             raise NothingMeasuredError(f"{target.transport.title}: not ready ({refusals})")
@@ -275,6 +276,6 @@ def device(
     report = measure_device(
         models, device=known, serial=serial, ssh=ssh, folder=folder, core=core, record=record, **words
     )
-    click.echo(json.dumps(report.to_json(), allow_nan=False) if as_json else report_table(report))
+    show(as_json, report.to_json(), report_table(report))
     if invalid := invalid_names(report.results):
         raise NothingMeasuredError(f"latency: {invalid} invalid; nothing was recorded")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from suite.command_options import json_option, records_option
+from suite.command_options import json_option, records_option, show
 
 
 def show_ledger(records: Path | None = None, everything: bool = False, as_json: bool = False) -> None:
@@ -24,8 +23,7 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
     from suite.report.verdicts import load_evidence
 
     evidence = load_evidence(records or records_dir())
-    text = json.dumps(ledger_to_json(evidence), allow_nan=False) if as_json else plain_ledger(evidence, everything)
-    click.echo(text, nl=as_json)
+    show(as_json, ledger_to_json(evidence), plain_ledger(evidence, everything))
 
 
 @click.command(name="ledger")

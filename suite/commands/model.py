@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from suite.command_options import json_option, size_option
+from suite.command_options import json_option, show, size_option
 
 
 @click.command(name="model")
@@ -26,16 +24,16 @@ def command(name: str | None, size: tuple[int, int] | None, as_json: bool) -> No
         if size is not None:
             raise InputError("--size needs a model; give its NAME, or leave --size out to list the models")
         entries = discover()
-        if as_json:
-            fields = ("description", "input_shapes", "published_rows", "reading", "alternative_to")
-            models = [{"model": name} | {key: getattr(entry, key) for key in fields} for name, entry in entries.items()]
-            click.echo(json.dumps({"models": models}))
-            return
-        width = max(len(entry) for entry in entries)
-        for entry in entries.values():
-            click.echo(f"{entry.name:<{width}}  {entry.input_height_px}x{entry.input_width_px}  {entry.description}")
+        fields = ("description", "input_shapes", "published_rows", "reading", "alternative_to")
+        models = [{"model": name} | {key: getattr(entry, key) for key in fields} for name, entry in entries.items()]
+        longest = max(len(entry) for entry in entries)
+        lines = [
+            f"{entry.name:<{longest}}  {'x'.join(map(str, entry.input_shapes[0]))}  {entry.description}"
+            for entry in entries.values()
+        ]
+        show(as_json, {"models": models}, "\n".join(lines))
         return
     entry = get_entry(name)
     height_px, width_px = size or entry.input_shapes[0]
     counted = measure_size(entry, height_px, width_px)
-    click.echo(json.dumps(counted) if as_json else size_table(counted))
+    show(as_json, counted, size_table(counted))

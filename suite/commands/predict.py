@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reference_model.config import ASSOCIATIONS
-from suite.command_options import PATH, CommandGroup, RegularFile, checkpoint_option, json_option, options
+from suite.command_options import PATH, CommandGroup, RegularFile, checkpoint_option, json_option, options, show
 
 if TYPE_CHECKING:
     from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
@@ -83,15 +82,13 @@ def _report(out: Path, dataset: CocoDataset | YoutubeVisDataset, caution: str | 
     if not start_processes().first:
         return
     from suite.datasets.coco import CocoDataset
+    from suite.files import read_json
     from suite.paths import shown
     from suite.progress import say
 
-    if as_json:
-        made = json.loads(protocol_path(out).read_text())
-        click.echo(json.dumps({"results": shown(out), **made}))
-        return
+    made = {"results": shown(out), **read_json(protocol_path(out))}
     amount = f"{len(dataset.images)} images" if isinstance(dataset, CocoDataset) else f"{len(dataset.videos)} videos"
-    click.echo(f"{shown(out)}: results of {amount}; how they were made: {shown(protocol_path(out))}")
+    show(as_json, made, f"{shown(out)}: results of {amount}; how they were made: {shown(protocol_path(out))}")
     if caution:
         say(f"caution: {caution}")
 
@@ -206,7 +203,7 @@ def sources(
         say("shipped weights: they know six drawn shapes, not photographs; other weights: --checkpoint FILE")
     categories = Categories.of_checkpoint(metadata, checkpoint)
     found = SourceSegmenter(model.to(device), categories, protocol, folder, max_frames).run(chosen)
-    click.echo(json.dumps(found) if as_json else "\n".join(summary(found)))
+    show(as_json, found, "\n".join(summary(found)))
 
 
 @command.command(name="coco")

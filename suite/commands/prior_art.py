@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from suite.command_options import core_option, json_option, seed_option
+from suite.command_options import core_option, json_option, seed_option, show
 
 
 @click.command(name="prior-art")
@@ -43,5 +41,4 @@ def command(readings: str, core: int | None, seed: int, runtime: str, as_json: b
     else:
         rows = published_rows("" if readings == "published" else readings)
     report, path = measure_rows(rows, f"prior-art-{readings}", protocol, core, seed, runtime)
-    found = {**report.to_json(), "record": path.name}
-    click.echo(json.dumps(found, allow_nan=False) if as_json else report_table(report))
+    show(as_json, {**report.to_json(), "record": path.name}, report_table(report))

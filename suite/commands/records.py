@@ -13,19 +13,18 @@ from suite.command_options import metric_option, records_option
 @records_option()
 @metric_option()
 @click.option("--csv", "as_csv", is_flag=True, help="Print every column as CSV.")
-def command(records: Path | None, metric: str | None, as_csv: bool) -> None:
+def command(records: Path, metric: str | None, as_csv: bool) -> None:
     """Print every measured number, one a row, and name the records that were refused; --csv prints all columns."""
     import pandas as pd
 
     from suite.errors import NothingMeasuredError
-    from suite.paths import records_dir
     from suite.progress import say
     from suite.records.long_table import long_table
     from suite.records.store import read_folder
     from suite.report.formats import csv_words
     from suite.text_table import TextColumn, text_table
 
-    runs, refused = read_folder(records or records_dir())
+    runs, refused = read_folder(records)
     for line in refused:
         say(f"left out: {line}")
     table = long_table(runs)

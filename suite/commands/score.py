@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.command_options import PATH, CommandGroup, json_option, options, seed_option
+from suite.command_options import PATH, CommandGroup, json_option, options, seed_option, show
 
 if TYPE_CHECKING:
     from suite.accuracy.score import Score
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 def _print(score: Score, as_json: bool) -> None:
     from suite.accuracy.score import score_table
 
-    click.echo(json.dumps(score.to_json(), allow_nan=False) if as_json else score_table(score))
+    show(as_json, score.to_json(), score_table(score))
 
 
 @click.group(name="score", cls=CommandGroup)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.segmenter import Segmenter, open_checkpoint
 from suite.deploy.exported import own_size
-from suite.export.artifact import GraphArtifact, largest_difference, read_reference
+from suite.export.artifact import largest_difference, read_reference
 from suite.export.kept import export_kept
 from suite.export.mobileinst import LOGITS, PaddedReference, mobileinst_metadata, mobileinst_parts
 from suite.export.parity import ExportParity, compare_engines, first_pictures
@@ -26,7 +26,7 @@ from suite.latency.host import measure_makers
 from suite.latency.report import LatencyReport
 from suite.latency.spans import TimedModel, build_candidates, network_inputs
 from suite.latency.timer import Candidate, fresh_from
-from suite.latency.timing import Labels, Timing
+from suite.latency.timing import Labels
 from suite.progress import say
 from suite.text_table import TextColumn, text_table
 
@@ -60,8 +60,8 @@ class FormatRow:
     latency_ms: float | None
     cpu_ratio: float | None
     invalid: str
-    mask_ap: float | None = None
-    agreement_ap: float | None = None
+    mask_ap: float | None
+    agreement_ap: float | None
 
 
 @dataclass(frozen=True)
@@ -116,27 +116,6 @@ def torch_candidates(checkpoint: Path, size: tuple[int, int], protocol: Protocol
     return [Candidate(Labels(TORCH, "network", "torch", "fp32", *size), run, fresh_from(images), engine=engine)]
 
 
-def _exported(model: MobileInst, size: tuple[int, int]) -> dict[str, GraphArtifact]:
-    """Return the graph of each format, exported unless an earlier run has left it."""
-    parts, metadata = [mobileinst_parts(model.config)["whole"]], mobileinst_metadata(model.config)
-    return {
-        name: export_kept(model.config.name, model, parts, size, form=form, metadata=metadata)["whole"]
-        for name, (_, form) in FORMATS.items()
-    }
-
-
-def _scored(
-    model: MobileInst, size: tuple[int, int], graphs: Mapping[str, GraphArtifact], pictures: tuple[Path, Path, int]
-) -> dict[str, ExportParity]:
-    """Return how each format segments the first pictures of a COCO file."""
-    with first_pictures(*pictures) as (dataset, truth, folder):
-        engines: dict[str, Segmenter] = {
-            name: RuntimeSegmenter(model, size, open_session(FORMATS[name][0], graph.path))
-            for name, graph in graphs.items()
-        }
-        return compare_engines(PaddedReference(model, size), engines, dataset, truth, folder)
-
-
 def benchmark(
     checkpoint: Path,
     size: tuple[int, int] | None,
@@ -160,45 +139,44 @@ def benchmark(
     """
     model, _ = open_checkpoint(checkpoint)
     size = size or own_size(model.config)
-    graphs = _exported(model, size)
+    parts, metadata = [mobileinst_parts(model.config)["whole"]], mobileinst_metadata(model.config)
     files: dict[str, Sequence[Path]] = {TORCH: [checkpoint]}
     parity: dict[str, float] = {}
+    engines: dict[str, Segmenter] = {}
     makers = [functools.partial(torch_candidates, checkpoint, size, protocol)]
-    for name, graph in graphs.items():
-        runtime = FORMATS[name][0]
+    for name, (runtime, form) in FORMATS.items():
+        graph = export_kept(model.config.name, model, parts, size, form=form, metadata=metadata)["whole"]
         files[name] = prepare_graph(runtime, graph.path)
         inputs, outputs = read_reference(graph)
-        parity[name] = largest_difference(open_session(runtime, graph.path).run(inputs), outputs)[1]
+        session = open_session(runtime, graph.path)
+        parity[name] = largest_difference(session.run(inputs), outputs)[1]
+        engines[name] = RuntimeSegmenter(model, size, session)
         timed = TimedModel(name, {"whole": graph}, weights_sha256=file_digest(checkpoint), runtime=runtime)
         makers.append(functools.partial(build_candidates, timed, protocol))
-    scored = _scored(model, size, graphs, pictures) if pictures else {}
+    scored: dict[str, ExportParity] = {}
+    if pictures:
+        with first_pictures(*pictures) as (dataset, truth, folder):
+            scored = compare_engines(PaddedReference(model, size), engines, dataset, truth, folder)
     say(f"timing {len(makers)} formats on one core")
     report = measure_makers(makers, protocol, core)
     rows = []
     for timing in report.results:
-        name = timing.labels.model
+        name, ratio, valid = timing.labels.model, timing.ratio_cpu, timing.valid
         size_mb = sum(file.stat().st_size for file in files[name]) / 1e6
-        rows.append(_row(timing, report.results[0], size_mb, parity.get(name), scored))
+        own = scored.get(name)
+        aps = [own.graph_ap] if own else [one.reference_ap for one in scored.values()]  # torch's are all the same
+        row = FormatRow(
+            format=name,
+            file_mb=size_mb,
+            parity=parity.get(name),
+            latency_ms=timing.wall_median_ms if valid else None,
+            cpu_ratio=ratio.value if ratio and valid and report.results[0].valid else None,
+            invalid="" if valid else ", ".join(timing.broken_rules),
+            mask_ap=aps[0] if aps and aps[0] >= 0 else None,
+            agreement_ap=own.agreement_ap if own else None,
+        )
+        rows.append(row)
     return Benchmark(tuple(rows), report, next((one.pictures for one in scored.values()), 0))
-
-
-def _row(
-    timing: Timing, first: Timing, size_mb: float, parity: float | None, scored: Mapping[str, ExportParity]
-) -> FormatRow:
-    name, ratio = timing.labels.model, timing.ratio_cpu
-    own = scored.get(name)
-    any_ap = own or next(iter(scored.values()), None)
-    ap = None if any_ap is None else any_ap.graph_ap if own else any_ap.reference_ap
-    return FormatRow(
-        format=name,
-        file_mb=size_mb,
-        parity=parity,
-        latency_ms=timing.wall_median_ms if timing.valid else None,
-        cpu_ratio=ratio.value if ratio and timing.valid and first.valid else None,
-        invalid="" if timing.valid else ", ".join(timing.broken_rules),
-        mask_ap=None if ap is None or ap < 0 else ap,
-        agreement_ap=own.agreement_ap if own else None,
-    )
 
 
 def benchmark_table(found: Benchmark) -> str:

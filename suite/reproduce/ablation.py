@@ -7,7 +7,7 @@ import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -17,6 +17,7 @@ from suite.datasets import embedded
 from suite.datasets.pins import load_pins
 from suite.distributed import available_cores
 from suite.errors import INTERRUPTED, InputError, SuiteError
+from suite.locks import claimed
 from suite.paths import records_dir
 from suite.progress import say
 from suite.records.schema import Scalar, Series
@@ -25,7 +26,7 @@ from suite.report.ablation import CELLS, DEFAULT_CELL, EXPERIMENT, AblationCell
 from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines
 from suite.reproduce.stages import Stages
 from suite.training.recipe import Recipe, load_recipe
-from suite.training.run import forget, run_folder, run_lock, train_recipe
+from suite.training.run import forget, run_folder, train_recipe
 
 RECIPE = "shapes_ablation"
 CODE_SERIES = "reference_model_code"
@@ -45,23 +46,12 @@ def _meaning(source: bytes) -> str:
     return ast.unparse(tree)
 
 
-def code_digest(sources: Mapping[str, bytes]) -> str:
-    """Return the SHA-256 of some modules' code.
-
-    Args:
-        sources: path inside the package -> content.
-
-    Raises:
-        SyntaxError: if a file is not Python.
-    """
-    meanings = [f"{name}\n{_meaning(sources[name])}" for name in sorted(sources)]
-    return hashlib.sha256("\n".join(meanings).encode()).hexdigest()
-
-
 def reference_model_digest() -> str:
-    """Return the digest of the reference model on this disk, through which training and prediction run."""
+    """Return the SHA-256 of the reference model's code on this disk, through which training and prediction run."""
     folder = Path(reference_model.__file__).parent
-    return code_digest({path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")})
+    sources = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+    meanings = [f"{name}\n{_meaning(sources[name].read_bytes())}" for name in sorted(sources)]
+    return hashlib.sha256("\n".join(meanings).encode()).hexdigest()
 
 
 def cell_recipe(cell: AblationCell, iterations: int | None = None) -> Recipe:
@@ -76,11 +66,21 @@ def cell_recipe(cell: AblationCell, iterations: int | None = None) -> Recipe:
 
 @dataclass(frozen=True)
 class Job:
-    """One training: a cell and a seed."""
+    """One training.
+
+    Attributes:
+        cell: the setting.
+        recipe: what is trained.
+        seed: base seed.
+        run: the recorded run that has its scores, None while it is left to be done.
+        reason: why a recorded run does not count, or empty.
+    """
 
     cell: AblationCell
     recipe: Recipe
     seed: int
+    run: RunFile | None = None
+    reason: str = ""
 
     @property
     def title(self) -> str:
@@ -88,30 +88,18 @@ class Job:
         return f"{self.cell.name} seed {self.seed}"
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is done and what is left.
-
-    Attributes:
-        done: jobs with the run that has their scores.
-        left: jobs to be trained, in order.
-        reasons: why a recorded run of a job that is left does not count, by the job's title.
-    """
-
-    done: tuple[tuple[Job, RunFile], ...]
-    left: tuple[Job, ...]
-    reasons: dict[str, str]
-
-    def lines(self) -> list[str]:
-        """Return the plan as lines for a person: seeds of each cell, why a record does not count, what is left."""
-        everything = [*(job for job, _ in self.done), *self.left]
-        lines = []
-        for name in dict.fromkeys(cell.name for cell in CELLS if any(job.cell.name == cell.name for job in everything)):
-            done = " ".join(str(job.seed) for job, _ in self.done if job.cell.name == name) or "none"
-            left = " ".join(str(job.seed) for job in self.left if job.cell.name == name) or "none"
-            lines.append(f"{name:<17} seeds done: {done:<12} left: {left}")
-        lines += [f"{title}: {reason}" for title, reason in self.reasons.items()]
-        return [*lines, f"{len(everything)} trainings: {len(self.done)} done, {len(self.left)} left"]
+def plan_lines(jobs: Sequence[Job]) -> list[str]:
+    """Return jobs as lines for a person: seeds of each cell, why a record does not count, what is left."""
+    lines = []
+    for name in dict.fromkeys(job.cell.name for job in jobs):
+        done, left = (
+            " ".join(str(job.seed) for job in jobs if job.cell.name == name and bool(job.run) == state) or "none"
+            for state in (True, False)
+        )
+        lines.append(f"{name:<17} seeds done: {done:<12} left: {left}")
+    lines += [f"{job.title}: {job.reason}" for job in jobs if job.reason]
+    done_count = sum(job.run is not None for job in jobs)
+    return [*lines, f"{len(jobs)} trainings: {done_count} done, {len(jobs) - done_count} left"]
 
 
 def named_jobs(names: Sequence[str], seeds: int, iterations: int | None = None) -> list[Job]:
@@ -128,9 +116,8 @@ def named_jobs(names: Sequence[str], seeds: int, iterations: int | None = None) 
     known = [cell.name for cell in CELLS]
     if unknown := sorted(set(names) - set(known)):
         raise InputError(f"--cell {unknown[0]}: unknown; known: {', '.join(known)}")
-    cells = [cell for cell in CELLS if not names or cell.name in names]
-    recipes = [(cell, cell_recipe(cell, iterations)) for cell in cells]
-    return [Job(cell, recipe, seed) for seed in range(seeds) for cell, recipe in recipes]
+    cells = [(cell, cell_recipe(cell, iterations)) for cell in CELLS if not names or cell.name in names]
+    return [Job(cell, recipe, seed) for seed in range(seeds) for cell, recipe in cells]
 
 
 def _scored(run: RunFile, job: Job, dataset_digest: str) -> bool:
@@ -156,14 +143,14 @@ def _recorded_code(run: RunFile) -> str | None:
     return next((str(series.rows[0][0]) for series in run.series if series.name == CODE_SERIES), None)
 
 
-def make_plan(all_jobs: Sequence[Job], code: str) -> Plan:
-    """Compare the jobs with the records.
+def compared_with_records(jobs: Sequence[Job], code: str) -> list[Job]:
+    """Return jobs with the runs that have their scores, and why others do not count.
 
     A job is done if a complete record holds all its scores for the same recipe, the pinned dataset and the same code
     of the reference model. Records with uncommitted changes count, as they do everywhere in the report.
 
     Args:
-        all_jobs: see `jobs`.
+        jobs: see `named_jobs`.
         code: digest of the present reference model.
 
     Raises:
@@ -172,19 +159,17 @@ def make_plan(all_jobs: Sequence[Job], code: str) -> Plan:
     """
     runs, _ = read_folder(records_dir())
     digest = load_pins()["shapes"].md5 or ""
-    done, left, reasons = [], [], {}
-    for job in all_jobs:
+    found = []
+    for job in jobs:
         scored = [run for run in runs if _scored(run, job, digest)]
         same = [run for run in scored if _recorded_code(run) == code]
-        if same:
-            done.append((job, same[-1]))
-            continue
-        left.append(job)
-        if scored:
+        reason = ""
+        if scored and not same:
             known = _recorded_code(scored[-1]) is not None
             why = "has another reference model" if known else "does not say with which reference model"
-            reasons[job.title] = f"{scored[-1].run.run_id} {why}"
-    return Plan(tuple(done), tuple(left), reasons)
+            reason = f"{scored[-1].run.run_id} {why}"
+        found.append(replace(job, run=same[-1] if same else None, reason=reason))
+    return found
 
 
 def _run_job(job: Job, code: str) -> None:
@@ -203,17 +188,17 @@ def _run_jobs(all_jobs: Sequence[Job]) -> None:
     """Do every job that is not done yet and that no other process is doing; others may add records meanwhile."""
     code = reference_model_digest()
     for number, job in enumerate(all_jobs, start=1):
-        with run_lock(run_folder(job.recipe, job.seed)) as holder:
+        with claimed(run_folder(job.recipe, job.seed)) as holder:
             if holder:
                 say(f"[{number}/{len(all_jobs)}] {job.title}: {holder} trains it")
                 continue
-            plan = make_plan([job], code)
-            if plan.done:
-                run = plan.done[0][1].run
+            (job,) = compared_with_records([job], code)
+            if job.run is not None:
+                run = job.run.run
                 changes = "" if run.git_dirty is False else ", measured with uncommitted changes"
                 say(f"[{number}/{len(all_jobs)}] {job.title}: in record {run.run_id}{changes}; skipped")
                 continue
-            say(f"[{number}/{len(all_jobs)}] {job.title}" + "".join(f": {why}" for why in plan.reasons.values()))
+            say(f"[{number}/{len(all_jobs)}] {job.title}" + (f": {job.reason}" if job.reason else ""))
             _run_job(job, code)
 
 
@@ -229,11 +214,9 @@ def _run_side_by_side(arguments: Sequence[str], workers: int) -> None:
     """
     command = [sys.executable, "-m", "suite", *arguments]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") for _ in range(workers)]
-    readers = []
-    for number, process in enumerate(running, start=1):
-        assert process.stderr is not None
-        readers.append(threading.Thread(target=_forward, args=(process.stderr, number), daemon=True))
-        readers[-1].start()
+    readers = [threading.Thread(target=_forward, args=(one.stderr, number)) for number, one in enumerate(running, 1)]
+    for reader in readers:
+        reader.start()
     interrupted = False
     while any(process.poll() is None for process in running):
         try:
@@ -251,8 +234,10 @@ def _run_side_by_side(arguments: Sequence[str], workers: int) -> None:
             raise SuiteError(f"worker {number} of {workers} ended with exit code {code}; its message is above")
 
 
-def train_cells(names: Sequence[str], seeds: int, iterations: int | None = None, workers: int | None = None) -> Plan:
-    """Train, score and record the cells of these names with the seeds 0 to ``seeds - 1``; returns what is left.
+def train_cells(
+    names: Sequence[str], seeds: int, iterations: int | None = None, workers: int | None = None
+) -> list[Job]:
+    """Train, score and record the cells of these names with the seeds 0 to ``seeds - 1``; returns what became of them.
 
     Args:
         names: of `CELLS`; empty for all.
@@ -274,4 +259,4 @@ def train_cells(names: Sequence[str], seeds: int, iterations: int | None = None,
         _run_side_by_side(own, side_by_side)
     else:
         _run_jobs(wanted)
-    return make_plan(wanted, reference_model_digest())
+    return compared_with_records(wanted, reference_model_digest())

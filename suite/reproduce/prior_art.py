@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
+
 from suite.errors import InputError, NothingMeasuredError
+from suite.export.runtime import open_session
 from suite.latency.device import Protocol
 from suite.latency.estimate.counting import published_models
 from suite.latency.host import measure_host
@@ -26,48 +29,25 @@ ANCHOR = "mobileinst_topformer_base_640"
 OPERATORS = "graph_operators"
 SURE_RUNTIME = "onnxruntime_cpu"
 """The runtime that every graph already ran on when it was exported; others run each graph once before the timed run."""
-TRIAL_LIMIT_S = 300.0
-TRIAL = """
-import pathlib, sys
-import numpy as np
-from suite.export.runtime import open_session
-session = open_session(sys.argv[1], pathlib.Path(sys.argv[2]))
-session.run({name: np.zeros(shape, np.float32) for name, shape in session.input_shapes().items()})
-"""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One model at one input shape.
-
-    Attributes:
-        entry: the model.
-        size: (height_px, width_px).
-        spans: what is timed of it, keys of `suite.latency.spans.SPANS`.
-    """
-
-    entry: ModelEntry
-    size: tuple[int, int]
-    spans: tuple[str, ...]
-
-
-def _row(entry: ModelEntry) -> Row:
-    """Return a model at its primary shape: network, its extension to masks where that is another graph, selection."""
+def spans_of(entry: ModelEntry) -> tuple[str, ...]:
+    """Return what is timed of a model: network, its extension to masks where that is another graph, selection."""
     further = {"with_masks": entry.masks_apart, "selection": entry.selection is not None}
-    return Row(entry, entry.input_shapes[0], ("network", *(span for span, has in further.items() if has)))
+    return ("network", *(span for span, has in further.items() if has))
 
 
-def published_rows(table: str = "") -> list[Row]:
+def published_rows(table: str = "") -> list[ModelEntry]:
     """Return the models that stand for the published latencies, the anchor first, then in the tables' order.
 
     Args:
         table: only the rows of this table, e.g. ``"table1"``; the anchor comes in any case.
     """
     named = {entry.name: entry for entry in published_models(table)}
-    return [_row(entry) for entry in (named.pop(ANCHOR, discover()[ANCHOR]), *named.values())]
+    return [named.pop(ANCHOR, discover()[ANCHOR]), *named.values()]
 
 
-def alternative_rows() -> list[Row]:
+def alternative_rows() -> list[ModelEntry]:
     """Return the anchor, and every model that reads a published row differently, after its default."""
     entries = discover()
     chosen: dict[str, ModelEntry] = {ANCHOR: entries[ANCHOR]}
@@ -75,67 +55,58 @@ def alternative_rows() -> list[Row]:
         if entry.alternative_to:
             chosen[entry.alternative_to] = entries[entry.alternative_to]
             chosen[entry.name] = entry
-    return [_row(entry) for entry in chosen.values()]
+    return list(chosen.values())
 
 
-def trial(runtime: str, graph: Path, timeout_s: float = TRIAL_LIMIT_S) -> str:
-    """Run a graph once in a process of its own, since an engine may die of a graph that it did not understand.
+def run_once(runtime: str, graph: Path) -> None:
+    """Run a graph on zeros, as a runtime that is not sure to take it may fail or die of it.
 
-    Args:
-        runtime: a module of ``suite/export/runtimes``.
-        graph: an exported graph.
-        timeout_s: seconds it may take.
-
-    Returns:
-        Why the engine cannot run it, in one line; empty if it can.
+    Raises:
+        InputError: if the runtime cannot run it.
     """
-    command = [sys.executable, "-c", TRIAL, runtime, str(graph)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        return f"{runtime} did not finish one run in {timeout_s:.0f} s"
-    if done.returncode == 0:
-        return ""
-    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-    if done.returncode < 0:
-        return f"{runtime} was stopped by signal {-done.returncode} in one run of this graph"
-    return f"{runtime} cannot run this graph ({last[:200]})"
+        session = open_session(runtime, graph)
+        session.run({name: np.zeros(shape, np.float32) for name, shape in session.input_shapes().items()})
+    except Exception as error:
+        raise InputError(f"{runtime} cannot run {graph.name} ({' '.join(str(error).split())[:200]})") from None
 
 
-def _prepare_rows(rows: Iterable[Row], seed: int, runtime: str) -> tuple[list[TimedModel], list[tuple[Row, str]]]:
-    """Export every model that the runtime takes, one process after the other; return them, and the others with reasons.
+def _prepared(row: ModelEntry, seed: int, runtime: str) -> TimedModel:
+    """Export a model, and try the runtime in a process of its own."""
+    made = prepare_apart(row.name, size=row.input_shapes[0], spans=spans_of(row), seed=seed, runtime=runtime)
+    if runtime != SURE_RUNTIME:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+            try:
+                for graph in made.graphs.values():
+                    executor.submit(run_once, runtime, graph.path).result()
+            except BrokenProcessPool:
+                raise InputError(f"{row.name}: {runtime} died in one run of its graph") from None
+    return made
+
+
+def _prepare_rows(
+    rows: Iterable[ModelEntry], seed: int, runtime: str
+) -> tuple[list[TimedModel], list[Measurement | Series]]:
+    """Export every model that the runtime takes; return them, and of each other a latency without value a span.
 
     The first one, the anchor, must be taken, since nothing could be compared without it.
     """
     prepared: list[TimedModel] = []
-    refused: list[tuple[Row, str]] = []
+    refused: list[Measurement | Series] = []
     for row in rows:
         try:
-            made = prepare_apart(row.entry.name, size=row.size, spans=row.spans, seed=seed, runtime=runtime)
-            graphs = {graph.path for graph in made.graphs.values()} if runtime != SURE_RUNTIME else ()
-            reason = next(filter(None, (trial(runtime, graph) for graph in sorted(graphs))), "")
-            if reason:
-                raise InputError(f"{row.entry.name}: {reason}")
-            prepared.append(made)
+            prepared.append(_prepared(row, seed, runtime))
         except InputError as error:
             if not prepared:
                 raise
-            refused.append((row, str(error)))
             say(f"not timed: {error}")
+            height_px, width_px = row.input_shapes[0]
+            for span in spans_of(row):
+                where: dict[str, Scalar] = {"span": span, "runtime": runtime.removesuffix("_cpu"), "device": "host"}
+                how: dict[str, Scalar] = {"threads": 1, "precision": "fp32", "valid": False}
+                fields = {**where, **how, "height_px": height_px, "width_px": width_px}
+                refused.append(Measurement("latency_cpu_ms", None, Subject(row.name), fields, reason=str(error)))
     return prepared, refused
-
-
-def _refused_lines(refused: Iterable[tuple[Row, str]], runtime: str) -> list[Measurement]:
-    """Return a latency without value, with its reason, for every span of a model that could not be prepared."""
-    lines = []
-    for row, reason in refused:
-        for span in row.spans:
-            where: dict[str, Scalar] = {"span": span, "runtime": runtime.removesuffix("_cpu"), "device": "host"}
-            how: dict[str, Scalar] = {"threads": 1, "precision": "fp32", "valid": False}
-            size: dict[str, Scalar] = {"height_px": row.size[0], "width_px": row.size[1]}
-            fields = {**where, **how, **size}
-            lines.append(Measurement("latency_cpu_ms", None, Subject(row.entry.name), fields, reason=reason))
-    return lines
 
 
 def _operator_lines(prepared: TimedModel) -> list[Series]:
@@ -150,14 +121,14 @@ def _operator_lines(prepared: TimedModel) -> list[Series]:
 
 
 def measure_rows(
-    rows: Sequence[Row],
+    rows: Sequence[ModelEntry],
     title: str,
     protocol: Protocol,
     core: int | None = None,
     seed: int = 0,
     runtime: str = SURE_RUNTIME,
 ) -> tuple[LatencyReport, Path]:
-    """Time models together on one core and write one record of everything that was counted, exported and timed.
+    """Time models at their primary sizes on one core; write one record of all that was counted, exported and timed.
 
     Args:
         rows: models, the anchor first.
@@ -177,10 +148,10 @@ def measure_rows(
     prepared, refused = _prepare_rows(rows, seed, runtime)
     run = start_run(title, seed=seed)
     report = measure_host(prepared, protocol, core)
-    lines: list[Measurement | Series] = [*size_lines((row.entry, row.size) for row in rows)]
+    lines: list[Measurement | Series] = [*size_lines(rows)]
     for item in prepared:
         lines += [*parity_lines(item), *_operator_lines(item)]
-    path = write_run(run, [*lines, *_refused_lines(refused, runtime), *record_lines(report)])
+    path = write_run(run, [*lines, *refused, *record_lines(report)])
     if report.valid_count == 0:
         raise NothingMeasuredError("prior-art: no row was valid; stop other work on the machine and run again")
     return report, path

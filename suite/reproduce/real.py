@@ -23,11 +23,11 @@ from suite.drawing.track_pictures import draw_track_strip
 from suite.drawing.tracks import show_video
 from suite.errors import DataError, InputError
 from suite.files import file_digest
-from suite.paths import records_dir, runs_dir, shown
+from suite.paths import runs_dir, shown
 from suite.progress import say
 from suite.records.provenance import start_run
-from suite.records.schema import Artifact, Dataset, Scalar, Subject
-from suite.records.store import writing
+from suite.records.schema import Artifact, Dataset, Subject
+from suite.records.store import write_run
 from suite.training.sources import DataPaths
 
 
@@ -111,26 +111,23 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     run = start_run(f"real-{task}")
     # Beside the results and not in reports/: the pictures show somebody's images, under their licences.
     picture = folder / "picture.png"
-    with writing(run, records_dir()) as record:
-        protocol = PredictionProtocol.of(config)
-        if task == "youtube-vis":
-            protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
-        segmenter = ReferenceSegmenter(model, config, protocol, trained)
-        caution = predict_dataset(segmenter, dataset, results, by_position=checkpoint is None)
-        if isinstance(dataset, CocoDataset):
-            amount = {"images": len(dataset.images)}
-            score = score_coco(annotations, results, resamples=RESAMPLES)
-            caption = draw_detections(dataset, results, picture)
-        else:
-            amount = {"videos": len(dataset.videos)}
-            ids = data.part.video_ids if data.part else None
-            score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
-            caption = draw_track_strip(show_video(dataset, results), picture)
-        described = Dataset(data.name, data.split, data.digest, data.pinned, **amount)
-        scalars: dict[str, Scalar] = {**protocol.scalars(task), "trained_on": trained_on}
-        for line in score_lines(score, subject, described, scalars):
-            record.add(line)
-        record.add(Artifact(f"{task}_{key}", shown(picture), file_digest(picture), subject, caption))
+    protocol = PredictionProtocol.of(config)
+    if task == "youtube-vis":
+        protocol = dataclasses.replace(protocol, key_frame_interval=key_frame_interval)
+    segmenter = ReferenceSegmenter(model, config, protocol, trained)
+    caution = predict_dataset(segmenter, dataset, results, by_position=checkpoint is None)
+    if isinstance(dataset, CocoDataset):
+        amount = {"images": len(dataset.images)}
+        score = score_coco(annotations, results, resamples=RESAMPLES)
+        caption = draw_detections(dataset, results, picture)
+    else:
+        amount = {"videos": len(dataset.videos)}
+        ids = data.part.video_ids if data.part else None
+        score = score_youtube_vis(annotations, results, resamples=RESAMPLES, video_ids=ids)
+        caption = draw_track_strip(show_video(dataset, results), picture)
+    described = Dataset(data.name, data.split, data.digest, data.pinned, **amount)
+    lines = score_lines(score, subject, described, {**protocol.scalars(task), "trained_on": trained_on})
+    write_run(run, [*lines, Artifact(f"{task}_{key}", shown(picture), file_digest(picture), subject, caption)])
     say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")
     if caution:
         say(caution)

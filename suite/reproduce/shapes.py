@@ -18,6 +18,7 @@ from suite.latency.host import measure_host
 from suite.latency.prepare import prepare_model
 from suite.latency.report import record_lines
 from suite.latency.spans import TimedModel
+from suite.locks import claimed
 from suite.models import ModelEntry, discover
 from suite.paths import records_dir, reports_dir, shown
 from suite.progress import say
@@ -28,7 +29,7 @@ from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines, images_resu
 from suite.reproduce.stages import Line, Stages
 from suite.training.model_card import FinishedRun
 from suite.training.recipe import Recipe
-from suite.training.run import code_digest, forget, run_folder, run_lock, train_recipe
+from suite.training.run import code_digest, forget, run_folder, train_recipe
 
 SHOWN_SCORE = 0.4
 """Predictions above it are drawn: low-scored duplicates would cover the picture."""
@@ -65,8 +66,8 @@ def reproduce_accuracy(recipe: Recipe, seed: int, stages: Stages, draw: bool) ->
     return finished
 
 
-def size_lines(sizes: Iterable[tuple[ModelEntry, tuple[int, int]]]) -> list[Measurement]:
-    """Return parameters and MACs of models at (height_px, width_px) as record lines.
+def size_lines(entries: Iterable[ModelEntry]) -> list[Measurement]:
+    """Return parameters and MACs of models at their primary sizes as record lines.
 
     Of a method whose network stops before the masks, those of 100 instances are included.
     """
@@ -74,7 +75,8 @@ def size_lines(sizes: Iterable[tuple[ModelEntry, tuple[int, int]]]) -> list[Meas
     from suite.models._size import counted_module
 
     lines = []
-    for entry, (height_px, width_px) in sizes:
+    for entry in entries:
+        height_px, width_px = entry.input_shapes[0]
         counted = total(count(counted_module(entry), height_px, width_px))
         size: dict[str, Scalar] = {"height_px": height_px, "width_px": width_px}
         lines.append(Measurement("parameters", float(counted.parameters), Subject(entry.name), size))
@@ -115,7 +117,7 @@ def latency_lines(trained: FinishedRun, seed: int) -> list[Line]:
         )
     )
     report = measure_host(prepared, load_device("host").protocol("standard"))
-    sizes = size_lines((entry, entry.input_shapes[0]) for entry in discover().values() if not entry.reading)
+    sizes = size_lines(entry for entry in discover().values() if not entry.reading)
     graph, folder = prepared[-1].graphs["whole"].path, trained.checkpoint.parent / "export_parity"
     dataset = shapes_dataset()
     frames, truth = embedded.images(dataset.split), embedded.annotations_path("instances", dataset.split)
@@ -151,7 +153,7 @@ def reproduce_shapes(
     stages = Stages("shapes-" + recipe.digest()[:8], *options)
     with ExitStack() as held:
         for seed in seeds:
-            if holder := held.enter_context(run_lock(run_folder(recipe, seed))):
+            if holder := held.enter_context(claimed(run_folder(recipe, seed))):
                 raise InputError(f"{shown(run_folder(recipe, seed))}: {holder} works in this folder; wait for it")
             if fresh:
                 forget(run_folder(recipe, seed))

@@ -10,7 +10,8 @@ import pytest
 from suite.latency.device import load_device
 from suite.models import get_entry
 from suite.records.store import read_folder
-from suite.reproduce.prior_art import OPERATORS, Row, measure_rows
+from suite.reproduce import prior_art
+from suite.reproduce.prior_art import OPERATORS, measure_rows
 
 TINY = "mobileinst_topformer_tiny_shapes"
 
@@ -23,12 +24,14 @@ def test_a_run_records_counts_graphs_times_and_what_could_not_be_timed(
     protocol = msgspec.structs.replace(
         load_device("host").protocol("rows"), min_samples=4, min_duration_s=0.0, attempts=1
     )
-    anchor = Row(get_entry(TINY), (128, 192), ("network",))
-    rival = Row(get_entry("yolact_topformer_base_550"), (102, 102), ("network", "with_masks", "selection"))
-    broken = Row(get_entry("sparseinst_topformer_base_608"), (128, 192), ("video",))
+    spans = {"MobileInst": ("network",), "YOLACT": ("network", "with_masks", "selection"), "SparseInst": ("video",)}
+    monkeypatch.setattr(prior_art, "spans_of", lambda entry: spans[entry.method])
+    anchor = get_entry(TINY)
+    rival = msgspec.structs.replace(get_entry("yolact_topformer_base_550"), input_shapes=((102, 102),))
+    broken = msgspec.structs.replace(get_entry("sparseinst_topformer_base_608"), input_shapes=((128, 192),))
     report, path = measure_rows([anchor, rival, broken], "prior-art-test", protocol)
     titles = [result.labels.title for result in report.results]
-    assert titles == [f"{TINY} network", *(f"yolact_topformer_base_550 {span}" for span in rival.spans)]
+    assert titles == [f"{TINY} network", *(f"yolact_topformer_base_550 {span}" for span in spans["YOLACT"])]
     # The network that goes on to masks is compared with the anchor's, which makes its masks in any case.
     assert report.results[2].anchor == f"{TINY} network"
     (file,), refused = read_folder(path.parent)

@@ -81,6 +81,7 @@ def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_las
         monkeypatch.setattr(place, called)
 
     watch("suite.training.run.train", dies_at=1, how=KeyboardInterrupt)
+    watch("suite.training.loop._loss_columns", dies_at=99)
     watch("suite.reproduce.held_out.predict_dataset", dies_at=4)
     watch("suite.reproduce.held_out.score_coco", dies_at=1)
     watch("suite.reproduce.shapes.draw_track_strip", dies_at=1)
@@ -92,8 +93,8 @@ def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_las
     with pytest.raises(ZeroDivisionError):
         reproduce_shapes(recipe, seeds, latency=False, draw_report=lambda: 1 / 0)
     reproduce_shapes(recipe, seeds, latency=False)
-    # Two trainings, each scored on images and in two settings of videos; what was killed was done once more.
-    expected = {"train": 3, "predict_dataset": 8, "score_coco": 3, "draw_track_strip": 2, "write_run": 3}
+    # Two trainings of two steps, scored on images and in two settings of videos; what was killed was done once more.
+    expected = {"_loss_columns": 4, "predict_dataset": 8, "score_coco": 3, "draw_track_strip": 2, "write_run": 3}
     assert {name: calls.count(name) for name in expected} == expected
     runs, refused = read_folder(small_root / "reports" / "records")
     assert ([run.run.seed for run in runs], refused) == ([0, 0, 1], [])
@@ -109,8 +110,8 @@ def test_a_folder_that_another_process_trains_in_is_left_to_it(
 ) -> None:
     folder = run_folder(load_recipe("shapes", iterations=2), 0)
     program = (
-        "import pathlib, sys\nfrom suite.training.run import run_lock\n"
-        "with run_lock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
+        "import pathlib, sys\nfrom suite.locks import claimed\n"
+        "with claimed(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", program, str(folder)], text=True, **pipes) as other:
