@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from pycocotools.mask import toBbox
 
 from suite.datasets import shapes_render
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput
 from suite.datasets.masks import encode_mask
-from suite.datasets.pins import PINS_NAME, Task, load_pins
+from suite.datasets.pins import PINS_NAME, Pin, Task, load_pins
 from suite.datasets.png import encode_palette_png
 from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_scene
 from suite.datasets.state import directory_digest, verified_digest
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError
 from suite.files import disk_faults
-from suite.progress import Step, track
+from suite.locks import exclusive
+from suite.progress import track
 
 NAME = "shapes"
 SPLITS = ("train", "val")
@@ -41,12 +42,6 @@ _INFO = {
 }
 _LICENSES = [{"id": 1, "name": "CC0 1.0", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}]
 _CATEGORIES = [{"id": k + 1, "name": name, "supercategory": "shape"} for k, name in enumerate(CATEGORIES)]
-
-
-def _box(mask: NDArray[np.bool_]) -> list[int]:
-    """Return [x, y, width, height] of a non-empty mask in pixels."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]
 
 
 class _Split:
@@ -78,10 +73,11 @@ class _Split:
                 mask = frame.owners == actor + 1
                 area_px = int(np.count_nonzero(mask))
                 least_px = max(config.visible_min_px, full_area_px * config.visible_min_percent // 100)
-                visible = area_px >= least_px
-                tracks[actor].append(
-                    {"segmentation": encode_mask(mask), "area": area_px, "bbox": _box(mask)} if visible else None
-                )
+                view = None
+                if area_px >= least_px:
+                    code = encode_mask(mask)
+                    view = {"segmentation": code, "area": area_px, "bbox": toBbox(code).astype(int).tolist()}
+                tracks[actor].append(view)
         self._add_tracks(video_id, scene, tracks)
         self.videos.append(
             {"id": video_id, **size, "length": self.frames, "file_names": file_names, "license": 1}
@@ -127,14 +123,6 @@ class _Split:
             (folder / name).write_bytes(text.encode("ascii"))
 
 
-def _generate_split(folder: Path, split: str, config: ShapesConfig, step: Step) -> None:
-    collected = _Split(config, config.frames(split))
-    for number in range(config.videos(split)):
-        collected.video(folder / split, f"{number:04d}", draw_scene(config, split, number))
-        step()
-    collected.write(folder / "annotations", split)
-
-
 def generate(folder: Path, config: ShapesConfig | None = None) -> None:
     """Generate the dataset.
 
@@ -146,13 +134,15 @@ def generate(folder: Path, config: ShapesConfig | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with track("generate shapes", sum(map(config.videos, SPLITS))) as step:
         for split in SPLITS:
-            _generate_split(folder, split, config, step)
+            collected = _Split(config, config.frames(split))
+            for number in range(config.videos(split)):
+                collected.video(folder / split, f"{number:04d}", draw_scene(config, split, number))
+                step()
+            collected.write(folder / "annotations", split)
 
 
 def ensure() -> str:
-    """Make sure that the pinned dataset is at its place, generating it if it is absent.
-
-    Several processes may call this at once: each generates aside and the first to finish puts its copy in place.
+    """Make sure that the pinned dataset is at its place, generating it if it is absent; one process does so at a time.
 
     Returns:
         The digest, equal to the pinned one.
@@ -162,21 +152,23 @@ def ensure() -> str:
     """
     pin = load_pins()[NAME]
     if not pin.file.exists():
-        pin.file.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=pin.file.parent, prefix=f".{NAME}.", suffix=".part")
-        with disk_faults(pin.path), folder as aside:
-            fresh = Path(aside) / NAME
-            generate(fresh)
-            have, _, _ = directory_digest(fresh)
-            if have != pin.md5:
-                made = f"{pin.path}: this machine generates {have} but {PINS_NAME} pins {pin.md5}"
-                raise DataError(f"{made}; after a change of the generator run 'python -m suite data add shapes'")
-            try:
-                fresh.rename(pin.file)
-            except OSError:
-                if not pin.file.exists():  # another process may have been faster; its copy is checked like ours
-                    raise
+        with disk_faults(pin.path), exclusive(pin.file):
+            if not pin.file.exists():
+                _generate_pinned(pin)
     return verified_digest(pin)
+
+
+def _generate_pinned(pin: Pin) -> None:
+    with tempfile.TemporaryDirectory(dir=pin.file.parent, prefix=f".{NAME}.", suffix=".part") as aside:
+        fresh = Path(aside) / NAME
+        generate(fresh)
+        have, _, _ = directory_digest(fresh)
+        if have != pin.md5:
+            raise DataError(
+                f"{pin.path}: this machine generates {have} but {PINS_NAME} pins {pin.md5}; after a change of the "
+                "generator run 'python -m suite data add shapes'"
+            )
+        fresh.rename(pin.file)
 
 
 def annotations_path(kind: str, split: str) -> Path:
@@ -189,23 +181,17 @@ def annotations_path(kind: str, split: str) -> Path:
     return load_pins()[NAME].file / "annotations" / f"{kind}_{split}.json"
 
 
-def frames(split: str) -> Path:
-    """Return the folder that a split's file names start from."""
-    return load_pins()[NAME].file / split
-
-
 def data(task: Task, split: str) -> RealInput:
     """Return a split as input of a task, like the user's files and the pinned ones; `ensure` must have run."""
-    kind = "instances" if task == "coco" else "youtube_vis"
-    digest = verified_digest(load_pins()[NAME])
-    return RealInput(task, annotations_path(kind, split), frames(split), NAME, split, digest, pinned=True)
+    pin, annotations = load_pins()[NAME], annotations_path("instances" if task == "coco" else "youtube_vis", split)
+    return RealInput(task, annotations, pin.file / split, NAME, split, verified_digest(pin), pinned=True)
 
 
 def images(split: str) -> CocoDataset:
     """Read a split as images; `ensure` must have run."""
-    return CocoDataset.load(annotations_path("instances", split), frames(split))
+    return CocoDataset.load(annotations_path("instances", split), load_pins()[NAME].file / split)
 
 
 def videos(split: str) -> YoutubeVisDataset:
     """Read a split as videos; `ensure` must have run."""
-    return YoutubeVisDataset.load(annotations_path("youtube_vis", split), frames(split))
+    return YoutubeVisDataset.load(annotations_path("youtube_vis", split), load_pins()[NAME].file / split)

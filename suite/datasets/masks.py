@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
@@ -174,10 +173,7 @@ def compress(segmentations: Sequence[Segmentation], sizes: Sequence[Size], path:
         counts = []
         try:
             for segmentation, size in zip(segmentations, sizes, strict=True):
-                if type(segmentation) is Rle and segmentation.size == size and type(segmentation.counts) is str:
-                    counts.append(segmentation.counts)
-                else:
-                    counts.append(_compressed(segmentation, size))
+                counts.append(_compressed(segmentation, size))
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}: {place(len(counts))}: {error}") from None
     shape = np.asarray(sizes, np.int64).reshape(-1, 2)
@@ -195,32 +191,24 @@ def without_empty_runs(codes: Codes) -> Codes:
     return Codes(clean, codes.sizes, codes.areas_px, False)
 
 
-def to_rle(segmentation: Any, height: int, width: int, where: str) -> CompressedRle | None:
-    """Return a segmentation as compressed run-length code.
+def to_rle(segmentation: Segmentation, height: int, width: int, where: str) -> CompressedRle | None:
+    """Return a segmentation as compressed run-length code, None where there is no mask.
 
     Args:
-        segmentation: a `Segmentation`, or the same as plain JSON values.
+        segmentation: as a reader has it.
         height: frame height in pixels.
         width: frame width in pixels.
         where: file and place, for the message.
 
-    Returns:
-        The code, or None where there is no mask.
-
     Raises:
-        InputError: if the segmentation has another form, another size or counts that do not fill the frame.
+        InputError: if the segmentation is ragged, has another size or counts that do not fill the frame.
     """
-    try:
-        read = msgspec.convert(segmentation, Segmentation)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{where}: no segmentation ({error}); give polygons, a run-length code or null") from None
-    if is_absent(read):
+    if is_absent(segmentation):
         return None
-    codes = compress([read], [(height, width)], where, lambda index: "segmentation")
-    return codes.rles()[0]
+    return compress([segmentation], [(height, width)], where, lambda index: "segmentation").rles()[0]
 
 
-def to_mask(segmentation: Any, height: int, width: int, where: str) -> NDArray[np.bool_] | None:
+def to_mask(segmentation: Segmentation, height: int, width: int, where: str) -> NDArray[np.bool_] | None:
     """Return a segmentation as an (H, W) boolean mask, None where there is no mask; see `to_rle` for the rest."""
     rle = to_rle(segmentation, height, width, where)
     return None if rle is None else np.asarray(coco_mask.decode(rle), np.bool_)
@@ -243,11 +231,13 @@ class TrackMasks:
         place = int(self.places[frame])
         return np.zeros((height, width), np.bool_) if place < 0 else self.codes.mask(place)
 
+    def rles(self) -> list[CompressedRle | None]:
+        """Return the mask of each frame as pycocotools takes it, None where nothing of the object is seen."""
+        codes = iter(self.codes.rles(self.places[self.areas_px > 0]))
+        return [next(codes) if area else None for area in self.areas_px.tolist()]
 
-_counts = operator.attrgetter("counts")
 
-
-def _own_size(segmentation: Segmentation, frame: tuple[int, int]) -> tuple[int, int]:
+def _own_size(segmentation: Segmentation, frame: Size) -> Size:
     """Return the size that a run-length code itself states, if it can be one, else the frame's."""
     own = segmentation.size if isinstance(segmentation, Rle) else None
     if own is None or not all(1 <= side <= MAX_SIDE_PX and side == int(side) for side in own):
@@ -256,7 +246,7 @@ def _own_size(segmentation: Segmentation, frame: tuple[int, int]) -> tuple[int, 
 
 
 def compress_tracks(
-    tracks: Sequence[tuple[Sequence[Segmentation], tuple[int, int]]],
+    tracks: Sequence[tuple[Sequence[Segmentation], Size]],
     entries: Sequence[int],
     path: Path,
     root: str,
@@ -274,34 +264,26 @@ def compress_tracks(
     Raises:
         InputError: naming the place of a bad mask.
     """
-    ends = np.cumsum([len(segmentations) for segmentations, _ in tracks], dtype=np.int64)
-    present: list[int] = []
-    segmentations: list[Segmentation] = []
-    sizes: list[tuple[int, int]] = []
-    for end, (frames, size) in zip(ends.tolist(), tracks, strict=True):
-        first = end - len(frames)
-        # Most tracks are in all frames, and most masks state their counts: then nothing is asked frame by frame.
-        if set(map(type, frames)) == {Rle} and None not in map(_counts, frames):
-            here: Sequence[int] = range(len(frames))
-        else:
-            here = [place for place, frame in enumerate(frames) if not is_absent(frame)]
-        present += range(first, end) if len(here) == len(frames) else [first + place for place in here]
-        segmentations += frames if len(here) == len(frames) else [frames[place] for place in here]
-        sizes += [size] * len(here)
+    lengths = np.array([len(segmentations) for segmentations, _ in tracks], np.int64)
+    first = np.cumsum(lengths) - lengths
+    every = [segmentation for segmentations, _ in tracks for segmentation in segmentations]
+    # Most masks are codes, which are told apart without a call.
+    present = [
+        place for place, one in enumerate(every) if (type(one) is Rle and one.counts is not None) or not is_absent(one)
+    ]
+    segmentations = [every[place] for place in present]
+    of_track = np.repeat(np.arange(len(tracks)), lengths)[present].tolist()
+    sizes = [tracks[track][1] for track in of_track]
     if official_quirks:
         sizes = [_own_size(segmentation, size) for segmentation, size in zip(segmentations, sizes, strict=True)]
 
     def named(index: int) -> str:
-        track = int(np.searchsorted(ends, present[index], side="right"))
-        frame = present[index] - int(ends[track]) + len(tracks[track][0])
-        return f"{root}[{entries[track]}].segmentations[{frame}]"
+        track = of_track[index]
+        return f"{root}[{entries[track]}].segmentations[{present[index] - first[track]}]"
 
     codes = without_empty_runs(compress(segmentations, sizes, path, named))
-    total = int(ends[-1]) if len(ends) else 0
-    places, areas_px = np.full(total, -1), np.zeros(total, np.int64)
+    places, areas_px = np.full(len(every), -1), np.zeros(len(every), np.int64)
     places[present] = np.arange(len(present))
     areas_px[present] = codes.areas_px
-    return [
-        TrackMasks(codes, places[end - len(frames) : end], areas_px[end - len(frames) : end])
-        for end, (frames, _) in zip(ends.tolist(), tracks, strict=True)
-    ]
+    ranges = zip(first.tolist(), (first + lengths).tolist(), strict=True)
+    return [TrackMasks(codes, places[start:stop], areas_px[start:stop]) for start, stop in ranges]

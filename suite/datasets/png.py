@@ -8,6 +8,7 @@ filtered flat colours consist of, and one dynamic Huffman block per stream.
 from __future__ import annotations
 
 import heapq
+import itertools
 import zlib
 
 import numpy as np
@@ -38,28 +39,18 @@ def huffman_lengths(counts: list[int], longest: int) -> list[int]:
     Returns:
         One length per symbol, 0..longest, of a complete prefix code.
     """
-    used = [symbol for symbol, count in enumerate(counts) if count]
-    weights = [counts[symbol] for symbol in used]
-    while True:
-        # The second item breaks ties, so that the tree is the same everywhere.
-        heap = [(weight, order, [order]) for order, weight in enumerate(weights)]
-        depth = [0] * len(used)
-        heapq.heapify(heap)
-        tie = len(used)
-        while len(heap) > 1:
-            first, second = heapq.heappop(heap), heapq.heappop(heap)
-            leaves = first[2] + second[2]
-            for leaf in leaves:
-                depth[leaf] += 1
-            heapq.heappush(heap, (first[0] + second[0], tie, leaves))
-            tie += 1
-        if max(depth) <= longest:
-            break
-        weights = [(weight + 1) // 2 for weight in weights]
-    lengths = [0] * len(counts)
-    for symbol, bits in zip(used, depth, strict=True):
-        lengths[symbol] = bits
-    return lengths
+    lengths, tie = [0] * len(counts), len(counts)
+    # The second item breaks ties, so that the tree is the same everywhere.
+    heap = [(count, symbol, [symbol]) for symbol, count in enumerate(counts) if count]
+    heapq.heapify(heap)
+    while len(heap) > 1:
+        first, second = heapq.heappop(heap), heapq.heappop(heap)
+        leaves = first[2] + second[2]
+        for leaf in leaves:
+            lengths[leaf] += 1
+        heapq.heappush(heap, (first[0] + second[0], tie, leaves))
+        tie += 1
+    return lengths if max(lengths) <= longest else huffman_lengths([(count + 1) // 2 for count in counts], longest)
 
 
 def canonical_codes(lengths: list[int]) -> list[int]:
@@ -74,44 +65,27 @@ def canonical_codes(lengths: list[int]) -> list[int]:
     return codes
 
 
-class _Bits:
-    """Collects (value, width) pairs, low bit first, into one integer."""
-
-    def __init__(self) -> None:
-        self.value, self.width = 0, 0
-
-    def put(self, value: int, width: int) -> None:
-        self.value |= value << self.width
-        self.width += width
-
-    def as_array(self) -> NDArray[np.uint8]:
-        raw = np.frombuffer(self.value.to_bytes(self.width // 8 + 1, "little"), np.uint8)
-        return np.unpackbits(raw, bitorder="little")[: self.width]
-
-
 def _run_length(lengths: list[int]) -> list[tuple[int, int, int]]:
     """Return code lengths as (symbol, extra value, extra width) with the repeats 16, 17 and 18 of RFC 1951, 3.2.7."""
     tokens: list[tuple[int, int, int]] = []
-    at = 0
-    while at < len(lengths):
-        value = lengths[at]
-        run = 1
-        while at + run < len(lengths) and lengths[at + run] == value and run < (138 if value == 0 else 7):
-            run += 1
-        if value == 0 and run >= 11:
-            tokens.append((18, run - 11, 7))
-        elif value == 0 and run >= 3:
-            tokens.append((17, run - 3, 3))
-        elif value and run >= 4:
-            tokens += [(value, 0, 0), (16, run - 4, 2)]
-        else:
-            tokens += [(value, 0, 0)] * run
-        at += run
+    for value, same in itertools.groupby(lengths):
+        left, longest = len(list(same)), 138 if value == 0 else 7
+        while left:
+            run = min(left, longest)
+            if value == 0 and run >= 11:
+                tokens.append((18, run - 11, 7))
+            elif value == 0 and run >= 3:
+                tokens.append((17, run - 3, 3))
+            elif value and run >= 4:
+                tokens += [(value, 0, 0), (16, run - 4, 2)]
+            else:
+                tokens += [(value, 0, 0)] * run
+            left -= run
     return tokens
 
 
-def _header(lengths: list[int]) -> _Bits:
-    """Return the start of a final dynamic block whose literal/length code is ``lengths``, with one distance code."""
+def _header(lengths: list[int]) -> list[tuple[int, int]]:
+    """Return the start of a final dynamic block as (bits, number of bits): literal/length code, one distance code."""
     used = max(symbol for symbol, bits in enumerate(lengths) if bits) + 1
     tokens = _run_length([*lengths[:used], 1])
     counts = [0] * 19
@@ -120,17 +94,11 @@ def _header(lengths: list[int]) -> _Bits:
     header_lengths = huffman_lengths(counts, 7)
     codes = canonical_codes(header_lengths)
     sent = max(place for place, symbol in enumerate(_HEADER_ORDER) if header_lengths[symbol]) + 1
-    bits = _Bits()
-    bits.put(0b101, 3)
-    bits.put(used - 257, 5)
-    bits.put(0, 5)
-    bits.put(sent - 4, 4)
-    for symbol in _HEADER_ORDER[:sent]:
-        bits.put(header_lengths[symbol], 3)
+    found = [(0b101, 3), (used - 257, 5), (0, 5), (sent - 4, 4)]
+    found += [(header_lengths[symbol], 3) for symbol in _HEADER_ORDER[:sent]]
     for symbol, extra, width in tokens:
-        bits.put(codes[symbol], header_lengths[symbol])
-        bits.put(extra, width)
-    return bits
+        found += [(codes[symbol], header_lengths[symbol]), (extra, width)]
+    return found
 
 
 def _tokens(data: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -169,14 +137,13 @@ def compress(data: bytes) -> bytes:
     length_code = np.where(matches > 0, symbols - 257, 0)
     extra_width = np.array(_LENGTH_EXTRA)[length_code] * (matches > 0)
     extra = (matches - np.array(_LENGTH_BASE)[length_code]) * (matches > 0)
-    values = np.append(codes[symbols] | (extra << widths[symbols]), codes[END_OF_BLOCK])
+    values, sizes = np.array(_header(lengths), np.int64).T
     # The single distance code (repeat the byte just before) is one zero bit after the length.
-    sizes = np.append(widths[symbols] + extra_width + (matches > 0), widths[END_OF_BLOCK])
-
+    values = np.concatenate((values, codes[symbols] | (extra << widths[symbols]), codes[[END_OF_BLOCK]]))
+    sizes = np.concatenate((sizes, widths[symbols] + extra_width + (matches > 0), widths[[END_OF_BLOCK]]))
     first = np.cumsum(sizes) - sizes
     shift = np.arange(int(sizes.sum())) - np.repeat(first, sizes)
-    body = ((np.repeat(values, sizes) >> shift) & 1).astype(np.uint8)
-    packed = np.packbits(np.concatenate((_header(lengths).as_array(), body)), bitorder="little")
+    packed = np.packbits(((np.repeat(values, sizes) >> shift) & 1).astype(np.uint8), bitorder="little")
     return b"\x78\x01" + packed.tobytes() + zlib.adler32(data).to_bytes(4, "big")
 
 
@@ -201,21 +168,12 @@ def encode_palette_png(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -
     """Encode an image of palette indices.
 
     Args:
-        indices: (H, W) palette indices.
-        palette: (N, 3) RGB colours in 0..255, 1 <= N <= 256.
+        indices: (H, W) uint8 palette indices below N, H and W at least 1.
+        palette: (N, 3) uint8 RGB colours, 1 <= N <= 256.
 
     Returns:
         The PNG file: 8-bit palette, not interlaced, every row filtered with Paeth.
-
-    Raises:
-        ValueError: if the shapes are wrong or an index has no colour.
     """
-    if indices.ndim != 2 or indices.size == 0 or indices.dtype != np.uint8:
-        raise ValueError(f"palette indices must be a non-empty (H, W) uint8 array, not {indices.shape} {indices.dtype}")
-    if palette.ndim != 2 or palette.shape[1] != 3 or not 1 <= len(palette) <= 256 or palette.dtype != np.uint8:
-        raise ValueError(f"a palette must be an (N, 3) uint8 array, not {palette.shape} {palette.dtype}")
-    if int(indices.max()) >= len(palette):
-        raise ValueError(f"palette index {indices.max()} has no colour, the palette has {len(palette)}")
     height, width = indices.shape
     rows = np.empty((height, width + 1), np.uint8)
     rows[:, 0] = _PAETH

@@ -10,62 +10,46 @@ from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from suite.datasets.categories import Id
     from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset
 
-Mask = NDArray[np.bool_]
-
 FAST_IOU = 0.1
 """Two consecutive masks of an object that overlap by no more than this count as fast motion."""
 
 
-def _box(mask: Mask) -> tuple[int, int, int, int]:
-    """Return first row, first column, last row and last column of a non-empty mask."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])
+def _look_alikes_meet(tracks: Sequence[MaskedTrack]) -> bool:
+    from pycocotools import mask as coco_mask
 
-
-def _boxes_meet(first: Mask, second: Mask) -> bool:
-    top, left, bottom, right = _box(first)
-    other_top, other_left, other_bottom, other_right = _box(second)
-    return top <= other_bottom and other_top <= bottom and left <= other_right and other_left <= right
-
-
-Tracked = tuple[int, Sequence[Mask | None]]
-"""Class index and one mask per frame, None where nothing of the object is seen."""
-
-
-def _look_alikes_meet(tracks: Sequence[Tracked]) -> bool:
+    unseen = np.full(4, np.nan)  # is on no side of anything
+    boxes = [
+        np.array([unseen if code is None else coco_mask.toBbox(code) for code in track.masks.rles()])
+        for track in tracks
+    ]
     return any(
-        one is not None and other is not None and _boxes_meet(one, other)
-        for (class_index, masks), (other_class, others) in combinations(tracks, 2)
-        if class_index == other_class
-        for one, other in zip(masks, others, strict=True)
+        bool(((a[:, :2] < b[:, :2] + b[:, 2:]) & (b[:, :2] < a[:, :2] + a[:, 2:])).all(axis=1).any())
+        for (one, a), (other, b) in combinations(zip(tracks, boxes, strict=True), 2)
+        if one.class_index == other.class_index
     )
 
 
-def _comes_back(tracks: Sequence[Tracked]) -> bool:
-    for _, masks in tracks:
-        seen = [frame for frame, mask in enumerate(masks) if mask is not None]
-        if seen and len(seen) < seen[-1] - seen[0] + 1:
-            return True
-    return False
+def _comes_back(tracks: Sequence[MaskedTrack]) -> bool:
+    seen = [np.flatnonzero(track.masks.areas_px) for track in tracks]
+    return any(bool((np.diff(frames) > 1).any()) for frames in seen)
 
 
-def _moves_fast(tracks: Sequence[Tracked]) -> bool:
+def _moves_fast(tracks: Sequence[MaskedTrack]) -> bool:
+    from pycocotools import mask as coco_mask
+
     return any(
-        one is not None
-        and other is not None
-        and np.count_nonzero(one & other) <= FAST_IOU * np.count_nonzero(one | other)
-        for _, masks in tracks
-        for one, other in pairwise(masks)
+        one is not None and other is not None and coco_mask.iou([one], [other], [0])[0, 0] <= FAST_IOU
+        for track in tracks
+        for one, other in pairwise(track.masks.rles())
     )
 
 
-_JUDGES: dict[str, Callable[[Sequence[Tracked]], bool]] = {
+_JUDGES: dict[str, Callable[[Sequence[MaskedTrack]], bool]] = {
     "look_alikes": _look_alikes_meet,
     "occlusion": _comes_back,
     "fast_motion": _moves_fast,
@@ -78,13 +62,6 @@ TRAITS = {
 """Trait -> what makes a video have it."""
 
 
-def _tracked(track: MaskedTrack) -> Tracked:
-    codes, places, areas_px = track.masks.codes, track.masks.places.tolist(), track.masks.areas_px.tolist()
-    return track.class_index, [
-        codes.mask(place) if area else None for place, area in zip(places, areas_px, strict=True)
-    ]
-
-
 def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[Id]]:
     """Return trait -> ids of the videos that have it; a video may have several or none, crowds count for nothing.
 
@@ -94,10 +71,10 @@ def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[Id]]:
     Raises:
         InputError: naming the track and frame of a bad mask.
     """
-    tracks_of: dict[Id, list[Tracked]] = {video.video_id: [] for video in dataset.videos}
+    tracks_of: dict[Id, list[MaskedTrack]] = {video.video_id: [] for video in dataset.videos}
     for track in dataset.masked_tracks:
         if not track.crowd:
-            tracks_of[track.video_id].append(_tracked(track))
+            tracks_of[track.video_id].append(track)
     return {
         trait: frozenset(video_id for video_id, tracks in tracks_of.items() if judge(tracks))
         for trait, judge in _JUDGES.items()

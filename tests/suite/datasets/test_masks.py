@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,10 +11,16 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
 from suite.datasets import rle
+from suite.datasets.annotations import Rle, Segmentation
 from suite.datasets.masks import encode_mask, to_mask, to_rle
 from suite.datasets.rle import check_codes
 from suite.errors import InputError
 from tests.suite.accuracy.cases import compressed, random_mask
+
+
+def read(form: Any) -> Any:
+    return msgspec.convert(form, Segmentation)
+
 
 RELAXED = settings(max_examples=60, deadline=None)
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 30), st.integers(1, 30)))
@@ -33,11 +42,11 @@ def runs_of(mask: np.ndarray) -> list[int]:
 def test_a_mask_survives_every_encoding(mask):
     height, width = mask.shape
     for form in (encode_mask(mask), {"size": [height, width], "counts": runs_of(mask)}):
-        back = to_mask(form, height, width, "here")
+        back = to_mask(read(form), height, width, "here")
         assert back is not None
         assert back.dtype == np.bool_
         assert np.array_equal(back, mask)
-        assert to_rle(form, height, width, "here") == encode_mask(mask)
+        assert to_rle(read(form), height, width, "here") == encode_mask(mask)
 
 
 @RELAXED
@@ -47,7 +56,7 @@ def test_a_damaged_string_of_counts_is_read_or_refused(mask, place, code):
     place %= max(len(counts), 1)
     damaged = counts[:place] + chr(code) + counts[place + 1 :]
     try:
-        back = to_mask({"size": list(mask.shape), "counts": damaged}, *mask.shape, "here")
+        back = to_mask(Rle(mask.shape, damaged), *mask.shape, "here")
     except InputError:
         return
     assert back is not None
@@ -59,7 +68,6 @@ def test_a_damaged_string_of_counts_is_read_or_refused(mask, place, code):
     [
         [[1, 2, 3, 4]],
         [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7]],
-        [[1, 2, 3, 4, 5, "6"]],
         [[1, 2, 3, 4, 5, float("nan")]],
         [[1, 2, 3, 4, 5, -2e5]],
         {"size": [4, 5], "counts": [20]},
@@ -69,18 +77,17 @@ def test_a_damaged_string_of_counts_is_read_or_refused(mask, place, code):
         {"size": [4, 4], "counts": [2**32, -(2**32) + 16]},
         {"size": [4, 4], "counts": "ö"},
         {"size": [4, 4], "counts": ""},
-        3,
     ],
 )
 def test_what_is_not_a_mask_is_refused_with_its_place(segmentation):
     with pytest.raises(InputError) as caught:
-        to_mask(segmentation, 4, 4, "file.json: annotations[3]")
+        to_mask(read(segmentation), 4, 4, "file.json: annotations[3]")
     assert str(caught.value).startswith("file.json: annotations[3]")
 
 
 @pytest.mark.parametrize("segmentation", [None, [], [[]], {}])
 def test_no_mask_is_told_from_a_bad_one(segmentation):
-    assert to_mask(segmentation, 4, 4, "here") is None
+    assert to_mask(read(segmentation), 4, 4, "here") is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_no_mask_is_told_from_a_bad_one(segmentation):
     ],
 )
 def test_what_pycocotools_draws_is_read(segmentation, pixels):
-    mask = to_mask(segmentation, 4, 4, "here")
+    mask = to_mask(read(segmentation), 4, 4, "here")
     assert mask is not None
     assert mask.sum() == pixels
 

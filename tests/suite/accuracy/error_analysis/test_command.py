@@ -12,7 +12,6 @@ from pycocotools import mask as coco_mask
 from suite.accuracy.error_analysis.kinds import IMAGE_KINDS, VIDEO_KINDS
 from suite.cli import main
 from suite.datasets.embedded import generate
-from suite.datasets.masks import to_mask
 from suite.datasets.shapes_scene import ShapesConfig
 from tests.suite.accuracy.cases import compressed
 
@@ -26,18 +25,18 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generate(folder, ShapesConfig(train_videos=1, val_videos=2, train_frames=2, val_frames=4))
     rng = np.random.default_rng(0)
 
-    def moved(code: Any, size: tuple[int, int]) -> Any:
-        mask = to_mask(code, *size, "test")
-        return None if mask is None else compressed(np.roll(mask, int(rng.integers(0, 30)), axis=1))
+    def moved(code: Any) -> Any:
+        if code is None:
+            return None
+        return compressed(np.roll(coco_mask.decode(code).astype(np.bool_), int(rng.integers(0, 30)), axis=1))
 
     for task, unit, key in (("instances", "image_id", "segmentation"), ("youtube_vis", "video_id", "segmentations")):
         document = json.loads((folder / "annotations" / f"{task}_val.json").read_text())
-        sides = {item["id"]: (item["height"], item["width"]) for item in document.get("images", document.get("videos"))}
         results = []
         for item in document["annotations"]:
-            size, category = sides[item[unit]], item["category_id"] if rng.random() < 0.8 else 1
+            category = item["category_id"] if rng.random() < 0.8 else 1
             whole = item[key]
-            found = [moved(code, size) for code in whole] if unit == "video_id" else moved(whole, size)
+            found = [moved(code) for code in whole] if unit == "video_id" else moved(whole)
             if found is not None:
                 results.append({unit: item[unit], "category_id": category, "score": float(rng.random()), key: found})
         (folder / f"{task}_results.json").write_text(json.dumps(results))

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from suite.datasets.annotations import Rle
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import encode_mask
 from suite.training.data.batches import FileSource
@@ -104,7 +105,9 @@ def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
     mask = np.zeros((height, width), bool)
     mask[top:bottom, left:right] = True
     polygon = [[left, top, right, top, right, bottom, left, bottom]]
-    segments = Segments.of([(polygon if form == "polygon" else encode_mask(mask), height, width, "here")])
+    segments = Segments.of(
+        [(polygon if form == "polygon" else Rle((height, width), encode_mask(mask)["counts"]), height, width, "here")]
+    )
     crop = Resizing(
         short_sides_px=(64, 80, 100),
         long_side_px=160,
