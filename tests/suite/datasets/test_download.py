@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,13 +67,6 @@ def fault(pin, options: DownloadOptions = QUICK) -> str:
 
 def asked(behaviour: Behaviour) -> list[str | None]:
     return [wanted for _, wanted in behaviour.requests]
-
-
-def test_a_fresh_download_and_nothing_the_second_time(empty_root, pin, behaviour):
-    download(pin, QUICK)
-    assert tree(empty_root) == {"a.zip": CONTENT}
-    download(pin, QUICK)
-    assert len(behaviour.requests) == 1
 
 
 @pytest.mark.parametrize("length", [True, False], ids=["length announced", "no length"])
@@ -215,20 +208,8 @@ def test_what_is_no_address_is_refused(empty_root, address):
 
 def test_three_at_once_download_it_once(empty_root, pin, behaviour):
     behaviour.pause_s = 0.05
-    faults: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            download(pin, QUICK)
-        except BaseException as error:
-            faults.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert faults == []
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(download, [pin] * 3, [QUICK] * 3))
     assert len(behaviour.requests) == 1
     assert tree(empty_root) == {"a.zip": CONTENT}
 

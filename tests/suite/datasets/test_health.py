@@ -58,11 +58,7 @@ def test_health_survives_odd_image_folders(empty_root, tmp_path):
 @pytest.mark.parametrize(
     ("change", "what", "words"),
     [
-        (
-            lambda content, folder: (folder / "0001" / "00002.png").unlink(),
-            "files",
-            "0001/00002.png",
-        ),
+        (lambda content, folder: (folder / "0001" / "00002.png").unlink(), "files", "0001/00002.png"),
         (lambda content, folder: (folder / "0000" / "00001.png").write_bytes(b"x"), "images", "0000/00001.png"),
         (lambda content, folder: content["videos"][0].update(height=64), "images", "8 faults"),
         (
