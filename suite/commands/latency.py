@@ -269,9 +269,9 @@ def device(
             raise InputError("--record: a look at a device is not recorded; name --models to time")
         target = open_target(known, serial, ssh, folder, core)
         show(as_json, target.to_json(), target.text())
-        if not target.ready:
-            refusals = "; ".join(finding.what for finding in target.findings if finding.refuses)
-            raise NothingMeasuredError(f"{target.transport.title}: not ready ({refusals})")
+        if target.refusals:
+            refused = "; ".join(finding.what for finding in target.refusals)
+            raise NothingMeasuredError(f"{target.transport.title}: not ready ({refused})")
         return
     report = measure_device(
         models, device=known, serial=serial, ssh=ssh, folder=folder, core=core, record=record, **words

@@ -92,16 +92,18 @@ def load_gate() -> GateRules:
 
 def count_differences(baseline: GraphCounts, current: GraphCounts) -> tuple[str, ...]:
     """Return one line per count that differs, baseline first."""
-    lines = []
-    for name in ("parameters", "macs", "peak_tensor_bytes"):
-        before, after = getattr(baseline, name), getattr(current, name)
-        if before != after:
-            lines.append(f"{name} {before} -> {after}")
-    for operator in sorted({*baseline.operators, *current.operators}):
-        before, after = baseline.operators.get(operator, 0), current.operators.get(operator, 0)
-        if before != after:
-            lines.append(f"operator {operator} {before} -> {after}")
-    return tuple(lines)
+
+    def named(counts: GraphCounts) -> dict[str, int]:
+        operators = {f"operator {name}": number for name, number in counts.operators.items()}
+        sizes = {"macs": counts.macs, "peak_tensor_bytes": counts.peak_tensor_bytes}
+        return {"parameters": counts.parameters, **sizes, **operators}
+
+    before, after = named(baseline), named(current)
+    return tuple(
+        f"{name} {before.get(name, 0)} -> {after.get(name, 0)}"
+        for name in {**before, **after}
+        if before.get(name, 0) != after.get(name, 0)
+    )
 
 
 def compare(

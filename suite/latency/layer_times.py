@@ -94,8 +94,7 @@ def steady_layers(
     best: dict[str, LayerTime] = {}
     for number in range(1, TRIES + 1):
         for layer in profile_layers(graph, inputs, runs):
-            known = best.get(layer.node)
-            best[layer.node] = layer if known is None or layer.time_ms < known.time_ms else known
+            best[layer.node] = min(best.get(layer.node, layer), layer, key=lambda one: one.time_ms)
         total_ms = sum(layer.time_ms for layer in best.values())
         if total_ms <= STEADY * cpu_ms:
             return list(best.values()), number * runs
@@ -129,14 +128,10 @@ def profile_layers(graph: Path, inputs: Mapping[str, np.ndarray], runs: int) -> 
             session.run(None, dict(inputs))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         modules = node_modules(read_graph(graph).graph, read_graph(Path(folder) / "optimised.onnx").graph)
-    shortest: dict[str, tuple[str, float]] = {}
+    shortest: dict[str, LayerTime] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(KERNEL_EVENT):
             name = event["name"].removesuffix(KERNEL_EVENT)
-            time_ms = event["dur"] / 1000
-            known = shortest.get(name)
-            shortest[name] = (event["args"]["op_name"], min(time_ms, known[1]) if known else time_ms)
-    return [
-        LayerTime(name, operator, modules.get(name) or UNKNOWN_MODULE, time_ms)
-        for name, (operator, time_ms) in shortest.items()
-    ]
+            layer = LayerTime(name, event["args"]["op_name"], modules.get(name) or UNKNOWN_MODULE, event["dur"] / 1000)
+            shortest[name] = min(shortest.get(name, layer), layer, key=lambda one: one.time_ms)
+    return list(shortest.values())

@@ -88,17 +88,6 @@ class Verdict(msgspec.Struct, frozen=True):
     other_thread_share: float
     anchor_drift: float
 
-    @property
-    def valid(self) -> bool:
-        """Whether no rule was broken."""
-        return not self.problems
-
-    def summary(self) -> str:
-        """Return ``"VALID"`` or ``"INVALID (rule: detail; ...)"``."""
-        if self.valid:
-            return "VALID"
-        return "INVALID (" + "; ".join(f"{problem.rule}: {problem.detail}" for problem in self.problems) + ")"
-
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True):
     """What a timer gives of one candidate.
@@ -171,7 +160,7 @@ class Timing(Samples, frozen=True):
     @property
     def valid(self) -> bool:
         """Whether the samples were judged and may be used."""
-        return self.verdict is not None and self.verdict.valid
+        return self.verdict is not None and not self.verdict.problems
 
     @property
     def broken_rules(self) -> tuple[str, ...]:
@@ -180,8 +169,10 @@ class Timing(Samples, frozen=True):
 
     @property
     def summary(self) -> str:
-        """``"VALID"``, or ``"INVALID"`` with every broken rule and what was seen."""
-        return "not judged" if self.verdict is None else self.verdict.summary()
+        """``"VALID"``, or ``"INVALID (rule: detail; ...)"``."""
+        if self.verdict is None or self.valid:
+            return "VALID" if self.valid else "not judged"
+        return f"INVALID ({'; '.join(f'{problem.rule}: {problem.detail}' for problem in self.verdict.problems)})"
 
     def to_json(self, percentile: int) -> dict[str, Any]:
         """Return labels, times, verdict and ratio as plain values, without the samples."""

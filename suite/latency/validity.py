@@ -24,13 +24,6 @@ takes a few microseconds."""
 MASK_SPANS = ("network", "with_masks")
 
 
-def anchor_drift(anchor: Timing) -> float:
-    """Return the anchor's median CPU time in the last quarter of its rounds over that in the first quarter."""
-    times = anchor.cpu_ms
-    quarter = max(len(times) // 4, 1)
-    return float(np.median(times[-quarter:]) / max(float(np.median(times[:quarter])), 1e-9))
-
-
 def pinning_problem(affinities: Sequence[str], core: int) -> list[Problem]:
     """Check every core list that was ever read back against the one core asked for."""
     others = sorted(set(affinities) - {str(core)})
@@ -59,7 +52,8 @@ def judge(timing: Timing, anchor: Timing, elapsed_s: float, protocol: Protocol) 
     disturbed_share = float(np.mean(stretch > rules.max_wall_over_cpu))
     kept = np.argsort(stretch)[: max(1, len(stretch) - int(np.ceil(rules.trimmed_share * len(stretch))))]
     overall = float(wall[kept].sum() / cpu_safe[kept].sum())
-    drift = anchor_drift(anchor)
+    quarter = max(len(anchor.rounds) // 4, 1)
+    drift = float(np.median(anchor.cpu_ms[-quarter:]) / max(float(np.median(anchor.cpu_ms[:quarter])), 1e-9))
     pairs = np.array(timing.repeat_pairs or [(1, 1)], dtype=np.float64)
     repeat_ratio = float(np.median(pairs[:, 1]) / max(float(np.median(pairs[:, 0])), 1.0))
 

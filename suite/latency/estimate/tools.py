@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -45,18 +46,14 @@ class Wheel(Package, frozen=True, forbid_unknown_fields=True):
     platforms: tuple[str, ...]
 
 
-class EmulatedMachine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Caches of the one core that emulated programs are told of, in KiB."""
-
-    level1_kib: int
-    level2_kib: int
-
-
 class Pins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``pins.toml``: the Python version that packages and wheel are of, the emulated machine, and what is unpacked."""
+    """``pins.toml``: the Python version that packages and wheel are of, the emulated machine, and what is unpacked.
+
+    ``machine`` holds the caches of the one core that emulated programs are told of: ``level1_kib``, ``level2_kib``.
+    """
 
     python: str
-    machine: EmulatedMachine
+    machine: dict[Literal["level1_kib", "level2_kib"], int]
     wheel: Wheel
     debian: tuple[Package, ...]
 
@@ -107,45 +104,32 @@ def tools_folder() -> Path:
     return cache / "mobileinst-suite" / f"estimate-{pinned}"
 
 
-def _version(program: str) -> str:
-    """Return the first version number that a program prints; an empty text if it does not run."""
-    try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    found = re.search(r"\d+(\.\d+)+", done.stdout)
-    return found.group() if found else ""
+def _program(name: str, majors: Sequence[int]) -> tuple[str, str]:
+    """Return the path of a program of one of some major versions, and its version; else empty texts."""
+    path = shutil.which(name) or ""
+    done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60) if path else None
+    version = re.search(r"(\d+)(\.\d+)+", done.stdout) if done else None
+    return (path, version.group()) if version and int(version[1]) in majors else ("", "")
 
 
-def _program(names: Sequence[str], majors: Sequence[int]) -> tuple[str, str]:
-    """Return the first of some programs that has one of some major versions, and its version; else empty texts."""
-    for name in names:
-        path = shutil.which(name)
-        version = _version(path) if path else ""
-        if path and version and int(version.split(".")[0]) in majors:
-            return path, version
-    return "", ""
-
-
-def _system_tools() -> tuple[dict[str, str], dict[str, str]]:
-    """Return the programs of Debian packages by their part, and their versions.
+def _system_tools() -> dict[str, tuple[str, str]]:
+    """Return the programs of Debian packages, each with its version.
 
     Raises:
         NothingMeasuredError: naming what is missing and the two lines to type.
     """
-    wanted = {
-        "qemu": (("qemu-aarch64", "qemu-aarch64-static"), QEMU_MAJORS),
-        "llvm-mca": ((f"llvm-mca-{LLVM_MAJOR}", "llvm-mca"), (LLVM_MAJOR,)),
-        "llvm-mc": ((f"llvm-mc-{LLVM_MAJOR}", "llvm-mc"), (LLVM_MAJOR,)),
+    found = {
+        "qemu": _program("qemu-aarch64", QEMU_MAJORS),
+        "llvm-mca": _program(f"llvm-mca-{LLVM_MAJOR}", [LLVM_MAJOR]),
+        "llvm-mc": _program(f"llvm-mc-{LLVM_MAJOR}", [LLVM_MAJOR]),
     }
-    found = {part: _program(*choice) for part, choice in wanted.items()}
     if missing := [part for part, (path, _) in found.items() if not path]:
         raise NothingMeasuredError(
             f"latency estimate: {', '.join(missing)} missing or of another version (QEMU {QEMU_MAJORS[0]} or "
             f"{QEMU_MAJORS[1]}, LLVM {LLVM_MAJOR}); on Debian 12 type: sudo apt-get install "
             f"--no-install-recommends {' '.join(PACKAGES)}; then: mobileinst-suite latency estimate --set-up"
         )
-    return {part: path for part, (path, _) in found.items()}, {part: version for part, (_, version) in found.items()}
+    return found
 
 
 def find_tools() -> Tools:
@@ -154,18 +138,15 @@ def find_tools() -> Tools:
     Raises:
         NothingMeasuredError: if one is missing; the message holds the commands that bring it.
     """
-    programs, versions = _system_tools()
-    folder, pins = tools_folder(), load_pins()
+    programs, folder, pins = _system_tools(), tools_folder(), load_pins()
     if not folder.is_dir():
         raise NothingMeasuredError(
             "latency estimate: not set up; type: mobileinst-suite latency estimate --set-up (about 40 MB are fetched)"
         )
-    versions |= {pins.wheel.name: pins.wheel.version, "libc6": _pinned(pins, "libc6").version}
-    return Tools(programs["qemu"], programs["llvm-mca"], programs["llvm-mc"], folder, versions)
-
-
-def _pinned(pins: Pins, name: str) -> Package:
-    return next(package for package in pins.debian if package.name == name)
+    libc = next(package.version for package in pins.debian if package.name == "libc6")
+    versions = {name: version for name, (_, version) in programs.items()}
+    versions |= {pins.wheel.name: pins.wheel.version, "libc6": libc}
+    return Tools(programs["qemu"][0], programs["llvm-mca"][0], programs["llvm-mc"][0], folder, versions)
 
 
 def _run(words: Sequence[str], what: str, folder: Path) -> None:
@@ -231,18 +212,18 @@ def _fetch_wheel(pins: Pins, folder: Path, site: Path) -> None:
         archive.extractall(site)
 
 
-def describe_machine(machine: EmulatedMachine, root: Path) -> None:
+def describe_machine(pins: Pins, root: Path) -> None:
     """Write the system files by which programs ask for cores and caches; QEMU looks into its root before the host's.
 
     Args:
-        machine: what they say.
+        pins: what they say.
         root: QEMU's root.
     """
     cores = root / "sys/devices/system/cpu"
-    caches = (("1", "Data", machine.level1_kib), ("1", "Instruction", machine.level1_kib))
     texts = {root / "proc/cpuinfo": "processor\t: 0", cores / "possible": "0"}
     texts[cores / "cpu0/topology/thread_siblings_list"] = "0"
-    for number, (level, kind, size_kib) in enumerate((*caches, ("2", "Unified", machine.level2_kib))):
+    for number, (level, kind) in enumerate((("1", "Data"), ("1", "Instruction"), ("2", "Unified"))):
+        size_kib = pins.machine["level1_kib" if level == "1" else "level2_kib"]
         index = cores / f"cpu0/cache/index{number}"
         texts |= {index / "level": level, index / "type": kind, index / "size": f"{size_kib}K"}
         texts[index / "shared_cpu_map"] = "1"
@@ -286,7 +267,7 @@ def set_up() -> Path:
             compile_plugin(made / "block_counts.so")
             _fetch_packages(pins, fetched, made / "root")
             _fetch_wheel(pins, fetched, made / "site")
-            describe_machine(pins.machine, made / "root")
+            describe_machine(pins, made / "root")
             made.rename(target)
     say(f"estimate: set up in {target}")
     return target

@@ -68,14 +68,10 @@ def allowed_cores(text: str) -> frozenset[int] | None:
     return core_list(match[1]) if match else None
 
 
-def _frequencies(files: Mapping[str, str], name: str) -> dict[int, int]:
+def _frequencies(text: str, name: str) -> dict[int, int]:
     """Return one cpufreq value in kHz by core."""
-    found = {}
-    for path, value in files.items():
-        match = re.fullmatch(rf"{CPU_FOLDER}/cpu(\d+)/cpufreq/{name}", path)
-        if match and value.strip().isdigit():
-            found[int(match[1])] = int(value)
-    return found
+    pairs = re.findall(rf"^{CPU_FOLDER}/cpu(\d+)/cpufreq/{name}:(\d+)\s*$", text, flags=re.MULTILINE)
+    return {int(core): int(value) for core, value in pairs}
 
 
 def _zone_files(files: Mapping[str, str]) -> dict[str, str]:
@@ -108,8 +104,8 @@ def parse_state(text: str) -> DeviceState:
         android=named.get("ro.build.version.release", ""),
         online=core_list(online) if online else None,
         allowed=allowed_cores(text),
-        max_khz=_frequencies(files, "cpuinfo_max_freq"),
-        permitted_khz=_frequencies(files, "scaling_max_freq"),
+        max_khz=_frequencies(text, "cpuinfo_max_freq"),
+        permitted_khz=_frequencies(text, "scaling_max_freq"),
         zones_c={name: int(value) / 1000 for name, value in readable.items()},
         zone_files=zones,
         thermal_status=int(thermal[1]) if thermal and "HAL Ready: false" not in text else None,

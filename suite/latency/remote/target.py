@@ -13,14 +13,7 @@ from typing import Any
 
 from suite.errors import InputError, NothingMeasuredError
 from suite.latency.device import Phone, RemoteDevice
-from suite.latency.remote.state import (
-    DeviceState,
-    Finding,
-    fastest_core,
-    pinning_findings,
-    read_state,
-    state_findings,
-)
+from suite.latency.remote.state import Finding, fastest_core, pinning_findings, read_state, state_findings
 from suite.latency.remote.transport import Adb, Ssh, Transport
 from suite.latency.timing import Problem
 from suite.progress import say
@@ -50,34 +43,6 @@ def device_answers(device: Transport) -> bool:
     return bool(re.fullmatch(r"[0-9a-f-]{36}", told)) and told != own
 
 
-def _machine(device: Transport, file: RemoteDevice, state: DeviceState) -> Machine:
-    """Describe a device for a record, without its host name or serial number."""
-    architecture = device.shell("uname -m").output.strip()
-    if isinstance(file, Phone):
-        cpu = f"{', '.join(sorted(state.soc))} ({state.product})"
-        system = f"Android {state.android}"
-        return Machine(file.name, cpu, architecture, file.cores, None, system, [])
-    text = device.shell("cat /proc/cpuinfo /proc/meminfo").output
-    fields: dict[str, str] = {}
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip(), value.strip())
-    model = device.shell("tr -d '\\000' < /proc/device-tree/model").output.strip()
-    parts = sorted(set(re.findall(r"^CPU part\s*: (\S+)", text, flags=re.MULTILINE)))
-    named = fields.get("model name") or (f"CPU parts {', '.join(parts)}" if parts else "processor not named")
-    kibibytes = re.match(r"(\d+)", fields.get("MemTotal", ""))
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
-    return Machine(
-        name=file.name,
-        cpu=f"{model}, {named}" if model else named,
-        architecture=architecture,
-        cores=len(state.online) if state.online else 1,
-        memory_gib=round(int(kibibytes[1]) / 2**20, 1) if kibibytes else None,
-        system=device.shell("uname -s -r").output.strip(),
-        isa_flags=[flag for flag in RECORDED_ISA_FLAGS if flag in flags],
-    )
-
-
 class Target:
     """One device, looked at, to be measured on one core.
 
@@ -103,9 +68,9 @@ class Target:
         self.findings = sorted(found, key=lambda finding: not finding.refuses)
 
     @property
-    def ready(self) -> bool:
-        """Whether it may be measured now."""
-        return not any(finding.refuses for finding in self.findings)
+    def refusals(self) -> list[Finding]:
+        """What stands against measuring it now."""
+        return [finding for finding in self.findings if finding.refuses]
 
     @property
     def built_khz(self) -> int | None:
@@ -127,11 +92,37 @@ class Target:
         Raises:
             NothingMeasuredError: if something stands against measuring that waiting does not mend.
         """
-        lasting = [finding for finding in self.findings if finding.refuses and not finding.passes]
-        if lasting:
+        if lasting := [finding for finding in self.refusals if not finding.passes]:
             told = "; ".join(f"{finding.what}: {finding.remedy}" for finding in lasting)
             raise NothingMeasuredError(f"{self.transport.title}: not ready ({told})")
         return [finding.what for finding in self.findings if not finding.refuses]
+
+    def machine(self) -> Machine:
+        """Return the machine as a record says it, without its host name or serial number.
+
+        Raises:
+            NothingMeasuredError: if the device was lost.
+        """
+        device, state, shell = self.device, self.state, self.transport.shell
+        architecture = shell("uname -m").output.strip()
+        if isinstance(device, Phone):
+            cpu = f"{', '.join(sorted(state.soc))} ({state.product})"
+            return Machine(device.name, cpu, architecture, device.cores, None, f"Android {state.android}", [])
+        text = shell("cat /proc/cpuinfo /proc/meminfo").output
+        fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+        # An Arm kernel tells of the board and not of the processor.
+        named = (shell("tr -d '\\000' < /proc/device-tree/model").output.strip(), fields.get("model name"))
+        kibibytes = re.match(r"\d+", fields.get("MemTotal", ""))
+        flags = (fields.get("flags") or fields.get("Features") or "").split()
+        return Machine(
+            name=device.name,
+            cpu=", ".join(filter(None, named)) or "processor not named",
+            architecture=architecture,
+            cores=len(state.online) if state.online else 1,
+            memory_gib=round(int(kibibytes[0]) / 2**20, 1) if kibibytes else None,
+            system=shell("uname -s -r").output.strip(),
+            isa_flags=[flag for flag in RECORDED_ISA_FLAGS if flag in flags],
+        )
 
     def describe(self) -> tuple[Machine, dict[str, Scalar]]:
         """Return the machine, and what a record says of the device: its name only if a device answered.
@@ -139,9 +130,8 @@ class Target:
         Raises:
             NothingMeasuredError: if the device was lost.
         """
-        real = device_answers(self.transport)
+        real, machine = device_answers(self.transport), self.machine()
         asked = "getprop ro.build.fingerprint" if isinstance(self.device, Phone) else "uname -r -v -m"
-        machine = _machine(self.transport, self.device, self.state)
         return machine, {
             "device": self.device.name if real else STAND_IN,
             "real_device": real,
@@ -151,7 +141,7 @@ class Target:
         }
 
     def wait_until_ready(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Wait while all that stands against measuring passes by itself.
+        """Look at the device again, and wait while all that stands against measuring passes by itself.
 
         Args:
             sleep: waits so many seconds.
@@ -160,28 +150,24 @@ class Target:
             NothingMeasuredError: if something stands against it that waiting does not mend, or it took too long.
         """
         waited_s, guards = 0.0, self.device.guards
-        while refusals := self._refusals():
-            lasting = [finding for finding in refusals if not finding.passes]
-            if lasting or waited_s >= guards.max_cool_down_s:
-                worst = (lasting or refusals)[0]
+        while True:
+            found = state_findings(read_state(self.transport), self.device, self.core)
+            refusals = sorted((finding for finding in found if finding.refuses), key=lambda finding: finding.passes)
+            if not refusals:
+                return
+            worst = refusals[0]
+            if not worst.passes or waited_s >= guards.max_cool_down_s:
                 after = f" after {waited_s:.0f} s of waiting" if waited_s else ""
                 raise NothingMeasuredError(
                     f"{self.transport.kind}: {worst.what}{after}; {worst.remedy}, and start again"
                 )
             if waited_s == 0:
-                say(f"{self.transport.kind}: {refusals[0].what}; waiting")
+                say(f"{self.transport.kind}: {worst.what}; waiting")
             sleep(guards.check_every_s)
             waited_s += guards.check_every_s
 
-    def _refusals(self) -> list[Finding]:
-        """Look at the device again."""
-        found = state_findings(read_state(self.transport), self.device, self.core)
-        return [finding for finding in found if finding.refuses]
-
     def slowed_down(self) -> list[Problem]:
         """Return Android's own word on throttling; a board has none, its frequency and calibration loop are judged."""
-        if not isinstance(self.device, Phone):
-            return []
         status, limit = read_state(self.transport).thermal_status, self.device.guards.max_thermal_status
         if status is not None and status > limit:
             return [Problem("throttled", f"Android reports thermal status {status} after the run (allowed {limit})")]
@@ -194,16 +180,16 @@ class Target:
             for name, value in dataclasses.asdict(self.state).items()
         }
         findings = [dataclasses.asdict(finding) for finding in self.findings]
-        return {"core": self.core, "ready": self.ready, "state": values, "findings": findings}
+        return {"core": self.core, "ready": not self.refusals, "state": values, "findings": findings}
 
     def text(self) -> str:
         """Return a few lines for a person."""
         state = self.state
         speed = "" if self.built_khz is None else f" of {self.built_khz / 1e6:.2f} GHz"
-        named = f"{state.product or 'unnamed'}, {', '.join(sorted(state.soc)) or 'chip not reported'}"
+        named = f": {state.product or 'unnamed'}, {', '.join(sorted(state.soc)) or 'chip not reported'}"
         lines = [
-            f"{self.transport.name}: {named}" if isinstance(self.device, Phone) else self.transport.name,
-            f"core {self.core}{speed}: {'ready' if self.ready else 'not ready'}",
+            f"{self.transport.name}{named if isinstance(self.device, Phone) else ''}",
+            f"core {self.core}{speed}: {'not ready' if self.refusals else 'ready'}",
         ]
         return "\n".join([*lines, *(finding.line() for finding in self.findings)])
 

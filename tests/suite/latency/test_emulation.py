@@ -74,7 +74,7 @@ def test_a_program_without_two_yields_or_that_dies_is_refused(
 
 @emulates
 def test_emulated_programs_are_told_of_the_same_machine_everywhere(tmp_path: Path) -> None:
-    describe_machine(load_pins().machine, tmp_path)
+    describe_machine(load_pins(), tmp_path)
     sizes = [(tmp_path / f"sys/devices/system/cpu/cpu0/cache/index{n}/size").read_text().strip() for n in range(3)]
     assert sizes == ["64K", "64K", "512K"]
 

@@ -211,7 +211,7 @@ def test_a_board_that_is_too_hot_is_waited_for_and_then_given_up(
     hot = dataclasses.replace(read_state(connected), zones_c={"cpu-thermal": 91.0})
     monkeypatch.setattr(targets, "read_state", lambda device: hot)
     target = Target(connected, board_device, usable_core)
-    assert not target.ready
+    assert target.refusals
     target.require_fit()  # it only has to cool
     waits: list[float] = []
     with pytest.raises(NothingMeasuredError, match="cpu-thermal"):
