@@ -25,6 +25,7 @@ from suite.report.tables.counts import counts
 from suite.report.tables.embedded import embedded
 from suite.report.tables.errors import errors
 from suite.report.tables.latency import latency
+from suite.report.tables.later import later
 from suite.report.tables.paper import table1, table2
 from suite.report.tables.prior_art import prior_art
 from suite.report.verdicts import load_evidence
@@ -34,6 +35,7 @@ TABLES: dict[str, Callable[[Evidence], Table]] = {
     "embedded": embedded,
     "ablation": ablation,
     "latency": latency,
+    "later": later,
     "table1": table1,
     "table2": table2,
     "counts": counts,

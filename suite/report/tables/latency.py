@@ -8,6 +8,7 @@ from suite.report.cells import Cell, short_cpu
 from suite.report.evidence import Evidence
 from suite.report.models import display_name, entries
 from suite.report.table import Row, Table, make_table, ratio_cell, record_cell
+from suite.report.tables.later import load_later
 
 ANCHOR = "mobileinst_topformer_base_640"
 """MobileInst's main row, which comes first."""
@@ -24,7 +25,7 @@ SPAN_LABELS = {
 def _host_cells(evidence: Evidence) -> list[Cell]:
     """Return the CPU latencies of all spans on the host, the anchor's first, then by model, size, span and T.
 
-    Prior art has a table of its own.
+    Prior art and later segmenters have tables of their own.
     """
     spans = list(SPAN_LABELS)
 
@@ -34,9 +35,9 @@ def _host_cells(evidence: Evidence) -> list[Cell]:
         size = tuple(-side for side in (cell.get("height_px"), cell.get("width_px")) if isinstance(side, int))
         return cell.model != ANCHOR, cell.model, size, place, span, cell.frames
 
-    prior_art = {name for name, entry in entries().items() if entry.reading}
+    elsewhere = {name for name, entry in entries().items() if entry.reading} | {row.model for row in load_later()}
     cells = evidence.find("latency_cpu_ms", protocol={"device": "host"})
-    return sorted((cell for cell in cells if cell.model not in prior_art), key=order)
+    return sorted((cell for cell in cells if cell.model not in elsewhere), key=order)
 
 
 def _row(evidence: Evidence, cell: Cell) -> Row:

@@ -13,6 +13,7 @@ from suite.report.table import Table, TableCell, make_table, missing
 from suite.report.tables.counts import counts
 from suite.report.tables.embedded import embedded
 from suite.report.tables.latency import latency
+from suite.report.tables.later import later
 from suite.report.tables.paper import table1
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import RunMaker
@@ -128,6 +129,24 @@ def test_latency_has_spans_ratio_counts_and_the_machine(evidence: Evidence):
         cells_of(table, "MobileInst, TopFormer-Tiny, 128 px 128x192 end to end, T = 3")["CPU median ms"].text == "5.70"
     )
     assert any("Test CPU" in note for note in table.origin)
+
+
+def test_later_segmenters_stand_beside_the_anchor_of_their_run_and_not_in_the_table_of_ours(maker: RunMaker):
+    maker.latency({"mobileinst_topformer_base_640": 100.0, "yolo26n_seg": 40.0})
+    maker.latency({"yolo26n_seg": 55.0}, device="snapdragon_778g")
+    evidence = load_evidence(maker.folder)
+    table = later(evidence)
+    found = cells_of(table, "YOLO26n-seg")
+    assert (found["published AP"].text, found["CPU ms here"].text, found["A78 ms fp32"].text) == (
+        "33.9",
+        "40.0",
+        "56.1",
+    )
+    assert found["ratio to MobileInst 640"].value == pytest.approx(0.4)
+    assert found["A78 ms fp16"].note
+    own = cells_of(table, "MobileInst, TopFormer-Base, 640 px")
+    assert (own["published AP"].text, own["CPU ms here"].text) == ("31.2", "100")
+    assert not any("yolo" in row[0].text for row in latency(evidence).rows)
 
 
 @pytest.mark.parametrize("name", TABLES)
