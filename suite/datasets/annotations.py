@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -38,6 +38,8 @@ Segmentation = Rle | list[list[float]] | None
 """A run-length code, polygons of x1, y1, x2, y2, ... in pixels, or null; ``{}`` is an `Rle` without fields."""
 
 Flag = int | float | bool | None
+Area = Annotated[float, msgspec.Meta(ge=0)] | None
+"""Of an object, in square pixels."""
 
 
 class _Category(msgspec.Struct, frozen=True):
@@ -155,18 +157,6 @@ def read_size(height: Number, width: Number, where: str) -> tuple[int, int]:
         whole_number(height, f"{where}.height", 1, MAX_SIDE_PX),
         whole_number(width, f"{where}.width", 1, MAX_SIDE_PX),
     )
-
-
-def read_areas(values: Sequence[float | None], path: Path, root: str) -> NDArray[np.float64]:
-    """Return areas in square pixels, shape (N,); NaN where the file has none.
-
-    Raises:
-        InputError: naming the first negative one.
-    """
-    areas = np.array([np.nan if value is None else value for value in values], np.float64)
-    for place in np.flatnonzero(areas < 0)[:1].tolist():
-        raise _bad(values[place], f"{path}: {root}[{place}].area", "an area of 0 or more")
-    return areas
 
 
 def check_name(value: str, where: str) -> None:

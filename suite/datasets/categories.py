@@ -6,9 +6,12 @@ A class of a model is a category's place among the ids in ascending order, never
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from suite.errors import InputError
 
@@ -17,6 +20,19 @@ Id = int | str
 
 METADATA_KEY = "categories"
 """Where the metadata of a checkpoint or ONNX file carry the categories that its classes stand for."""
+
+_TABLES = tomllib.loads(Path(__file__).with_name("categories.toml").read_text(encoding="utf-8"))
+
+YOUTUBE_VIS: dict[str, tuple[str, ...]] = {
+    name: tuple(table["names"]) for name, table in _TABLES.items() if "names" in table
+}
+"""Dataset -> names in the order of its ids 1..40."""
+
+COCO_TO_YOUTUBE_VIS: dict[str, dict[int, int]] = {name: dict(_TABLES[name]["of_coco"]) for name in YOUTUBE_VIS}
+"""Dataset -> COCO category id -> id of the same thing there; COCO categories that are not listed are dropped."""
+
+COCO_UNUSED_IDS = frozenset(_TABLES["coco"]["unused_ids"])
+"""Ids in 1..90 that COCO's 80 detection categories leave out."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +68,12 @@ class Categories:
         if METADATA_KEY not in metadata:
             return None
         try:
-            content = json.loads(metadata[METADATA_KEY])
-            ids, names = tuple(content["ids"]), tuple(content["names"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            ids, names = (), ()
-        if not ids or len(ids) != len(names) or not all(isinstance(name, str) for name in names):
+            table = msgspec.json.decode(metadata[METADATA_KEY], type=cls)
+        except (msgspec.MsgspecError, RecursionError):
+            table = cls((), ())
+        if set(map(type, table.ids)) not in ({int}, {str}) or len(table.ids) != len(table.names):
             raise InputError(f"{path}: its metadata hold no table of categories; write the checkpoint again")
-        if {type(number) for number in ids} not in ({int}, {str}):
-            raise InputError(f"{path}: its metadata hold category ids that are none; write the checkpoint again")
-        return cls(ids, names)
+        return table
 
 
 @dataclass(frozen=True)
@@ -98,11 +111,10 @@ def map_classes(
     if model is not None and model == data and len(model) == classes:
         return ClassMap(data.ids)
     if by_position or (model is None and classes == len(data)):
-        known = data.ids + (None,) * classes
-        number = (
-            "" if classes == len(data) else f" ({name} has {classes} classes and the dataset {len(data)} categories)"
+        return ClassMap(
+            (data.ids + (None,) * classes)[:classes],
+            f"class i of {name} ({classes} classes) was taken for the i-th category by id (of {len(data)})",
         )
-        return ClassMap(known[:classes], f"class i of {name} was taken for the i-th category by id{number}")
     if model is None or len(model) != classes:
         raise InputError(
             f"{name}: has {classes} classes, does not say which, and the dataset has {len(data)} categories; predict "
@@ -139,40 +151,3 @@ def map_classes(
 
 def _few(names: Sequence[str], shown: int = 6) -> str:
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
-
-
-def _names(*lines: str) -> tuple[str, ...]:
-    return tuple(" ".join(lines).split())
-
-
-YOUTUBE_VIS_2019 = _names(
-    "person giant_panda lizard parrot skateboard sedan ape dog snake monkey hand rabbit duck cat cow fish train",
-    "horse turtle bear motorbike giraffe leopard fox deer owl surfboard airplane truck zebra tiger elephant",
-    "snowboard boat shark mouse frog eagle earless_seal tennis_racket",
-)
-"""Names in the order of the dataset ids 1..40."""
-
-YOUTUBE_VIS_2021 = _names(
-    "airplane bear bird boat car cat cow deer dog duck earless_seal elephant fish flying_disc fox frog giant_panda",
-    "giraffe horse leopard lizard monkey motorbike mouse parrot person rabbit shark skateboard snake snowboard",
-    "squirrel surfboard tennis_racket tiger train truck turtle whale zebra",
-)
-"""Names in the order of the dataset ids 1..40."""
-
-COCO_TO_YOUTUBE_VIS_2019 = {
-    1: 1, 2: 21, 3: 6, 4: 21, 5: 28, 7: 17, 8: 29, 9: 34, 17: 14, 18: 8, 19: 18, 21: 15, 22: 32, 23: 20, 24: 30,
-    25: 22, 35: 33, 36: 33, 41: 5, 42: 27, 43: 40,
-}  # fmt: skip
-"""COCO category id -> YouTube-VIS 2019 id (VITA, and the same in DVIS, MDQE, CTVIS).
-
-Bicycles become motorbikes and skis snowboards; COCO categories that are not listed are dropped.
-"""
-
-COCO_TO_YOUTUBE_VIS_2021 = {
-    1: 26, 2: 23, 3: 5, 4: 23, 5: 1, 7: 36, 8: 37, 9: 4, 16: 3, 17: 6, 18: 9, 19: 19, 21: 7, 22: 12, 23: 2, 24: 40,
-    25: 18, 34: 14, 35: 31, 36: 31, 41: 29, 42: 33, 43: 34,
-}  # fmt: skip
-"""COCO category id -> YouTube-VIS 2021 id, from the same sources."""
-
-COCO_UNUSED_IDS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
-"""Ids in 1..90 that COCO's 80 detection categories leave out."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from suite.datasets.annotations import (
     AnnotationsFile,
+    Area,
     Document,
     Flag,
     Number,
@@ -23,7 +24,6 @@ from suite.datasets.annotations import (
     Segmentation,
     check_name,
     places_text,
-    read_areas,
     read_document,
     read_flags,
     read_ids,
@@ -49,7 +49,7 @@ class _Annotation(msgspec.Struct, frozen=True, gc=False):
     image_id: RawId
     category_id: RawId
     segmentation: Segmentation = None
-    area: float | None = None
+    area: Area = None
     iscrowd: Flag = None
 
 
@@ -234,7 +234,7 @@ def _objects(path: Path, entries: list[_Annotation], images: tuple[CocoImage, ..
     ids = read_ids([entry.id for entry in entries], path, root, unique=True)
     places = {image.image_id: place for place, image in enumerate(images)}
     image, class_index = references(path, root, entries, ("image_id", places), categories, "list it in this file")
-    areas = read_areas([entry.area for entry in entries], path, root)
+    areas = np.array([np.nan if entry.area is None else entry.area for entry in entries], np.float64)
     crowd = read_flags([entry.iscrowd for entry in entries], path, root)
     absent = [place for place, entry in enumerate(entries) if is_absent(entry.segmentation)]
     here = np.delete(np.arange(len(entries)), absent)

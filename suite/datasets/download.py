@@ -195,12 +195,7 @@ def _answer(session: requests.Session, pin: Pin, start: int, options: DownloadOp
 def _receive(pin: Pin, part: Path, answer: requests.Response, most: int, step: Step) -> None:
     """Append an answer's body to the part, or begin the part anew where the answer is the whole file.
 
-    Args:
-        pin: what is fetched.
-        part: what has arrived.
-        answer: the answer to a request for the rest, or for all.
-        most: bytes the whole file may have.
-        step: called with the megabytes that have arrived.
+    ``most`` is the number of bytes that the whole file may have, ``step`` is called with the megabytes that arrive.
 
     Raises:
         ConnectionCutError: if it ends too early.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.datasets.annotations import Segmentation, places_text
-from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, Categories
+from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS, Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
 from suite.datasets.pictures import Size, check_pictures, named_list
@@ -133,11 +133,12 @@ def _videos(dataset: YoutubeVisDataset) -> tuple[Check, Check, MasksOf]:
 
 def _categories(categories: Categories) -> Check:
     """Say which known table the categories are; a table with a known table's ids but other names is wrong."""
-    for title, names in {"YouTube-VIS 2019": YOUTUBE_VIS_2019, "YouTube-VIS 2021": YOUTUBE_VIS_2021}.items():
-        if categories.ids == tuple(range(1, 41)) and categories.names == names:
-            return Check("categories", True, f"the 40 of {title}")
-    if categories.ids == tuple(range(1, 41)) and set(categories.names) & set(YOUTUBE_VIS_2019 + YOUTUBE_VIS_2021):
-        return Check("categories", False, "40 as in YouTube-VIS, but neither the 2019 nor the 2021 table")
+    if categories.ids == tuple(range(1, 41)):
+        for title, names in YOUTUBE_VIS.items():
+            if categories.names == names:
+                return Check("categories", True, f"the 40 of {title}")
+        if any(set(categories.names) & set(names) for names in YOUTUBE_VIS.values()):
+            return Check("categories", False, "40 as in YouTube-VIS, but neither the 2019 nor the 2021 table")
     if set(categories.ids) == set(range(1, 91)) - COCO_UNUSED_IDS:
         return Check("categories", True, "the 80 of COCO")
     return Check("categories", True, f"{len(categories)}: {', '.join(categories.names[:6])}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,10 +64,7 @@ def _shares(categories_of: Mapping[int, frozenset[int]], amount: int) -> dict[in
     A category of at least two videos gets one on each side, or its AP could not be measured, or not be learned. What
     rare categories get beyond their share for that is taken from all common ones alike.
     """
-    found: dict[int, int] = {}
-    for categories in categories_of.values():
-        for category in categories:
-            found[category] = found.get(category, 0) + 1
+    found = Counter(category for categories in categories_of.values() for category in categories)
     wanted = amount / len(categories_of) * sum(found.values())
 
     def held(share: float) -> dict[int, float]:
@@ -110,21 +108,17 @@ def held_out(categories_of: Mapping[int, frozenset[int]], amount: int, name: str
     strata = {key: categories | {-len(categories) - 1} for key, categories in categories_of.items()}
     room = [amount, len(strata) - amount]
     lacks = {stratum: list(shares) for stratum, shares in _shares(strata, amount).items()}
-    open_videos: dict[int, set[int]] = {stratum: set() for stratum in lacks}
-    for video_id, of_video in strata.items():
-        for stratum in of_video:
-            open_videos[stratum].add(video_id)
-    chosen: list[int] = []
-    while any(open_videos.values()):
-        sizes = ((len(videos), stratum) for stratum, videos in open_videos.items() if videos)
-        rarest = min(sizes)[1]
-        for video_id in sorted(open_videos[rarest], key=lambda key: _rank(name, key)):
+    left, chosen = dict(strata), []
+    while left:
+        sizes = Counter(stratum for of_video in left.values() for stratum in of_video)
+        rarest = min((count, stratum) for stratum, count in sizes.items())[1]
+        videos = [video_id for video_id, of_video in left.items() if rarest in of_video]
+        for video_id in sorted(videos, key=lambda key: _rank(name, key)):
             side = _needier(lacks[rarest], room, amount / len(strata), _rank(name, video_id))
             room[side] -= 1
             chosen += [video_id] if side == 0 else []
-            for stratum in strata[video_id]:
+            for stratum in left.pop(video_id):
                 lacks[stratum][side] -= 1
-                open_videos[stratum].discard(video_id)
     return tuple(sorted(chosen))
 
 

@@ -21,7 +21,7 @@ from pycocotools import mask as coco_mask
 
 from suite.datasets.annotations import Rle, Segmentation
 from suite.datasets.pictures import MAX_SIDE_PX
-from suite.datasets.rle import check_codes
+from suite.datasets.rle import BadCodeError, check_codes
 from suite.errors import InputError
 
 CompressedRle = dict[str, Any]
@@ -177,10 +177,10 @@ def compress(segmentations: Sequence[Segmentation], sizes: Sequence[Size], path:
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}: {place(len(counts))}: {error}") from None
     shape = np.asarray(sizes, np.int64).reshape(-1, 2)
-    checked = check_codes(counts, shape[:, 0] * shape[:, 1])
-    if checked.bad_index is not None:
-        raise InputError(f"{path}: {place(checked.bad_index)}: {checked.reason}; encode the mask again")
-    return Codes(counts, shape, checked.areas_px, checked.has_empty_runs)
+    try:
+        return Codes(counts, shape, *check_codes(counts, shape[:, 0] * shape[:, 1]))
+    except BadCodeError as error:
+        raise InputError(f"{path}: {place(error.index)}: {error}; encode the mask again") from None
 
 
 def without_empty_runs(codes: Codes) -> Codes:

@@ -163,21 +163,17 @@ def read_picture(path: Path, size: Size | None = None) -> NDArray[np.uint8]:
         InputError: if it cannot be decoded, has floating-point pixels or another size.
     """
     with _opened(path) as image:
-        turned, orientation = _turned(path, image, size), _orientation(image)
+        turn = TURNS[_orientation(image)] if _turned(path, image, size) else None
         picture = _rgb(path, image)
-        return np.array(picture.transpose(TURNS[orientation]) if turned else picture)
+        return np.array(picture if turn is None else picture.transpose(turn))
 
 
-def _is_cut(image: Image.Image, path: Path) -> bool | None:
-    """Tell from its end whether a file was cut; None where only decoding tells."""
+def _ends_well(image: Image.Image, path: Path) -> bool:
+    """Tell whether the last bytes of a JPEG or PNG file hold its end mark; where not, only decoding tells."""
+    mark = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}.get(image.format or "")
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        tail = stream.read()
-    if image.format in ("JPEG", "MPO"):
-        return False if b"\xff\xd9" in tail else None
-    if image.format == "PNG":
-        return False if b"IEND" in tail else None
-    return None
+        return mark is not None and mark in stream.read()
 
 
 def check_picture(path: Path, size: Size, deep: bool = False) -> str:
@@ -194,7 +190,7 @@ def check_picture(path: Path, size: Size, deep: bool = False) -> str:
         turned = _turned(path, image, size)
         orientation = _orientation(image)
         _refuse_depth(path, image)
-        if deep or image.mode.startswith("I") or _is_cut(image, path) is None:
+        if deep or image.mode.startswith("I") or not _ends_well(image, path):
             _rgb(path, image)
     if orientation == 1 or turned or (orientation >= 5 and size[0] != size[1]):
         return ""

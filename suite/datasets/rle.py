@@ -9,7 +9,6 @@ past the end of a string that stops inside a run, and never comes back from some
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +31,12 @@ Runs = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class CodeCheck:
-    """What was found: the first bad code and why, or, where all are good, the pixels that each mask covers."""
+class BadCodeError(Exception):
+    """The code with this index is no mask, and why."""
 
-    areas_px: Integers
-    bad_index: int | None = None
-    reason: str = ""
-    has_empty_runs: bool = False
-    """Whether any run after a code's first is empty, which no encoder writes."""
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(reason)
+        self.index = index
 
 
 def _chunks(lengths: Integers) -> Iterator[tuple[int, int]]:
@@ -105,47 +101,46 @@ def _undo_differences(written: Runs, begin: Integers, stop: Integers) -> Runs:
     return runs
 
 
-def _check_chunk(codes: Sequence[str], areas: Integers, start: int) -> CodeCheck:
-    def bad(index: int, reason: str) -> CodeCheck:
-        return CodeCheck(areas[:0], start + index, reason)
+def _check_chunk(codes: Sequence[str], areas: Integers) -> tuple[Integers, bool]:
+    """Return what `check_codes` does, for so many codes that their arrays stay in the processor's cache."""
 
     def code_at(ends: Integers, place: int) -> int:
         return int(np.searchsorted(ends, place, side="right"))
 
     lengths = np.fromiter(map(len, codes), np.int64, len(codes))
     if not lengths.all():
-        return bad(int(np.argmin(lengths)), "its counts are empty")
+        raise BadCodeError(int(np.argmin(lengths)), "its counts are empty")
     joined = PADDING.join([*codes, ""])
     if not joined.isascii():
-        return bad(next(index for index, code in enumerate(codes) if not code.isascii()), ALIEN)
+        raise BadCodeError(next(index for index, code in enumerate(codes) if not code.isascii()), ALIEN)
     characters, ends = np.frombuffer(joined.encode("ascii"), np.uint8), np.cumsum(lengths + len(PADDING))
     if characters.min() < 48 or characters.max() > 111:
-        return bad(code_at(ends, int(np.argmax((characters < 48) | (characters > 111)))), ALIEN)
+        raise BadCodeError(code_at(ends, int(np.argmax((characters < 48) | (characters > 111)))), ALIEN)
     followed = characters > 79
     unfinished = followed[ends - len(PADDING) - 1]
     if unfinished.any():
-        return bad(int(np.argmax(unfinished)), "its counts end inside a run")
+        raise BadCodeError(int(np.argmax(unfinished)), "its counts end inside a run")
     written, too_long = _written(characters, followed)
     if too_long is not None:
-        return bad(code_at(ends, too_long), "its counts hold a run that is too long")
+        raise BadCodeError(code_at(ends, too_long), "its counts hold a run that is too long")
     narrow = np.int16 if int(lengths.max()) < 1 << 15 else np.int32
     groups_before_last = np.add.reduceat(followed.astype(narrow), np.append(0, ends[:-1]), dtype=narrow)
     stop = ends - np.cumsum(groups_before_last, dtype=np.int64)
     begin = np.append(0, stop[:-1])
     runs = _undo_differences(written, begin, stop)
     if runs.min() < 0:
-        return bad(code_at(stop, int(np.argmax(runs < 0))), "its counts hold a run below 0 or beyond any frame")
+        raise BadCodeError(code_at(stop, int(np.argmax(runs < 0))), "its counts hold a run below 0 or beyond any frame")
     kind = np.int32 if int(runs.max()) * int((stop - begin).max()) <= LONGEST_RUN else np.int64
     total = np.add.reduceat(runs, begin, dtype=kind)
     wrong = total != areas
     if wrong.any():
-        return bad(int(np.argmax(wrong)), "its counts do not add up to height x width")
+        raise BadCodeError(int(np.argmax(wrong)), "its counts do not add up to height x width")
     odd = np.add.reduceat(runs[1::2], begin // 2, dtype=kind)
     empty = len(runs) - np.count_nonzero(runs) - np.count_nonzero(runs[begin] == 0)
-    return CodeCheck(np.where(begin % 2, total - odd, odd), has_empty_runs=bool(empty > len(PADDING) * len(codes)))
+    return np.where(begin % 2, total - odd, odd), bool(empty > len(PADDING) * len(codes))
 
 
-def check_codes(codes: Sequence[str], areas: Integers) -> CodeCheck:
+def check_codes(codes: Sequence[str], areas: Integers) -> tuple[Integers, bool]:
     """Check that every code is well formed and fills its frame.
 
     Args:
@@ -153,14 +148,18 @@ def check_codes(codes: Sequence[str], areas: Integers) -> CodeCheck:
         areas: height x width of each mask's frame, below 2**31, shape (len(codes),).
 
     Returns:
-        The first bad code with the reason, or a check without ``bad_index`` and with ``areas_px``, shape (len(codes),).
+        The pixels that each mask covers, shape (len(codes),), and whether any run after a code's first is empty, which
+        no encoder writes.
+
+    Raises:
+        BadCodeError: naming the first bad code.
     """
     lengths = np.fromiter(map(len, codes), np.int64, len(codes))
     covered, has_empty_runs = np.zeros(len(codes), np.int64), False
     for start, stop in _chunks(lengths):
-        checked = _check_chunk(codes[start:stop], areas[start:stop], start)
-        if checked.bad_index is not None:
-            return checked
-        covered[start:stop] = checked.areas_px
-        has_empty_runs |= checked.has_empty_runs
-    return CodeCheck(covered, has_empty_runs=has_empty_runs)
+        try:
+            covered[start:stop], empty = _check_chunk(codes[start:stop], areas[start:stop])
+        except BadCodeError as error:
+            raise BadCodeError(start + error.index, str(error)) from None
+        has_empty_runs |= empty
+    return covered, has_empty_runs

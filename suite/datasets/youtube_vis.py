@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from suite.datasets.annotations import (
     AnnotationsFile,
+    Area,
     Document,
     Flag,
     Number,
@@ -52,7 +53,7 @@ class _Annotation(msgspec.Struct, frozen=True):
     video_id: RawId
     category_id: RawId
     segmentations: list[Segmentation]
-    areas: list[float | None] | None = None
+    areas: list[Area] | None = None
     iscrowd: Flag = None
 
 
@@ -326,8 +327,6 @@ def _annotated_tracks(dataset: YoutubeVisDataset, entries: list[_Annotation]) ->
     tracks = []
     for place in np.flatnonzero((of_video >= 0) & (class_index >= 0)).tolist():
         entry = entries[place]
-        if any(area is not None and area < 0 for area in entry.areas or ()):
-            raise InputError(f"{path}: {root}[{place}].areas: holds an area below 0; correct it")
         track = Track(
             track_id=ids[place],
             video_id=videos[of_video[place]].video_id,

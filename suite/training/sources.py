@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from suite.datasets import embedded
-from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019, COCO_TO_YOUTUBE_VIS_2021, Categories
+from suite.datasets.categories import COCO_TO_YOUTUBE_VIS, Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
 from suite.datasets.local_split import LOCAL_TRAIN
@@ -25,7 +25,6 @@ from suite.training.recipe import Recipe
 
 COCO_PIN, COCO_EVALUATION_PIN = "train2017", "val2017"
 VIDEO_PINS = {"youtube-vis-2019": "youtube_vis_2019_train", "youtube-vis-2021": "youtube_vis_2021_train"}
-JOINT_MAPS = {"youtube-vis-2019": COCO_TO_YOUTUBE_VIS_2019, "youtube-vis-2021": COCO_TO_YOUTUBE_VIS_2021}
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
     classes = {
         index: place[target]
         for index, coco_id in enumerate(coco.categories.ids)
-        if isinstance(coco_id, int) and (target := JOINT_MAPS[recipe.dataset].get(coco_id, -1)) in place
+        if isinstance(coco_id, int) and (target := COCO_TO_YOUTUBE_VIS[recipe.dataset].get(coco_id, -1)) in place
     }
     return coco_pool(coco, found.images, classes)
 

@@ -17,14 +17,13 @@ import yaml
 
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.cli import main
-from suite.datasets.categories import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+from suite.datasets.categories import YOUTUBE_VIS
 from suite.datasets.local_split import categories_by_video, held_out, list_path, part_of, read_local_split
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from tests.suite.accuracy.cases import random_video
 from tests.suite.datasets.lists import write_list
 
 SIZES = {"youtube-vis-2019": (2238, 302), "youtube-vis-2021": (2985, 421)}
-NAMES = {"youtube-vis-2019": YOUTUBE_VIS_2019, "youtube-vis-2021": YOUTUBE_VIS_2021}
 
 
 def table(videos: int, seed: int, categories: int = 40) -> dict[int, frozenset[int]]:
@@ -73,7 +72,7 @@ def train_file(dataset: str, seed: int = 0) -> dict[str, Any]:
         {"id": place, "video_id": key, "category_id": category, "segmentations": [None], "areas": [None], "iscrowd": 0}
         for place, (key, category) in enumerate(pairs, start=1)
     ]
-    categories = [{"id": place, "name": name} for place, name in enumerate(NAMES[dataset], start=1)]
+    categories = [{"id": place, "name": name} for place, name in enumerate(YOUTUBE_VIS[dataset], start=1)]
     return {"videos": videos, "annotations": tracks, "categories": categories}
 
 

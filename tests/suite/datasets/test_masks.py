@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from suite.datasets import rle
 from suite.datasets.annotations import Rle, Segmentation
 from suite.datasets.masks import encode_mask, to_mask, to_rle
-from suite.datasets.rle import check_codes
+from suite.datasets.rle import BadCodeError, check_codes
 from suite.errors import InputError
 from tests.suite.accuracy.cases import compressed, random_mask
 
@@ -145,15 +145,15 @@ def test_bad_codes_among_good_ones_are_found(seed: int, amount: int, chunk: int)
     good = [is_mask(code, area) for code, area in zip(codes, areas, strict=True)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rle, "CHUNK_CHARACTERS", chunk)
-        checked = check_codes(codes, areas)
-    if all(good):
-        runs = [runs_one_by_one(code) or [] for code in codes]
-        assert checked.bad_index is None
-        assert checked.areas_px.tolist() == [sum(counts[1::2]) for counts in runs]
-        assert checked.has_empty_runs == any(0 in counts[1:] for counts in runs)
-    else:
-        assert checked.bad_index is not None
-        assert not good[checked.bad_index]
+        if not all(good):
+            with pytest.raises(BadCodeError) as caught:
+                check_codes(codes, areas)
+            assert not good[caught.value.index]
+            return
+        areas_px, has_empty_runs = check_codes(codes, areas)
+    runs = [runs_one_by_one(code) or [] for code in codes]
+    assert areas_px.tolist() == [sum(counts[1::2]) for counts in runs]
+    assert has_empty_runs == any(0 in counts[1:] for counts in runs)
 
 
 def test_one_mask_larger_than_a_chunk() -> None:
@@ -161,5 +161,7 @@ def test_one_mask_larger_than_a_chunk() -> None:
     mask = rng.random((700, 800)) < 0.5
     code = compressed(mask)["counts"]
     assert len(code) > 1.5 * rle.CHUNK_CHARACTERS
-    assert check_codes([code] * 2, np.array([mask.size] * 2)).areas_px.tolist() == [mask.sum()] * 2
-    assert check_codes([code, code], np.array([mask.size, mask.size - 1])).bad_index == 1
+    assert check_codes([code] * 2, np.array([mask.size] * 2))[0].tolist() == [mask.sum()] * 2
+    with pytest.raises(BadCodeError) as caught:
+        check_codes([code, code], np.array([mask.size, mask.size - 1]))
+    assert caught.value.index == 1

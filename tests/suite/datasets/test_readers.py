@@ -8,13 +8,7 @@ from typing import Any
 
 import pytest
 
-from suite.datasets.categories import (
-    COCO_TO_YOUTUBE_VIS_2019,
-    COCO_TO_YOUTUBE_VIS_2021,
-    COCO_UNUSED_IDS,
-    YOUTUBE_VIS_2019,
-    YOUTUBE_VIS_2021,
-)
+from suite.datasets.categories import COCO_TO_YOUTUBE_VIS, COCO_UNUSED_IDS, YOUTUBE_VIS
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -205,20 +199,12 @@ def test_real_coco_annotations(shared_data, split):
             assert abs(mask.sum() - objects.areas[row]) <= 0.1 * objects.areas[row] + 30
 
 
-@pytest.mark.parametrize(
-    ("name", "names"),
-    [
-        ("train", YOUTUBE_VIS_2019),
-        ("valid", YOUTUBE_VIS_2019),
-        ("train_2021", YOUTUBE_VIS_2021),
-        ("valid_2021", YOUTUBE_VIS_2021),
-    ],
-)
-def test_real_youtube_vis_annotations(shared_data, name, names):
+@pytest.mark.parametrize("name", ["train", "valid", "train_2021", "valid_2021"])
+def test_real_youtube_vis_annotations(shared_data, name):
     folder = shared_data / "ytvis_mini"
     dataset = YoutubeVisDataset.load(folder / f"{name}.json", folder / name[:5] / "JPEGImages")
     assert dataset.categories.ids == tuple(range(1, 41))
-    assert dataset.categories.names == names
+    assert dataset.categories.names == YOUTUBE_VIS["youtube-vis-2021" if "2021" in name else "youtube-vis-2019"]
     assert sum(video.length for video in dataset.videos) == (94 if name.startswith("train") else 85)
     for video in dataset.videos:
         assert next(dataset.read_frames(video)).shape == (video.height, video.width, 3)
@@ -231,11 +217,9 @@ SAME_THING = {"bicycle": "motorbike", "motorcycle": "motorbike", "skis": "snowbo
 SAME_THING["car"] = "sedan"
 
 
-@pytest.mark.parametrize(
-    ("mapping", "table", "targets"),
-    [(COCO_TO_YOUTUBE_VIS_2019, YOUTUBE_VIS_2019, 19), (COCO_TO_YOUTUBE_VIS_2021, YOUTUBE_VIS_2021, 21)],
-)
-def test_every_mapped_coco_category_maps_to_the_one_of_the_same_name(shared_data, mapping, table, targets):
+@pytest.mark.parametrize(("dataset", "targets"), [("youtube-vis-2019", 19), ("youtube-vis-2021", 21)])
+def test_every_mapped_coco_category_maps_to_the_one_of_the_same_name(shared_data, dataset, targets):
+    mapping, table = COCO_TO_YOUTUBE_VIS[dataset], YOUTUBE_VIS[dataset]
     content = json.loads((shared_data / "coco_mini" / "annotations" / "instances_val2017.json").read_text())
     names = {category["id"]: category["name"] for category in content["categories"]}
     assert set(names) == set(range(1, 91)) - COCO_UNUSED_IDS

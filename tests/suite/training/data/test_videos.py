@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from suite.datasets.categories import COCO_TO_YOUTUBE_VIS_2019
+from suite.datasets.categories import COCO_TO_YOUTUBE_VIS
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.training.recipe import Recipe, Resizing, load_recipe
@@ -84,5 +84,5 @@ def test_pictures_of_known_categories_are_mixed_in(paths: DataPaths) -> None:
                 by_id = {coco.objects.ids[row]: int(coco.objects.class_index[row]) for row in coco.rows_of(key)}
                 for label, instance in zip(target.labels.tolist(), target.instance_ids.tolist(), strict=True):
                     coco_id = coco.categories.ids[by_id[instance]]
-                    assert videos.categories.ids[label] == COCO_TO_YOUTUBE_VIS_2019[coco_id]
+                    assert videos.categories.ids[label] == COCO_TO_YOUTUBE_VIS["youtube-vis-2019"][coco_id]
     assert 16 < seen < 48
