@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,14 +42,7 @@ def convert(values: Any, kind: type[Kind], where: str, remedy: str, root: str = 
         raise _refusal(error, where, root, remedy) from None
 
 
-def read_typed(
-    path: Path,
-    kind: type[Kind],
-    what: str,
-    remedy: str,
-    root: str = "",
-    replaced: Mapping[str, Any] | None = None,
-) -> Kind:
+def read_typed(path: Path, kind: type[Kind], what: str, remedy: str, root: str = "") -> Kind:
     """Read a file into a typed structure: TOML and YAML by suffix, everything else as JSON (gzip recognised).
 
     Args:
@@ -59,7 +51,6 @@ def read_typed(
         what: how messages call the file, e.g. ``"results file"``.
         remedy: what to do about a wrong field, e.g. ``"see docs/training.md"``.
         root: how messages call the outermost value, e.g. ``"results"``; empty where its keys speak for themselves.
-        replaced: top-level values that replace the file's before it is checked (TOML and YAML only).
 
     Raises:
         DataError: if the file is absent.
@@ -76,12 +67,7 @@ def read_typed(
             del raw
             read_json(path, what)
             raise InputError(f"{path}: not a valid {what} ({error}); write the file again") from None
-    values = _plain_values(path, raw, what)
-    if replaced:
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: not a {what} (no keys at its top level); {remedy}")
-        values |= replaced
-    return convert(values, kind, str(path), remedy, root)
+    return convert(_plain_values(path, raw, what), kind, str(path), remedy, root)
 
 
 def _plain_values(path: Path, raw: bytes, what: str) -> Any:

@@ -54,7 +54,7 @@ def command(
 ) -> None:
     """Measure, record, redraw reports/ and print the ledger.
 
-    Without --checkpoint, coco and youtube-vis are measured with the weights that the last embedded run has trained.
+    Without --checkpoint, coco and youtube-vis are measured with the shipped weights of shapes.
     """
     if dataset == "shapes":
         for name, value in {**own, "checkpoint": checkpoint}.items():

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+from reference_model.config import find_checkpoint
 from suite.accuracy.intervals import RESAMPLES
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_dataset
@@ -21,7 +22,7 @@ from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
 from suite.drawing.track_pictures import draw_track_strip
 from suite.drawing.tracks import show_video
-from suite.errors import DataError, InputError
+from suite.errors import InputError
 from suite.files import file_digest
 from suite.paths import runs_dir, shown
 from suite.progress import say
@@ -69,20 +70,12 @@ def real_input(
     return data if split_ids is None else only_part(data, split_ids)
 
 
-def _embedded_checkpoint() -> Path:
-    """Return the latest checkpoint that the main job has trained."""
-    found = sorted(runs_dir().glob("shapes/*/model.safetensors"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise DataError("no checkpoint yet: give --checkpoint FILE, or train one with 'python -m suite reproduce'")
-    return found[-1]
-
-
 def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval: int = 1) -> None:
     """Predict, score, record and draw.
 
     Args:
         data: annotations with ground truth, and images.
-        checkpoint: weights; None takes the embedded run's, whose AP on real images means nothing.
+        checkpoint: weights; None takes the shipped ones, whose AP on real images means nothing.
         key_frame_interval: kernel-reuse length T, for videos.
 
     Raises:
@@ -99,7 +92,7 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
             dataset = dataset.only(data.part.video_ids, data.digest)
     dataset.require_truth()
     require_health(task, annotations, data.images)
-    weights = checkpoint or _embedded_checkpoint()
+    weights = checkpoint or find_checkpoint("shapes")
     model, metadata = open_checkpoint(weights)
     config, trained = model.config, Categories.of_checkpoint(metadata, weights)
     key = data.digest[:8] if data.part else file_digest(annotations)[:8]

@@ -36,7 +36,6 @@ class How:
     Attributes:
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         workers: processes that prepare batches; 0: none.
-        compiled: whether to use `torch.compile`.
         tensorboard: whether to write event files where TensorBoard is installed.
         backbone: an official checkpoint of the recipe's backbone (``.pth``, ``.pt`` or ``.safetensors``), or None.
         checkpoint: a checkpoint of this suite, or None.
@@ -44,7 +43,6 @@ class How:
 
     device: str = "auto"
     workers: int = 0
-    compiled: bool = False
     tensorboard: bool = False
     backbone: Path | None = None
     checkpoint: Path | None = None

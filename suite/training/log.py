@@ -16,11 +16,6 @@ LOG_ROWS = 5000
 """About so many rows has the CSV of a whole run: enough to zoom in, small enough to open anywhere."""
 
 
-def log_interval(iterations: int) -> int:
-    """Return how many iterations one row averages over."""
-    return max(1, math.ceil(iterations / LOG_ROWS))
-
-
 class TrainingLog:
     """Appends one row each few iterations; a resumed run first drops the rows after its iteration.
 
@@ -29,15 +24,16 @@ class TrainingLog:
     Args:
         folder: of the run; holds ``log.csv`` and ``tensorboard/``.
         columns: names of the values, after ``iteration``.
-        interval: iterations averaged in a row, at most.
+        iterations: of the whole run; a row averages over as many as make about `LOG_ROWS` rows.
         done: iterations already finished.
         tensorboard: whether to write event files, if the package is there.
     """
 
     def __init__(
-        self, folder: Path, columns: Sequence[str], interval: int, done: int = 0, tensorboard: bool = True
+        self, folder: Path, columns: Sequence[str], iterations: int, done: int = 0, tensorboard: bool = True
     ) -> None:
-        self.path, self.columns, self.interval = folder / "log.csv", ["iteration", *columns], interval
+        self.path, self.columns = folder / "log.csv", ["iteration", *columns]
+        self.interval = max(1, math.ceil(iterations / LOG_ROWS))
         self._sums: dict[str, list[float]] = {}
         kept = []
         if self.path.exists() and done:

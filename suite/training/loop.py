@@ -21,7 +21,7 @@ from suite.progress import Step, say, track
 from suite.training.data.batches import FileSource
 from suite.training.evaluation import Evaluation, Scoring
 from suite.training.initial import How, build_model, keep_freed_memory, take_threads
-from suite.training.log import TrainingLog, log_interval
+from suite.training.log import TrainingLog
 from suite.training.parts import freeze_batch_norm
 from suite.training.recipe import Recipe
 from suite.training.state import Progress, StateFiles, Trained, resume, stop_requests
@@ -118,7 +118,7 @@ def train(
     optimizer = build_optimizer(recipe, model)
     average = _averaged_model(model, recipe.ema_decay) if recipe.ema_decay else None
     final = cast(MobileInst, average.module) if average else model
-    step_once = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
+    step_once = TrainingStep(recipe, model, optimizer, processes, seed)
     trained = Trained(model, optimizer, average)
     states = StateFiles(folder, recipe.keep_checkpoints)
     progress = resume(states, Progress(identity), trained, processes)
@@ -128,8 +128,7 @@ def train(
     metric = evaluation.metric if evaluation else "mask_ap"
     log = None
     if processes.first:
-        interval = log_interval(recipe.iterations)
-        log = TrainingLog(folder, [*LOG_COLUMNS, metric], interval, progress.iteration, how.tensorboard)
+        log = TrainingLog(folder, [*LOG_COLUMNS, metric], recipe.iterations, progress.iteration, how.tensorboard)
     logging: AbstractContextManager[object] = closing(log) if log is not None else nullcontext()
     record_every = max(1, recipe.iterations // CURVE_POINTS)
     left = range(progress.iteration, recipe.iterations)

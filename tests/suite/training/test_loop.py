@@ -13,7 +13,7 @@ import torch
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.errors import InputError, StoppedError
-from suite.training import loop
+from suite.training import log
 from suite.training.loop import LOSS_TERMS, learning_rate_factor
 from suite.training.state import StateFiles
 from tests.suite.training.tiny import FixedEvaluation, run, small_recipe, weights_of
@@ -110,7 +110,7 @@ def test_a_killed_run_loses_no_bit_and_no_score_and_its_log_ends_with_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Scored after 2 and 4 iterations, saved after 3, killed in the fourth; rows of ten iterations."""
-    monkeypatch.setattr(loop, "log_interval", lambda iterations: 10)
+    monkeypatch.setattr(log, "LOG_ROWS", 0.4)
     recipe = small_recipe(query_passing=False)
     with pytest.raises(KilledError):
         run(recipe, tmp_path, evaluation=DyingEvaluation(0.5))
