@@ -6,8 +6,10 @@ and a request to stop with it. Batches come through pipes, since shared memory i
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
@@ -57,9 +59,16 @@ _parts: list[Parts] = []
 """What a worker process draws from."""
 
 
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_S)
+    os._exit(1)
+
+
 def _begin_worker(parts: Parts) -> None:
-    """Leave stopping to the training process: schedulers signal the workers too, whose death would be its failure."""
+    """Leave stopping to the training process, whose failure the death of a worker would be; end when it is killed."""
     _parts.append(parts)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(1)  # OpenMP's threads are not forked
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

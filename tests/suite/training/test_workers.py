@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -26,6 +28,30 @@ def test_workers_that_prepare_batches_change_nothing(tmp_path: Path) -> None:
     recipe = small_recipe(iterations=3, image_stage_fraction=0.5)
     together, alone = run(recipe, tmp_path / "together", how=HELPED), run(recipe, tmp_path / "alone")
     assert torch.equal(weights_of(alone.model), weights_of(together.model))
+
+
+KILLED = """
+import multiprocessing, os, signal
+from suite.errors import InputError
+from suite.training.workers import Workers
+class Parts:
+    def __getitem__(self, number):
+        return InputError("x.jpg: cannot be read")
+workers = Workers(Parts(), range(9), 2)
+workers.draw(lambda: 0)
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_end_with_a_training_that_is_killed() -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, check=False)
+    pids = [int(pid) for pid in killed.stdout.split()]
+    assert len(pids) == 2
+    ends = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < ends
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize(
