@@ -46,17 +46,10 @@ class ExportedFiles:
     parity: ExportParity | None = None
 
 
-def deployment_metadata(
+def _metadata(
     config: ModelConfig, size: tuple[int, int] | None, categories: Categories | None, weights_sha256: str | None
 ) -> dict[str, str]:
-    """Return what a program needs to use a graph without the suite, and what tells which model it is.
-
-    Args:
-        config: of the model.
-        size: (height_px, width_px) of the graph's input; None where it takes any multiples of 64.
-        categories: what the classes stand for; None if that is not known.
-        weights_sha256: digest of the checkpoint; None for random weights.
-    """
+    """Return what a program needs to use a graph without the suite, and what tells which model it is."""
     thresholds = Thresholds()
     sha, dirty = git_state()
     known = {} if categories is None else {METADATA_KEY: categories.text()}
@@ -79,24 +72,13 @@ def deployment_metadata(
     )
 
 
-def export_ncnn(
+def _export_ncnn(
     model: MobileInst, out: Path, size: tuple[int, int], part: str, metadata: Mapping[str, str]
 ) -> ExportedFiles:
     """Write one graph of a MobileInst as ncnn's two files, with metadata beside them.
 
     pnnx converts the portable ONNX graph. ncnn then runs the files on the exporter's example, and only files that give
     what PyTorch gives stay.
-
-    Args:
-        model: the model; it is not changed.
-        out: the structure's file; weights and metadata get its name with ``.bin`` and ``.json`` for the suffix.
-        size: (height_px, width_px) of the image.
-        part: a key of `mobileinst_parts`.
-        metadata: of `deployment_metadata`.
-
-    Raises:
-        InputError: if there is no such part, or the graph cannot be exported or converted.
-        ParityError: if ncnn's outputs differ from PyTorch's by more than 1e-3 of their largest magnitude.
     """
     from suite.export.runtimes.ncnn_cpu import NcnnSession, convert
 
@@ -175,9 +157,9 @@ def export_files(
             raise InputError(f"{name}: is prior art, whose graphs `latency` exports to time them; name a MobileInst")
         model, categories, digest = built, None, None
     chosen = size or own_size(model.config)
-    carried = deployment_metadata(model.config, None if dynamic else chosen, categories, digest)
+    carried = _metadata(model.config, None if dynamic else chosen, categories, digest)
     if kind == "ncnn":
-        return export_ncnn(model, out, chosen, part, carried)
+        return _export_ncnn(model, out, chosen, part, carried)
     export = export_mobileinst(model, out, chosen, part, metadata=carried, form=form, dynamic=dynamic)
     parity = None
     if pictures:

@@ -175,24 +175,23 @@ def fast_nms(boxes: Floats, iou_threshold: float) -> NDArray[np.bool_]:
     return stays
 
 
-def matrix_nms(masks: Floats, scores: Floats, categories: Indices, sigma: float = 2.0) -> Floats:
+def matrix_nms(masks: Floats, scores: Floats, categories: Indices) -> Floats:
     """Return scores decayed by how much better masks of the same category cover each mask (SOLOv2, section 3.3).
 
-    The decay of mask j is the least, over better masks i, of exp(-sigma * IoU(i, j)²) relative to the same of i's own
+    The decay of mask j is the least, over better masks i, of exp(-2 * IoU(i, j)²) relative to the same of i's own
     largest IoU with a better mask.
 
     Args:
         masks: (N, pixels), 0 or 1, best first.
         scores: (N,), descending.
         categories: (N,).
-        sigma: width of the Gaussian.
     """
     shared = masks @ masks.T
     areas = shared.diagonal()
     iou = shared / np.maximum(areas[:, None] + areas[None] - shared, np.float32(1))
     iou = np.triu(iou * (categories[:, None] == categories[None]), k=1)
     covered = iou.max(axis=0, initial=0.0)
-    decay = np.exp(-sigma * (iou**2 - covered[:, None] ** 2)).min(axis=0, initial=1.0)
+    decay = np.exp(-2.0 * (iou**2 - covered[:, None] ** 2)).min(axis=0, initial=1.0)
     result: Floats = scores * decay
     return result
 

@@ -16,13 +16,6 @@ from tests.suite.training.tiny import weights_of
 GOOD = (RECIPES / "shapes.toml").read_text()
 
 
-@pytest.mark.parametrize("name", recipe_names())
-def test_shipped_recipes_are_valid_and_say_their_command(name: str) -> None:
-    recipe = load_recipe(name)
-    assert recipe.conflicts() == []
-    assert (RECIPES / f"{name}.toml").read_text().startswith("# python -m suite ")
-
-
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
