@@ -5,11 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
 
 WIDTH = 100
 GAP = 2
@@ -53,34 +48,28 @@ def _widths(columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], width:
     return widths
 
 
-def rich_table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str | Text]], width: int = WIDTH) -> Table:
-    """Return a rich table: headings underlined, no other lines.
+def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]], width: int = WIDTH) -> list[str]:
+    """Return a table as lines of plain text, the headings underlined.
 
     Where space is short, text and headings are wrapped between words; if that is not enough, long words are broken.
     Numbers never are.
 
     Args:
         columns: headings and alignment.
-        rows: one text a column; markup in strings has no effect.
+        rows: one text a column; markup in it has no effect.
         width: most characters in a line.
     """
     from rich.box import SIMPLE_HEAD
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    cells = list(rows)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
-    widths = _widths(columns, [[str(cell) for cell in row] for row in rows], width)
-    for column, wide in zip(columns, widths, strict=True):
+    for column, wide in zip(columns, _widths(columns, cells, width), strict=True):
         table.add_column(column.title, justify="right" if column.number else "left", width=wide, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    return table
-
-
-def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]], width: int = WIDTH) -> list[str]:
-    """Return a table as lines of plain text of at most ``width`` characters; arguments as for `rich_table`."""
-    from rich.console import Console
-
+    for row in cells:
+        table.add_row(*map(Text, row))
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(rich_table(columns, list(rows), width))
+    Console(file=stream, width=width, color_system=None).print(table)
     return [line.rstrip() for line in stream.getvalue().splitlines()]

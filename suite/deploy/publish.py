@@ -24,13 +24,8 @@ PAPER = "https://arxiv.org/abs/2303.17594"
 UNKNOWN = "unknown data"
 
 
-def measured(checkpoint: Path, annotations: Path, images: Path) -> tuple[dict[str, object], str]:
-    """Score weights on annotated pictures; return the result as Hugging Face's front matter has it, and as a sentence.
-
-    Raises:
-        InputError: if a file is not what it should be.
-        DataError: if a picture is absent.
-    """
+def _measured(checkpoint: Path, annotations: Path, images: Path) -> tuple[dict[str, object], str]:
+    """Score weights on annotated pictures; return the result as in Hugging Face's front matter, and as a sentence."""
     model, metadata = open_checkpoint(checkpoint)
     dataset = CocoDataset.load(annotations, images, truth=False)
     segmenter = ReferenceSegmenter(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
@@ -49,19 +44,10 @@ def measured(checkpoint: Path, annotations: Path, images: Path) -> tuple[dict[st
     )
 
 
-def card_text(checkpoint: Path, name: str, licence: str, pictures: tuple[Path, Path] | None) -> str:
-    """Return the card: facts, how to load the weights, their score, and the card that training wrote beside them.
+def _card_text(checkpoint: Path, name: str, licence: str, pictures: tuple[Path, Path] | None) -> str:
+    """Return the card: facts, how to load the weights by ``name``, their score, and the card that training wrote.
 
-    Args:
-        checkpoint: the weights; their card is ``NAME.md`` or ``MODEL_CARD.md`` in the same folder, else made from what
-            the checkpoint says.
-        name: what the weights are loaded by.
-        licence: of the weights, as SPDX writes it in small letters.
-        pictures: annotations and folder to score the weights on; None scores nothing.
-
-    Raises:
-        InputError: if a file is not what it should be.
-        DataError: if a picture is absent.
+    That one is ``NAME.md`` or ``MODEL_CARD.md`` beside the weights; where it is absent, the checkpoint's facts stand.
     """
     model, metadata = open_checkpoint(checkpoint)
     dataset = metadata.get("dataset", UNKNOWN)
@@ -73,7 +59,7 @@ def card_text(checkpoint: Path, name: str, licence: str, pictures: tuple[Path, P
     }
     scored = "Not scored when it was published."
     if pictures is not None:
-        result, scored = measured(checkpoint, *pictures)
+        result, scored = _measured(checkpoint, *pictures)
         facts["model-index"] = [{"name": model.config.name, "results": [result]}]
     cards = (checkpoint.with_suffix(".md"), checkpoint.with_name(CARD))
     found = next((card.read_text(encoding="utf-8") for card in cards if card.is_file()), None)
@@ -113,13 +99,13 @@ def publish(
     repository = to.removeprefix(HUB)
     if to == repository:
         name = str(Path(to) / HUB_WEIGHTS)
-        _write(checkpoint, card_text(checkpoint, name, licence, pictures), Path(to))
+        _write(checkpoint, _card_text(checkpoint, name, licence, pictures), Path(to))
         return shown(Path(to))
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError
 
     with tempfile.TemporaryDirectory() as folder:
-        _write(checkpoint, card_text(checkpoint, repository, licence, pictures), Path(folder))
+        _write(checkpoint, _card_text(checkpoint, repository, licence, pictures), Path(folder))
         try:
             api = HfApi()
             address = api.create_repo(repository, private=private, exist_ok=True)
