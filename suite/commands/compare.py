@@ -24,11 +24,11 @@ def command(first: str, second: str, metric: str | None, as_json: bool, as_markd
     is better or worse where the interval excludes 0, undecided where it does not, equal where nothing differs.
     """
     from suite.records.store import read_folder
-    from suite.report.compare import compare, comparison_table, find_side, summary
+    from suite.report.compare import compare, comparison_table, find_side
     from suite.report.formats import markdown, plain
 
     runs, _ = read_folder(records)
     found = compare(find_side(first, runs), find_side(second, runs), metric)
     table = comparison_table(found)
-    text = (markdown if as_markdown else plain)(table) + summary(found.pairs)
+    text = (markdown if as_markdown else plain)(table) + found.summary
     show(as_json, found.to_json(), text)

@@ -33,5 +33,6 @@ def accuracy(new: Path, baseline: Path | None, rules: Path | None, as_json: bool
 
     wanted = load_rules(rules or GATES_FILE)
     lines = check_accuracy(*read_sides(baseline or records_dir(), new), wanted)
-    show(as_json, {"gates": msgspec.to_builtins(lines)}, (markdown if as_markdown else plain)(gate_table(lines)))
+    document = {"gates": [msgspec.to_builtins(line._asdict()) for line in lines]}
+    show(as_json, document, (markdown if as_markdown else plain)(gate_table(lines)))
     enforce(lines)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -129,50 +129,35 @@ def student_quantile(freedom: float, level: float = LEVEL) -> float:
     return float(stdtrit(freedom, (1 + level) / 2))
 
 
-@dataclass(frozen=True)
-class _Judge:
-    """What every way to an interval needs: direction, tolerance, and the fixed reach of intervals over seeds."""
-
-    higher_is_better: bool
-    tolerance: float
-    reach: float | None
-
-    def interval(self, value: float, low: float, high: float, basis: str) -> Difference:
-        word = word_of(low, high, self.higher_is_better, self.tolerance)
-        return Difference(value, low, high, word, basis)
-
-    def seeds(self, value: float, error: float, freedom: float, basis: str) -> Difference:
-        half = (student_quantile(freedom) if self.reach is None else self.reach) * error
-        return self.interval(value, value - half, value + half, basis)
+_Found = tuple[float, float | None, float | None, str]
+"""A difference, the ends of its interval, and where that comes from."""
 
 
-def _paired(gains: Sequence[float], judge: _Judge) -> Difference:
-    """Judge by seeds that both sets have; at least two."""
+def _paired(gains: Sequence[float], reach: float | None) -> _Found:
+    """Return the difference over seeds that both sets have; at least two."""
     if not any(gains):
-        return judge.interval(0.0, 0.0, 0.0, f"the same to the last digit in {len(gains)} seeds")
-    error = statistics.stdev(gains) / math.sqrt(len(gains))
-    basis = f"paired by seed, {len(gains)} seeds: training noise"
-    return judge.seeds(statistics.fmean(gains), error, len(gains) - 1, basis)
+        return 0.0, 0.0, 0.0, f"the same to the last digit in {len(gains)} seeds"
+    value, error = statistics.fmean(gains), statistics.stdev(gains) / math.sqrt(len(gains))
+    half = error * (reach or student_quantile(len(gains) - 1))
+    return value, value - half, value + half, f"paired by seed, {len(gains)} seeds: training noise"
 
 
-def _welch(first: Sequence[float], second: Sequence[float], judge: _Judge) -> Difference:
-    """Judge by different seeds, at least two on each side (Welch 1947)."""
+def _welch(first: Sequence[float], second: Sequence[float], reach: float | None) -> _Found:
+    """Return the difference over different seeds, at least two on each side (Welch 1947)."""
     parts = [statistics.variance(values) / len(values) for values in (first, second)]
     value = statistics.fmean(second) - statistics.fmean(first)
     if not sum(parts):
-        return judge.interval(value, value, value, "no spread over seeds on either side")
+        return value, value, value, "no spread over seeds on either side"
     shares = [part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)]
-    basis = f"{len(first)} and {len(second)} other seeds, not paired: training noise"
-    return judge.seeds(value, math.sqrt(sum(parts)), sum(parts) ** 2 / sum(shares), basis)
+    half = math.sqrt(sum(parts)) * (reach or student_quantile(sum(parts) ** 2 / sum(shares)))
+    return value, value - half, value + half, f"{len(first)} and {len(second)} other seeds, not paired: training noise"
 
 
 def _pair(first: Sequence[Number], second: Sequence[Number]) -> tuple[Number, Number]:
     """Return one number of each set: of a seed that both have if there is one, else the last ones."""
     by_seed = {number.seed: number for number in first}
-    for number in second:
-        if number.seed in by_seed:
-            return by_seed[number.seed], number
-    return first[-1], second[-1]
+    shared = ((by_seed[number.seed], number) for number in second if number.seed in by_seed)
+    return next(shared, (first[-1], second[-1]))
 
 
 def _reach(number: Number, draws: Floats) -> float:
@@ -183,8 +168,8 @@ def _reach(number: Number, draws: Floats) -> float:
     return max(number.interval.high - number.value, number.value - number.interval.low) / spread
 
 
-def _by_draws(old: Number, new: Number, judge: _Judge) -> Difference | None:
-    """Judge on the same bootstrap draws; None where they are not the same or there are fewer than two.
+def _by_draws(old: Number, new: Number) -> _Found | None:
+    """Return the difference on the same bootstrap draws; None where they are not the same or fewer than two.
 
     The interval reaches as many standard deviations of the draws as the wider one of the two own intervals.
     """
@@ -197,11 +182,11 @@ def _by_draws(old: Number, new: Number, judge: _Judge) -> Difference | None:
     reach = max(_reach(old, before.values), _reach(new, after.values))
     half = reach * float(np.std(after.values - before.values, ddof=1))
     basis = f"{before.values.size} bootstrap draws of the same {before.units} on both sides: not training noise"
-    return judge.interval(value, value - half, value + half, basis)
+    return value, value - half, value + half, basis
 
 
-def _by_rounds(old: Number, new: Number, judge: _Judge) -> Difference | None:
-    """Judge medians of timing samples by resampling whole rounds; None where a side has no rounds."""
+def _by_rounds(old: Number, new: Number) -> _Found | None:
+    """Return the difference of medians of timing samples by resampling whole rounds; None where a side has none."""
     before, after = old.rounds, new.rounds
     if before is None or after is None:
         return None
@@ -210,12 +195,9 @@ def _by_rounds(old: Number, new: Number, judge: _Judge) -> Difference | None:
     first = rng.integers(0, len(before), (RESAMPLES, len(before)))
     second = first if together else rng.integers(0, len(after), (RESAMPLES, len(after)))
     low, high = np.percentile(_medians(after, second) - _medians(before, first), [2.5, 97.5])
-    basis = (
-        "paired by round of one run: timing noise"
-        if together
-        else "timing noise of each run, not what changed on the machine between the two"
-    )
-    return judge.interval(new.value - old.value, float(low), float(high), basis)
+    apart = "timing noise of each run, not what changed on the machine between the two"
+    basis = "paired by round of one run: timing noise" if together else apart
+    return new.value - old.value, float(low), float(high), basis
 
 
 def _medians(rounds: Floats, chosen: NDArray[np.int64]) -> Floats:
@@ -224,8 +206,8 @@ def _medians(rounds: Floats, chosen: NDArray[np.int64]) -> Floats:
     return medians
 
 
-def _by_intervals(old: Number, new: Number, judge: _Judge) -> Difference | None:
-    """Judge by both numbers' own 95 % intervals, joined as if independent; None where one is missing."""
+def _by_intervals(old: Number, new: Number) -> _Found | None:
+    """Return the difference with both numbers' own 95 % intervals joined as if independent; None where one lacks."""
     before, after = old.interval, new.interval
     if before is None or after is None or (before.level, after.level) != (LEVEL, LEVEL):
         return None
@@ -233,7 +215,7 @@ def _by_intervals(old: Number, new: Number, judge: _Judge) -> Difference | None:
     down = math.hypot(new.value - after.low, before.high - old.value)
     up = math.hypot(after.high - new.value, old.value - before.low)
     basis = f"both sides' own intervals, not paired, so rather too wide; each covers: {after.covers}"
-    return judge.interval(value, value - down, value + up, basis)
+    return value, value - down, value + up, basis
 
 
 def difference(
@@ -254,32 +236,33 @@ def difference(
         tolerance: differences up to this size count as none.
         reach: standard errors that an interval over seeds reaches; None takes Student's 95 % quantile.
     """
-    judge = _Judge(higher_is_better, tolerance, reach)
     old, new = ({number.seed: number.value for number in numbers} for numbers in (first, second))
     gains = {seed: new[seed] - old[seed] for seed in sorted(set(old) & set(new), key=str)}
     seeded = [gain for seed, gain in gains.items() if seed is not None]
+    found: _Found
     if exact:
         sides = [[item.value for item in numbers if not gains or item.seed in gains] for numbers in (first, second)]
-        value = statistics.fmean(sides[1]) - statistics.fmean(sides[0])
-        found = judge.interval(value, value, value, "exact")
+        change = statistics.fmean(sides[1]) - statistics.fmean(sides[0])
+        found = (change, change, change, "exact")
     elif len(seeded) > 1:
-        found = _paired(seeded, judge)
+        found = _paired(seeded, reach)
     elif min(len(first), len(second)) > 1:
-        found = _welch([number.value for number in first], [number.value for number in second], judge)
+        found = _welch([number.value for number in first], [number.value for number in second], reach)
     else:
-        found = _single(*_pair(first, second), judge)
-    return replace(found, by_seed=gains)
+        found = _single(*_pair(first, second))
+    value, low, high, basis = found
+    word: Word = "undecided"
+    if low is not None and high is not None:
+        word = word_of(low, high, higher_is_better, tolerance)
+    return Difference(value, low, high, word, basis, gains)
 
 
-def _single(old: Number, new: Number, judge: _Judge) -> Difference:
-    """Judge one number on each side by what their records hold of their noise."""
+def _single(old: Number, new: Number) -> _Found:
+    """Return the difference of one number on each side by what their records hold of their noise."""
     if new.value == old.value:
-        return judge.interval(0.0, 0.0, 0.0, "the same to the last digit")
-    for attempt in (_by_draws, _by_rounds, _by_intervals):
-        if (found := attempt(old, new, judge)) is not None:
-            return found
-    basis = "one sample each, and the records hold no interval"
-    return Difference(new.value - old.value, None, None, "undecided", basis)
+        return 0.0, 0.0, 0.0, "the same to the last digit"
+    found = _by_draws(old, new) or _by_rounds(old, new) or _by_intervals(old, new)
+    return found or (new.value - old.value, None, None, "one sample each, and the records hold no interval")
 
 
 @dataclass(frozen=True)
@@ -318,10 +301,5 @@ def ratio_of_medians(numerator: Floats, denominator: Floats, level: float, resam
     ratios = _medians(numerator, chosen) / _medians(denominator, chosen)
     tail = (1 - level) / 2 * 100
     low, high = np.percentile(ratios, [tail, 100 - tail])
-    return RatioInterval(
-        value=float(np.median(numerator) / np.median(denominator)),
-        low=float(low),
-        high=float(high),
-        level=level,
-        resamples=resamples,
-    )
+    value = float(np.median(numerator) / np.median(denominator))
+    return RatioInterval(value, float(low), float(high), level, resamples)

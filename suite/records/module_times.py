@@ -9,7 +9,7 @@ DEPTH = 2
 """Parts of a module's path that a row shows: ``mask_decoder.first3``."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ModuleTime:
     """One module.
 
@@ -21,19 +21,14 @@ class ModuleTime:
     """
 
     module: str
-    time_ms: float
-    macs: int
-    nodes: int
+    time_ms: float = 0.0
+    macs: int = 0
+    nodes: int = 0
 
     @property
     def gmacs_per_s(self) -> float:
         """Direct MACs over time."""
         return self.macs / self.time_ms / 1e6 if self.time_ms else 0.0
-
-
-def shortened(module: str) -> str:
-    """Return the first `DEPTH` parts of a module's path."""
-    return ".".join(module.split(".")[:DEPTH])
 
 
 def by_module(layers: Iterable[tuple[str, float]], macs: Mapping[str, int]) -> list[ModuleTime]:
@@ -43,19 +38,16 @@ def by_module(layers: Iterable[tuple[str, float]], macs: Mapping[str, int]) -> l
         layers: (module, ms) of every layer.
         macs: MACs by module, submodules included (`suite.export.counts.count_modules`).
     """
-    times: dict[str, float] = {}
-    nodes: dict[str, int] = {}
+    rows: dict[str, ModuleTime] = {}
     for module, time_ms in layers:
-        row = shortened(module)
-        times[row] = times.get(row, 0.0) + time_ms
-        nodes[row] = nodes.get(row, 0) + 1
-    return [ModuleTime(row, time_ms, _own_macs(row, times, macs), nodes[row]) for row, time_ms in times.items()]
-
-
-def _own_macs(row: str, rows: Mapping[str, float], macs: Mapping[str, int]) -> int:
-    """Return a row's MACs without those of longer paths that are rows themselves."""
-    inner = [other for other in rows if other.startswith(f"{row}.")]
-    return _subtotal(row, macs) - sum(_subtotal(other, macs) for other in inner)
+        path = ".".join(module.split(".")[:DEPTH])
+        row = rows.setdefault(path, ModuleTime(path))
+        row.time_ms += time_ms
+        row.nodes += 1
+    for path, row in rows.items():
+        inner = [other for other in rows if other.startswith(f"{path}.")]
+        row.macs = _subtotal(path, macs) - sum(_subtotal(other, macs) for other in inner)
+    return list(rows.values())
 
 
 def _subtotal(path: str, macs: Mapping[str, int]) -> int:

@@ -26,8 +26,6 @@ from suite.records.store import RunFile
 
 LATENCY_KEYS = ("device", "runtime", "threads", "precision", "height_px", "width_px", "span", "key_frame_interval")
 """What defines a latency cell, beside model and machine."""
-RECIPE_KEYS = frozenset({"recipe_digest"})
-"""Protocol entries in which two results may differ and still be compared: another recipe is what is judged."""
 SUPERSEDED = "superseded by newer ones of the same model, data, settings and seed"
 
 

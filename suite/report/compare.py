@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +16,22 @@ from suite.accuracy.score import DRAWS
 from suite.errors import InputError, NothingMeasuredError
 from suite.records.difference import Difference, Draws, Number, difference
 from suite.records.provenance import git
-from suite.records.schema import METRICS, Scalar, Series
+from suite.records.schema import METRICS, Series
 from suite.records.store import RunFile, read_folder, read_run
-from suite.report.cells import LATENCY_KEYS, RECIPE_KEYS, Cell, Sample, cell_ids, select_cells
+from suite.report.cells import LATENCY_KEYS, Cell, Sample, cell_ids, select_cells
 from suite.report.numbers import cell_text, difference_text
 from suite.report.table import Row, Table, TableCell, make_table
 from suite.report.timings import rounds_of
 
+JUDGED_KEYS = frozenset({"recipe_digest", "anchor"})
+"""Protocol entries in which two results may differ and still be compared: another recipe is what is judged."""
 SIZE_KEYS = frozenset({"height_px", "width_px", "short_side_px", "long_side_px"})
 """Two models are compared each at its own input size; one model with itself at the same size only."""
-EXACT_UNITS = frozenset({"count"})
-EXTRA_KEYS = RECIPE_KEYS | {"anchor"}
 TIMING_COLUMNS = {"latency_cpu_ms": "cpu_ms", "latency_wall_ms": "wall_ms"}
 SHOWN_RUNS = 6
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(NamedTuple):
     """One side.
 
     Attributes:
@@ -41,18 +41,24 @@ class Side:
     """
 
     title: str
-    runs: tuple[RunFile, ...]
-    cells: tuple[Cell, ...]
-
-    @property
-    def models(self) -> set[str]:
-        """The models that were measured."""
-        return {cell.model for cell in self.cells}
+    runs: list[RunFile]
+    cells: list[Cell]
 
 
 def _side(title: str, runs: Sequence[RunFile], model: str | None = None) -> Side:
-    cells = [cell for cell in select_cells(runs)[0] if model is None or cell.model == model]
-    return Side(title, tuple(runs), tuple(cells))
+    return Side(title, list(runs), [cell for cell in select_cells(runs)[0] if model in (None, cell.model)])
+
+
+def read_whole(folder: Path) -> list[RunFile]:
+    """Read a folder of records of which none may be left out.
+
+    Raises:
+        InputError: if a record is spoiled.
+    """
+    runs, refused = read_folder(folder)
+    if refused:
+        raise InputError(f"{folder}: {refused[0]}")
+    return runs
 
 
 def find_side(name: str, runs: Sequence[RunFile]) -> Side:
@@ -70,10 +76,7 @@ def find_side(name: str, runs: Sequence[RunFile]) -> Side:
     if path.is_file():
         return _side(f"record {path.name}", [read_run(path)])
     if path.is_dir():
-        found, refused = read_folder(path)
-        if refused:
-            raise InputError(f"{path}: {refused[0]}")
-        return _side(f"records in {path.name}", found)
+        return _side(f"records in {path.name}", read_whole(path))
     if any(item.subject.model == name for file in runs for item in file.measurements):
         return _side(f"model {name}", runs, name)
     sha = name.lower() if re.fullmatch(r"[0-9a-fA-F]{7,40}", name) else ""
@@ -93,14 +96,13 @@ def find_side(name: str, runs: Sequence[RunFile]) -> Side:
         )
     measured = [file for file in runs if file.run.git_sha == full]
     if not measured:
-        known = list(dict.fromkeys((file.run.git_sha or "")[:10] for file in runs if file.run.git_sha))
+        known = list(dict.fromkeys(file.run.git_sha[:10] for file in runs if file.run.git_sha))
         named = ", ".join(known[-SHOWN_RUNS:]) or "none"
         raise NothingMeasuredError(f"no record was measured at commit {full[:10]}; commits with records: {named}")
     return _side(f"commit {full[:10]}", measured)
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """One cell that both sides have, over the seeds that the difference is of."""
 
     cell_id: str
@@ -128,49 +130,39 @@ class Pair:
         }
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Everything two sides have in common, and how many cells they have not."""
+class Comparison(NamedTuple):
+    """Both sides' titles, everything they have in common, and how many cells only one of them has."""
 
-    first: Side
-    second: Side
-    pairs: tuple[Pair, ...]
+    first: str
+    second: str
+    pairs: list[Pair]
     only_first: int
     only_second: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as plain values."""
-        return {
-            "first": self.first.title,
-            "second": self.second.title,
-            "pairs": [pair.to_json() for pair in self.pairs],
-            "only_first": self.only_first,
-            "only_second": self.only_second,
-        }
+        return {**self._asdict(), "pairs": [pair.to_json() for pair in self.pairs]}
+
+    @property
+    def summary(self) -> str:
+        """How many cells came to which word, e.g. ``"12 compared: 1 worse, 11 undecided"``."""
+        words = Counter(pair.delta.word for pair in self.pairs)
+        return f"{len(self.pairs)} compared: {', '.join(f'{count} {word}' for word, count in sorted(words.items()))}"
 
 
-def setting_key(cell: Cell, with_model: bool = True) -> tuple[object, ...]:
+def _setting_key(cell: Cell, with_model: bool) -> tuple[object, ...]:
     """Return what two cells must share to be compared: metric, model, data, protocol and, for times, the machine.
 
-    The recipe's digest is left out: comparing two recipes is what a user may want. Without the model, models are
-    compared, each at its own input size.
-
-    Args:
-        cell: one of a side's cells.
-        with_model: whether both sides must be of one model.
+    Without the model, models are compared, each at its own input size.
     """
     latency = cell.metric.startswith("latency_")
-    ignored = EXTRA_KEYS if with_model else EXTRA_KEYS | SIZE_KEYS
-    shared: list[tuple[str, Scalar]] = [
-        (key, value)
-        for key, value in sorted(cell.protocol.items())
-        if key not in ignored and (not latency or key in LATENCY_KEYS)
-    ]
+    ignored = JUDGED_KEYS if with_model else JUDGED_KEYS | SIZE_KEYS
+    shared = ((key, value) for key, value in cell.protocol.items() if not latency or key in LATENCY_KEYS)
     return (
         cell.metric,
         cell.model if with_model else None,
         cell.dataset.digest if cell.dataset else None,
-        tuple(shared),
+        frozenset(item for item in shared if item[0] not in ignored),
         cell.origin,
         cell.cpu if latency or cell.metric.startswith("train_") else None,
     )
@@ -194,7 +186,7 @@ def shared_cells(
         return (cell.get("height_px") or 0, cell.latest.started_utc)
 
     names = {id(cell): name for name, cell in cell_ids(second).items()}
-    old, new = ({setting_key(cell, with_model): cell for cell in sorted(side, key=order)} for side in (first, second))
+    old, new = ({_setting_key(cell, with_model): cell for cell in sorted(side, key=order)} for side in (first, second))
     return [(names[id(new[key])], *_over_shared_seeds(old[key], new[key])) for key in old if key in new]
 
 
@@ -212,7 +204,7 @@ def _draws(sample: Sample, series: Sequence[Series]) -> Draws | None:
     item = sample.measurement
     for one in series:
         matching = one.name == DRAWS and one.columns == [item.metric] and one.dataset == item.dataset
-        if matching and all(one.protocol.get(key) == value for key, value in item.protocol.items()):
+        if matching and item.protocol.items() <= one.protocol.items():
             seed = one.protocol.get("draw_seed")
             values = np.array([float(row[0] or 0) for row in one.rows], dtype=np.float64)
             units = "videos" if item.metric.startswith("video_") else "images"
@@ -223,14 +215,11 @@ def _draws(sample: Sample, series: Sequence[Series]) -> Draws | None:
 def _rounds(sample: Sample, series: Sequence[Series]) -> NDArray[np.float64] | None:
     """Return milliseconds of a latency, shape (rounds, samples per round), or None where there are none."""
     item = sample.measurement
-    column = TIMING_COLUMNS.get(item.metric)
+    column = TIMING_COLUMNS.get(item.metric, "")
     for one in series:
-        if one.name != "latency_samples" or column is None or column not in one.columns:
-            continue
-        if all(one.protocol.get(key) == item.protocol.get(key) for key in LATENCY_KEYS):
-            rounds = rounds_of(one, column)
-            if rounds.size:
-                return rounds
+        same = all(one.protocol.get(key) == item.protocol.get(key) for key in LATENCY_KEYS)
+        if one.name == "latency_samples" and column in one.columns and one.rows and same:
+            return rounds_of(one, column)
     return None
 
 
@@ -239,18 +228,11 @@ def numbers_of(cell: Cell, runs: Sequence[RunFile]) -> list[Number]:
     by_run = {file.run.run_id: file.series for file in runs}
     numbers = []
     for sample in sorted(cell.samples, key=lambda item: item.run.started_utc):
-        subject = sample.measurement.subject
-        series = [one for one in by_run.get(sample.run.run_id, ()) if one.subject == subject]
-        interval, run_id = sample.measurement.interval, sample.run.run_id
+        item, run_id = sample.measurement, sample.run.run_id
+        series = [one for one in by_run[run_id] if one.subject == item.subject]
         draws, rounds = _draws(sample, series), _rounds(sample, series)
-        numbers.append(Number(sample.value, sample.seed, interval, draws, rounds, run_id))
+        numbers.append(Number(sample.value, sample.seed, item.interval, draws, rounds, run_id))
     return numbers
-
-
-def _judged(first: Cell, second: Cell, runs: Sequence[RunFile]) -> Difference:
-    metric = METRICS[first.metric]
-    old, new = numbers_of(first, runs), numbers_of(second, runs)
-    return difference(old, new, metric.higher_is_better, exact=metric.unit in EXACT_UNITS)
 
 
 def compare(first: Side, second: Side, metric: str | None = None) -> Comparison:
@@ -264,21 +246,23 @@ def compare(first: Side, second: Side, metric: str | None = None) -> Comparison:
     Raises:
         NothingMeasuredError: if they have no cell in common.
     """
-    with_model = first.models == second.models or max(len(first.models), len(second.models)) > 1
-    runs = [*first.runs, *second.runs]
+    models = [{cell.model for cell in side.cells} for side in (first, second)]
+    with_model = models[0] == models[1] or max(map(len, models)) > 1
     shared = shared_cells(first.cells, second.cells, with_model)
-    pairs = tuple(
-        Pair(name, before, after, _judged(before, after, runs))
-        for name, before, after in shared
-        if metric in (None, after.metric)
-    )
+    pairs = []
+    for name, before, after in shared:
+        if metric in (None, after.metric):
+            kind = METRICS[after.metric]
+            old, new = (numbers_of(cell, [*first.runs, *second.runs]) for cell in (before, after))
+            found = difference(old, new, kind.higher_is_better, exact=kind.unit == "count")
+            pairs.append(Pair(name, before, after, found))
     if not pairs:
         raise NothingMeasuredError(
             f"{first.title} and {second.title} have no {metric or 'metric, data, protocol and machine'} in common; "
             "measure one of them again like the other"
         )
-    counts = [len({setting_key(cell, with_model) for cell in side.cells}) - len(shared) for side in (first, second)]
-    return Comparison(first, second, pairs, *counts)
+    only = [len({_setting_key(cell, with_model) for cell in side.cells}) - len(shared) for side in (first, second)]
+    return Comparison(first.title, second.title, pairs, *only)
 
 
 def _delta_text(metric: str, delta: Difference) -> str:
@@ -304,11 +288,4 @@ def comparison_table(found: Comparison) -> Table:
     notes = []
     if found.only_first or found.only_second:
         notes.append(f"Not compared: {found.only_first} cells that only A has, {found.only_second} that only B has.")
-    return make_table("compare", f"A: {found.first.title}, B: {found.second.title}", rows, notes)
-
-
-def summary(pairs: Sequence[Pair]) -> str:
-    """Return how many cells came to which word, e.g. ``"12 compared: 1 worse, 11 undecided"``."""
-    words = [pair.delta.word for pair in pairs]
-    counted = [f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words))]
-    return f"{len(words)} compared: {', '.join(counted)}"
+    return make_table("compare", f"A: {found.first}, B: {found.second}", rows, notes)

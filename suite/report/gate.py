@@ -7,19 +7,18 @@ latency gate, which has to time both sides in one run, is `suite.latency.gate`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from suite.errors import DataError, InputError, NothingMeasuredError, RegressionError
 from suite.records.difference import Number, difference
 from suite.records.schema import METRICS, Scalar
-from suite.records.store import RunFile, read_folder
+from suite.records.store import RunFile
 from suite.report.cells import Cell, select_cells
-from suite.report.compare import shared_cells
-from suite.report.table import Row, Table, TableCell, make_table, missing
+from suite.report.compare import read_whole, shared_cells
+from suite.report.table import Row, Table, TableCell, make_table, missing, number_cell
 from suite.typed import read_typed
 
 GATES_FILE = Path(__file__).with_suffix(".toml")
@@ -49,8 +48,7 @@ class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accuracy: list[AccuracyRule]
 
 
-@dataclass(frozen=True)
-class GateLine:
+class GateLine(NamedTuple):
     """One comparison: its rule, its word, the id of the judged cell, and over the shared seeds both means in AP points.
 
     The means are None, and there are no seeds, where nothing could be compared.
@@ -81,16 +79,6 @@ def load_rules(path: Path = GATES_FILE) -> list[AccuracyRule]:
     return rules
 
 
-def _judged_by(rule: AccuracyRule, runs: Sequence[RunFile]) -> list[Cell]:
-    """Return the measured cells that a rule is about."""
-    return [
-        cell
-        for cell in select_cells(runs)[0]
-        if (cell.metric, cell.origin, cell.dataset and cell.dataset.name) == (rule.metric, "measured", rule.dataset)
-        and cell.has(rule.protocol)
-    ]
-
-
 def check_accuracy(
     baseline: Sequence[RunFile], new: Sequence[RunFile], rules: Sequence[AccuracyRule]
 ) -> list[GateLine]:
@@ -107,11 +95,17 @@ def check_accuracy(
         At least one line per rule; ``"not measured"`` where the two sides share no setting and seed.
     """
     judged = {file.run.run_id for file in new}
-    older = [file for file in baseline if file.run.run_id not in judged]
+    sides = [select_cells(runs)[0] for runs in ([file for file in baseline if file.run.run_id not in judged], new)]
+
+    def is_meant(cell: Cell, rule: AccuracyRule) -> bool:
+        known = (cell.metric, cell.origin, cell.dataset and cell.dataset.name)
+        return known == (rule.metric, "measured", rule.dataset) and cell.has(rule.protocol)
+
     lines = []
     for rule in rules:
         compared = []
-        for name, before, after in shared_cells(_judged_by(rule, older), _judged_by(rule, new)):
+        older, newer = ([cell for cell in side if is_meant(cell, rule)] for side in sides)
+        for name, before, after in shared_cells(older, newer):
             old, now = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in (before, after))
             # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
             found = difference(old, now, True, exact=True, tolerance=rule.tolerance_points + 1e-9)
@@ -131,10 +125,8 @@ def gate_table(lines: Sequence[GateLine]) -> Table:
     for line in sorted(lines, key=lambda line: WORDS.index(line.word)):
         values: dict[str, TableCell] = dict.fromkeys(("baseline", "new", "change"), missing(NOTHING_SHARED))
         if line.baseline is not None and line.new is not None:
-            change = line.new - line.baseline
-            numbers = {"baseline": line.baseline, "new": line.new}
-            values = {name: TableCell(f"{value:.1f}", value) for name, value in numbers.items()}
-            values["change"] = TableCell(f"{change:+.1f}", change)
+            values = {"baseline": number_cell(line.baseline, ".1f"), "new": number_cell(line.new, ".1f")}
+            values["change"] = number_cell(line.new - line.baseline, "+.1f")
         rows.append(
             {
                 "number": line.what,
@@ -156,17 +148,12 @@ def read_sides(baseline: Path, new: Path) -> tuple[list[RunFile], list[RunFile]]
         InputError: if both are one folder, whose records can never be worse than themselves, or a record is spoiled:
             a gate does not judge by what is left over.
     """
-    sides = []
     for folder in (baseline, new):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder of records; measure them or name another folder")
-        runs, refused = read_folder(folder)
-        if refused:
-            raise InputError(f"{folder}: {refused[0]}")
-        sides.append(runs)
     if baseline.resolve() == new.resolve():
         raise InputError(f"{new}: the baseline is this folder, too; name another one with --baseline")
-    return sides[0], sides[1]
+    return read_whole(baseline), read_whole(new)
 
 
 def enforce(lines: Sequence[GateLine]) -> None:
@@ -180,6 +167,6 @@ def enforce(lines: Sequence[GateLine]) -> None:
     if worse:
         raise RegressionError(f"{len(worse)} of {len(lines)} accuracy gates failed; first: {worse[0].what}")
     unmeasured = [line for line in lines if line.word == "not measured"]
-    if unmeasured or not lines:
-        first = unmeasured[0].what if unmeasured else "no rule"
-        raise NothingMeasuredError(f"{len(unmeasured)} of {len(lines)} accuracy gates compared nothing; first: {first}")
+    if unmeasured:
+        first = f"first: {unmeasured[0].what}"
+        raise NothingMeasuredError(f"{len(unmeasured)} of {len(lines)} accuracy gates compared nothing; {first}")
