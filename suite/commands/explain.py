@@ -19,7 +19,9 @@ def command(cell: str | None, as_json: bool, records: Path) -> None:
     CELL is the id of a claim (table1/mobileinst-topformer-base-640/ap) or of a measured cell, or any part of it that
     fits only one. Without CELL, all ids are listed.
     """
-    from suite.report.explain import explain, explanation, find, names
+    import yaml
+
+    from suite.report.explain import explain, find, names
     from suite.report.verdicts import load_evidence
 
     evidence = load_evidence(records)
@@ -27,5 +29,5 @@ def command(cell: str | None, as_json: bool, records: Path) -> None:
         known = names(evidence)
         show(as_json, {"cells": known}, "\n".join(known))
         return
-    cell_id = find(evidence, cell)
-    show(as_json, explain(evidence, cell_id), explanation(evidence, cell_id))
+    found = explain(evidence, find(evidence, cell))
+    show(as_json, found, yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=100))

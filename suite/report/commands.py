@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from suite.claims.claim import Claim
+from suite.claims.claim import SNAPDRAGON, Claim
 from suite.datasets.pins import load_pins
 from suite.report.evidence import Evidence, Verdict
 from suite.report.table import Row, Table, TableCell, make_table
@@ -26,15 +26,10 @@ ASSUMED_FLOP_PER_S = 1e13
 
 
 def deciding_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
-    """Return the command whose record would decide a claim, and what makes its inputs.
+    """Return the command whose record would decide a claim, and the commands that make what it reads.
 
-    Args:
-        claim: the published number.
-        counterparts: published row id -> model names.
-
-    Returns:
-        The command, empty where none of the suite could decide it (a device or a method that is not here), and the
-        commands that make what it reads, empty where it reads nothing.
+    The first is empty where none of the suite could (a device or a method that is not here), the second where it reads
+    nothing. ``counterparts`` gives the names of the models that stand for a published row.
     """
     if claim.kind == "trend":
         return "python -m suite ablation", ""
@@ -44,29 +39,23 @@ def deciding_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) 
         return (f"python -m suite latency host --models {names} --record" if all(groups) else ""), ""
     models = counterparts.get(claim.row_id, ())
     if claim.device:
-        here = models and claim.device == "snapdragon-778g"
-        command = f"python -m suite latency device --models {models[0]} --record" if here else ""
-        return command, "a phone on adb, and the runner that docs/phone.md builds" if here else ""
-    year = claim.dataset.split()[0]
+        if not models or claim.metric != SNAPDRAGON:
+            return "", ""
+        makes = "a phone on adb, and the runner that docs/phone.md builds"
+        return f"python -m suite latency device --models {models[0]} --record", makes
+    on_coco, year = claim.family == "coco", claim.dataset.split()[0]
     pin = year.replace("-", "_")
     if claim.own and models:
-        command = "python -m suite reproduce --dataset coco --checkpoint model.safetensors"
-        makes = "python -m suite data fetch coco-train coco-val"
-        if claim.family == "youtube-vis":
-            command = (
-                f"python -m suite reproduce --dataset youtube-vis --pin {pin}_train --local-split --allow-unpinned "
-                "--checkpoint model.safetensors"
-            )
-            makes = f"python -m suite data fetch {year}"
-        training = next((training_command(name) for name in recipes_for(models, year)), "")
-        return command, f"data: {makes}" + (f"; weights: {training}" if training else "")
-    if claim.family == "coco":
-        command = "python -m suite score coco --annotations data/coco/annotations/instances_val2017.json"
-        makes = "annotations: python -m suite data fetch coco-val"
-    else:
-        command = f"python -m suite score youtube-vis --annotations data/{pin}/local-valid.json"
-        makes = f"annotations: python -m suite data split {year}"
-    return f"{command} --results results.json", f"{makes}; results.json: that method's own code"
+        what = "coco" if on_coco else f"youtube-vis --pin {pin}_train --local-split --allow-unpinned"
+        fetch = "coco-train coco-val" if on_coco else year
+        training = "".join(f"; weights: {training_command(name)}" for name in recipes_for(models, year)[:1])
+        command = f"python -m suite reproduce --dataset {what} --checkpoint model.safetensors"
+        return command, f"data: python -m suite data fetch {fetch}{training}"
+    what = "coco --annotations data/coco/annotations/instances_val2017.json"
+    what = what if on_coco else f"youtube-vis --annotations data/{pin}/local-valid.json"
+    makes = "fetch coco-val" if on_coco else f"split {year}"
+    inputs = f"annotations: python -m suite data {makes}; results.json: that method's own code"
+    return f"python -m suite score {what} --results results.json", inputs
 
 
 @lru_cache
@@ -89,21 +78,14 @@ def training_command(recipe: str) -> str:
     return start.format(recipe=recipe, pin=_recipe(recipe)["dataset"].replace("-", "_"))
 
 
-def _size_gb(*groups: str) -> float:
-    """Return the size of the archives of groups of ``datasets.dvc`` in GB; 0 where none is published."""
-    return sum(pin.size or 0 for pin in load_pins().values() if pin.meta.group in groups) / 1e9
-
-
 def _training(evidence: Evidence, group: list[Verdict]) -> tuple[str, float | None]:
     """Return which trainings a group of own claims needs, and their GPU hours at `ASSUMED_FLOP_PER_S`.
 
     The hours follow from the recipes' images and the recorded multiply-accumulates; None where those are missing.
     """
     hours, names = 0.0, []
-    for row_id in dict.fromkeys(verdict.claim.row_id for verdict in group):
-        models = evidence.counterparts.get(row_id, ())
-        dataset = next(verdict.claim.dataset.split()[0] for verdict in group if verdict.claim.row_id == row_id)
-        for name in recipes_for(models, dataset)[:1]:
+    for row_id, dataset in {verdict.claim.row_id: verdict.claim.dataset.split()[0] for verdict in group}.items():
+        for name in recipes_for(evidence.counterparts.get(row_id, ()), dataset)[:1]:
             recipe = _recipe(name)
             counted = [cell.value for cell in evidence.find("macs", recipe["model"])]
             images = recipe["iterations"] * recipe["batch_size"]
@@ -119,9 +101,10 @@ def cost_table(evidence: Evidence) -> Table:
         claim, command = group[0].claim, next((verdict.command for verdict in group if verdict.command), "")
         data, training, hours = "", "", None
         if claim.family and not claim.device:
-            groups = ("coco-val", "coco-train") if claim.own else ("coco-val",)
-            gigabytes = _size_gb(*groups) if claim.family == "coco" else 0.0
-            data = f"{gigabytes:.0f} GB" if gigabytes else "size not published; login"
+            data = "size not published; login"
+            if claim.family == "coco":
+                groups = ("coco-val", "coco-train") if claim.own else ("coco-val",)
+                data = f"{sum(pin.size or 0 for pin in load_pins().values() if pin.group in groups) / 1e9:.0f} GB"
             training, hours = _training(evidence, group) if claim.own else ("that method's own", None)
         rows.append(
             {

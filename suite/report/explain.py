@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import yaml
 
 from suite.errors import InputError
 from suite.records.schema import METRICS
 from suite.report.cells import Cell, cell_ids
 from suite.report.evidence import Evidence
-from suite.text_table import WIDTH
 
 SHOWN_MATCHES = 12
 
@@ -75,38 +73,19 @@ def find(evidence: Evidence, wanted: str) -> str:
         return matches[0]
     if not matches:
         raise InputError(f"no claim or measured cell is called {wanted!r}; 'python -m suite explain' lists them")
-    more = f" and {len(matches) - SHOWN_MATCHES} more" if len(matches) > SHOWN_MATCHES else ""
-    raise InputError(
-        f"{wanted!r} fits {len(matches)} cells: {', '.join(matches[:SHOWN_MATCHES])}{more}; write one in full"
-    )
+    listed = ", ".join(matches[:SHOWN_MATCHES]) + (", ..." if len(matches) > SHOWN_MATCHES else "")
+    raise InputError(f"{wanted!r} fits {len(matches)} cells: {listed}; write one in full")
 
 
 def explain(evidence: Evidence, cell_id: str) -> dict[str, Any]:
-    """Return all that is known of one claim or measured cell as plain values.
-
-    Args:
-        evidence: claims and records.
-        cell_id: an id of `names`.
-    """
-    known: dict[str, Any]
-    verdict, cell = evidence.verdicts.get(cell_id), cell_ids(evidence.cells).get(cell_id)
-    run_ids: tuple[str, ...] = ()
-    if verdict is not None:
-        known, run_ids = {"ledger": verdict.to_json()}, verdict.run_ids
-    elif cell is not None:
-        known, run_ids = {"cell": cell_to_json(cell)}, cell.run_ids
+    """Return all that is known of one of `names`, a claim or a measured cell, as plain values."""
+    known: dict[str, Any] = {"id": cell_id}
+    if (verdict := evidence.verdicts.get(cell_id)) is not None:
+        known["ledger"], run_ids = verdict.to_json(), verdict.run_ids
+    elif (claim := evidence.claims.get(cell_id)) is not None:
+        known["claim"], run_ids = msgspec.to_builtins(claim), ()
     else:
-        known = {"claim": msgspec.to_builtins(evidence.claims[cell_id])}
-    runs = [
-        {"file": file.path.name, **msgspec.to_builtins(file.run)}
-        for file in evidence.runs
-        if file.run.run_id in run_ids
-    ]
-    return {"id": cell_id, **known, "runs": runs}
-
-
-def explanation(evidence: Evidence, cell_id: str) -> str:
-    """Return the same as `explain` for a person to read, as YAML."""
-    document = explain(evidence, cell_id)
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=WIDTH)
-    return text
+        cell = cell_ids(evidence.cells)[cell_id]
+        known["cell"], run_ids = cell_to_json(cell), cell.run_ids
+    runs = [file for file in evidence.runs if file.run.run_id in run_ids]
+    return {**known, "runs": [{"file": file.path.name, **msgspec.to_builtins(file.run)} for file in runs]}

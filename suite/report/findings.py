@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from suite.records.schema import Scalar
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.numbers import points, published_text, ratio, ratio_text
-from suite.report.tables.prior_art import orderings, prior_art_rows, records
+from suite.report.tables.prior_art import orderings, prior_art_rows
 from suite.report.timings import MAIN_ENGINE
 
 MOST = 7
@@ -34,14 +34,13 @@ class Highlight(NamedTuple):
 def _orderings(evidence: Evidence) -> Iterator[Highlight]:
     """Say how many pairs of methods are as fast relative to each other as published, and who is twice as fast."""
     found = prior_art_rows(evidence, MAIN_ENGINE)
-    rows = [row for row in records(found) if row.default]
-    counts = orderings(evidence, found, MAIN_ENGINE).iloc[-1]
-    if counts["pairs"]:
-        sentence = (
-            f"On one core here, {counts['held']} of {counts['pairs']} pairs of methods are ordered by latency as in "
-            "the paper's two tables."
+    rows = [row for row in found if row.default]
+    held, pairs = orderings(evidence, found, MAIN_ENGINE)["both tables"]
+    if pairs:
+        order = "pairs of methods are ordered by latency as in the paper's two tables"
+        yield Highlight(
+            f"On one core here, {held} of {pairs} {order}.", len(rows), "python -m suite prior-art", "latency_ratio"
         )
-        yield Highlight(sentence, len(rows), "python -m suite prior-art", "latency_ratio")
     half = [row for row in rows if row.half_published and row.masks is not None]
     if half:
         held, noise = (sum(row.half_measured is answer for row in half) for answer in (True, None))
@@ -139,17 +138,8 @@ def _association(evidence: Evidence) -> Iterator[Highlight]:
     yield Highlight(f"{sentence}.", 0, "python -m suite reproduce")
 
 
-RULES: tuple[Callable[[Evidence], Iterator[Highlight]], ...] = (
-    _orderings,
-    _rivals,
-    _contradictions,
-    _reuse,
-    _association,
-    _trends,
-)
-
-
 def highlights(evidence: Evidence) -> list[Highlight]:
     """Return at most `MOST` findings, those on which the most published numbers rest first."""
-    found = [highlight for rule in RULES for highlight in rule(evidence)][:MOST]
+    rules = (_orderings, _rivals, _contradictions, _reuse, _association, _trends)
+    found = [highlight for rule in rules for highlight in rule(evidence)][:MOST]
     return sorted(found, key=lambda highlight: -highlight.claims)

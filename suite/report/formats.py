@@ -138,17 +138,14 @@ def html(table: Table) -> str:
         ]
         for row in table.rows
     ]
-    return (
-        templates()
-        .get_template("table.html.j2")
-        .render(
-            table=table,
-            footnotes=footnotes,
-            grouped=any(group for group, _ in table.groups()),
-            heads=[(split_column(name)[1], number) for name, number in zip(table.columns, table.numbers, strict=True)],
-            rows=rows,
-            notes=(*table.notes, *table.legend),
-        )
+    page = templates().get_template("table.html.j2")
+    return page.render(
+        table=table,
+        footnotes=footnotes,
+        grouped=any(group for group, _ in table.groups()),
+        heads=[(split_column(name)[1], number) for name, number in zip(table.columns, table.numbers, strict=True)],
+        rows=rows,
+        notes=(*table.notes, *table.legend),
     )
 
 

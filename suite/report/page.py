@@ -33,17 +33,10 @@ def _figures(rendered: Mapping[str, bytes]) -> list[dict[str, Any]]:
     return shown
 
 
-def _run_row(file: RunFile) -> dict[str, Any]:
-    """Return what the page says of a run."""
+def _digests(file: RunFile) -> str:
+    """Return the data that a run measured on, with their digests."""
     data = [item.dataset for item in file.measurements if item.dataset]
-    return {
-        "anchor": f"run-{file.run.run_id}",
-        "run": file.run,
-        "file": f"records/{file.path.name}",
-        "state": GIT_STATES[file.run.git_dirty],
-        "digests": "; ".join(sorted({f"{item.name} {item.split} {item.digest}" for item in data})),
-        "measurements": len(file.measurements),
-    }
+    return "; ".join(sorted({f"{item.name} {item.split} {item.digest}" for item in data}))
 
 
 def _pictures(evidence: Evidence) -> list[dict[str, Any]]:
@@ -69,24 +62,16 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
         tables: every table by name.
         drawn: rendered figures by path; the page shows the SVG ones, which lie beside it.
     """
-    shown = [{"name": name, "title": table.title, "html": html(table)} for name, table in tables.items() if table.rows]
-    shown_figures = _figures(drawn)
-    return (
-        templates()
-        .get_template("index.html.j2")
-        .render(
-            counts=evidence.counts,
-            total=len(evidence.verdicts),
-            provenance=evidence.provenance,
-            cautions=evidence.cautions,
-            highlights=highlights(evidence),
-            judged=html(judged_table(evidence)),
-            missing=html(cost_table(evidence)),
-            drawn={figure["name"] for figure in shown_figures},
-            figures=shown_figures,
-            pictures=_pictures(evidence),
-            tables=shown,
-            runs=[_run_row(file) for file in reversed(evidence.runs)],
-            left_out=evidence.left_out,
-        )
+    figures_shown = _figures(drawn)
+    page = templates().get_template("index.html.j2")
+    return page.render(
+        evidence=evidence,
+        highlights=highlights(evidence),
+        judged=html(judged_table(evidence)),
+        missing=html(cost_table(evidence)),
+        drawn={figure["name"] for figure in figures_shown},
+        figures=figures_shown,
+        pictures=_pictures(evidence),
+        tables=[(table, html(table)) for table in tables.values() if table.rows],
+        runs=[(file, GIT_STATES[file.run.git_dirty], _digests(file)) for file in reversed(evidence.runs)],
     )

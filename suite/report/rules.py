@@ -10,8 +10,6 @@ import msgspec
 
 from suite.typed import read_typed
 
-RULES_FILE = Path(__file__).with_suffix(".toml")
-
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule.
@@ -46,12 +44,9 @@ class RatioRule(LatencyRule, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class TrendRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a mean gain over paired seeds counts.
+    """How many standard errors a mean gain over paired seeds must exceed, and how few seeds decide nothing.
 
-    Attributes:
-        standard_errors: how many of them the mean must exceed.
-        min_seeds: fewer paired seeds decide nothing.
-        power: the chance with which the stated smallest gain would have been shown, 0 to 1.
+    ``power`` is the chance, 0 to 1, with which the stated smallest gain would have been shown.
     """
 
     standard_errors: float
@@ -81,9 +76,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def sentence(self, name: str, **facts: object) -> str:
         """Return what a rule says of a case, and that it was changed after its numbers were seen where it was.
 
-        Args:
-            name: of the rule.
-            facts: what the sentence names beside the rule's own numbers.
+        ``facts`` are what the sentence names beside the rule's own numbers.
         """
         rule: Rule = getattr(self, name)
         text = rule.says.format(**{**msgspec.structs.asdict(rule), **facts})
@@ -98,4 +91,5 @@ def rules() -> Rules:
     Raises:
         InputError: if the file has an unknown or missing key or a wrong type.
     """
-    return read_typed(RULES_FILE, Rules, "file of verdict rules", "restore it from version control")
+    path = Path(__file__).with_suffix(".toml")
+    return read_typed(path, Rules, "file of verdict rules", "restore it from version control")

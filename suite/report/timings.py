@@ -36,6 +36,11 @@ class Clock(NamedTuple):
     height_px: int
     width_px: int
 
+    @property
+    def size(self) -> str:
+        """Input size, e.g. ``"640x864"``."""
+        return f"{self.height_px}x{self.width_px}"
+
 
 def masks_clock(model: str) -> Clock:
     """Return the clock of a model of the suite at its primary input size, up to its masks."""
@@ -54,11 +59,7 @@ Timed = dict[Clock, tuple[Run, Series]]
 
 
 class Timings:
-    """The valid image timings of the host in some runs; every ratio is computed once.
-
-    Args:
-        runs: complete runs, oldest first.
-    """
+    """The valid image timings of the host in some runs, given oldest first; every ratio is computed once."""
 
     def __init__(self, runs: Sequence[RunFile]) -> None:
         self._by_engine: dict[str, list[Timed]] = {MAIN_ENGINE: []}
@@ -82,13 +83,7 @@ class Timings:
         return self._by_engine.get(engine, [])
 
     def between(self, engine: str, above: Clock, below: Clock) -> HostRatio | None:
-        """Return the CPU-time ratio of two clocks in the latest run that has both, or None where no run has.
-
-        Args:
-            engine: the runtime of both networks.
-            above: the numerator.
-            below: the denominator.
-        """
+        """Return the CPU time of one clock over another's in the engine's latest run that has both, else None."""
         key = (engine, above, below)
         if key not in self._ratios:
             found = (_ratio(timed.get(above), timed.get(below)) for timed in reversed(self.clocked(engine)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -18,37 +19,11 @@ from suite.report.evidence import Evidence
 
 COLUMN_IN, PAGE_IN = 3.3, 7.0
 """Widths of a column and of a page of the usual two-column formats."""
-INK, GREY, PALE = "#1a1a1a", "#767676", "#d9d9d9"
+INK, GREY = "#1a1a1a", "#767676"
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 """Okabe and Ito's palette."""
 SEED_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
 PNG_DPI = 200
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7.5,
-    "axes.titlesize": 8.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "axes.edgecolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": PALE,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 7,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "svg.fonttype": "path",
-    "svg.hashsalt": "mobileinst-suite",
-    "pdf.fonttype": 42,
-    "path.simplify": False,
-}
 FORMATS: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -59,13 +34,9 @@ FORMATS: dict[str, dict[str, str | None]] = {
 Draw = Callable[[Evidence], Figure | None]
 
 
-@contextmanager
-def style() -> Iterator[None]:
+def style() -> AbstractContextManager[None]:
     """Draw inside with the report's style only, whatever the user's matplotlibrc says."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]
-        yield
+    return matplotlib.rc_context(fname=Path(__file__).with_name("report.mplstyle"))
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
@@ -77,9 +48,9 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 def figure_bytes(draw: Draw, evidence: Evidence) -> dict[str, bytes]:
     """Draw one figure and return it in each of `FORMATS`; nothing where there is no data for it."""
+    files: dict[str, bytes] = {}
     with style():
         figure = draw(evidence)
-        files: dict[str, bytes] = {}
         if figure is None:
             return files
         for name, metadata in FORMATS.items():
@@ -89,8 +60,7 @@ def figure_bytes(draw: Draw, evidence: Evidence) -> dict[str, bytes]:
     return files
 
 
-@dataclass(frozen=True)
-class PointLabel:
+class PointLabel(NamedTuple):
     """A label and the data coordinates of its point."""
 
     x: float
@@ -112,21 +82,20 @@ def place_labels(axes: Axes, labels: Sequence[PointLabel], size: float = 7) -> N
     assert isinstance(figure, Figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    drawn = [np.asarray(line.get_xydata()) for line in axes.lines if line.get_linestyle() not in ("None", "none")]
-    across, up = [label.x for label in labels], [label.y for label in labels]
-    lines = [list(line.T) for line in drawn]
+    drawn = [line.get_xydata() for line in axes.lines if line.get_linestyle() not in ("None", "none")]
+    across, up, texts, colours, weights = map(list, zip(*labels, strict=True))
     textalloc.allocate(
         axes,
         across,
         up,
-        [label.text for label in labels],
+        texts,
         x_scatter=across,
         y_scatter=up,
-        x_lines=[line[0] for line in lines],
-        y_lines=[line[1] for line in lines],
+        x_lines=[list(np.asarray(line)[:, 0]) for line in drawn],
+        y_lines=[list(np.asarray(line)[:, 1]) for line in drawn],
         textsize=size,
-        textcolor=[label.colour for label in labels],
-        fontweight=[label.weight for label in labels],
+        textcolor=colours,
+        fontweight=weights,
         linecolor=GREY,
         linewidth=0.5,
         margin=0.004,

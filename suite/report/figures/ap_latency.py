@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -134,7 +133,7 @@ def draw(evidence: Evidence) -> Figure | None:
     if not coco or not video:
         return None
     measured = _measured_points(evidence)
-    abstract = [replace(point, text="arXiv v1") for point in published_points(evidence, "arxiv-v1-abstract")]
+    abstract = [point._replace(text="arXiv v1") for point in published_points(evidence, "arxiv-v1-abstract")]
     figure = new_figure(PAGE_IN, 6.2)
     mosaic = figure.subplot_mosaic("CCCCC;VVVHH" if measured else "C;V")
     _published_panel(mosaic["C"], coco, abstract, [150, 250, 500, 1000, 2000, 4000])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from suite.claims.claim import SNAPDRAGON
+from suite.claims.claim import SNAPDRAGON, Claim
+from suite.models import ModelEntry
 from suite.records.difference import RatioInterval
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
@@ -38,9 +38,48 @@ NOTES = (
 )
 
 
-def records(frame: pd.DataFrame) -> Iterator[Any]:
-    """Yield a frame's rows with a field a column; pandas gives such rows no types."""
-    yield from frame.itertuples(index=False)
+class PriorArtRow(NamedTuple):
+    """A published latency beside one reading of it, as one engine timed it here.
+
+    Attributes:
+        claim: the published latency.
+        entry: the model that reads it.
+        default: whether this reading stands for the row elsewhere.
+        clock: up to the model's masks.
+        share: the published latency over MobileInst's of the same table.
+        network: CPU time of the network, None where there is none.
+        masks: the same up to the masks of 100 instances.
+        selection: the same of the selection of detections.
+        reason: why there is no ``masks``.
+        ratio: ``masks`` over MobileInst's, both in one run.
+    """
+
+    claim: Claim
+    entry: ModelEntry
+    default: bool
+    clock: Clock
+    share: float
+    network: Cell | None
+    masks: Cell | None
+    selection: Cell | None
+    reason: str
+    ratio: RatioInterval | None
+
+    @property
+    def half_published(self) -> bool:
+        """Whether MobileInst needs at most half of this time as published."""
+        return self.share >= HALF
+
+    @property
+    def half_measured(self) -> bool | None:
+        """Whether it does here; None where timing noise decides."""
+        return _beyond(self.ratio, HALF)
+
+    @property
+    def order_holds(self) -> bool | None:
+        """Whether the same of the two is faster here; None where noise decides."""
+        slower = None if self.share == 1 else _beyond(self.ratio, 1.0)
+        return None if slower is None else slower == (self.share > 1)
 
 
 def why_missing(evidence: Evidence, clock: Clock, engine: str) -> str:
@@ -59,14 +98,8 @@ def _beyond(ratio: RatioInterval | None, limit: float) -> bool | None:
     return None if ratio is None or ratio.low < limit < ratio.high else ratio.value >= limit
 
 
-def prior_art_rows(evidence: Evidence, engine: str) -> pd.DataFrame:
+def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
     """Return every published latency of Tables 1 and 2 in print order, further readings below their default.
-
-    Columns: ``row_id``, ``table``, ``entry`` (the model), ``clock`` (up to its masks), ``reading``, ``default``
-    (whether it stands for the row elsewhere), ``published_ms``, ``published_ratio`` (to MobileInst's latency of the
-    same table); CPU times as cells or None: ``network``, ``masks`` (up to the masks of 100 instances), ``selection``
-    (of detections), with ``reason`` where there is no ``masks``; ``ratio`` (of ``masks`` to MobileInst's, in one run),
-    ``order_holds`` and ``half_measured``: whether order and "at most half" hold here, None where noise decides.
 
     Args:
         evidence: claims and records.
@@ -74,38 +107,21 @@ def prior_art_rows(evidence: Evidence, engine: str) -> pd.DataFrame:
     """
     rows = []
     for claim in evidence.claims.values():
-        table = claim.row_id.split("/")[0]
+        anchor_row = ANCHOR_ROWS.get(claim.row_id.split("/")[0])
         models = evidence.counterparts.get(claim.row_id, ())
-        if claim.metric != SNAPDRAGON or table not in ANCHOR_ROWS or "/2021/" in claim.row_id or not models:
+        if claim.metric != SNAPDRAGON or anchor_row is None or "/2021/" in claim.row_id or not models:
             continue
-        published, default = evidence.claims[f"{ANCHOR_ROWS[table]}/{SNAPDRAGON}"], entries()[models[0]]
-        below = masks_clock(evidence.counterparts[ANCHOR_ROWS[table]][0])
+        share, default = claim.value / evidence.claims[f"{anchor_row}/{SNAPDRAGON}"].value, entries()[models[0]]
+        below = masks_clock(evidence.counterparts[anchor_row][0])
         for entry in (default, *(other for other in entries().values() if other.alternative_to == default.name)):
             clock = masks_clock(entry.name)
             masks, beside = _cell(evidence, clock, engine), evidence.timings.between(engine, clock, below)
-            ratio, share = beside.interval if beside else None, claim.value / published.value
-            slower = None if share == 1 else _beyond(ratio, 1.0)
-            rows.append(
-                {
-                    "row_id": claim.row_id,
-                    "table": table,
-                    "entry": entry,
-                    "clock": clock,
-                    "reading": entry.reading,
-                    "default": entry is default,
-                    "published_ms": claim.value,
-                    "published_ratio": share,
-                    "network": _cell(evidence, clock._replace(span="network"), engine),
-                    "masks": masks,
-                    "selection": _cell(evidence, clock._replace(span="selection"), SELECTION_ENGINE),
-                    "reason": "" if masks else why_missing(evidence, clock, engine),
-                    "ratio": ratio,
-                    "half_published": share >= HALF,
-                    "half_measured": _beyond(ratio, HALF),
-                    "order_holds": None if slower is None else slower == (share > 1),
-                }
-            )
-    return pd.DataFrame(rows, dtype=object)
+            network = _cell(evidence, clock._replace(span="network"), engine)
+            selection = _cell(evidence, clock._replace(span="selection"), SELECTION_ENGINE)
+            reason, ratio = "" if masks else why_missing(evidence, clock, engine), beside and beside.interval
+            timed = (network, masks, selection, reason, ratio)
+            rows.append(PriorArtRow(claim, entry, entry is default, clock, share, *timed))
+    return rows
 
 
 def _cell(evidence: Evidence, clock: Clock, engine: str) -> Cell | None:
@@ -114,7 +130,7 @@ def _cell(evidence: Evidence, clock: Clock, engine: str) -> Cell | None:
     return next(reversed(evidence.find("latency_cpu_ms", clock.model, wanted)), None)
 
 
-def orderings(evidence: Evidence, rows: pd.DataFrame, engine: str) -> pd.DataFrame:
+def orderings(evidence: Evidence, rows: Sequence[PriorArtRow], engine: str) -> dict[str, tuple[int, int]]:
     """Count pairs of default readings in published order, in the run that timed most of them (the newest of several).
 
     Args:
@@ -123,32 +139,28 @@ def orderings(evidence: Evidence, rows: pd.DataFrame, engine: str) -> pd.DataFra
         engine: the same runtime.
 
     Returns:
-        ``title``, ``held`` and ``pairs`` of Table 1, Table 2 and both together; pairs of equal published latency are
-        left out.
+        "Table 1", "Table 2" and "both tables" -> pairs in published order, all pairs; pairs of equal published latency
+        are left out.
     """
-    defaults = rows[rows["default"].astype(bool)] if len(rows) else rows
-    best: dict[str, float] = {}
+    best: list[tuple[str, float, float]] = []
     for clocks in evidence.timings.clocked(engine):
-        medians = {
-            row.row_id: float(np.median(rounds_of(clocks[row.clock][1])))
-            for row in records(defaults)
-            if row.clock in clocks
-        }
-        if medians and len(medians) >= len(best):
-            best = medians
-    timed = [(row.row_id, row.published_ms, best[row.row_id]) for row in records(defaults) if row.row_id in best]
-    counts = []
+        timed = [
+            (row.claim.row_id, row.claim.value, float(np.median(rounds_of(clocks[row.clock][1]))))
+            for row in rows
+            if row.default and row.clock in clocks
+        ]
+        best = timed if len(timed) >= len(best) else best
+    counts = {}
     for title, prefix in (("Table 1", "table1/"), ("Table 2", "table2/"), ("both tables", "table")):
-        pairs = [(a, b) for a, b in combinations(timed, 2) if a[0].startswith(prefix) and b[0].startswith(prefix)]
-        apart = [(a, b) for a, b in pairs if a[1] != b[1]]
-        held = sum((a[1] < b[1]) == (a[2] < b[2]) for a, b in apart)
-        counts.append({"title": title, "held": held, "pairs": len(apart)})
-    return pd.DataFrame(counts)
+        pairs = combinations([row for row in best if row[0].startswith(prefix)], 2)
+        held = [(a[1] < b[1]) == (a[2] < b[2]) for a, b in pairs if a[1] != b[1]]
+        counts[title] = (sum(held), len(held))
+    return counts
 
 
-def _row(row: Any, engine: str) -> Row:
+def _row(row: PriorArtRow, engine: str) -> Row:
     """Return one row of `prior_art_rows` as cells."""
-    alone = row.published_ratio == 1
+    alone = row.share == 1
     unknown = "" if row.ratio is None or alone else "within noise"
     words = {True: "yes", False: "no", None: unknown}
     ratio = missing("" if row.masks is None else "not timed in one run with MobileInst")
@@ -157,11 +169,11 @@ def _row(row: Any, engine: str) -> Row:
     return {
         "method": row.entry.method,
         "backbone": row.entry.backbone,
-        "reading": ("" if row.default else "or: ") + row.reading,
-        "input": f"{row.clock.height_px}x{row.clock.width_px}",
+        "reading": ("" if row.default else "or: ") + row.entry.reading,
+        "input": row.clock.size,
         "engine": engine,
-        "published: 778G ms": number_cell(row.published_ms, ".0f"),
-        "published: / MobileInst": number_cell(row.published_ratio, ".2f"),
+        "published: 778G ms": number_cell(row.claim.value, ".0f"),
+        "published: / MobileInst": number_cell(row.share, ".2f"),
         "published: MobileInst at half": "yes" if row.half_published else "no",
         "measured here: CPU ms with masks": record_cell(row.masks, row.reason),
         "measured here: / MobileInst [95 %]": ratio,
@@ -172,17 +184,16 @@ def _row(row: Any, engine: str) -> Row:
     }
 
 
-def _half_notes(rows: pd.DataFrame) -> list[str]:
+def _half_notes(rows: Sequence[PriorArtRow]) -> list[str]:
     """Say against which rivals "half the latency" is claimed, and whether it holds here, reading by reading."""
     lines = []
     for table, title in (("table1", "COCO"), ("table2", "video")):
         words = []
-        for row in records(rows):
-            if row.table == table and row.half_published:
+        for row in rows:
+            if row.claim.row_id.startswith(table) and row.half_published:
                 outcome = {True: "holds", False: "does not hold", None: "not decided"}[row.half_measured]
                 value = f" ({row.ratio.value:.2f} times)" if row.ratio else ""
-                size = f"{row.clock.height_px}x{row.clock.width_px}"
-                words.append(f"{display_name(row.entry.name)} at {size}: {outcome}{value}")
+                words.append(f"{display_name(row.entry.name)} at {row.clock.size}: {outcome}{value}")
         if words:
             lines.append(
                 f"Half of the rival's latency, {title}, where the printed numbers give it: {'; '.join(words)}."
@@ -197,9 +208,9 @@ def prior_art(evidence: Evidence) -> Table:
     for engine in ENGINES:
         if engine == MAIN_ENGINE or evidence.timings.clocked(engine):
             found = prior_art_rows(evidence, engine)
-            rows += [_row(row, engine) for row in records(found)]
-            counts = orderings(evidence, found, engine)
-            held = ", ".join(f"{row.held} of {row.pairs} in {row.title}" for row in records(counts) if row.pairs)
+            rows += [_row(row, engine) for row in found]
+            counts = orderings(evidence, found, engine).items()
+            held = ", ".join(f"{held} of {pairs} in {title}" for title, (held, pairs) in counts if pairs)
             notes += [f"Pairwise orderings of the default readings that hold here on {engine}: {held}."] * bool(held)
             notes += _half_notes(found)
     title = "Every latency row of Tables 1 and 2 re-measured on one core (fp32), in every reading"

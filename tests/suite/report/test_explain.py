@@ -8,7 +8,7 @@ import yaml
 from suite.cli import main
 from suite.errors import InputError
 from suite.report.cells import cell_ids
-from suite.report.explain import explain, explanation, find, names
+from suite.report.explain import explain, find, names
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_640, TINY, RunMaker
 
@@ -22,10 +22,8 @@ def test_every_id_is_unique_and_can_be_explained(filled: RunMaker):
     evidence = load_evidence(filled.folder)
     known = names(evidence)
     assert len(set(known)) == len(known) == len(evidence.claims) + len(evidence.cells)
-    for name in known:
-        assert explanation(evidence, name)
-    for name in cell_ids(evidence.cells):
-        assert explain(evidence, name)["runs"]
+    assert all(explain(evidence, name)["id"] == name for name in known)
+    assert all(explain(evidence, name)["runs"] for name in cell_ids(evidence.cells))
 
 
 def test_a_measured_cell_names_run_command_commit_digest_and_machine(filled: RunMaker):
