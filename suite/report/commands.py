@@ -104,7 +104,8 @@ def cost_table(evidence: Evidence) -> Table:
             data = "size not published; login"
             if claim.family == "coco":
                 groups = ("coco-val", "coco-train") if claim.own else ("coco-val",)
-                data = f"{sum(pin.size or 0 for pin in load_pins().values() if pin.group in groups) / 1e9:.0f} GB"
+                size = sum(pin.size or 0 for pin in load_pins().values() if pin.meta.group in groups)
+                data = f"{size / 1e9:.0f} GB"
             training, hours = _training(evidence, group) if claim.own else ("that method's own", None)
         rows.append(
             {
