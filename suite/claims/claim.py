@@ -91,12 +91,18 @@ class Claim:
         """``"coco"``, ``"youtube-vis"`` or ``""``: the dataset without year and split."""
         return next((name for name in RECORD_METRICS if self.dataset.startswith(name)), "")
 
+    def repeats(self, other: Claim) -> bool:
+        """Tell whether this is a third party's reproduction of that number of the paper on COCO."""
+        same = (self.backbone, self.short_side_px, self.metric) == (other.backbone, other.short_side_px, other.metric)
+        own = other.own and other.family == "coco" and other.origin == "published"
+        return self.origin == "third-party" and own and same
+
     @property
     def record_metric(self) -> str | None:
         """The records' metric that measures this claim (accuracy only), or None."""
         return RECORD_METRICS.get(self.family, {}).get(self.metric)
 
 
-def slug(*words: str) -> str:
+def slug(*words: str | int) -> str:
     """Join words by hyphens, lower-case letters and digits only: ``("Mask R-CNN", "800")`` -> ``"mask-r-cnn-800"``."""
-    return "-".join(part for word in words for part in re.findall(r"[a-z0-9]+", word.lower()))
+    return "-".join(part for word in words for part in re.findall(r"[a-z0-9]+", str(word).lower()))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 from suite.claims.claim import SNAPDRAGON, Claim
 from suite.claims.latency_bound import load_readings, never_fp32
@@ -20,8 +19,7 @@ SEVERITY_ORDER: tuple[Severity, ...] = ("inconsistent", "note", "holds")
 Numbers = dict[str, Claim]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One sentence about published numbers; ``claim_ids`` are the numbers it speaks of.
 
     ``severity`` is ``inconsistent`` (the numbers contradict each other or arithmetic), ``note`` (what a comparison must
@@ -84,16 +82,12 @@ def size_splits(numbers: Numbers) -> Iterator[Finding]:
 def threshold_order(numbers: Numbers) -> Iterator[Finding]:
     """AP50 cannot be below AP, nor AP75 above AP50: averaging over thresholds forbids it."""
     rows = [claim.row_id for claim in numbers.values() if claim.metric == "ap50" and claim.kind == "absolute"]
-    bad = [
-        row
-        for row in rows
-        if numbers[f"{row}/ap50"].value < max(numbers[f"{row}/ap"].value, numbers[f"{row}/ap75"].value)
-    ]
+    values = {row: [numbers[f"{row}/{metric}"].value for metric in ("ap50", "ap", "ap75")] for row in rows}
+    bad = [row for row in rows if values[row][0] < max(values[row])]
+    sentence = f"AP50 is above AP and AP75 in all {len(rows)} rows"
+    sentence = f"AP50 below AP or AP75: {', '.join(bad)}" if bad else sentence
     yield Finding(
-        "threshold-order",
-        "inconsistent" if bad else "holds",
-        f"AP50 below AP or AP75: {', '.join(bad)}" if bad else f"AP50 is above AP and AP75 in all {len(rows)} rows",
-        tuple(f"{row}/ap50" for row in bad or rows),
+        "threshold-order", "inconsistent" if bad else "holds", sentence, tuple(f"{row}/ap50" for row in bad or rows)
     )
 
 
@@ -122,23 +116,18 @@ def arithmetic_limit(numbers: Numbers) -> Iterator[Finding]:
 def half_of_prior_art(numbers: Numbers) -> Iterator[Finding]:
     """Compare the abstract's "50 %" with every ratio of MobileInst's latency to a prior method on its backbone."""
     ratios = [claim for claim in numbers.values() if claim.kind == "ratio" and not numbers[claim.operands[1]].own]
-    half = [claim for claim in ratios if claim.value <= 0.5 + HALF_TOLERANCE]
-    less = [claim for claim in ratios if claim not in half]
-    for group, severity, words in ((half, "holds", "holds"), (less, "inconsistent", "does not hold")):
+    judged: tuple[tuple[Severity, str], ...] = (("holds", "holds"), ("inconsistent", "does not hold"))
+    for severity, words in judged:
+        group = [claim for claim in ratios if (claim.value <= 0.5 + HALF_TOLERANCE) == (severity == "holds")]
         if group:
             named = ", ".join(f"{numbers[claim.operands[1]].method} ({claim.text})" for claim in group)
-            yield Finding(
-                f"half-of-prior-art/{severity}",
-                "holds" if severity == "holds" else "inconsistent",
-                f'"half the latency of prior art" {words} against {named}',
-                tuple(claim.claim_id for claim in group),
-            )
+            sentence = f'"half the latency of prior art" {words} against {named}'
+            yield Finding(f"half-of-prior-art/{severity}", severity, sentence, tuple(item.claim_id for item in group))
 
 
 def input_shape(numbers: Numbers) -> Iterator[Finding]:
     """Own latencies at 512 and 640 px tell whether the timed inputs were squares."""
-    rows = {size: numbers.get(f"table1/mobileinst-topformer-base-{size}/{SNAPDRAGON}") for size in (512, 640)}
-    small, large = rows[512], rows[640]
+    small, large = (numbers.get(f"table1/mobileinst-topformer-base-{size}/{SNAPDRAGON}") for size in (512, 640))
     if small is None or large is None:
         return
     ratio, linear, square = small.value / large.value, 512 / 640, (512 / 640) ** 2
@@ -157,18 +146,7 @@ def input_shape(numbers: Numbers) -> Iterator[Finding]:
 def third_party_gap(numbers: Numbers) -> Iterator[Finding]:
     """Set third-party AP beside the paper's AP of the same backbone and size."""
     for claim in numbers.values():
-        if claim.origin != "third-party" or claim.metric != "ap":
-            continue
-        paper = next(
-            (
-                other
-                for other in numbers.values()
-                if (other.own, other.metric, other.origin) == (True, "ap", "published")
-                and (other.backbone, other.short_side_px) == (claim.backbone, claim.short_side_px)
-            ),
-            None,
-        )
-        if paper is not None:
+        for paper in [other for other in numbers.values() if claim.repeats(other) and claim.metric == "ap"][:1]:
             yield Finding(
                 f"third-party-gap/{claim.row_id}",
                 "note",
@@ -178,19 +156,9 @@ def third_party_gap(numbers: Numbers) -> Iterator[Finding]:
             )
 
 
-CHECKS: tuple[Callable[[Numbers], Iterator[Finding]], ...] = (
-    two_abstracts,
-    half_of_prior_art,
-    size_splits,
-    arithmetic_limit,
-    input_shape,
-    third_party_gap,
-    threshold_order,
-)
-
-
 def check_consistency(claims: list[Claim]) -> list[Finding]:
     """Run every check; what is inconsistent comes first."""
     numbers = {claim.claim_id: claim for claim in claims}
-    findings = [finding for check in CHECKS for finding in check(numbers)]
+    checks = (two_abstracts, half_of_prior_art, size_splits, arithmetic_limit, input_shape, third_party_gap)
+    findings = [finding for check in (*checks, threshold_order) for finding in check(numbers)]
     return sorted(findings, key=lambda finding: SEVERITY_ORDER.index(finding.severity))

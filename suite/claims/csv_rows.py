@@ -14,7 +14,6 @@ from suite.typed import convert
 
 Digits = Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)?$")]
 """A number that is not negative, as its digits are printed."""
-Whole = Annotated[str, msgspec.Meta(pattern=r"^\d+$")]
 Points = Annotated[str, msgspec.Meta(pattern=r"^(100(\.0+)?|\d{1,2}(\.\d+)?)$")]
 """AP points, 0 to 100."""
 Kind = TypeVar("Kind", bound=msgspec.Struct)

@@ -8,16 +8,14 @@ A published latency below the bound in fp32 was therefore not timed in fp32, or 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from suite.claims.claim import SNAPDRAGON, Claim
-from suite.claims.csv_rows import Digits, Whole, read_rows
+from suite.claims.csv_rows import read_rows
 from suite.claims.loader import CLAIMS_FOLDER
 
 Precision = Literal["fp32", "fp16"]
@@ -31,28 +29,36 @@ MORE_CONVOLUTIONS = 12
 """3x3 convolutions of the mask decoder: of the reference model, and with a second one after each."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """One way to read a published row: a graph at an input shape, with its MACs.
+class ReadingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of ``latency_readings.csv``: a graph that stands for a published row, its input shape, its MACs.
 
-    ``default`` is the reading that the suite times, ``certain`` tells whether the paper leaves no doubt of the input
-    shape; ``convolutions`` counts the 3x3 ones of MobileInst's mask decoder and is 0 for prior art.
+    ``default_reading`` is what the suite times, ``shape_certain`` tells whether the paper leaves no doubt of the shape.
     """
 
     row_id: str
     model: str
-    height_px: int
-    width_px: int
-    dense3x3_gmacs: float
-    other_gmacs: float
-    default: bool
-    certain: bool
+    height_px: Annotated[int, msgspec.Meta(gt=0)]
+    width_px: Annotated[int, msgspec.Meta(gt=0)]
+    gmacs_dense3x3: Annotated[float, msgspec.Meta(ge=0)]
+    gmacs_other: Annotated[float, msgspec.Meta(ge=0)]
+    default_reading: Literal["yes", "no"]
+    shape_certain: Literal["yes", "no"]
+
+
+class Reading(ReadingRow, frozen=True):
+    """The same with the published latency; ``convolutions`` of MobileInst's mask decoder, 3x3, 0 for prior art."""
+
     published_ms: float
     convolutions: int = 0
 
+    @property
+    def default(self) -> bool:
+        """Whether the suite times this reading."""
+        return self.default_reading == "yes"
+
     def least_ms(self, precision: Precision) -> float:
         """Return the milliseconds below which the core cannot be done."""
-        gmacs = self.dense3x3_gmacs / WINOGRAD_SAVING + self.other_gmacs
+        gmacs = self.gmacs_dense3x3 / WINOGRAD_SAVING + self.gmacs_other
         return 1000 * gmacs / (CLOCK_GHZ * MACS_PER_CYCLE[precision])
 
     def peak_share(self, precision: Precision) -> float:
@@ -63,19 +69,6 @@ class Reading:
     def possible(self) -> tuple[Precision, ...]:
         """The precisions in which the published latency is possible."""
         return tuple(precision for precision in MACS_PER_CYCLE if self.peak_share(precision) <= 1)
-
-
-class ReadingRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A line of ``latency_readings.csv``: a model at a shape."""
-
-    row_id: str
-    model: str
-    height_px: Whole
-    width_px: Whole
-    gmacs_dense3x3: Digits
-    gmacs_other: Digits
-    default_reading: Literal["yes", "no"]
-    shape_certain: Literal["yes", "no"]
 
 
 def load_readings(claims: Iterable[Claim], folder: Path = CLAIMS_FOLDER) -> list[Reading]:
@@ -91,17 +84,14 @@ def load_readings(claims: Iterable[Claim], folder: Path = CLAIMS_FOLDER) -> list
     latencies = {claim.row_id: claim for claim in claims if claim.metric == SNAPDRAGON and claim.kind == "absolute"}
     found = []
     for _, row in read_rows(folder / "latency_readings.csv", ReadingRow):
-        if row.row_id not in latencies:
+        claim = latencies.get(row.row_id)
+        if claim is None:
             continue
-        claim = latencies[row.row_id]
-        gmacs, ours = (float(row.gmacs_dense3x3), float(row.gmacs_other)), OUR_CONVOLUTIONS if claim.own else 0
-        default, certain = (word == "yes" for word in (row.default_reading, row.shape_certain))
-        size = (int(row.height_px), int(row.width_px))
-        found.append(Reading(row.row_id, row.model, *size, *gmacs, default, certain, claim.value, ours))
+        ours = OUR_CONVOLUTIONS if claim.own else 0
+        found.append(Reading(**msgspec.structs.asdict(row), published_ms=claim.value, convolutions=ours))
         if claim.own:
-            dense = gmacs[0] * MORE_CONVOLUTIONS / OUR_CONVOLUTIONS
-            more = dataclasses.replace(found[-1], dense3x3_gmacs=dense, default=False, convolutions=MORE_CONVOLUTIONS)
-            found.append(more)
+            more = {"gmacs_dense3x3": row.gmacs_dense3x3 * MORE_CONVOLUTIONS / ours, "default_reading": "no"}
+            found.append(msgspec.structs.replace(found[-1], convolutions=MORE_CONVOLUTIONS, **more))
     return found
 
 
@@ -110,7 +100,7 @@ def never_fp32(readings: Sequence[Reading]) -> dict[str, bool]:
     rows = dict.fromkeys(reading.row_id for reading in readings if not reading.convolutions)
     of_row = {row: [reading for reading in readings if reading.row_id == row] for row in rows}
     return {
-        row: any(reading.certain for reading in group)
+        row: any(reading.shape_certain == "yes" for reading in group)
         for row, group in of_row.items()
         if not any("fp32" in reading.possible for reading in group)
     }

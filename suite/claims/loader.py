@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from suite.claims.claim import LATENCY_METRICS, Claim, slug
-from suite.claims.csv_rows import Digits, Points, Whole, read_rows
+from suite.claims.csv_rows import Digits, Points, read_rows
 from suite.errors import InputError
 
 CLAIMS_FOLDER = Path(__file__).resolve().parent
@@ -39,7 +39,7 @@ class PrintedRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     backbone: str
     method: str = "MobileInst"
-    short_side_px: Whole | None = None
+    short_side_px: int | None = None
     latency_rtx_2080_ti_ms: Digits | None = None
     latency_snapdragon_778g_ms: Digits | None = None
     dataset: Literal["youtube-vis-2019", "youtube-vis-2021"] | None = None
@@ -85,7 +85,7 @@ class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
 
     method: str
     backbone: str
-    short_side_px: Whole
+    short_side_px: int
     dataset_split: str
     metric: str
     value: Points
@@ -113,7 +113,7 @@ def _cells(row: PrintedRow, row_id: str, dataset: str, protocol: str, third_part
             row_id,
             method=row.method,
             backbone=row.backbone,
-            short_side_px=int(row.short_side_px) if row.short_side_px else None,
+            short_side_px=row.short_side_px,
             metric=metric,
             value=float(text),
             text=text,
@@ -200,17 +200,16 @@ def _with_doubts(folder: Path, claims: list[Claim]) -> list[Claim]:
     return [
         dataclasses.replace(
             claim,
-            doubts=tuple(row.doubt for row in doubts[claim.claim_id]),
-            footnotes=tuple(row.doubt for row in doubts[claim.claim_id] if row.use != "general"),
-            disputed=any(row.use == "disputed" for row in doubts[claim.claim_id]),
+            doubts=tuple(row.doubt for row in rows),
+            footnotes=tuple(row.doubt for row in rows if row.use != "general"),
+            disputed=any(row.use == "disputed" for row in rows),
         )
-        for claim in claims
+        for claim, rows in zip(claims, doubts.values(), strict=True)
     ]
 
 
 def _with_upstream(folder: Path, claims: list[Claim]) -> list[Claim]:
     """Return the claims with what the methods' own authors print beside each; of two splits the claim's own counts."""
-    found: dict[str, str] = {}
     known = {claim.claim_id: claim for claim in claims}
     for place, row in read_rows(folder / "upstream.csv", UpstreamRow):
         claim = known.get(f"{row.paper_row}/{row.metric}")
@@ -220,9 +219,10 @@ def _with_upstream(folder: Path, claims: list[Claim]) -> list[Claim]:
         said = "equal" if abs(off) < HALF_DIGIT else f"differs by {off:+.1f}"
         if row.dataset_split != claim.dataset:
             said = f"other split ({row.dataset_split})"
-        if row.dataset_split == claim.dataset or claim.claim_id not in found:
-            found[claim.claim_id] = f"{said}: {row.value} for {row.method}, {row.source}"
-    return [dataclasses.replace(claim, upstream=found.get(claim.claim_id, "")) for claim in claims]
+        if row.dataset_split == claim.dataset or not claim.upstream:
+            upstream = f"{said}: {row.value} for {row.method}, {row.source}"
+            known[claim.claim_id] = dataclasses.replace(claim, upstream=upstream)
+    return list(known.values())
 
 
 def load_claims(folder: Path = CLAIMS_FOLDER) -> list[Claim]:

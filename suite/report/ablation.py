@@ -41,14 +41,10 @@ ASSOCIATION = (
 
 
 class AblationCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One setting of the ablation.
+    """One setting of the ablation, called ``name`` by the command line and ``title`` by tables.
 
-    Attributes:
-        name: what the command line calls it.
-        title: what tables call it.
-        query_passing: replaces the recipe's choice; None leaves it.
-        model_options: replaces fields of the variant's configuration.
-        compared_with: the cell that differs from it in one choice only; empty for the default.
+    ``query_passing`` replaces the recipe's choice (None leaves it), ``model_options`` fields of the variant's
+    configuration; ``compared_with`` is the cell that differs from it in one choice only, empty for the default.
     """
 
     name: str
@@ -65,13 +61,9 @@ class AblationCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One column of one cell: what was scored.
+    """What was scored of a cell: images, or videos at T (``key_frame_interval``), with or without association.
 
-    Attributes:
-        cell: name of the cell.
-        key_frame_interval: T; None for images.
-        association: whether kernels were associated between key frames.
-        trait: only the videos with it are scored (see `suite.datasets.video_traits`); empty for all.
+    With a ``trait`` only the videos that have it are scored (see `suite.datasets.video_traits`).
     """
 
     cell: str
@@ -88,14 +80,10 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Trend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A difference between two trials that differ in one choice.
+    """A difference of two trials, of which the paper's reasoning favours ``better``.
 
-    Attributes:
-        name: e.g. ``"max pooling over average pooling"``.
-        better: the trial that the paper's reasoning favours.
-        worse: the other one.
-        claim_id: the published gain, where the paper prints one.
-        caution: what else the two differ in; with one, the claim stays undecided.
+    ``claim_id`` is the published gain, where the paper prints one; with a ``caution``, which says what else the two
+    differ in, it stays undecided.
     """
 
     name: str
@@ -115,11 +103,9 @@ CELLS, TRENDS = _DEFINED.cell, _DEFINED.trend
 
 
 class AblationScores(NamedTuple):
-    """The measured trials of one ablation: one number of iterations, one version of the data.
+    """The measured trials of one ablation: one number of iterations (None where nothing was run), one version of data.
 
-    Attributes:
-        iterations: training length of every cell; None where nothing was run.
-        found: trial -> the report's cell over all its seeds; absent where nothing was run.
+    ``found`` has the report's cell, over all seeds, of each trial that was run.
     """
 
     iterations: int | None

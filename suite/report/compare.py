@@ -32,12 +32,9 @@ SHOWN_RUNS = 6
 
 
 class Side(NamedTuple):
-    """One side.
+    """One side: what it is (``"commit f7118537b1"``), its runs, oldest first, and the cells selected from them.
 
-    Attributes:
-        title: what it is, e.g. ``"commit f7118537b1"``.
-        runs: the runs it consists of, oldest first.
-        cells: what the selection rule made of them, of the named model only where a model was named.
+    Where a model was named, only its cells are there.
     """
 
     title: str
@@ -174,12 +171,8 @@ def shared_cells(
     """Return (id, cell of the first side, cell of the second) of what both have, over the seeds of their difference.
 
     Of several cells of one setting the largest input counts, then the newest. The seeds are the shared ones, else all:
-    a difference over some seeds does not belong beside means over others.
-
-    Args:
-        first: cells of one side.
-        second: cells of the other; the ids are theirs.
-        with_model: whether both must be of one model.
+    a difference over some seeds does not belong beside means over others. The ids are those of the second side;
+    without ``with_model``, cells of two models are compared.
     """
 
     def order(cell: Cell) -> tuple[object, ...]:
@@ -236,12 +229,7 @@ def numbers_of(cell: Cell, runs: Sequence[RunFile]) -> list[Number]:
 
 
 def compare(first: Side, second: Side, metric: str | None = None) -> Comparison:
-    """Compare every cell that both sides have; two sides of one model each are compared as models.
-
-    Args:
-        first: what is compared with.
-        second: what is judged.
-        metric: only cells of this metric.
+    """Compare every cell that both sides have, or those of one metric; two sides of one model each as models.
 
     Raises:
         NothingMeasuredError: if they have no cell in common.

@@ -148,13 +148,9 @@ class Evidence:
         protocol: Mapping[str, Scalar] | None = None,
         dataset: str | None = None,
     ) -> list[Cell]:
-        """Return the cells of a metric, newest last.
+        """Return the cells of a metric, newest last: only of a model, of a dataset by name, or with protocol entries.
 
-        Args:
-            metric: name in the metric catalogue.
-            model: only this model.
-            protocol: only cells with these protocol entries; None as a value means that the entry is absent.
-            dataset: only this dataset, by name.
+        None as the value of a protocol entry means that it is absent.
         """
         return [
             cell

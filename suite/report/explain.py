@@ -49,7 +49,7 @@ def ledger_to_json(evidence: Evidence) -> dict[str, Any]:
         "claims": [verdict.to_json() for verdict in evidence.verdicts.values()],
         "measured": [cell_to_json(cell) for cell in evidence.cells],
         "cautions": evidence.cautions,
-        "findings": [msgspec.to_builtins(finding) for finding in evidence.findings],
+        "findings": [finding._asdict() for finding in evidence.findings],
         "left_out": list(evidence.left_out),
     }
 

@@ -121,30 +121,19 @@ def templates() -> jinja2.Environment:
 
 def html(table: Table) -> str:
     """Return a table for the page, whose values link to their runs, with its footnotes and notes."""
-    footnotes = table.footnotes
-    rows = [
-        [
-            {
-                "text": cell.text,
-                "bold": cell.bold,
-                "mark": cell.mark,
-                "number": footnotes.index(cell.note) + 1 if cell.note else 0,
-                "run": f"run-{cell.runs[-1]}" if cell.runs else "",
-                "classes": " ".join(
-                    ["number"] * number + [MARK_CLASSES[letter] for letter in cell.mark if letter in MARK_CLASSES]
-                ),
-            }
-            for cell, number in zip(row, table.numbers, strict=True)
-        ]
-        for row in table.rows
-    ]
+    rows = []
+    for row in table.rows:
+        cells = list(zip(row, table.numbers, strict=True))
+        rows.append(
+            [(cell, ["number"] * number + [MARK_CLASSES[sign] for sign in cell.mark]) for cell, number in cells]
+        )
     page = templates().get_template("table.html.j2")
     return page.render(
         table=table,
-        footnotes=footnotes,
         grouped=any(group for group, _ in table.groups()),
         heads=[(split_column(name)[1], number) for name, number in zip(table.columns, table.numbers, strict=True)],
         rows=rows,
+        footnotes=table.footnotes,
         notes=(*table.notes, *table.legend),
     )
 

@@ -85,14 +85,8 @@ def check_accuracy(
     """Compare new runs with baseline runs rule by rule, over the seeds that both sides have.
 
     A run on both sides is new: were it the baseline's latest as well, it would be compared with itself and always pass.
-
-    Args:
-        baseline: runs to be no worse than, oldest first.
-        new: runs to judge, oldest first.
-        rules: what to compare.
-
-    Returns:
-        At least one line per rule; ``"not measured"`` where the two sides share no setting and seed.
+    Runs are given oldest first. There is at least one line per rule: ``"not measured"`` where the two sides share no
+    setting and seed.
     """
     judged = {file.run.run_id for file in new}
     sides = [select_cells(runs)[0] for runs in ([file for file in baseline if file.run.run_id not in judged], new)]

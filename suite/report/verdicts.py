@@ -46,7 +46,7 @@ def judge_accuracy(claim: Claim, evidence: Evidence) -> Verdict:
         if _names_same_data(cell, claim) and all(sample.measurement.subject.weights_sha256 for sample in cell.samples)
     ]
     if not candidates:
-        third = _third_party(claim, evidence)
+        third = next((other for other in evidence.claims.values() if other.repeats(claim)), None)
         ours, origin = (None, None) if third is None else (third.value, "third-party")
         return Verdict(claim, "not run", "", missing_data(claim), ours, None, origin)
     own_split = [cell for cell in candidates if same_split(claim, cell.dataset)]
@@ -61,15 +61,6 @@ def judge_accuracy(claim: Claim, evidence: Evidence) -> Verdict:
     word = good if ours >= claim.value - tolerance else "not reproduced"
     reason = f"{ours - claim.value:+.1f} AP"
     return Verdict(claim, word, rule, reason, ours, interval, cell.origin, cell.run_ids, cell.dataset)
-
-
-def _third_party(claim: Claim, evidence: Evidence) -> Claim | None:
-    """Return somebody else's reproduction of this number, or None."""
-    if not claim.own or claim.family != "coco":
-        return None
-    same = (claim.backbone, claim.short_side_px, claim.metric)
-    others = (other for other in evidence.claims.values() if other.origin == "third-party")
-    return next((other for other in others if (other.backbone, other.short_side_px, other.metric) == same), None)
 
 
 def missing_data(claim: Claim) -> str:
