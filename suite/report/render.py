@@ -5,25 +5,28 @@ Tables and figures are pure functions of claims and records, so the same inputs 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from suite.errors import DataError
 from suite.files import write_bytes
 from suite.paths import reports_dir
+from suite.records.store import RunFile
 from suite.report import figures
 from suite.report.ablation import ablation, tracking
+from suite.report.commands import cost_table
 from suite.report.evidence import Evidence
-from suite.report.formats import csv_text, latex, markdown
-from suite.report.page import build_page
-from suite.report.summary import ledger, ledger_page, results_block, with_block
+from suite.report.findings import highlights
+from suite.report.formats import csv_text, html, latex, markdown, templates
+from suite.report.summary import judged_table, ledger, ledger_page, results_block, with_block
 from suite.report.table import Table
+from suite.report.tables.accuracy import embedded, errors
 from suite.report.tables.bound import bound
 from suite.report.tables.breakdown import breakdown
 from suite.report.tables.counts import counts
-from suite.report.tables.embedded import embedded
-from suite.report.tables.errors import errors
 from suite.report.tables.latency import latency
 from suite.report.tables.later import later
 from suite.report.tables.paper import table1, table2
@@ -48,6 +51,9 @@ TABLES: dict[str, Callable[[Evidence], Table]] = {
 """Every table by the name of its files, in the page's order."""
 IN_PAPER = ("ablation", "latency", "table1", "table2")
 """Tables that are written as LaTeX, too."""
+ANIMATED = "_animated"
+"""Ending of an animation's name; the still that stands in for it has the name without this ending."""
+GIT_STATES = {True: "with uncommitted changes", False: "clean", None: "unknown"}
 Files = dict[str, bytes]
 """Path -> content; ``reports/`` stands for the folder of reports, whatever its name, all else lies beside it."""
 PARTS = ("tables", "figures", "page")
@@ -102,6 +108,62 @@ def render_figures(evidence: Evidence) -> Files:
         for name in figures.FIGURES
         for suffix, content in figure_bytes(figures.module(name).draw, evidence).items()
     }
+
+
+def _figures(rendered: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Return name, caption and width in CSS pixels of the figures; matplotlib writes points."""
+    drawn = {Path(path).stem: svg for path, svg in rendered.items() if path.endswith(".svg")}
+    shown = []
+    for name, svg in drawn.items():
+        found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', svg)
+        width = round(float(found.group(1)) * 96 / 72) if found else 0
+        caption = (figures.module(name).__doc__ or "").partition("\n")[0]
+        shown.append({"name": name, "width": width, "caption": caption})
+    return shown
+
+
+def _digests(file: RunFile) -> str:
+    """Return the data that a run measured on, with their digests."""
+    data = [item.dataset for item in file.measurements if item.dataset]
+    return "; ".join(sorted({f"{item.name} {item.split} {item.digest}" for item in data}))
+
+
+def _pictures(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the newest pictures, whether each moves, and the still one that then stands in for motion."""
+    artifacts = evidence.artifacts
+    paths = {name: item.path.removeprefix("reports/") for name, item in artifacts.items() if item.path.endswith(".png")}
+    return [
+        {
+            "path": path,
+            "caption": artifacts[name].caption,
+            "moves": name.endswith(ANIMATED),
+            "still": paths.get(name.removesuffix(ANIMATED), ""),
+        }
+        for name, path in paths.items()
+    ]
+
+
+def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[str, bytes]) -> str:
+    """Return the page ``reports/index.html``: it needs no script, and only the figures and pictures beside it.
+
+    Args:
+        evidence: claims and records.
+        tables: every table by name.
+        drawn: rendered figures by path; the page shows the SVG ones.
+    """
+    figures_shown = _figures(drawn)
+    page = templates().get_template("index.html.j2")
+    return page.render(
+        evidence=evidence,
+        highlights=highlights(evidence),
+        judged=html(judged_table(evidence)),
+        missing=html(cost_table(evidence)),
+        drawn={figure["name"] for figure in figures_shown},
+        figures=figures_shown,
+        pictures=_pictures(evidence),
+        tables=[(table, html(table)) for table in tables.values() if table.rows],
+        runs=[(file, GIT_STATES[file.run.git_dirty], _digests(file)) for file in reversed(evidence.runs)],
+    )
 
 
 def named_reports(reports: Path | None) -> Path:

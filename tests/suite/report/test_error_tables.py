@@ -7,7 +7,7 @@ import pytest
 from suite.accuracy.error_analysis.analysis import Analysis, analyse_coco, analyse_youtube_vis
 from suite.accuracy.error_analysis.output import error_lines
 from suite.records.schema import METRICS, Scalar, Subject
-from suite.report.tables import errors
+from suite.report.tables import accuracy
 from suite.report.verdicts import load_evidence
 from tests.suite.accuracy.cases import random_coco, random_video, written
 from tests.suite.report.synthetic import SHAPES, TINY, WEIGHTS, RunMaker
@@ -31,22 +31,22 @@ def recorded(filled: RunMaker, analyses: tuple[Analysis, Analysis]) -> RunMaker:
 
 
 def test_every_kind_is_a_row_with_what_it_costs(recorded: RunMaker, analyses: tuple[Analysis, Analysis]) -> None:
-    table = errors.errors(load_evidence(recorded.folder))
+    table = accuracy.errors(load_evidence(recorded.folder))
     names = table.columns
-    assert f"{errors.ALONE}: video T = 3" in names
+    assert f"{accuracy.ALONE}: video T = 3" in names
     by_kind = {row[2].text: row for row in table.rows}
     for analysis, way in zip(analyses, ("images", "video T = 1"), strict=True):
-        alone, ladder = names.index(f"{errors.ALONE}: {way}"), names.index(f"{errors.LADDER}: {way}")
+        alone, ladder = names.index(f"{accuracy.ALONE}: {way}"), names.index(f"{accuracy.LADDER}: {way}")
         assert by_kind["AP50 as scored"][ladder].value == pytest.approx(analysis.ap50)
         for rung in analysis.rungs:
             row = by_kind[rung.kind.label]
             assert row[alone].value == pytest.approx(rung.gain)
             assert row[ladder].value == pytest.approx(rung.reached)
-    assert not by_kind["identity switch"][names.index(f"{errors.ALONE}: images")].text
+    assert not by_kind["identity switch"][names.index(f"{accuracy.ALONE}: images")].text
     assert {"small objects", "medium objects", "large objects"} <= set(by_kind)
     assert any(name.startswith("category name") for name in by_kind)
 
 
 def test_without_records_the_table_says_so(filled: RunMaker) -> None:
     evidence = load_evidence(filled.folder)
-    assert errors.errors(evidence).footnotes == [errors.NOT_RECORDED]
+    assert accuracy.errors(evidence).footnotes == [accuracy.NOT_RECORDED]

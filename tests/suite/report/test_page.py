@@ -10,8 +10,7 @@ from PIL import Image
 
 from suite.drawing.track_pictures import animated_png
 from suite.records.schema import Artifact, Subject
-from suite.report.page import build_page
-from suite.report.render import build_tables, render_report
+from suite.report.render import build_page, build_tables, render_report
 from suite.report.summary import BEGIN, END, results_block, with_block
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import TINY, RunMaker

@@ -10,8 +10,8 @@ from suite.report.evidence import Evidence
 from suite.report.formats import csv_text, html, latex, markdown, plain
 from suite.report.render import TABLES
 from suite.report.table import Table, TableCell, make_table, missing
+from suite.report.tables.accuracy import embedded
 from suite.report.tables.counts import counts
-from suite.report.tables.embedded import embedded
 from suite.report.tables.latency import latency
 from suite.report.tables.later import later
 from suite.report.tables.paper import table1
