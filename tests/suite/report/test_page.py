@@ -6,31 +6,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from suite.drawing.track_pictures import animated_png
 from suite.records.schema import Artifact, Subject
-from suite.report.render import build_page, build_tables, render_report
+from suite.report.render import build_page, build_tables
 from suite.report.summary import BEGIN, END, results_block, with_block
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import TINY, RunMaker
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    maker = RunMaker(tmp_path_factory.mktemp("page") / "reports" / "records")
-    maker.folder.mkdir(parents=True)
-    maker.everything()
-    reports = maker.folder.parent
-    (reports / "pictures").mkdir()
-    Image.new("RGB", (12, 4), (9, 9, 9)).save(reports / "pictures" / "shapes_tracks.png")
-    frames = [Image.new("RGB", (8, 4), (60 * number, 0, 0)) for number in range(3)]
-    (reports / "pictures" / "shapes_tracks_animated.png").write_bytes(animated_png(frames))
-    subject = Subject(TINY)
-    for name in ("shapes_tracks", "shapes_tracks_animated"):
-        maker.write(maker.run(name), Artifact(name, f"reports/pictures/{name}.png", "0" * 64, subject, f"the {name}"))
-    render_report(reports)
-    return reports / "index.html"
+@pytest.fixture
+def page(rendered: Path) -> Path:
+    return rendered / "index.html"
 
 
 def test_every_link_lands_and_every_id_is_unique(page: Path):
