@@ -172,6 +172,19 @@ class Evidence:
 
         return sorted(self.find(metric, protocol={"experiment": None}, dataset=dataset), key=order)
 
+    def reuse(self) -> dict[str, list[Cell]]:
+        """Return video AP on shapes with association by training setting, each ordered by T."""
+        groups: dict[str, list[Cell]] = {}
+        for cell in self.accuracy("video_ap", "shapes"):
+            if cell.get("association") is not False:
+                groups.setdefault(cell.setting, []).append(cell)
+        return groups
+
+    def frame_time(self, accuracy: Cell) -> Cell | None:
+        """Return the newest CPU time per frame on the host, end to end, of the model and T of a video AP."""
+        wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": accuracy.get("key_frame_interval")}
+        return next(reversed(self.find("latency_cpu_ms", accuracy.model, wanted)), None)
+
     def companion(self, cell: Cell, metric: str) -> Cell | None:
         """Return the newest cell of another latency metric with the model, machine, input and span of ``cell``."""
         same = self.find(metric, cell.model, {key: cell.get(key) for key in LATENCY_KEYS})

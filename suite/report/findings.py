@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from suite.records.schema import Scalar
-from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.numbers import points, published_text, ratio, ratio_text
 from suite.report.tables.prior_art import orderings, prior_art_rows
@@ -79,32 +77,20 @@ def _contradictions(evidence: Evidence) -> Iterator[Highlight]:
         yield Highlight(sentence, len(concerned), "python -m suite ledger --all")
 
 
-def _reuse_pair(evidence: Evidence) -> tuple[Cell, Cell] | None:
-    """Return video AP on shapes at T = 1 and at the longest T of the newest setting scored at both."""
-    cells = [cell for cell in evidence.accuracy("video_ap", "shapes") if cell.get("association") is not False]
-    lengths = {(cell.setting, cell.frames): cell for cell in cells if cell.get("query_passing") is not False}
-    longest = [cell for (name, length), cell in lengths.items() if length != 1 and (name, 1) in lengths]
-    if not longest:
-        return None
-    last = max(longest, key=lambda cell: (cell.latest.started_utc, cell.frames))
-    return lengths[last.setting, 1], last
-
-
 def _reuse(evidence: Evidence) -> Iterator[Highlight]:
-    """Say what kernel reuse saves and what it costs."""
-    pair = _reuse_pair(evidence)
-    if pair is None:
-        return
-    first, last = pair
-    wanted: dict[str, Scalar] = {"device": "host", "span": "end_to_end", "key_frame_interval": last.frames}
-    for timed in evidence.find("latency_cpu_ms", last.model, wanted)[-1:]:
-        saved = evidence.companion(timed, "latency_ratio_cpu")
-        if saved is not None and saved.interval is not None:
-            sentence = (
-                f"Kernels reused over T = {last.frames} frames take {ratio_text(saved.value, saved.interval)} of the "
-                f"time of T = 1, and video AP on shapes falls from {points(first.value)} to {points(last.value)}."
-            )
-            yield Highlight(sentence, 0, "python -m suite reproduce", "ap_reuse")
+    """Say what kernel reuse saves and costs at the longest T of the newest setting that was scored at T = 1, too."""
+    scored = [cells for cells in evidence.reuse().values() if cells[0].get("query_passing") is not False]
+    pairs = [(cells[0], last) for cells in scored for last in cells[1:] if cells[0].frames == 1]
+    newest = max(pairs, key=lambda pair: (pair[1].latest.started_utc, pair[1].frames), default=None)
+    timed = newest and evidence.frame_time(newest[1])
+    saved = timed and evidence.companion(timed, "latency_ratio_cpu")
+    if newest and saved and saved.interval:
+        first, last = newest
+        sentence = (
+            f"Kernels reused over T = {last.frames} frames take {ratio_text(saved.value, saved.interval)} of the "
+            f"time of T = 1, and video AP on shapes falls from {points(first.value)} to {points(last.value)}."
+        )
+        yield Highlight(sentence, 0, "python -m suite reproduce", "ap_reuse")
 
 
 def _trends(evidence: Evidence) -> Iterator[Highlight]:

@@ -98,12 +98,8 @@ def _published_panel(axes: Axes, points: list[PointLabel], extra: list[PointLabe
 
 def _measured_points(evidence: Evidence) -> list[tuple[Cell, Cell]]:
     """Return (video AP, CPU ms per frame) of each reuse length that was both scored on shapes and timed here."""
-    pairs = []
-    for accuracy in evidence.accuracy("video_ap", "shapes"):
-        wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": accuracy.get("key_frame_interval")}
-        timed = evidence.find("latency_cpu_ms", accuracy.model, wanted)
-        if timed and accuracy.get("association") is not False:
-            pairs.append((accuracy, timed[-1]))
+    scored = [cell for cells in evidence.reuse().values() for cell in cells]
+    pairs = [(cell, timed) for cell in scored if (timed := evidence.frame_time(cell)) is not None]
     newest = {cell.setting: (cell.get("query_passing") is not False, cell.latest.started_utc) for cell, _ in pairs}
     chosen = max(newest, key=lambda name: newest[name], default="")
     return [(accuracy, timed) for accuracy, timed in pairs if accuracy.setting == chosen]

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.figures._style import BLUE, COLUMN_IN, GREY, VERMILION, new_figure
 
 LINES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREY, "^", ":"))
 
 
-def _by_setting(evidence: Evidence) -> dict[str, list[Cell]]:
-    """Return the video AP cells on shapes with at least two reuse lengths, by training setting, ordered by T."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in evidence.accuracy("video_ap", "shapes"):
-        if cell.get("association") is not False:
-            groups.setdefault(cell.setting, []).append(cell)
-    return {name: cells for name, cells in groups.items() if len({cell.frames for cell in cells}) > 1}
-
-
 def draw(evidence: Evidence) -> Figure | None:
     """Draw one line per training setting; small points are single seeds."""
-    groups = _by_setting(evidence)
+    groups = {name: cells for name, cells in evidence.reuse().items() if len({cell.frames for cell in cells}) > 1}
     if not groups:
         return None
     shown = [cell for cells in groups.values() for cell in cells]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
 from suite.records.module_times import by_module
-from suite.records.schema import Run, Series
+from suite.records.schema import Run, Scalar
 from suite.report.cells import short_cpu
 from suite.report.evidence import Evidence
 from suite.report.models import display_name
@@ -26,38 +26,40 @@ NOTES = (
 )
 
 
-@dataclass(frozen=True)
-class _Breakdown:
-    """The latest breakdown of a model at one input size on one processor: its run, layers, and MACs by module."""
+class _Breakdown(NamedTuple):
+    """The latest breakdown of a model at one input size on one processor: its run, layers, and MACs by module.
+
+    ``layers`` has the recorded columns: module, operator, node, time_ms.
+    """
 
     run: Run
-    series: Series
+    model: str
+    protocol: dict[str, Scalar]
+    layers: pd.DataFrame
     macs: dict[str, int]
 
     @property
-    def layers(self) -> pd.DataFrame:
-        """The layers as recorded: module, operator, node, time_ms."""
-        return pd.DataFrame(self.series.rows, columns=self.series.columns)
-
-    @property
-    def size(self) -> str:
-        return f"{self.series.protocol.get('height_px')}x{self.series.protocol.get('width_px')}"
+    def title(self) -> str:
+        """Model and input size."""
+        return f"{display_name(self.model)} at {self.protocol.get('height_px')}x{self.protocol.get('width_px')}"
 
     def number(self, key: str) -> float:
         """Return a number of the protocol, 0 where it has none."""
-        value = self.series.protocol.get(key)
+        value = self.protocol.get(key)
         return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _latest(evidence: Evidence) -> list[_Breakdown]:
+    counted = evidence.series("module_macs")
     macs = {
-        (run.run_id, series.subject.model): dict(pd.DataFrame(series.rows, columns=series.columns).values.tolist())
-        for run, series in evidence.series("module_macs")
+        (run.run_id, one.subject.model): {str(name): int(value or 0) for name, value in one.rows}
+        for run, one in counted
     }
     found = {}
     for run, series in evidence.series("latency_layers"):
-        one = _Breakdown(run, series, macs.get((run.run_id, series.subject.model), {}))
-        found[series.subject.model, one.size, run.machine.cpu] = one
+        model, layers = series.subject.model, pd.DataFrame(series.rows, columns=series.columns)
+        one = _Breakdown(run, model, series.protocol, layers, macs.get((run.run_id, model), {}))
+        found[one.title, run.machine.cpu] = one
     return list(found.values())
 
 
@@ -68,7 +70,7 @@ def _rows(found: _Breakdown) -> list[Row]:
 
     def row(name: str, kernel: str, time_ms: float, so_far: float | None = None) -> dict[str, TableCell | str]:
         return {
-            "model": display_name(found.series.subject.model),
+            "model": display_name(found.model),
             "module or layer": name,
             "kernel": kernel,
             "ms": ms_cell(time_ms, runs),
@@ -94,12 +96,9 @@ def _rows(found: _Breakdown) -> list[Row]:
 def _summary(evidence: Evidence, found: _Breakdown) -> str:
     """Return one sentence: total time, share of the reference's speed, speed-up by export, longest kernels."""
     cpu_ms, peak, macs = (found.number(key) for key in ("cpu_ms", "product_gmacs_per_s", "macs"))
-    model = found.series.subject.model
-    words = (
-        f"{display_name(model)} at {found.size} on {short_cpu(found.run.machine.cpu)}: {milliseconds(cpu_ms)} ms CPU"
-    )
+    words = f"{found.title} on {short_cpu(found.run.machine.cpu)}: {milliseconds(cpu_ms)} ms CPU"
     if cpu_ms and peak:
-        speed, reference = macs / cpu_ms / 1e6, found.series.protocol.get("reference", "large matrix product")
+        speed, reference = macs / cpu_ms / 1e6, found.protocol.get("reference", "large matrix product")
         words += (
             f", {speed:.1f} GMAC/s counted as direct convolution = {speed / peak:.2f} of the {peak:.1f} GMAC/s of a "
             f"{reference} in the same rounds"
@@ -107,8 +106,8 @@ def _summary(evidence: Evidence, found: _Breakdown) -> str:
         done = found.number("done_macs")
         if done and done < macs:
             words += f" ({done / cpu_ms / 1e6 / peak:.2f} of it counted as the {done / 1e9:.2f} GMACs that are done)"
-    size = {key: found.series.protocol.get(key) for key in ("height_px", "width_px")}
-    for cell in evidence.find("export_speedup", model, size)[-1:]:
+    size = {key: found.protocol.get(key) for key in ("height_px", "width_px")}
+    for cell in evidence.find("export_speedup", found.model, size)[-1:]:
         text = ratio_text(cell.value, cell.interval)
         words += f"; the graph as torch's exporter leaves it takes {text} times as long"
     times = found.layers.groupby("operator", sort=False)["time_ms"].sum().sort_values(ascending=False, kind="stable")
@@ -123,8 +122,7 @@ def breakdown(evidence: Evidence) -> Table:
     for found in recorded:
         rest = found.layers["time_ms"].nlargest(len(found.layers)).iloc[LONGEST:]
         if len(rest):
-            name = f"{display_name(found.series.subject.model)} at {found.size}"
-            notes.append(f"{name}: {len(rest)} further layers take {milliseconds(rest.sum())} ms together.")
+            notes.append(f"{found.title}: {len(rest)} further layers take {milliseconds(rest.sum())} ms together.")
     if not recorded:
         notes.append(
             "Nothing to show: no layer times are recorded yet; run: python -m suite latency breakdown --record."

@@ -64,8 +64,8 @@ def test_training_curve_has_one_line_per_seed_of_the_newest_setting(maker: RunMa
     maker.training(1, 0.6)
     maker.training(1, 0.55)
     curves = training_curve.latest_curves(load_evidence(maker.folder))
-    assert [series.protocol["seed"] for _, series in curves] == [0, 1]
-    steps_done, values = training_curve.column(curves[1][1], "mask_ap")
+    assert [series.protocol["seed"] for series in curves] == [0, 1]
+    steps_done, values = training_curve.column(curves[1], "mask_ap")
     assert steps_done == [450, 900, 1350, 1800]
     assert values[-1] == pytest.approx(0.55)
 
