@@ -20,8 +20,7 @@ from suite.datasets.inputs import RealInput, only_part, pinned_input
 from suite.datasets.local_split import LOCAL_TRAIN, VALID_VIDEOS, list_path, make_local_split
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
-from suite.drawing.track_pictures import draw_track_strip
-from suite.drawing.tracks import show_video
+from suite.drawing.tracks import draw_track_strip, show_video
 from suite.errors import InputError
 from suite.files import file_digest
 from suite.paths import runs_dir, shown

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 
 from suite.datasets import embedded
 from suite.drawing.detections import draw_detections
-from suite.drawing.track_pictures import draw_track_animation, draw_track_strip
-from suite.drawing.tracks import show_video
+from suite.drawing.tracks import draw_track_animation, draw_track_strip, show_video
 from suite.errors import InputError, SuiteError
 from suite.export.parity import measure_export_parity, parity_measurements
 from suite.files import file_digest

@@ -18,8 +18,7 @@ from suite.datasets.local_split import Unit, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.distributed import Processes
 from suite.drawing.detections import draw_detections
-from suite.drawing.track_pictures import draw_track_strip
-from suite.drawing.tracks import show_video
+from suite.drawing.tracks import draw_track_strip, show_video
 from suite.files import atomic_path, disk_faults, read_json, write_json
 from suite.training.data.batches import FileSource
 from suite.training.recipe import Recipe

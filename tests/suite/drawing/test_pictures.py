@@ -15,8 +15,7 @@ from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
 from suite.drawing.overlay import COLOURS
-from suite.drawing.track_pictures import draw_track_animation, draw_track_strip
-from suite.drawing.tracks import Track, assign_colours, show_video, track_iou
+from suite.drawing.tracks import Track, assign_colours, draw_track_animation, draw_track_strip, show_video, track_iou
 from suite.errors import InputError
 
 SIZE = (40, 60)

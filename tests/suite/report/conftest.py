@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from suite.drawing.track_pictures import animated_png
+from suite.drawing.tracks import animated_png
 from suite.records.schema import Artifact, Subject
 from suite.report.render import render_report
 from suite.report.summary import BEGIN, END
