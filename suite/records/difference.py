@@ -29,12 +29,9 @@ Word = Literal["better", "worse", "equal", "undecided"]
 
 @dataclass(frozen=True)
 class Draws:
-    """An AP computed on bootstrap draws of one dataset.
+    """An AP computed on bootstrap draws, shape (draws,), of the ``"images"`` or ``"videos"`` of one dataset.
 
-    Attributes:
-        values: AP of each draw, shape (draws,).
-        seed: base seed of the draws; draw k of equal seeds takes the same images.
-        units: what was drawn, ``"images"`` or ``"videos"``.
+    Draw k of equal base seeds takes the same ones.
     """
 
     values: Floats
@@ -44,15 +41,9 @@ class Draws:
 
 @dataclass(frozen=True)
 class Number:
-    """One measured number with what is known of its noise.
+    """One measured number in its metric's unit, with its training seed and what is known of its noise.
 
-    Attributes:
-        value: in the metric's unit.
-        seed: training seed, None where the number has none.
-        interval: its own confidence interval.
-        draws: the same score on bootstrap draws.
-        rounds: timing samples, shape (rounds, samples per round).
-        run: id of the run; rounds of one run were interleaved and are paired.
+    ``rounds`` are timing samples, shape (rounds, samples per round); those of one run were interleaved and are paired.
     """
 
     value: float
@@ -102,13 +93,9 @@ class Difference:
 
 
 def word_of(low: float, high: float, higher_is_better: bool, tolerance: float = 0.0) -> Word:
-    """Return the word for a difference whose interval is ``[low, high]``.
+    """Return the word for a difference whose interval is ``[low, high]``; 0 is no difference.
 
-    Args:
-        low: lower end, in any unit; 0 is no difference.
-        high: upper end.
-        higher_is_better: direction of the metric.
-        tolerance: differences up to this size count as none, at least 0.
+    Differences up to the size ``tolerance``, at least 0, count as none.
     """
     if -tolerance <= low and high <= tolerance:
         return "equal"
@@ -118,12 +105,7 @@ def word_of(low: float, high: float, higher_is_better: bool, tolerance: float = 
 
 
 def student_quantile(freedom: float, level: float = LEVEL) -> float:
-    """Return how many standard errors a two-sided Student interval reaches.
-
-    Args:
-        freedom: degrees of freedom, at least 1.
-        level: coverage, between 0 and 1.
-    """
+    """Return how many standard errors a two-sided Student interval of a coverage in (0, 1) reaches; freedom >= 1."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + level) / 2))
@@ -226,11 +208,11 @@ def difference(
     tolerance: float = 0.0,
     reach: float | None = None,
 ) -> Difference:
-    """Return the second set minus the first, judged; both are of one metric.
+    """Return the second set minus the first, judged; both are of one metric, oldest first, and not empty.
 
     Args:
-        first: what is compared with, oldest first, at least one number.
-        second: what is judged, oldest first, at least one number.
+        first: what is compared with.
+        second: what is judged.
         higher_is_better: direction of the metric.
         exact: the numbers have no noise that matters: means over the shared seeds are compared as they are.
         tolerance: differences up to this size count as none.

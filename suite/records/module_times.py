@@ -11,13 +11,9 @@ DEPTH = 2
 
 @dataclass
 class ModuleTime:
-    """One module.
+    """A module by its path, cut to `DEPTH` parts, with time and number of its layers.
 
-    Attributes:
-        module: its path, cut to `DEPTH` parts.
-        time_ms: sum over its layers.
-        macs: multiply-accumulates computed directly, without those of modules that have a row of their own.
-        nodes: number of its layers.
+    ``macs`` are computed directly, without those of modules that have a row of their own.
     """
 
     module: str

@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+
+from suite.typed import read_typed
 
 SCHEMA_VERSION = 1
 
@@ -20,60 +23,17 @@ Scalar = bool | int | float | str | None
 Origin = Literal["measured", "estimated", "third-party"]
 
 
-class Metric(msgspec.Struct, frozen=True):
-    """One entry of the metric catalogue: labels, best-in-bold and Pareto directions are derived from it."""
+class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of the metric catalogue: labels, best-in-bold and directions are derived from it."""
 
     label: str
     unit: str
     higher_is_better: bool
 
 
-METRICS: dict[str, Metric] = {
-    "mask_ap": Metric("mask AP", "fraction", True),
-    "mask_ap50": Metric("mask AP50", "fraction", True),
-    "mask_ap75": Metric("mask AP75", "fraction", True),
-    "mask_ap_small": Metric("mask AP small", "fraction", True),
-    "mask_ap_medium": Metric("mask AP medium", "fraction", True),
-    "mask_ap_large": Metric("mask AP large", "fraction", True),
-    "video_ap": Metric("video AP", "fraction", True),
-    "video_ap50": Metric("video AP50", "fraction", True),
-    "video_ap75": Metric("video AP75", "fraction", True),
-    "video_ar1": Metric("video AR1", "fraction", True),
-    "video_ar10": Metric("video AR10", "fraction", True),
-    "video_ap_look_alikes": Metric("video AP, look-alikes that meet", "fraction", True),
-    "video_ap_occlusion": Metric("video AP, occlusion", "fraction", True),
-    "video_ap_fast_motion": Metric("video AP, fast motion", "fraction", True),
-    "linked_video_ap": Metric("video AP by a rule of association", "fraction", True),
-    "shuffled_video_ap": Metric("video AP, queries shuffled", "fraction", True),
-    "track_links": Metric("objects linked", "count", True),
-    "track_query_changes": Metric("query changed", "count", False),
-    "track_query_losses": Metric("query lost", "count", False),
-    "track_changes_followed": Metric("changes followed", "count", True),
-    "identity_switches": Metric("identity switches", "count", False),
-    "mask_error_ap50": Metric("mask AP50 that a kind of error costs", "fraction", False),
-    "mask_ladder_ap50": Metric("mask AP50 without errors up to a kind", "fraction", True),
-    "mask_part_ap": Metric("mask AP of a category or size", "fraction", True),
-    "mask_part_ap50": Metric("mask AP50 of a category or size", "fraction", True),
-    "video_error_ap50": Metric("video AP50 that a kind of error costs", "fraction", False),
-    "video_ladder_ap50": Metric("video AP50 without errors up to a kind", "fraction", True),
-    "video_part_ap": Metric("video AP of a category or size", "fraction", True),
-    "video_part_ap50": Metric("video AP50 of a category or size", "fraction", True),
-    "latency_wall_ms": Metric("wall latency", "ms", False),
-    "latency_cpu_ms": Metric("CPU latency", "ms", False),
-    "latency_p90_wall_ms": Metric("wall latency, 90th percentile", "ms", False),
-    "latency_ratio_cpu": Metric("CPU latency ratio to the anchor", "ratio", False),
-    "parameters": Metric("parameters", "count", False),
-    "macs": Metric("multiply-accumulates", "count", False),
-    "macs_dense3x3": Metric("multiply-accumulates of dense 3x3 convolutions of stride 1", "count", False),
-    "export_speedup": Metric("straightforward graph's CPU time over the timed one's", "ratio", True),
-    "roofline_share": Metric("direct multiply-accumulates a second over a reference's", "ratio", True),
-    "product_gmacs_per_s": Metric("speed of a large matrix product or 3x3 convolution, the faster", "GMAC/s", True),
-    "copy_gb_per_s": Metric("speed of a large copy", "GB/s", True),
-    "export_agreement_ap": Metric("mask AP of the export against the model", "fraction", True),
-    "export_mask_ap_change": Metric("mask AP change by export", "fraction", True),
-    "parity_max_abs": Metric("largest absolute difference between torch and exported graph", "logit", False),
-    "train_time_s": Metric("training time", "s", False),
-}
+METRICS = read_typed(
+    Path(__file__).with_name("metrics.toml"), dict[str, Metric], "metric catalogue", "restore it from version control"
+)
 
 SERIES_COLUMNS: dict[str, tuple[str, ...]] = {
     "training_curve": ("iteration", "loss"),

@@ -112,9 +112,9 @@ class Evidence:
         claims: every published number by its id.
         runs: every complete run, oldest first.
         cells: what the selection rule of `suite.report.cells` made of the runs.
-        left_out: one line per record or measurement not used, with its reason.
+        left_out: one line per reason why records or measurements are not used.
         counterparts: published row id -> names of the models that stand for it here.
-        verdicts: one per claim of the paper by its id, in the claims' order.
+        verdicts: one per claim of the paper by its id.
     """
 
     claims: Mapping[str, Claim]

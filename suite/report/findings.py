@@ -14,13 +14,9 @@ MOST = 7
 
 
 class Highlight(NamedTuple):
-    """One finding.
+    """One finding: what was found, with its number and, where there is one, its interval.
 
-    Attributes:
-        sentence: what was found, with its number and, where there is one, its interval.
-        claims: how many published numbers rest on it.
-        command: the command that measures it again.
-        figure: name of the figure that shows it; empty for none.
+    ``claims`` is how many published numbers rest on it, ``command`` measures it again, ``figure`` names what shows it.
     """
 
     sentence: str

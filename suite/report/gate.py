@@ -27,14 +27,9 @@ NOTHING_SHARED = "no setting and seed that both sides have"
 
 
 class AccuracyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule of ``gate.toml``.
+    """One rule of ``gate.toml``: which cells it judges, and by how many AP points (0 to 100) they may be worse.
 
-    Attributes:
-        metric: name in the metric catalogue; a fraction, higher is better.
-        dataset: dataset name of the records.
-        protocol: protocol entries that a cell must have to be judged by this rule.
-        tolerance_points: how many AP points (0 to 100) the new mean may lie below the baseline's.
-        reason: why this number is guarded with this tolerance.
+    The metric is a fraction of which more is better; ``reason`` says why it is guarded with this tolerance.
     """
 
     metric: str

@@ -62,13 +62,10 @@ PARTS = ("tables", "figures", "page")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rendering did, or would do.
+    """What a rendering did, or would do: files that were new or differed, that were right, that nothing renders.
 
-    Attributes:
-        written: files that were new or differed (when only comparing: files that differ).
-        unchanged: files that were already right.
-        stale: files that nothing renders; removed, or when only comparing, named.
-        left_out: one line per record or measurement not used.
+    Those last ones were removed, or when only comparing, named. ``left_out`` has a line for each reason why records or
+    measurements are not used.
     """
 
     written: tuple[str, ...]
@@ -144,13 +141,7 @@ def _pictures(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[str, bytes]) -> str:
-    """Return the page ``reports/index.html``: it needs no script, and only the figures and pictures beside it.
-
-    Args:
-        evidence: claims and records.
-        tables: every table by name.
-        drawn: rendered figures by path; the page shows the SVG ones.
-    """
+    """Return the page ``reports/index.html``: it needs no script, and only the pictures and SVG figures beside it."""
     figures_shown = _figures(drawn)
     page = templates().get_template("index.html.j2")
     return page.render(
@@ -179,12 +170,12 @@ def named_reports(reports: Path | None) -> Path:
 
 
 def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, check: bool = False) -> Outcome:
-    """Render from the records in ``reports/records`` and write what differs, or only tell.
+    """Render parts of the report from the records in ``reports/records`` and write what differs.
 
     Args:
         reports: the folder ``reports``, the repository's own if None; README.md is looked for beside it.
         parts: of `PARTS`.
-        check: compare instead of writing. The page is not kept in git, so it is not compared.
+        check: only tell what differs. The page is not kept in git, so it is not compared.
 
     Raises:
         DataError: if the records cannot be read.

@@ -23,15 +23,10 @@ LEGEND = {
 
 @dataclass(frozen=True)
 class TableCell:
-    """One cell.
+    """One cell: its text, empty where there is no value, and the number behind it, None for words.
 
-    Attributes:
-        text: what is printed; empty where there is no value.
-        value: the number behind the text, for sorting and for the best in bold; None for words.
-        bold: whether it is set in bold.
-        mark: one letter for an origin that differs from its column's (e, t) or a dagger; empty for none.
-        note: why the cell is empty, or what must be known of it; becomes a numbered footnote.
-        runs: ids of the runs behind the value.
+    ``mark`` is one or two signs of `LEGEND`; ``note`` says why the cell is empty, or what must be known of it, and
+    becomes a numbered footnote; ``runs`` are the ids of the runs behind the value.
     """
 
     text: str = ""
@@ -48,14 +43,9 @@ Row = Mapping[str, "TableCell | str"]
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption and notes.
+    """A table: its files' name, one line above it, a frame of `TableCell` objects, and the lines below it.
 
-    Attributes:
-        name: file name without extension.
-        title: one line above the table.
-        frame: one row per row of the table, its values are `TableCell` objects.
-        notes: lines below the table: what a reader must know of the numbers.
-        origin: lines below those: counts of verdicts, machine, dates and commits.
+    ``notes`` are what a reader must know of the numbers, ``origin`` the counts of verdicts, machine, dates and commits.
     """
 
     name: str
@@ -110,15 +100,9 @@ def make_table(
     best: Mapping[str, bool] | None = None,
     origin: Iterable[str] = (),
 ) -> Table:
-    """Return a table; columns without a text or note in any row are left out.
+    """Return a table; columns without a text or note in any row are left out, one that a row lacks is empty there.
 
-    Args:
-        name: file name without extension.
-        title: one line above the table.
-        rows: cells by column; a column that a row lacks is empty there.
-        notes: lines below the table.
-        best: column -> whether higher is better, of those whose best value is set in bold where several compete.
-        origin: lines on verdicts, machine and commits.
+    ``best`` says of columns whether higher is better: their best value is set in bold where several compete.
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = {column: [_as_cell(row.get(column, "")) for row in rows] for column in columns}
@@ -156,12 +140,9 @@ def ratio_cell(value: float, interval: Interval | RatioInterval | None, runs: tu
 
 
 def record_cell(cell: Cell | None, why_not: str = "", text: str = "") -> TableCell:
-    """Return a measured value with its marks: of an origin that is not "measured", and of uncommitted changes.
+    """Return a measured value with its marks, of its origin and of uncommitted changes, or why there is none.
 
-    Args:
-        cell: of the records.
-        why_not: the reason where there is none.
-        text: replaces the text that the metric's unit gives.
+    ``text`` replaces what the metric's unit gives.
     """
     if cell is None:
         return TableCell(note=why_not)

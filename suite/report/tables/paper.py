@@ -87,9 +87,7 @@ def _latencies(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, Ta
 def _doubts(evidence: Evidence, table: str) -> list[str]:
     """Return what a reader must know of a table's published phone latencies as a whole, and which version they are of.
 
-    Args:
-        evidence: claims and records.
-        table: first part of the claims' row ids, e.g. ``"table1"``.
+    ``table`` is the first part of the claims' row ids, e.g. ``"table1"``.
     """
     claims = [claim for claim in evidence.claims.values() if claim.row_id.startswith(f"{table}/")]
     timed = [claim for claim in claims if claim.metric == SNAPDRAGON]

@@ -101,9 +101,7 @@ def _beyond(ratio: RatioInterval | None, limit: float) -> bool | None:
 def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
     """Return every published latency of Tables 1 and 2 in print order, further readings below their default.
 
-    Args:
-        evidence: claims and records.
-        engine: runtime of the networks, e.g. ``"onnxruntime"``.
+    ``engine`` is the runtime of the networks, e.g. ``"onnxruntime"``.
     """
     rows = []
     for claim in evidence.claims.values():
@@ -133,14 +131,8 @@ def _cell(evidence: Evidence, clock: Clock, engine: str) -> Cell | None:
 def orderings(evidence: Evidence, rows: Sequence[PriorArtRow], engine: str) -> dict[str, tuple[int, int]]:
     """Count pairs of default readings in published order, in the run that timed most of them (the newest of several).
 
-    Args:
-        evidence: claims and records.
-        rows: as `prior_art_rows` returns them.
-        engine: the same runtime.
-
-    Returns:
-        "Table 1", "Table 2" and "both tables" -> pairs in published order, all pairs; pairs of equal published latency
-        are left out.
+    ``rows`` are those of `prior_art_rows` for the engine. Returns "Table 1", "Table 2" and "both tables" -> (pairs in
+    published order, all pairs); pairs of equal published latency are left out.
     """
     best: list[tuple[str, float, float]] = []
     for clocks in evidence.timings.clocked(engine):
