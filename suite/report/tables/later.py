@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from suite.claims.csv_rows import Digits, Points, Whole, read_rows
+from suite.claims.csv_rows import Digits, Points, read_rows
 from suite.claims.loader import CLAIMS_FOLDER
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
@@ -32,7 +32,7 @@ class LaterRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     model: str
     method: str
-    size_px: Whole
+    size_px: int
     ap: Points
     dataset_split: str
     parameters_m: Digits | None = None
@@ -87,7 +87,7 @@ def own_rows(evidence: Evidence) -> list[LaterRow]:
             found = LaterRow(
                 model=model,
                 method=display_name(model),
-                size_px=str(claim.short_side_px),
+                size_px=claim.short_side_px or 0,
                 ap=claim.text,
                 dataset_split=claim.dataset,
                 source="the paper, table 1",
