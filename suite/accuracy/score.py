@@ -84,10 +84,10 @@ class Score:
     ``draws`` are the AP of every draw, in order: two scores of one dataset and seed can be paired by them later.
     """
 
-    task: Task
-    engine: str
     stats: dict[str, float]
     per_category: dict[str, dict[str, float]]
+    task: Task
+    engine: str
     counts: dict[str, int]
     notes: tuple[str, ...] = ()
     intervals: dict[str, Interval] = field(default_factory=dict)
@@ -96,16 +96,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints."""
-        return {
-            "stats": self.stats,
-            "per_category": self.per_category,
-            "task": self.task,
-            "engine": self.engine,
-            "counts": self.counts,
-            "notes": list(self.notes),
-            "intervals": msgspec.to_builtins(self.intervals),
-            "differences": msgspec.to_builtins(self.differences),
-        }
+        return {name: value for name, value in msgspec.to_builtins(self).items() if name != "draws"}
 
 
 def _mean_defined(values: NDArray[np.float64]) -> float:

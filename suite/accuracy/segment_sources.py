@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +135,14 @@ class SourceSegmenter:
         return made if path is None else made | {"drawn": str(path)}
 
     def _frames(self, reader: Reader, add: Callable[[Frame], None] | None) -> Iterator[dict[str, Any]]:
-        """Track a clip frame by frame; Ctrl-C ends a camera as its last frame would."""
+        """Track a clip frame by frame, and say how fast; Ctrl-C ends a camera as its last frame would."""
         online, numbers = self.protocol.tracker(self.model, self.config), dict[int, int]()
         total = min(filter(None, (reader.total, self.max_frames)), default=None)
         name, camera = reader.source.name, reader.source.camera
         if camera:
             say(f"{name}: Ctrl-C ends it")
-        with _counting(Path(name).name, total) as counted:
+        started = said = time.monotonic()
+        with track(Path(name).name, total) if total else nullcontext() as step:
             try:
                 for index, frame in enumerate(reader.frames()):
                     if index == self.max_frames:
@@ -162,7 +163,13 @@ class SourceSegmenter:
                     if add is not None:
                         add(np.asarray(self._painted(frame, instances)))
                     yield {"frame": index, "key_frame": seen.is_key_frame, **self._described(frame, instances)}
-                    counted()
+                    now = time.monotonic()
+                    rate = f"{(index + 1) / max(now - started, 1e-9):.1f} frames/s"
+                    if step is not None:
+                        step(rate)
+                    elif now - said >= SAY_EVERY_S:
+                        said = now
+                        say(f"{name}: {index + 1} frames, {rate}")
             except KeyboardInterrupt:
                 if not camera:
                     raise
@@ -220,24 +227,3 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         drawn = f"; drawn in {shown(Path(source['drawn']))}" if "drawn" in source else ""
         lines.append(f"{source['source']}: {words}{length}{drawn}")
     return lines
-
-
-@contextmanager
-def _counting(title: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """Show the progress of a clip with its frames per second; without a known end, a line every `SAY_EVERY_S` s."""
-    started = said = time.monotonic()
-    done = 0
-    with track(title, total) if total else nullcontext() as step:
-
-        def count() -> None:
-            nonlocal done, said
-            done += 1
-            now = time.monotonic()
-            rate = f"{done / max(now - started, 1e-9):.1f} frames/s"
-            if step is not None:
-                step(rate)
-            elif now - said >= SAY_EVERY_S:
-                said = now
-                say(f"{title}: {done} frames, {rate}")
-
-        yield count

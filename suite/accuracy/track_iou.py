@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,23 +31,26 @@ class _Side:
         self.codes = tracks[0].codes
         self.areas_px = _padded([track.areas_px for track in tracks], frames, 0)
         self.places = _padded([track.places for track in tracks], frames, -1)
-        used = self.places[self.places >= 0]
-        sizes = self.codes.sizes[used]
-        self.one_size = sizes[0].tolist() if len(sizes) and (sizes == sizes[0]).all() else None
-
-    def frame(self, present: Integers, time: int) -> list[dict[str, Any]]:
-        """Return the codes of some tracks in one frame as pycocotools takes them."""
-        places, counts = self.places[present, time].tolist(), self.codes.counts
-        if self.one_size is not None:
-            return [{"size": self.one_size, "counts": counts[place]} for place in places]
-        return [{"size": self.codes.sizes[place].tolist(), "counts": counts[place]} for place in places]
+        self.sizes = np.unique(self.codes.sizes[self.places[self.places >= 0]] @ [2**32, 1])
 
 
-def _differ(painted: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> NDArray[np.bool_]:
-    """Return which pairs of masks have different sizes, shape (len(painted), len(wanted))."""
-    sizes = [np.array([code["size"] for code in codes]) for codes in (painted, wanted)]
-    different: NDArray[np.bool_] = (sizes[0][:, None] != sizes[1][None]).any(axis=-1)
-    return different
+def _common(
+    painted: _Side, wanted: _Side, plain: bool, rows: Integers, columns: Integers, time: int
+) -> tuple[Integers, Integers]:
+    """Return common pixels of tracks that are present in a frame, and the pixels that count nowhere, (D, G) each.
+
+    ``plain``: all masks have one size. Masks of two sizes have nothing in common, and all their pixels count nowhere.
+    """
+    masks = painted.codes.rles(painted.places[rows, time]), wanted.codes.rles(wanted.places[columns, time])
+    overlap = coco_mask.iou(*masks, [0] * len(columns))
+    both = painted.areas_px[rows, time][:, None] + wanted.areas_px[columns, time]
+    lost = np.zeros_like(both)
+    if not plain:
+        sizes = painted.codes.sizes[painted.places[rows, time]], wanted.codes.sizes[wanted.places[columns, time]]
+        foreign = (sizes[0][:, None] != sizes[1]).any(axis=-1)
+        overlap[foreign], lost[foreign] = 0, both[foreign]
+    # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
+    return np.rint(overlap * both / (1 + overlap)).astype(np.int64), lost
 
 
 def track_iou(
@@ -78,7 +80,7 @@ def track_iou(
     at_best = np.minimum(painted.areas_px.T[:, :, None], wanted.areas_px.T[:, None, :])
     order = np.argsort(-at_best.sum(axis=(1, 2)), kind="stable")
     to_come = np.append(np.cumsum(at_best[order][::-1], axis=0)[::-1], np.zeros((1, *covered.shape), np.int64), axis=0)
-    plain = painted.one_size is not None and painted.one_size == wanted.one_size
+    plain = len(np.union1d(painted.sizes, wanted.sizes)) < 2
     shared = np.zeros(covered.shape, np.int64)
     alive = np.ones(covered.shape, np.bool_)
     for start in range(0, frames, FRAMES_PER_BLOCK):
@@ -94,15 +96,9 @@ def track_iou(
             if not len(rows) or not len(columns):
                 continue
             pairs = np.ix_(rows, columns)
-            codes = painted.frame(rows, time), wanted.frame(columns, time)
-            overlap = coco_mask.iou(*codes, [0] * len(columns))
-            both = painted.areas_px[rows, time][:, None] + wanted.areas_px[columns, time]
-            if not plain:
-                foreign = _differ(*codes)
-                overlap *= ~foreign
-                covered[pairs] -= both * foreign
-            # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
-            shared[pairs] += np.rint(overlap * both / (1 + overlap)).astype(np.int64)
+            common, lost = _common(painted, wanted, plain, rows, columns, time)
+            shared[pairs] += common
+            covered[pairs] -= lost
     union = covered - shared
     quotient: NDArray[np.float64] = np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
     return quotient
@@ -124,7 +120,5 @@ def frame_overlaps(results: Sequence[TrackMasks], annotated: Sequence[TrackMasks
     for time in range(frames):
         rows, columns = np.flatnonzero(painted.areas_px[:, time]), np.flatnonzero(wanted.areas_px[:, time])
         if len(rows) and len(columns):
-            overlap = coco_mask.iou(painted.frame(rows, time), wanted.frame(columns, time), [0] * len(columns))
-            both = painted.areas_px[rows, time][:, None] + wanted.areas_px[columns, time]
-            shared[time][np.ix_(rows, columns)] = np.rint(overlap * both / (1 + overlap)).astype(np.int64)
+            shared[time][np.ix_(rows, columns)] = _common(painted, wanted, True, rows, columns, time)[0]
     return shared

@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +67,19 @@ class Codes:
     areas_px: NDArray[np.int64]
     has_empty_runs: bool
 
-    def rles(self, rows: NDArray[np.int64] | None = None) -> list[CompressedRle]:
-        """Return the masks, or those of some rows, as pycocotools takes them.
+    @cached_property
+    def _sizes(self) -> list[list[int]]:
+        """The size of each mask as pycocotools takes it, one list for all masks of a size."""
+        different, which = np.unique(self.sizes[:, 0] * 2**32 + self.sizes[:, 1], return_inverse=True)
+        lists = [[size >> 32, size % 2**32] for size in different.tolist()]
+        return [lists[place] for place in which.tolist()]
 
-        Masks of one size share the list that states it.
-        """
-        shared: dict[Size, list[int]] = {}
-        sizes = (self.sizes if rows is None else self.sizes[rows]).tolist()
-        counts = self.counts if rows is None else map(self.counts.__getitem__, rows.tolist())
+    def rles(self, rows: NDArray[np.int64] | None = None) -> list[CompressedRle]:
+        """Return the masks, or those of some rows, as pycocotools takes them."""
+        places = range(len(self.counts)) if rows is None else rows.tolist()
+        sizes, counts = self._sizes, self.counts
         with collection_paused():
-            return [
-                {"size": shared.setdefault((height, width), [height, width]), "counts": code}
-                for (height, width), code in zip(sizes, counts, strict=True)
-            ]
+            return [{"size": sizes[place], "counts": counts[place]} for place in places]
 
     def mask(self, place: int) -> NDArray[np.bool_]:
         """Return one mask, (H, W)."""

@@ -254,6 +254,8 @@ class YoutubeVisDataset(AnnotationsFile):
 
 def _mean_area(areas: Sequence[float | None]) -> float:
     present = [area for area in areas if area]
+    if set(map(type, present)) == {int}:  # as NumPy's mean, in a tenth of the time
+        return sum(present) / len(present)
     with np.errstate(over="ignore"):
         return float(np.array(present).mean()) if present else 0.0
 

@@ -26,19 +26,6 @@ def _steps(hits: int, objects: int) -> tuple[Integers, Integers]:
     return true, np.diff(np.searchsorted(RECALLS, true / objects, side="right"), prepend=0)
 
 
-def average_precision(seen: Integers, objects: int) -> float:
-    """Return the official AP at one IoU threshold.
-
-    Args:
-        seen: for each hit in order, how many counted detections stand up to it, itself included, shape (hits,).
-        objects: how many there are to find, at least 1.
-    """
-    true, steps = _steps(len(seen), objects)
-    precision = true / (seen + np.spacing(1.0))
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(envelope @ steps) / len(RECALLS)
-
-
 @dataclass(frozen=True)
 class _Category:
     """The counted detections of a category by their place in the order of all, the hits among them, its objects."""
@@ -49,6 +36,7 @@ class _Category:
 
     @cached_property
     def seen(self) -> Integers:
+        """How many counted detections stand up to each hit, itself included."""
         return np.searchsorted(self.ranks, self.hits, side="right").astype(np.int64)
 
     def ap(self, removed: Integers = NONE, added: Integers = NONE, fewer: int = 0) -> float:
@@ -64,11 +52,14 @@ class _Category:
         objects = self.objects - fewer
         if objects == 0:
             return 0.0 if len(self.ranks) > len(removed) - len(added) else float("nan")
-        if not len(added):
-            return average_precision(self.seen - np.searchsorted(removed, self.hits), objects)
-        hits = np.sort(np.concatenate([self.hits, added]))
-        seen = np.searchsorted(self.ranks, hits, side="right") - np.searchsorted(removed, hits, side="right")
-        return average_precision(seen + np.searchsorted(added, hits, side="right"), objects)
+        hits, seen = self.hits, self.seen
+        if len(added):
+            hits = np.sort(np.concatenate([self.hits, added]))
+            seen = np.searchsorted(self.ranks, hits, side="right") + np.searchsorted(added, hits, side="right")
+        true, steps = _steps(len(hits), objects)
+        precision = true / (seen - np.searchsorted(removed, hits, side="right") + np.spacing(1.0))
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        return float(envelope @ steps) / len(RECALLS)
 
 
 class Ladder:
