@@ -274,7 +274,7 @@ def device(
             raise NothingMeasuredError(f"{target.transport.title}: not ready ({refused})")
         return
     report = measure_device(
-        models, device=known, serial=serial, ssh=ssh, folder=folder, core=core, record=record, **words
+        models=models, device=known, serial=serial, ssh=ssh, folder=folder, core=core, record=record, **words
     )
     show(as_json, report.to_json(), report_table(report))
     if invalid := invalid_names(report.results):

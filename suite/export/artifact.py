@@ -64,9 +64,7 @@ def _type_name(number: int) -> str:
 def graph_problems(model: onnx.ModelProto, where: str) -> list[str]:
     """Return every kind of tensor or operator of a graph, and its functions, that is not plain fp32.
 
-    Args:
-        model: the graph, weights not needed.
-        where: how the message calls it, e.g. ``"exported graph"``.
+    Its weights are not needed; ``where`` is how the message calls it, e.g. ``"exported graph"``.
     """
     graph = model.graph
     found: set[str] = set()
@@ -184,11 +182,11 @@ def read_reference(artifact: GraphArtifact) -> tuple[dict[str, NDArray[np.generi
 
 
 def difference_problems(outputs: Arrays, reference: Arrays, name: str, limit: float) -> list[str]:
-    """Compare outputs with the scored model's, wherever they were computed.
+    """Compare outputs, wherever they were computed, with the scored model's, both by name.
 
     Args:
-        outputs: by name.
-        reference: the scored model's, by name.
+        outputs: of the timed graph.
+        reference: the scored model's.
         name: how messages call the timed graph.
         limit: largest absolute difference of an output over the reference's largest magnitude.
     """
@@ -201,12 +199,9 @@ def difference_problems(outputs: Arrays, reference: Arrays, name: str, limit: fl
 
 
 def output_problems(session: Session, artifact: GraphArtifact, limit: float) -> list[str]:
-    """Compare digest and outputs of a loaded graph with those of the scored model.
+    """Compare digest and outputs of the timed session itself with those of the scored model.
 
-    Args:
-        session: the timed session itself.
-        artifact: what it should be.
-        limit: largest absolute difference of an output over the reference's largest magnitude.
+    The limit is that of `difference_problems`.
     """
     problems: list[str] = []
     digest = graph_digest(artifact.path)

@@ -37,16 +37,10 @@ class Count(NamedTuple):
 
 
 def count(model: nn.Module, height: int, width: int) -> dict[str, Count]:
-    """Count a model that takes an image, for a batch of one.
+    """Count a model that takes an image (1, 3, height, width); it is not changed.
 
     Half of torch's FLOP count is the MACs of convolutions and matrix products (attention included). Normalisation,
-    activations, pooling and resizing are not counted, nor folded. Nothing is computed, shapes are
-    traced.
-
-    Args:
-        model: a module whose forward takes (1, 3, height, width); it is not changed.
-        height: image height in pixels.
-        width: image width in pixels.
+    activations, pooling and resizing are not counted, nor folded. Nothing is computed, shapes are traced.
 
     Returns:
         One entry per direct submodule in order of definition, and ``"other"`` for what the model does or holds itself,
@@ -121,11 +115,7 @@ def _traced(
 def split_macs(model: nn.Module, height: int, width: int, method: str = "forward") -> Split:
     """Count the MACs of dense 3x3 convolutions of stride 1, and of everything else, for a batch of one.
 
-    Args:
-        model: a module that takes (1, 3, height, width); it is not changed.
-        height: image height in pixels.
-        width: image width in pixels.
-        method: ``forward``, or another method that takes an image.
+    ``method`` is ``forward`` or another method that takes an image (1, 3, height, width).
     """
     counter, dense = _traced(model, height, width, method)
     return Split(dense.macs, counter.get_total_flops() // 2 - dense.macs)

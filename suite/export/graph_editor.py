@@ -102,9 +102,7 @@ class NodeMaker:
 def fold_constants(proto: onnx.ModelProto, largest_bytes: int = 1 << 24) -> None:
     """Compute every node that depends on constants only, in place, and drop what nothing reads.
 
-    Args:
-        proto: the model.
-        largest_bytes: results above this size stay nodes, so that the file does not grow.
+    Results above ``largest_bytes`` stay nodes, so that the file does not grow.
     """
     from onnx.reference import ReferenceEvaluator
 

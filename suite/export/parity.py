@@ -153,14 +153,7 @@ def first_pictures(annotations: Path, images: Path, limit: int) -> Iterator[tupl
 def parity_measurements(
     parity: ExportParity, subject: Subject, protocol: Mapping[str, Scalar], dataset: Dataset
 ) -> list[Measurement]:
-    """Return a comparison on annotated pictures as record lines.
-
-    Args:
-        parity: of a model and its graph.
-        subject: the model.
-        protocol: of the predictions.
-        dataset: identity of the pictures.
-    """
+    """Return a comparison on annotated pictures as record lines, under the protocol of the predictions."""
     fields: dict[str, Scalar] = {**protocol, "task": "coco", "runtime": "onnxruntime", "precision": "fp32"}
     values = {
         "export_agreement_ap": parity.agreement_ap,

@@ -53,9 +53,7 @@ def _scope(node: onnx.NodeProto) -> str:
 def name_by_module(proto: onnx.ModelProto) -> None:
     """Rename nodes and inner values by module, in place; inputs, outputs and weights keep their names.
 
-    Args:
-        proto: a graph as torch's exporter leaves it, with the scopes in its nodes' metadata. Graphs without them get
-            `ROOT` as every node's module.
+    The scopes are those that torch's exporter leaves in the nodes' metadata; a node without one belongs to `ROOT`.
     """
     fixed = {value.name for value in (*proto.graph.input, *proto.graph.output)}
     renamed: dict[str, str] = {}
@@ -148,11 +146,9 @@ def keep_blocks(proto: onnx.ModelProto) -> int:
 
 
 def rewrite(proto: onnx.ModelProto, form: Form) -> None:
-    """Bring a graph fresh from torch's exporter into a form, in place.
+    """Bring a graph fresh from torch's exporter, its nodes' metadata still there, into a form, in place.
 
-    Args:
-        proto: the model, its nodes' metadata still there.
-        form: see above. Sizes that are not fixed leave ``"onnxruntime"`` as ``"portable"``, node by node.
+    Sizes that are not fixed leave ``"onnxruntime"`` as ``"portable"``, node by node.
     """
     name_by_module(proto)
     strip_metadata(proto)

@@ -113,11 +113,7 @@ def prepare_graph(runtime: str, graph: Path) -> tuple[Path, ...]:
 
 
 def open_session(runtime: str, graph: Path) -> Session:
-    """Load a graph with a runtime.
-
-    Args:
-        runtime: a module's name in ``suite/export/runtimes``, e.g. ``"onnxruntime_cpu"``.
-        graph: the graph file in the runtime's format.
+    """Load a graph with a runtime: a module's name in ``suite/export/runtimes``, e.g. ``"onnxruntime_cpu"``.
 
     Raises:
         InputError: if there is no such runtime, its package is not installed, or it cannot load the graph.

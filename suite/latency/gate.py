@@ -50,7 +50,7 @@ class GateRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the gate compares and when it fails (`gate.toml`).
 
     Attributes:
-        models: names of `suite/models`; a gate that compares nothing cannot pass.
+        models: names of `suite/models`.
         protocol: a protocol of ``host.toml``.
         tolerance: by how much CPU time may grow, e.g. 0.03.
     """
@@ -114,15 +114,7 @@ def compare(
     tolerance: float,
     core: int | None = None,
 ) -> GateResult:
-    """Compare one model's graph with the baseline's.
-
-    Args:
-        model: its name.
-        baseline: the other commit's graph.
-        current: this code's graph.
-        protocol: how to time them.
-        tolerance: by how much CPU time may grow.
-        core: the core to pin to; the idlest one if None.
+    """Compare one model's graph with the baseline's; CPU time may grow by ``tolerance``.
 
     Raises:
         InputError: if a graph is bad.
@@ -172,11 +164,10 @@ def _git(*words: str, root: Path) -> str:
 
 
 def resolve_commit(revision: str | None) -> str:
-    """Return the full SHA of a revision.
+    """Return the full SHA of a revision: anything git understands.
 
-    Args:
-        revision: anything git understands. None means the last commit if files differ from it, and the one before
-            otherwise: what is compared with it is then never itself.
+    None means the last commit if files differ from it, and the one before otherwise: what is compared with it is then
+    never itself.
 
     Raises:
         InputError: if git does not know it, or this is not a git checkout.
@@ -202,15 +193,7 @@ def work_tree(sha: str) -> Iterator[Path]:
 
 
 def baseline_graphs(sha: str, models: Sequence[str], seed: int = 0) -> dict[str, GraphArtifact]:
-    """Export models with the code of a commit.
-
-    Args:
-        sha: the commit.
-        models: names that the commit knows.
-        seed: of the random weights, the same as this code's.
-
-    Returns:
-        The graphs by model, kept under ``runs/onnx/baseline``.
+    """Export models with the code of a commit, and return the graphs, kept under ``runs/onnx/baseline``, by model.
 
     Raises:
         InputError: if the commit cannot export a model; the message has its last line.

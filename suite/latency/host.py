@@ -30,12 +30,7 @@ LOADING_LIMIT_S = 600
 
 
 def run_child(makers: Sequence[Maker], protocol: Protocol, core: int) -> MeasuredRun:
-    """Run one measurement in a pinned child process.
-
-    Args:
-        makers: of the candidates, called in the child; picklable.
-        protocol: counts and durations.
-        core: the core to pin to.
+    """Run one measurement in a child process pinned to a core; the makers, which are pickled, are called there.
 
     Raises:
         InputError: if a file, option or core is bad, as the child found out.
@@ -110,19 +105,9 @@ def measure_makers(makers: Sequence[Maker], protocol: Protocol, core: int | None
 
 
 def measure_host(models: Sequence[TimedModel], protocol: Protocol, core: int | None = None) -> LatencyReport:
-    """Time models on one core of this machine, interleaved; the first model is the anchor.
+    """Time models, at least one, on one core of this machine, interleaved; the first model is the anchor.
 
-    Args:
-        models: what to time, at least one.
-        protocol: how, e.g. ``load_device("host").protocol()``.
-        core: the core to pin to; the idlest one if None.
-
-    Returns:
-        Times, verdicts and ratios to the first model; invalid candidates are in it, marked.
-
-    Raises:
-        InputError: if two models have one name, or a file, option or core is bad.
-        NothingMeasuredError: if the measured process crashed.
+    Arguments, return value and errors are those of `measure_makers`; two models of one name are an InputError too.
     """
     names = [model.name for model in models]
     if len(set(names)) != len(names):

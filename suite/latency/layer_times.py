@@ -107,15 +107,10 @@ def steady_layers(
 
 
 def profile_layers(graph: Path, inputs: Mapping[str, np.ndarray], runs: int) -> list[LayerTime]:
-    """Run a graph under the profiler, one thread, all optimisations.
-
-    Args:
-        graph: an ONNX file whose nodes are named by module.
-        inputs: by name.
-        runs: how often; each node's shortest time counts.
+    """Run a graph under the profiler, one thread, all optimisations; arguments as for `steady_layers`.
 
     Returns:
-        Every node that took time, in order of execution.
+        Every node that took time, with its shortest, in order of execution.
     """
     with tempfile.TemporaryDirectory() as folder:
         session = cpu_session(

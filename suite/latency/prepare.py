@@ -130,14 +130,10 @@ def prepare_model(
 
 
 def prepare_apart(name: str, **options: Any) -> TimedModel:
-    """Do what `prepare_model` does, in a fresh process that ends afterwards.
+    """Do what `prepare_model` does, with its options, in a fresh process that ends afterwards.
 
     torch's exporter needs up to 4 GB for a network of 800x1344 px and leaves 1 to 2 GB behind in its process, which a
     run of many models would hold while it times.
-
-    Args:
-        name: a model of ``suite/models``.
-        **options: of `prepare_model`.
 
     Raises:
         InputError: as `prepare_model` does, or if the system ended the process, as it does when memory runs out.

@@ -55,19 +55,6 @@ def _checkpoints(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]
     return found
 
 
-def _prepared(
-    models: str | None, given: Sequence[str], checkpoints: Sequence[Path], runtime: str, seed: int, **options: Any
-) -> list[TimedModel]:
-    """Export every model as its spans need it, and make the given graphs ready, in the order of the words."""
-    if models is None and not given:
-        raise InputError("latency: nothing to time; name --models or --onnx")
-    names = () if models is None else words_of(models, "--models")
-    weights = _checkpoints(checkpoints, names)
-    options |= {"runtime": runtime, "seed": seed}
-    timed = [prepare_model(name, checkpoint=weights.get(name), **options) for name in names]
-    return timed + [prepare_given(text, runtime, seed) for text in given]
-
-
 def _pictures(folder: Path | None) -> tuple[Path, ...]:
     if folder is None:
         return ()
@@ -77,23 +64,49 @@ def _pictures(folder: Path | None) -> tuple[Path, ...]:
     return tuple(pictures)
 
 
-def measure_here(
+def timed_models(
     models: str | None,
     given: Sequence[str],
     size: tuple[int, int] | None,
     checkpoints: Sequence[Path],
-    spans: str | None,
-    key_frame_intervals: str,
-    images: Path | None,
-    pairs: int | None,
-    attempts: int | None,
-    protocol: str,
-    core: int | None,
     seed: int,
     runtime: str,
+    spans: str | None = "network",
+    key_frame_intervals: str = "1",
+    images: Path | None = None,
+) -> list[TimedModel]:
+    """Export every model as its spans need it, and make the given graphs ready, in the order of the words.
+
+    Raises:
+        InputError: naming the option at fault and what it may be, or if a model or file is bad.
+    """
+    if models is None and not given:
+        raise InputError("latency: nothing to time; name --models or --onnx")
+    names = () if models is None else words_of(models, "--models")
+    intervals = words_of(key_frame_intervals, "--key-frame-intervals", KEY_FRAME_INTERVALS)
+    options: dict[str, Any] = {
+        "size": size,
+        "spans": words_of(spans, "--spans", SPANS) if spans else (),
+        "key_frame_intervals": [int(word) for word in intervals],
+        "images": _pictures(images),
+        "runtime": runtime,
+        "seed": seed,
+    }
+    weights = _checkpoints(checkpoints, names)
+    timed = [prepare_model(name, checkpoint=weights.get(name), **options) for name in names]
+    return timed + [prepare_given(text, runtime, seed) for text in given]
+
+
+def measure_here(
+    protocol: str,
+    pairs: int | None,
+    attempts: int | None,
+    core: int | None,
+    seed: int,
     record: bool,
+    **words: Any,
 ) -> LatencyReport:
-    """Check the words of ``latency host``, measure, and record the report if asked to.
+    """Measure by the words of ``latency host``, those of `timed_models` among them; record the report if asked to.
 
     Raises:
         InputError: naming the option at fault and what it may be, or if a model or file is bad.
@@ -102,15 +115,7 @@ def measure_here(
     chosen = load_device("host").protocol(protocol).with_samples(pairs)
     if attempts is not None:
         chosen = msgspec.structs.replace(chosen, attempts=attempts)
-    shared: dict[str, Any] = {
-        "size": size,
-        "spans": () if spans is None else words_of(spans, "--spans", SPANS),
-        "key_frame_intervals": [
-            int(word) for word in words_of(key_frame_intervals, "--key-frame-intervals", KEY_FRAME_INTERVALS)
-        ],
-        "images": _pictures(images),
-    }
-    report = measure_host(_prepared(models, given, checkpoints, runtime, seed, **shared), chosen, core)
+    report = measure_host(timed_models(seed=seed, **words), chosen, core)
     if record:
         write_report(report, "latency-host", seed)
     return report
@@ -124,23 +129,20 @@ def _without(private: str) -> str:
 
 
 def measure_device(
-    models: str | None,
-    given: Sequence[str],
-    size: tuple[int, int] | None,
-    checkpoints: Sequence[Path],
-    pairs: int | None,
-    protocol: str,
-    engine: str,
-    runner: Path | None,
-    core: int | None,
-    seed: int,
     device: RemoteDevice,
     serial: str | None,
     ssh: str | None,
     folder: str,
+    engine: str,
+    runner: Path | None,
+    protocol: str,
+    pairs: int | None,
+    core: int | None,
+    seed: int,
     record: bool,
+    **words: Any,
 ) -> LatencyReport:
-    """Check the words of ``latency device``, measure, and record the report if asked to and all of it is valid.
+    """Measure by the words of ``latency device``, those of `timed_models` among them; record it if all of it is valid.
 
     Raises:
         InputError: if an option or file is bad, or the device cannot be reached.
@@ -157,7 +159,7 @@ def measure_device(
         raise InputError(f"{program}: no such file; build the runner as docs/phone.md describes")
     target = open_target(device, serial, ssh, folder, core)
     target.require_fit()
-    timed = _prepared(models, given, checkpoints, chosen.host_runtime, seed, size=size)
+    timed = timed_models(seed=seed, runtime=chosen.host_runtime, **words)
     report = measure_remote(target, timed, device.protocol(protocol).with_samples(pairs), chosen, program, seed)
     if record and report.valid_count == len(report.results):
         write_report(report, "latency-device", seed, _without(ssh or serial or ""))

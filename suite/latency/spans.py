@@ -15,7 +15,7 @@ from suite.errors import InputError
 from suite.export.artifact import GraphArtifact, output_problems
 from suite.export.runtime import Session, open_session
 from suite.latency.device import Protocol
-from suite.latency.timer import Array, Candidate, fresh_from, smooth_image, stamped
+from suite.latency.timer import Array, Candidate, fresh_from, stamped
 from suite.latency.timing import Labels, Problem
 from suite.models import get_entry
 
@@ -78,20 +78,17 @@ class TimedModel:
 def proof_problems(session: Session, artifact: GraphArtifact, limit: float) -> list[Problem]:
     """Return what shows that a loaded graph is not the scored model in fp32.
 
-    Args:
-        session: the timed session itself.
-        artifact: what it should be.
-        limit: largest absolute difference of an output over the reference's largest magnitude.
+    Outputs may be off by ``limit`` of the reference's largest magnitude.
     """
     problems = [Problem("precision_not_fp32", detail) for detail in session.precision_problems()]
     return problems + [Problem("outputs_differ", detail) for detail in output_problems(session, artifact, limit)]
 
 
 class Graphs:
-    """The sessions of one model, loaded once, each checked once.
+    """The sessions that the spans of one model need, loaded once, each checked once.
 
     Args:
-        model: what is timed; only the graphs that its spans need are loaded.
+        model: what is timed.
         limit: largest output difference, see `suite.latency.device.Rules`.
     """
 
@@ -125,13 +122,7 @@ def network_inputs(shape: tuple[int, ...], seed: int, count: int) -> tuple[NDArr
 
 
 class Spans:
-    """Makes the candidates of one model.
-
-    Args:
-        model: what is timed.
-        graphs: its sessions.
-        pool: number of different base inputs.
-    """
+    """Makes the candidates of one model from its sessions; ``pool`` is the number of different base inputs."""
 
     def __init__(self, model: TimedModel, graphs: Graphs, pool: int) -> None:
         self.model, self.graphs, self.pool = model, graphs, pool
@@ -198,6 +189,19 @@ class Spans:
             check=lambda: self.graphs.check("key_frame", "frame"),
             engine=engine,
         )
+
+
+def smooth_image(height_px: int, width_px: int, seed: int) -> NDArray[np.uint8]:
+    """Return a seeded RGB picture (height_px, width_px, 3) of large smooth blobs with a little grain.
+
+    Resizing, normalising and a network do the same work on it as on a photograph of that size.
+    """
+    from PIL import Image
+
+    generator = np.random.default_rng(seed)
+    blobs = Image.fromarray(generator.integers(30, 225, size=(6, 8, 3), dtype=np.uint8))
+    smooth = np.asarray(blobs.resize((width_px, height_px), Image.Resampling.BILINEAR))
+    return np.clip(smooth + generator.normal(0, 4, size=smooth.shape), 0, 255).astype(np.uint8)
 
 
 class PictureSpans(Spans):
@@ -313,10 +317,6 @@ class PictureSpans(Spans):
 
 def build_candidates(model: TimedModel, protocol: Protocol) -> list[Candidate]:
     """Load a model's graphs and make its candidates in the order of its spans, video spans once per reuse interval.
-
-    Args:
-        model: what is timed.
-        protocol: says how many different inputs there are, and how far outputs may be off.
 
     Raises:
         InputError: if a graph or picture is bad, or a span is not defined for the model.

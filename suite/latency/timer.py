@@ -81,19 +81,13 @@ def time_candidates(
     starts after ``max_duration_s``, so fewer samples than asked for are possible and left to the validity rules.
 
     Args:
-        candidates: what to time; the first is the anchor.
+        candidates: what to time, at least one, of different titles; the first is the anchor.
         protocol: counts and durations.
         after_round: called outside the clock with the number of finished rounds.
 
     Returns:
         The timings in the order of the candidates, and the seconds the timed rounds took.
-
-    Raises:
-        ValueError: if there is no candidate or two have one title.
     """
-    titles = [candidate.labels.title for candidate in candidates]
-    if not titles or len(set(titles)) != len(titles):
-        raise ValueError(f"needs candidates with different titles, got {titles}")
     last = 2 * len(candidates) - 1
     timings = [
         Timing(candidate.labels, (place, last - place), candidate.units, candidate.engine)
@@ -160,21 +154,3 @@ def stamped(array: Array, index: int) -> Array:
 def fresh_from(pool: Sequence[Array]) -> Callable[[int], Array]:
     """Return a maker of inputs: number ``index`` is a stamped copy of the pool's members in turn."""
     return lambda index: stamped(pool[index % len(pool)], index)
-
-
-def smooth_image(height_px: int, width_px: int, seed: int) -> NDArray[np.uint8]:
-    """Return a seeded RGB picture (height_px, width_px, 3) of large smooth blobs with a little grain.
-
-    Resizing, normalising and a network do the same work on it as on a photograph of that size.
-    """
-    generator = np.random.default_rng(seed)
-    coarse = generator.uniform(30, 225, size=(6, 8, 3))
-    rows = np.linspace(0, 5, height_px)
-    columns = np.linspace(0, 7, width_px)
-    top, left = np.minimum(rows.astype(int), 4), np.minimum(columns.astype(int), 6)
-    down, right = (rows - top)[:, None, None], (columns - left)[None, :, None]
-    upper = coarse[top][:, left] * (1 - right) + coarse[top][:, left + 1] * right
-    lower = coarse[top + 1][:, left] * (1 - right) + coarse[top + 1][:, left + 1] * right
-    picture = upper * (1 - down) + lower * down + generator.normal(0, 4, size=(height_px, width_px, 3))
-    clipped: NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
-    return clipped

@@ -100,12 +100,9 @@ def anchor_index(labels: Sequence[Labels], index: int) -> int:
 
 
 def judged(run: MeasuredRun, core: int, protocol: Protocol) -> MeasuredRun:
-    """Apply the rules to every candidate of a run and compare it with its anchor.
+    """Apply the rules to every candidate of a run on ``core`` and compare it with its anchor.
 
-    Args:
-        run: its first timing is the anchor whose drift is watched.
-        core: the core asked for.
-        protocol: counts, thresholds and how intervals are made.
+    The first timing is the anchor whose drift is watched.
     """
     pinning = pinning_problem(run.affinities, core)
     labels = [timing.labels for timing in run.timings]

@@ -208,10 +208,7 @@ def load_published() -> list[PublishedRow]:
 def compare(core: Core, counts: Sequence[Count], published: Sequence[PublishedRow]) -> Errors:
     """Compare modelled with published cycles, over the networks that all of the core's boards have.
 
-    Args:
-        core: names the boards.
-        counts: modelled cycles.
-        published: times; those of another engine or precision than was counted do not compare.
+    Times of another engine or precision than was counted do not compare.
 
     Raises:
         NothingMeasuredError: if fewer than two networks compare.
@@ -234,12 +231,7 @@ def compare(core: Core, counts: Sequence[Count], published: Sequence[PublishedRo
 
 
 def estimate(count: Count, core: Core, errors: Errors) -> Estimate:
-    """Convert a network's cycles to milliseconds of a core.
-
-    Args:
-        count: the network's count.
-        core: the core.
-        errors: of `compare`, for this core.
+    """Convert a network's cycles to milliseconds of a core; the errors are those of `compare` for this core.
 
     Raises:
         NothingMeasuredError: if the cycles were modelled for another core.

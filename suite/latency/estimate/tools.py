@@ -153,6 +153,7 @@ def _run(words: Sequence[str], what: str, folder: Path) -> None:
     """Run a program of the set-up.
 
     Raises:
+        NothingMeasuredError: if it is not installed.
         DataError: with the program's last line, if it fails.
     """
     try:
@@ -213,11 +214,9 @@ def _fetch_wheel(pins: Pins, folder: Path, site: Path) -> None:
 
 
 def describe_machine(pins: Pins, root: Path) -> None:
-    """Write the system files by which programs ask for cores and caches; QEMU looks into its root before the host's.
+    """Write below QEMU's root the system files by which programs ask for cores and caches.
 
-    Args:
-        pins: what they say.
-        root: QEMU's root.
+    QEMU looks there before it looks at the host's.
     """
     cores = root / "sys/devices/system/cpu"
     texts = {root / "proc/cpuinfo": "processor\t: 0", cores / "possible": "0"}

@@ -40,12 +40,9 @@ def prove_here(models: Sequence[TimedModel], engine: Engine, limit: float) -> No
 
 
 def frequency_problems(answers: Sequence[Answer], built_khz: int | None, guards: Guards) -> list[Problem]:
-    """Judge throttling by the core's frequency and by the calibration loop around every block.
+    """Judge throttling in all blocks by the core's frequency and by the calibration loop around every block.
 
-    Args:
-        answers: of all blocks.
-        built_khz: highest frequency of the core as built; the runner's own reading where None.
-        guards: thresholds.
+    ``built_khz`` is the highest frequency of the core as built; the runner's own reading counts where it is None.
     """
     found = []
     built = built_khz or next((answer.built_khz for answer in answers if answer.built_khz), None)
@@ -70,12 +67,9 @@ def frequency_problems(answers: Sequence[Answer], built_khz: int | None, guards:
 
 
 def combined(answers: Sequence[Answer], labels: Sequence[Labels], problems: Sequence[list[Problem]]) -> MeasuredRun:
-    """Return the blocks' samples as one run, as a measured process of this machine gives it back.
+    """Return the blocks' samples, in order, as one run, as a measured process of this machine gives it back.
 
-    Args:
-        answers: of all blocks, in order.
-        labels: of the candidates, in the plan's order.
-        problems: of each candidate.
+    Labels and problems are those of the candidates, in the plan's order.
     """
     first, order = answers[0], round_order(len(labels))
     engine = {"runtime": first.runner, "version": first.library, **first.flags}
@@ -136,7 +130,7 @@ def measure_remote(
 
     Args:
         target: the device, looked at.
-        models: what to time; their graph ``whole``.
+        models: what to time, at least one; their graph ``whole``.
         protocol: counts, durations and rules.
         engine: what the runner is built on.
         runner: the runner's program.

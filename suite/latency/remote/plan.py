@@ -218,12 +218,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 
 
 def read_answer(content: bytes, plan: Plan, where: str) -> Answer:
-    """Read and check what a runner printed.
-
-    Args:
-        content: all of it.
-        plan: what the runner was asked to do.
-        where: opens messages, e.g. ``"adb"``.
+    """Read all that a runner printed and check it against its plan; ``where`` opens messages, e.g. ``"adb"``.
 
     Raises:
         NothingMeasuredError: if the runner gave up, its answer is cut off, or it did not follow the plan.

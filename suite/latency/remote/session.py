@@ -113,13 +113,9 @@ def work_folder(device: Transport) -> Iterator[str]:
 
 
 class Session:
-    """A work folder in use: what is pushed lies there until it is removed.
+    """A work folder on the device in use: what is pushed lies there until it is removed.
 
-    Args:
-        target: the device.
-        folder: the work folder there.
-        here: a folder of this machine for what is pushed.
-        engine: what the runner is built on.
+    ``here`` is a folder of this machine for what is pushed; the runner is built on the engine.
     """
 
     def __init__(self, target: Target, folder: str, here: Path, engine: Engine) -> None:
@@ -180,9 +176,7 @@ class Session:
     def read_outputs(self, graph: PlannedGraph, shapes: Sequence[Sequence[int]]) -> dict[str, NDArray[np.generic]]:
         """Return a graph's outputs on the reference inputs as the device computed them, by the graph's own names.
 
-        Args:
-            graph: as it was pushed.
-            shapes: of the outputs, as the runner told them.
+        The shapes are those that the runner told.
 
         Raises:
             InputError: if a file could not be read.

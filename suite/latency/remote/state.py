@@ -212,13 +212,7 @@ def _temperature(state: DeviceState, device: RemoteDevice, core: int) -> list[Fi
 
 
 def state_findings(state: DeviceState, device: RemoteDevice, core: int) -> list[Finding]:
-    """Apply all guards to one look at a device.
-
-    Args:
-        state: the device's state.
-        device: the device file that it has to match.
-        core: the core to be measured on.
-    """
+    """Apply all guards of a device file to one look at a device, to be measured on a core."""
     identity = _identity(state, device) if isinstance(device, Phone) else []
     return identity + _core(state, core) + _temperature(state, device, core)
 

@@ -143,9 +143,6 @@ class Target:
     def wait_until_ready(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Look at the device again, and wait while all that stands against measuring passes by itself.
 
-        Args:
-            sleep: waits so many seconds.
-
         Raises:
             NothingMeasuredError: if something stands against it that waiting does not mend, or it took too long.
         """

@@ -133,16 +133,12 @@ class Transport(ABC):
         """Return the client's command that copies a file, also given on its standard input, to the device."""
 
     def shell(self, command: str, timeout_s: int = 30, limit_bytes: int = ANSWER_LIMIT_BYTES) -> Reply:
-        """Run one command on the device.
+        """Run one line in the device's shell.
 
-        Args:
-            command: a line for the device's shell.
-            timeout_s: the device itself kills it after so many seconds, since ending the client here would not.
-            limit_bytes: most that it may print.
+        The device itself kills it after ``timeout_s`` seconds, since ending the client here would not.
 
         Raises:
-            NothingMeasuredError: if it printed more than the limit, or no end mark came back: the device is out of
-                reach or was lost meanwhile.
+            NothingMeasuredError: if it printed more than the limit, or no end mark came back: the device was lost.
         """
         guarded = f'( timeout -s KILL {timeout_s} sh -c {shlex.quote(command)} ); echo "@@RC=$?@@"'
         reply = run_client(self.shell_words(guarded), timeout_s + CLIENT_GRACE_S, limit_bytes=limit_bytes)
@@ -155,11 +151,7 @@ class Transport(ABC):
         return Reply(int(ended[1]), reply.output[: ended.start()], reply.errors)
 
     def push(self, source: Path, target: str) -> None:
-        """Copy a file to the device and compare its digest there.
-
-        Args:
-            source: the file.
-            target: its path on the device.
+        """Copy a file to a path on the device and compare its digest there.
 
         Raises:
             InputError: if it could not be copied whole.
