@@ -74,25 +74,6 @@ def _changed(protocol: PredictionProtocol, changes: dict[str, Any]) -> Predictio
     return protocol
 
 
-def _report(out: Path, dataset: CocoDataset | YoutubeVisDataset, caution: str | None, as_json: bool) -> None:
-    """Print what was written; only one of several processes does."""
-    from suite.accuracy.predict import protocol_path
-    from suite.distributed import start_processes
-
-    if not start_processes().first:
-        return
-    from suite.datasets.coco import CocoDataset
-    from suite.files import read_json
-    from suite.paths import shown
-    from suite.progress import say
-
-    made = {"results": shown(out), **read_json(protocol_path(out))}
-    amount = f"{len(dataset.images)} images" if isinstance(dataset, CocoDataset) else f"{len(dataset.videos)} videos"
-    show(as_json, made, f"{shown(out)}: results of {amount}; how they were made: {shown(protocol_path(out))}")
-    if caution:
-        say(f"caution: {caution}")
-
-
 def _run(
     dataset: CocoDataset | YoutubeVisDataset,
     out: Path,
@@ -105,14 +86,25 @@ def _run(
     skip_check: bool,
     **changes: Any,
 ) -> None:
-    """Open the model, check all pictures, write the results over the dataset, and report."""
-    from suite.accuracy.predict import predict_dataset
+    """Open the model, check all pictures, write the results over the dataset, and say what was written."""
+    from suite.accuracy.predict import predict_dataset, protocol_path
     from suite.datasets.pictures import require_pictures
+    from suite.distributed import start_processes
+    from suite.files import read_json
+    from suite.paths import shown
+    from suite.progress import say
 
     segmenter = _open(checkpoint, onnx, model, threads, changes)
     if not skip_check:
         require_pictures(dataset.picture_files())
-    _report(out, dataset, predict_dataset(segmenter, dataset, out, by_position=classes_by_position), as_json)
+    caution = predict_dataset(segmenter, dataset, out, by_position=classes_by_position)
+    if not start_processes().first:
+        return
+    made = {"results": shown(out), **read_json(protocol_path(out))}
+    amount = f"{len(dataset.places)} {'images' if made['task'] == 'coco' else 'videos'}"
+    show(as_json, made, f"{shown(out)}: results of {amount}; how they were made: {shown(protocol_path(out))}")
+    if caution:
+        say(f"caution: {caution}")
 
 
 class SourcesFirst(CommandGroup):
