@@ -76,8 +76,9 @@ def find_side(name: str, runs: Sequence[RunFile]) -> Side:
         return _side(f"records in {path.name}", read_whole(path))
     if any(item.subject.model == name for file in runs for item in file.measurements):
         return _side(f"model {name}", runs, name)
-    sha = name.lower() if re.fullmatch(r"[0-9a-fA-F]{7,40}", name) else ""
-    commits = {file.run.git_sha for file in runs if file.run.git_sha and sha and file.run.git_sha.startswith(sha)}
+    known = list(dict.fromkeys(file.run.git_sha for file in runs if file.run.git_sha))
+    is_sha = re.fullmatch(r"[0-9a-fA-F]{7,40}", name)
+    commits = [sha for sha in known if is_sha and sha.startswith(name.lower())]
     if len(commits) != 1:
         matches = [file for file in runs if name in file.run.run_id]
         if len(matches) == 1:
@@ -86,15 +87,14 @@ def find_side(name: str, runs: Sequence[RunFile]) -> Side:
             listed = ", ".join(file.run.run_id for file in matches[:SHOWN_RUNS])
             raise InputError(f"{name!r} fits {len(matches)} runs: {listed}; write more of one")
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    full = next(iter(commits)) if len(commits) == 1 else git(*words)
+    full = commits[0] if len(commits) == 1 else git(*words)
     if full is None:
         raise InputError(
             f"{name!r} is no record file, folder, model, run or commit; 'python -m suite records --csv' has the names"
         )
     measured = [file for file in runs if file.run.git_sha == full]
     if not measured:
-        known = list(dict.fromkeys(file.run.git_sha[:10] for file in runs if file.run.git_sha))
-        named = ", ".join(known[-SHOWN_RUNS:]) or "none"
+        named = ", ".join(sha[:10] for sha in known[-SHOWN_RUNS:]) or "none"
         raise NothingMeasuredError(f"no record was measured at commit {full[:10]}; commits with records: {named}")
     return _side(f"commit {full[:10]}", measured)
 

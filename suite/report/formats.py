@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import re
 import textwrap
 import unicodedata
@@ -90,18 +88,14 @@ def csv_words(text: str, is_number: bool = False) -> str:
 
 def csv_text(table: Table) -> str:
     """Return CSV with Unix line ends: one header line, plain values, and a last column with each row's notes."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*table.columns, "notes"])
+    notes = []
     for row in table.rows:
-        notes = [
-            f"{name or 'value'}: {', '.join(part for part in (cell.mark, cell.note) if part)}"
-            for name, cell in zip(table.columns, row, strict=True)
-            if cell.mark or cell.note
-        ]
-        texts = [csv_words(cell.text, cell.value is not None) for cell in row]
-        writer.writerow([*texts, csv_words("; ".join(notes))])
-    return stream.getvalue()
+        marked = {name: filter(None, (cell.mark, cell.note)) for name, cell in zip(table.columns, row, strict=True)}
+        said = {name or "value": ", ".join(parts) for name, parts in marked.items()}
+        notes.append(csv_words("; ".join(f"{name}: {words}" for name, words in said.items() if words)))
+    frame = table.frame.map(lambda cell: csv_words(cell.text, cell.value is not None))
+    text: str = frame.assign(notes=notes).to_csv(index=False, lineterminator="\n")
+    return text
 
 
 @functools.cache

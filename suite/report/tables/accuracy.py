@@ -123,26 +123,23 @@ def _title(frames: int) -> str:
     return f"video T = {frames}" if frames else "images"
 
 
-def _cost(errors: Errors, frames: int, metric: str, kind: Kind) -> TableCell:
+def _cost(errors: Errors, frames: int, metric: str, kind: Kind | None) -> TableCell:
+    """Return what a kind of error costs, or the AP50 as scored where there is none."""
     own = VIDEO_KINDS if frames else IMAGE_KINDS
-    if kind not in (*own, *SPECIAL_KINDS) or (metric == "ladder_ap50" and kind in SPECIAL_KINDS):
+    shown: tuple[Kind | None, ...] = (None, *own) if metric == "ladder_ap50" else (*own, *SPECIAL_KINDS)
+    if kind not in shown:
         return TableCell()
-    return record_cell(errors.get((frames, metric, "error", kind.name)), NOT_RECORDED)
+    return record_cell(errors.get((frames, metric, "error", kind.name if kind else AS_SCORED)), NOT_RECORDED)
 
 
 def _error_rows(where: str, trained: str, errors: Errors, ways: list[int]) -> list[Row]:
     """Return the ladder's foot, one row per kind of error, one row per category and size."""
     first: dict[str, TableCell | str] = {"data": where, "trained with": trained}
-    foot = {
-        f"{LADDER}: {_title(way)}": record_cell(errors.get((way, "ladder_ap50", "error", AS_SCORED)), NOT_RECORDED)
-        for way in ways
-    }
-    alone = {f"{ALONE}: {_title(way)}": "" for way in ways}
-    rows: list[Row] = [{**first, "error or part": "AP50 as scored", **alone, **foot}]
-    for kind in KINDS:
+    rows: list[Row] = []
+    for kind in (None, *KINDS):
         costs = {f"{ALONE}: {_title(way)}": _cost(errors, way, "error_ap50", kind) for way in ways}
         ladder = {f"{LADDER}: {_title(way)}": _cost(errors, way, "ladder_ap50", kind) for way in ways}
-        rows.append({**first, "error or part": kind.label, **costs, **ladder})
+        rows.append({**first, "error or part": kind.label if kind else "AP50 as scored", **costs, **ladder})
     for part, name in dict.fromkeys((key, name) for _, _, key, name in errors if key != "error"):
         found = {
             f"{_title(way)}: {title}": record_cell(errors.get((way, metric, part, name)), NO_OBJECT)
