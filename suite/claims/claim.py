@@ -36,8 +36,7 @@ class Claim:
     Attributes:
         claim_id: stable and readable, e.g. ``"table1/mobileinst-topformer-base-640/ap"``.
         row_id: the claim's table row, i.e. its id without the metric.
-        method: the method as printed, e.g. ``"SparseInst"``.
-        backbone: the backbone as printed, e.g. ``"TopFormer-Base"``; empty where none is meant.
+        method: as printed, e.g. ``"SparseInst"``; so is ``backbone``, which is empty where none is meant.
         short_side_px: the printed input size; None where none is printed.
         metric: column of the published table, e.g. ``"ap50"``, ``"latency_snapdragon_778g_ms"``.
         value: the number in ``unit``; the lower end where the source gives a range.
@@ -46,8 +45,7 @@ class Claim:
         unit: ``"AP points"`` (0 to 100), ``"ms"`` or ``"ratio"``.
         dataset: e.g. ``"coco test-dev"``, ``"youtube-vis-2019 valid"``; empty where none is meant.
         device: ``"snapdragon-778g"``, ``"rtx-2080-ti"`` or None.
-        protocol: what the number covers, in words.
-        source: publication and version, e.g. ``"aaai2024-table1"``.
+        protocol: what the number covers, in words; ``source`` is publication and version: ``"aaai2024-table1"``.
         kind: a printed number, a ratio of two printed numbers, or a trend ("A is better than B by ...").
         own: whether the number is about MobileInst itself.
         reimplemented: whether the paper's authors re-implemented the method (prior art only).

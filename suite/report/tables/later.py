@@ -19,15 +19,9 @@ NOT_TIMED = "its graph is not timed yet: export it as docs/latency.md says"
 class LaterRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A segmenter that came after the paper, as its authors describe it.
 
-    Attributes:
-        model: its name in our records, given to ``latency host --onnx FILE:NAME``.
-        method: its name for readers.
-        size_px: side of the square input that the AP is published for.
-        ap: mask AP in points.
-        dataset_split: what the AP was measured on.
-        parameters_m: millions of parameters.
-        gflops: thousand millions of operations, two per multiply-accumulate.
-        source: where the authors say so.
+    ``model`` is its name in our records, given to ``latency host --onnx FILE:NAME``, ``size_px`` the side of the square
+    input that the mask AP in points is published for, ``parameters_m`` in millions, ``gflops`` in thousand millions of
+    operations, two per multiply-accumulate.
     """
 
     model: str
