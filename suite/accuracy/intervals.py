@@ -28,6 +28,8 @@ RESAMPLES = 1000
 THREADS = 2
 DRAWS_AT_ONCE = 50
 STATISTICS = ("AP", "AP50", "AP75")
+COVERS = "which {0} were drawn for a dataset of this size (bootstrap over {0}), not training seeds, labels or settings"
+"""What an interval covers, of images or videos."""
 Counts = NDArray[np.int32]
 
 
@@ -124,14 +126,6 @@ def statistics(ap: Floats) -> dict[str, float]:
     return {"AP": float(defined.mean()), "AP50": float(defined[0].mean()), "AP75": float(defined[5].mean())}
 
 
-def covers(units: str) -> str:
-    """Return the sentence that says what an interval covers; ``units`` is ``"images"`` or ``"videos"``."""
-    return (
-        f"which {units} were drawn for a dataset of this size (bootstrap over {units}), not training seeds, labels or "
-        "settings"
-    )
-
-
 def reach(objects: Floats) -> float:
     """Return how many standard deviations of the draws a 95 % interval of AP reaches to each side.
 
@@ -173,7 +167,7 @@ class Bootstrap:
     def _interval(self, observed: float, drawn: Floats, limits: tuple[float, float], what: str) -> Interval:
         half = self.reach * float(np.std(drawn, ddof=1))
         low, high = (float(np.clip(end, *limits)) for end in (observed - half, observed + half))
-        return Interval(low, high, LEVEL, f"{what}{covers(self.units)}", len(drawn), self.seed)
+        return Interval(low, high, LEVEL, what + COVERS.format(self.units), len(drawn), self.seed)
 
     def interval(self, statistic: str = "AP", model: int = 0) -> Interval:
         """Return the 95 % interval of a statistic of one model."""

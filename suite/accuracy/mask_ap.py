@@ -167,23 +167,10 @@ def mask_pairs(
         at_least: smallest mask IoU of a pair.
         across: whether pairs of different categories are wanted too.
     """
-    objects, ranks, some, all_ = dataset.objects, _ranks(dataset), len(detections.scores), len(dataset.objects)
-    asked = Instances(
-        unit=ranks[objects.image],
-        category=objects.class_index,
-        area=_object_areas(dataset),
-        score=np.ones(all_),
-        crowd=objects.crowd,
-        place=np.arange(all_),
-    )
-    found = Instances(
-        unit=ranks[detections.image],
-        category=detections.class_index,
-        area=detections.areas_px,
-        score=detections.scores,
-        crowd=np.zeros(some, np.bool_),
-        place=np.arange(some),
-    ).counting()
+    objects, ranks = dataset.objects, _ranks(dataset)
+    asked = Instances.of(ranks[objects.image], objects.class_index, _object_areas(dataset), crowd=objects.crowd)
+    found = Instances.of(ranks[detections.image], detections.class_index, detections.areas_px, detections.scores)
+    found = found.counting()
 
     def iou(rows: Integers, columns: Integers) -> Floats:
         masks = detections.codes.rles(found.place[rows]), dataset.codes.rles(columns)

@@ -44,6 +44,15 @@ class Instances:
     crowd: Flags
     place: Integers
 
+    @classmethod
+    def of(
+        cls, unit: Integers, category: Integers, area: Floats, score: Floats | None = None, crowd: Flags | None = None
+    ) -> Instances:
+        """Return all detections of a file, which have scores, or all its objects, which may be crowds."""
+        amount = len(unit)
+        scores, crowds = (np.ones(amount) if score is None else score), np.zeros(amount, np.bool_)
+        return cls(unit, category, area, scores, crowds if crowd is None else crowd, np.arange(amount))
+
     def rows(self, chosen: Integers | Flags) -> Instances:
         """Return some of them."""
         return Instances(*(getattr(self, field.name)[chosen] for field in fields(self)))

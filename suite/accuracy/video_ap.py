@@ -54,13 +54,12 @@ def track_pairs(
     """
     ranks = {key: rank for rank, key in enumerate(sorted(dataset.places))}
     asked, found = (
-        Instances(
-            unit=np.array([ranks[track.video_id] for track in tracks], np.int64),
-            category=np.array([track.class_index for track in tracks], np.int64),
-            area=np.array([track.area for track in tracks], np.float64),
-            score=np.array([track.score for track in tracks], np.float64),
-            crowd=np.array([track.crowd for track in tracks], np.bool_),
-            place=np.arange(len(tracks)),
+        Instances.of(
+            np.array([ranks[track.video_id] for track in tracks], np.int64),
+            np.array([track.class_index for track in tracks], np.int64),
+            np.array([track.area for track in tracks], np.float64),
+            np.array([track.score for track in tracks], np.float64),
+            np.array([track.crowd for track in tracks], np.bool_),
         )
         for tracks in (annotated, results)
     )

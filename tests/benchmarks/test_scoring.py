@@ -184,7 +184,8 @@ def per_pair_video_stats(annotations: Path, results: Path) -> list[float]:
         for number, item in enumerate(items, start=1):
             areas = item.get("areas") or [coco_mask.area(code) for code in item["segmentations"] if code]
             present = [area for area in areas if area]
-            item.update(id=number, area=np.mean(present) if present else 0, iscrowd=0, ignore=0)
+            crowd = item.get("iscrowd", 0)
+            item.update(id=number, area=np.mean(present) if present else 0, iscrowd=crowd, ignore=crowd)
             group[item["video_id"], item["category_id"]].append(item)
 
     def pair_iou(one: dict[str, Any], other: dict[str, Any]) -> float:

@@ -10,6 +10,7 @@ import pytest
 from suite.accuracy.score import STATS
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.errors import InputError
+from tests.benchmarks.test_scoring import per_pair_video_stats
 from tests.suite.accuracy.brute_force import brute_force_video_stats
 from tests.suite.accuracy.cases import compressed, random_video, rectangle, uncompressed, written
 
@@ -49,7 +50,10 @@ def test_random_sets_agree_with_brute_force(tmp_path: Path, seed: int) -> None:
     annotations, results = random_video(seed)
     before = copy.deepcopy((annotations, results))
     expected = brute_force_video_stats(annotations, results)
-    assert list(stats(tmp_path, annotations, results).values()) == pytest.approx(expected, abs=1e-12)
+    found = list(stats(tmp_path, annotations, results).values())
+    assert found == pytest.approx(expected, abs=1e-12)
+    # To the last digit what COCOeval's own matching and accumulation give.
+    assert found == per_pair_video_stats(*written(tmp_path, annotations, results))
     assert (annotations, results) == before
 
 
