@@ -81,20 +81,6 @@ class Processes:
         shared: Kind = values[0]
         return shared
 
-    def send(self, value: Any) -> None:
-        """Send a value to process 0, which takes it with `receive`."""
-        from torch import distributed
-
-        distributed.send_object_list([value], dst=0)
-
-    def receive(self, rank: int) -> Any:
-        """Return the value that process ``rank`` sends."""
-        from torch import distributed
-
-        values: list[Any] = [None]
-        distributed.recv_object_list(values, src=rank)
-        return values[0]
-
     def total(self, values: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes, on its device."""
         if self.count == 1:

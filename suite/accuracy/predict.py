@@ -50,19 +50,14 @@ def protocol_path(results: Path) -> Path:
 
 def _collect(results: Path, identity: str, processes: Processes, part: PartFile) -> None:
     """Bring to process 0 what only other machines see."""
-    seen = processes.gather(sorted(finished_entries(results, identity)))
-    known = set(seen[0])
-    for rank in range(1, processes.count):
-        wanted = [key for key in seen[rank] if key not in known]
-        known.update(wanted)
-        if processes.rank not in (0, rank):
-            continue
-        entries = finished_entries(results, identity) if processes.rank == rank else {}
-        for start in range(0, len(wanted), LINES_PER_MESSAGE):
-            if processes.rank == rank:
-                processes.send([read_line(entries[key]) for key in wanted[start : start + LINES_PER_MESSAGE]])
-            else:
-                part.append_lines(processes.receive(rank))
+    entries = finished_entries(results, identity)
+    seen = processes.gather(sorted(entries))
+    known = set(seen[0]).union(*seen[: processes.rank])
+    mine = [key for key in seen[processes.rank] if key not in known]
+    for start in range(0, max(processes.gather(len(mine))), LINES_PER_MESSAGE):
+        for lines in processes.gather([read_line(entries[key]) for key in mine[start : start + LINES_PER_MESSAGE]]):
+            if processes.first:
+                part.append_lines(lines)
 
 
 def _stream(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from reference_model.images import Detection, detect
 from reference_model.mobileinst import MobileInst, NonFiniteError
 from reference_model.tracking import TrackingError
 from suite.accuracy.segmenter import PredictionProtocol
-from suite.accuracy.sources import Frame, Reader, Source, writing_video
+from suite.accuracy.sources import Frame, Frames, Source, open_source, writing_video
 from suite.datasets.categories import Categories
 from suite.datasets.masks import encode_mask
 from suite.drawing.overlay import COLOURS, Shape, paint, save_png
@@ -98,8 +98,7 @@ class SourceSegmenter:
         say(f"skipped: {reason}")
 
     def _picture(self, source: Source, step: Step) -> dict[str, Any] | None:
-        with Reader(source) as reader:
-            frame = next(reader.frames())
+        frame = next(open_source(source).each)
         if isinstance(frame, SuiteError):
             self._skip(source, str(frame))
             step()
@@ -117,34 +116,34 @@ class SourceSegmenter:
     def _clip(self, source: Source) -> dict[str, Any] | None:
         path = None if self.folder is None else self._path(source, ".mp4")
         try:
-            reader = Reader(source)
+            opened = open_source(source)
         except SuiteError as error:
             self._skip(source, str(error))
             return None
-        with reader, nullcontext() if path is None else writing_video(path, reader.frames_per_s) as add:
-            frames = list(self._frames(reader, add))
+        with closing(opened.each), nullcontext() if path is None else writing_video(path, opened.per_s) as add:
+            frames = list(self._frames(source, opened, add))
         if not frames:
             return None
         made = {
             "source": source.name,
-            "frames_per_s": reader.frames_per_s,
+            "frames_per_s": opened.per_s,
             "key_frame_interval": self.protocol.key_frame_interval,
             "association": self.protocol.association,
             "frames": frames,
         }
         return made if path is None else made | {"drawn": str(path)}
 
-    def _frames(self, reader: Reader, add: Callable[[Frame], None] | None) -> Iterator[dict[str, Any]]:
+    def _frames(self, source: Source, opened: Frames, add: Callable[[Frame], None] | None) -> Iterator[dict[str, Any]]:
         """Track a clip frame by frame, and say how fast; Ctrl-C ends a camera as its last frame would."""
         online, numbers = self.protocol.tracker(self.model, self.config), dict[int, int]()
-        total = min(filter(None, (reader.total, self.max_frames)), default=None)
-        name, camera = reader.source.name, reader.source.camera
+        total = min(filter(None, (opened.total, self.max_frames)), default=None)
+        name, camera = source.name, source.camera
         if camera:
             say(f"{name}: Ctrl-C ends it")
         started = said = time.monotonic()
         with track(Path(name).name, total) if total else nullcontext() as step:
             try:
-                for index, frame in enumerate(reader.frames()):
+                for index, frame in enumerate(opened.each):
                     if index == self.max_frames:
                         break
                     try:
@@ -153,7 +152,7 @@ class SourceSegmenter:
                         seen = online.push(frame)
                     except (SuiteError, TrackingError) as error:
                         where = "" if isinstance(error, SuiteError) else f"{name}, frame {index}: "
-                        self._skip(reader.source, f"{where}{error}")
+                        self._skip(source, f"{where}{error}")
                         continue
                     instances: list[Found] = [
                         (item, numbers.setdefault(item.track_index, len(numbers) + 1))

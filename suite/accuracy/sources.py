@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,75 +111,69 @@ def find_sources(words: Sequence[str], frames_of_clips: bool = False) -> list[So
     return found
 
 
-class Reader:
-    """Reads the frames of one source; use as a context manager.
+@dataclass(frozen=True)
+class Frames:
+    """The frames of an open source.
 
     Attributes:
+        each: (H, W, 3) uint8 RGB frames in order, or instead of one that cannot be read, the reason; ending or closing
+            it gives the file or camera back.
         total: number of frames that the source says it has; None for a camera.
-        frames_per_s: its frame rate.
-
-    Raises:
-        DataError: if the file or camera is absent.
-        InputError: if it cannot be opened as a video.
+        per_s: its frame rate.
     """
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.total: int | None = len(source.pictures)
-        self.frames_per_s = DEFAULT_FRAMES_PER_S
-        self._capture: cv2.VideoCapture | None = None
-        if source.video is None:
-            return
-        # FFmpeg tells its own doubts about damaged files on standard error, in a form that names no file.
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        import cv2
+    each: Generator[Frame | SuiteError, None, None]
+    total: int | None
+    per_s: float = DEFAULT_FRAMES_PER_S
 
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        self._capture = cv2.VideoCapture(source.video if isinstance(source.video, int) else str(source.video))
-        if not self._capture.isOpened():
-            self._capture.release()
-            if source.camera:
-                raise DataError(f"{source.name}: cannot be opened; is it plugged in, and free?")
-            raise InputError(f"{source.name}: cannot be read as a video; convert it, e.g. to H.264 in mp4")
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.total = count if count > 0 and not source.camera else None
-        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.frames_per_s = rate if 0 < rate < 1000 else DEFAULT_FRAMES_PER_S
 
-    def __enter__(self) -> Reader:
-        """Return the reader."""
-        return self
+def open_source(source: Source) -> Frames:
+    """Open a source to read its frames.
 
-    def __exit__(self, *_: object) -> None:
-        """Give the file or camera back."""
-        if self._capture is not None:
-            self._capture.release()
+    Raises:
+        DataError: if a camera is absent.
+        InputError: if a file cannot be opened as a video.
+    """
+    if source.video is None:
+        return Frames(_read_pictures(source.pictures), len(source.pictures))
+    # FFmpeg tells its own doubts about damaged files on standard error, in a form that names no file.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
 
-    def frames(self) -> Iterator[Frame | SuiteError]:
-        """Yield (H, W, 3) uint8 RGB frames, or instead of one that cannot be read, the reason."""
-        for path in self.source.pictures:
-            try:
-                yield read_picture(path)
-            except SuiteError as error:
-                yield error
-        if self._capture is None:
-            return
-        number = 0
-        while self._capture.grab():
-            decoded, frame = self._capture.retrieve()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    capture = cv2.VideoCapture(source.video if isinstance(source.video, int) else str(source.video))
+    if not capture.isOpened():
+        if source.camera:
+            raise DataError(f"{source.name}: cannot be opened; is it plugged in, and free?")
+        raise InputError(f"{source.name}: cannot be read as a video; convert it, e.g. to H.264 in mp4")
+    count, rate = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), float(capture.get(cv2.CAP_PROP_FPS))
+    total = count if count > 0 and not source.camera else None
+    return Frames(_decode(source.name, capture, total), total, rate if 0 < rate < 1000 else DEFAULT_FRAMES_PER_S)
+
+
+def _read_pictures(paths: Sequence[Path]) -> Generator[Frame | SuiteError, None, None]:
+    for path in paths:
+        try:
+            yield read_picture(path)
+        except SuiteError as error:
+            yield error
+
+
+def _decode(name: str, capture: cv2.VideoCapture, total: int | None) -> Generator[Frame | SuiteError, None, None]:
+    number = 0
+    try:
+        while capture.grab():
+            decoded, frame = capture.retrieve()
             if decoded and frame is not None and frame.ndim == 3:
                 yield np.ascontiguousarray(frame[..., ::-1])
             else:
-                yield InputError(
-                    f"{self.source.name}: frame {number} cannot be decoded; convert or copy the file again"
-                )
+                yield InputError(f"{name}: frame {number} cannot be decoded; convert or copy the file again")
             number += 1
-        # The count of some containers is their duration times their rate, a frame or two off.
-        if self.total is not None and number < self.total - max(2, self.total // 50):
-            yield InputError(
-                f"{self.source.name}: ends after frame {number - 1}, its header promises {self.total}; "
-                "copy the file again if it was cut short"
-            )
+    finally:
+        capture.release()
+    # The count of some containers is their duration times their rate, a frame or two off.
+    if total is not None and number < total - max(2, total // 50):
+        yield InputError(f"{name}: ends after frame {number - 1} of {total}; copy the file again if it was cut short")
 
 
 @contextmanager

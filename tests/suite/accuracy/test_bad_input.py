@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from suite.cli import main
-from tests.suite.accuracy.cases import compressed
+from tests.suite.accuracy.cases import compressed, written
 
 MASK = compressed(np.eye(6, 8, dtype=np.bool_))
 COCO_TRUTH: dict[str, Any] = {
@@ -56,9 +56,9 @@ def put(*keys: Any) -> Callable[[Any], None]:
 
 def drop(*keys: Any) -> Callable[[Any], None]:
     """Return a change that deletes the entry at a path of keys."""
-    *path, last = keys
 
     def change(document: Any) -> None:
+        *path, last = keys
         for key in path:
             document = document[key]
         del document[last]
@@ -135,10 +135,7 @@ def run_case(
     documents = copy.deepcopy((COCO_TRUTH, COCO_RESULTS) if task == "coco" else (VIDEO_TRUTH, VIDEO_RESULTS))
     which, alter = change
     alter(documents[which])
-    paths = folder / "truth.json", folder / "found.json"
-    for path, document in zip(paths, documents, strict=True):
-        path.write_text(json.dumps(document))
-    return one_line(capsys, task, paths)
+    return one_line(capsys, task, written(folder, *documents))
 
 
 CASES = [
@@ -164,7 +161,7 @@ def test_a_wrong_entry_is_named(
 ) -> None:
     exit_code, line = run_case(capsys, tmp_path, task, (which, alter))
     assert exit_code == 2
-    assert ("truth.json", "found.json")[which] in line
+    assert ("annotations.json", "results.json")[which] in line
     assert message in line
 
 
@@ -208,9 +205,7 @@ def test_a_file_that_is_no_document(
 @pytest.mark.parametrize("task", ["coco", "youtube-vis"])
 def test_the_untouched_documents_score(capsys: pytest.CaptureFixture[str], tmp_path: Path, task: str) -> None:
     truth, found = (COCO_TRUTH, COCO_RESULTS) if task == "coco" else (VIDEO_TRUTH, VIDEO_RESULTS)
-    paths = tmp_path / "truth.json", tmp_path / "found.json"
-    for path, document in zip(paths, (truth, found), strict=True):
-        path.write_text(json.dumps(document))
+    paths = written(tmp_path, truth, found)
     words = ["score", task, "--annotations", str(paths[0]), "--results", str(paths[1])]
     assert main([*words, "--json"]) == 0
     out, err = capsys.readouterr()

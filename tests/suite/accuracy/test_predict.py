@@ -114,19 +114,14 @@ def test_results_are_official(data: Path, finished: dict[str, bytes]) -> None:
     assert order == sorted(order, reverse=True)
     assert all(set(result) == {"image_id", "category_id", "segmentation", "score"} for result in results)
     assert {result["category_id"] for result in results} <= set(range(10, 10 + CONFIG.num_classes))
-    score = score_coco(data / "coco.json", _written(data, "again.json", finished["coco"]))
+    (data / "again.json").write_bytes(finished["coco"])
+    score = score_coco(data / "coco.json", data / "again.json")
     assert score.counts["results"] == len(results)
     tracks = json.loads(finished["youtube-vis"])
     assert all(len(track["segmentations"]) == 4 for track in tracks)
     assert max(sum(track["video_id"] == number for track in tracks) for number in range(6, 10)) <= 10
     for result in results + tracks:
         assert result["score"] == float(str(np.float32(result["score"])))
-
-
-def _written(folder: Path, name: str, content: bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content)
-    return path
 
 
 def test_killed_and_resumed(data: Path, tmp_path: Path, finished: dict[str, bytes]) -> None:

@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 from reference_model.images import Thresholds, detect
 from reference_model.tracking import OnlineTracker
 from reference_model.weights import load_checkpoint, save_checkpoint
-from suite.accuracy.sources import Reader, find_sources, writing_video
+from suite.accuracy.sources import find_sources, open_source, writing_video
 from suite.cli import main
 from suite.datasets.categories import METADATA_KEY, Categories
 from suite.datasets.shapes_scene import CATEGORIES
@@ -75,8 +75,7 @@ def write_clip(path: Path, frames: Frames, codec: str = "MJPG") -> None:
 
 def read_clip(path: Path) -> Frames:
     (source,) = find_sources([str(path)])
-    with Reader(source) as reader:
-        return [frame for frame in reader.frames() if not isinstance(frame, SuiteError)]
+    return [frame for frame in open_source(source).each if not isinstance(frame, SuiteError)]
 
 
 def decoded(item: dict[str, Any]) -> NDArray[np.bool_]:
