@@ -122,7 +122,7 @@ def train(
     trained = Trained(model, optimizer, average)
     states = StateFiles(folder, recipe.keep_checkpoints)
     progress = resume(states, Progress(identity), trained, processes)
-    if step_once.scaler is not None and progress.scaler:
+    if progress.scaler:
         step_once.scaler.load_state_dict(progress.scaler)
     scoring = Scoring(recipe, evaluation, folder, processes, final)
     metric = evaluation.metric if evaluation else "mask_ap"
@@ -170,8 +170,7 @@ def train(
             now = time.monotonic() - started
             speed = recipe.batch_size / max(now - progress.elapsed_s, 1e-9)
             progress.iteration, progress.elapsed_s = done, now
-            if step_once.scaler is not None:
-                progress.scaler = step_once.scaler.state_dict()
+            progress.scaler = step_once.scaler.state_dict()
             asked = round(processes.maximum(stop_requested()))
             saves = bool(asked) or done % recipe.checkpoint_every == 0 or done == recipe.iterations
             if log is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -144,7 +145,7 @@ class TrainingStep:
             self.parallel = DistributedDataParallel(
                 self.losses_of, broadcast_buffers=False, find_unused_parameters=True
             )
-        self.scaler = torch.amp.GradScaler(processes.device.type) if recipe.precision == "fp16" else None
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=recipe.precision == "fp16")
 
     def __call__(self, iteration: int, batches: Sequence[Batch]) -> tuple[dict[str, float], float]:
         """Do one step.
@@ -204,22 +205,17 @@ class TrainingStep:
                 raise NonFiniteError(f"loss is {float(total)}")
             if self.recipe.accumulation > 1:
                 total = total / self.recipe.accumulation
-            scaled = total if self.scaler is None else self.scaler.scale(total)
-            scaled.backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def _update(self) -> float:
         """Clip the gradient and step; returns its norm before clipping."""
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
+        self.scaler.unscale_(self.optimizer)
         limit = self.recipe.clip_norm if self.recipe.clipping else float("inf")
         norm = float(nn.utils.clip_grad_norm_(list(self.model.parameters()), limit))
-        if self.scaler is not None:
-            # Skips the step where the scaled gradient overflowed, and scales less from there on.
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            return norm
-        if norm != norm or norm == float("inf"):
+        if not self.scaler.is_enabled() and not math.isfinite(norm):
             raise NonFiniteError(f"norm of the gradient is {norm}")
-        self.optimizer.step()
+        # With float16, skips the step where the scaled gradient overflowed, and scales less from there on.
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return norm
