@@ -7,6 +7,8 @@ and its traceback is kept in a file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 PASS = 0
 REGRESSION = 1
 USAGE = 2
@@ -15,6 +17,11 @@ DATA_MISSING = 4
 UNEXPECTED = 70
 REQUEUE = 75
 INTERRUPTED = 130
+
+
+def first_few(texts: Sequence[str], shown: int = 6, joint: str = ", ") -> str:
+    """Return the first texts, and how many more there are, for a message."""
+    return joint.join(texts[:shown]) + (f" and {len(texts) - shown} more" if len(texts) > shown else "")
 
 
 class SuiteError(Exception):

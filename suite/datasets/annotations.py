@@ -172,12 +172,6 @@ def check_name(value: str, where: str) -> None:
         raise InputError(f"{where}: {value!r:.200} leads out of the image folder; give it relative to it")
 
 
-def places_text(places: Sequence[int], root: str, shown: int = 5) -> str:
-    """Return the first places as text: ``annotations[2], annotations[7] and 3 more``."""
-    named = ", ".join(f"{root}[{place}]" for place in places[:shown])
-    return named + (f" and {len(places) - shown} more" if len(places) > shown else "")
-
-
 @dataclass(frozen=True)
 class AnnotationsFile:
     """An annotations file.

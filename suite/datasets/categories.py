@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from suite.errors import InputError
+from suite.errors import InputError, first_few
 
 Id = int | str
 """Of an image, video, category or annotation: a whole number of any size, or text."""
@@ -132,8 +132,9 @@ def map_classes(
     known_ids = [number for number in found if number is not None]
     if not known_ids:
         raise InputError(
-            f"{name}: none of its classes ({_few(model.names)}) is a category of the dataset ({_few(data.names)}), so "
-            "its AP would mean nothing; train on these categories (train RECIPE --annotations FILE --images FOLDER)"
+            f"{name}: none of its classes ({first_few(model.names)}) is a category of the dataset "
+            f"({first_few(data.names)}), so its AP would mean nothing; train on these "
+            "categories (train RECIPE --annotations FILE --images FOLDER)"
         )
     if len(set(known_ids)) < len(known_ids):
         raise InputError(f"{name}: two of its classes have the name of one category of the dataset; rename them")
@@ -142,12 +143,8 @@ def map_classes(
     cautions = []
     if lost:
         cautions.append(
-            f"{len(lost)} classes of {name} are no categories of the dataset and were left out: {_few(lost)}"
+            f"{len(lost)} classes of {name} are no categories of the dataset and were left out: {first_few(lost)}"
         )
     if missing:
-        cautions.append(f"{len(missing)} categories here are unknown to {name}: {_few(missing)}")
+        cautions.append(f"{len(missing)} categories here are unknown to {name}: {first_few(missing)}")
     return ClassMap(tuple(found), "; ".join(cautions))
-
-
-def _few(names: Sequence[str], shown: int = 6) -> str:
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -23,7 +23,6 @@ from suite.datasets.annotations import (
     RawId,
     Segmentation,
     check_name,
-    places_text,
     read_document,
     read_flags,
     read_ids,
@@ -33,7 +32,7 @@ from suite.datasets.annotations import (
 from suite.datasets.categories import Categories, Id
 from suite.datasets.masks import Codes, collection_paused, compress, is_absent
 from suite.datasets.pictures import read_picture
-from suite.errors import InputError
+from suite.errors import InputError, first_few
 from suite.typed import read_typed
 
 
@@ -181,10 +180,8 @@ class CocoDataset(AnnotationsFile):
 
     def notes(self) -> list[str]:
         """Return what a reader of numbers from these annotations must know."""
-        places = self.objects.without_mask
-        if not places:
-            return []
-        return [f"{len(places)} objects without a mask were left out: {places_text(places, 'annotations')}"]
+        places = [f"annotations[{place}]" for place in self.objects.without_mask]
+        return [f"{len(places)} objects without a mask were left out: {first_few(places)}"] if places else []
 
     def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
         """Return the path and the (height, width) in pixels of every image."""

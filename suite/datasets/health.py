@@ -9,19 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.datasets.annotations import Segmentation, places_text
+from suite.datasets.annotations import Segmentation
 from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS, Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
-from suite.datasets.pictures import Size, check_pictures, named_list
+from suite.datasets.pictures import NAMED, Size, check_pictures
 from suite.datasets.pins import Task
 from suite.datasets.youtube_vis import YoutubeVisDataset
-from suite.errors import DataError, InputError, SuiteError
+from suite.errors import DataError, InputError, SuiteError, first_few
 from suite.files import file_digest
 from suite.progress import track
 
 SAMPLED = 64
-_ALL = 10**9
 MasksOf = Callable[[int], list[tuple[str, Segmentation]]]
 """Gives the place in the file and the segmentation of every mask of the picture with a number."""
 
@@ -100,10 +99,18 @@ def require_health(task: Task, annotations: Path, images: Path) -> Health:
     return health
 
 
+def _places(entries: Sequence[int]) -> str:
+    return ", ".join(f"annotations[{place}]" for place in entries)
+
+
+def _named(messages: Sequence[str]) -> str:
+    return first_few(messages, NAMED, "; ")
+
+
 def _coco(dataset: CocoDataset) -> tuple[Check, Check, MasksOf]:
     objects, bare = dataset.objects, dataset.objects.without_mask
     numbers = f"{len(dataset.images)} images, {len(objects)} objects, {int(objects.crowd.sum())} of them crowds"
-    left_out = f"{len(bare)}, left out everywhere: {places_text(bare, 'annotations', _ALL)}" if bare else "none"
+    left_out = f"{len(bare)}, left out everywhere: {_places(bare)}" if bare else "none"
 
     def masks_of(place: int) -> list[tuple[str, Segmentation]]:
         rows = dataset.rows_of(dataset.images[place].image_id)
@@ -118,7 +125,7 @@ def _videos(dataset: YoutubeVisDataset) -> tuple[Check, Check, MasksOf]:
     numbers = f"{len(dataset.videos)} videos, {len(frames)} frames, {len(dataset.tracks)} tracks"
     seen = "each is seen in at least one frame"
     if unseen:
-        seen = f"{len(unseen)} are seen in no frame: {places_text(unseen, 'annotations', _ALL)}"
+        seen = f"{len(unseen)} are seen in no frame: {_places(unseen)}"
 
     def masks_of(place: int) -> list[tuple[str, Segmentation]]:
         video, frame = frames[place]
@@ -149,9 +156,9 @@ def _pictures(files: Sequence[tuple[Path, Size]], masks_of: MasksOf, deep: bool)
     found = check_pictures(files, deep, "health check: pictures")
     read = len(files) - len(found.missing) - len(found.bad)
     some = bool(files)  # a check that looked at nothing is not passed
-    missing = f"{len(found.missing)} are missing: {named_list(found.missing, 'others')}"
-    bad = f"{len(found.bad)} faults: {named_list(found.bad, 'others')}"
-    cautions = f"; caution: {named_list(found.cautions, 'such pictures')}" if found.cautions else ""
+    missing = f"{len(found.missing)} are missing: {_named(found.missing)}"
+    bad = f"{len(found.bad)} faults: {_named(found.bad)}"
+    cautions = f"; caution: {_named(found.cautions)}" if found.cautions else ""
     count = len(files)
     places = range(count) if deep or count <= SAMPLED else [k * count // SAMPLED for k in range(SAMPLED)]
     faults, decoded = [], 0
@@ -167,7 +174,7 @@ def _pictures(files: Sequence[tuple[Path, Size]], masks_of: MasksOf, deep: bool)
     return (
         Check("files", some and not found.missing, missing if found.missing else f"all {len(files)} there"),
         Check("images", read > 0 and not found.bad, bad if found.bad else f"{read} read, all well{cautions}"),
-        Check("masks", not faults, f"{len(faults)} faults: {named_list(faults, 'others')}" if faults else masks),
+        Check("masks", not faults, f"{len(faults)} faults: {_named(faults)}" if faults else masks),
     )
 
 

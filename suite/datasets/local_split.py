@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,9 +23,6 @@ from suite.errors import DataError, InputError
 from suite.files import file_digest, write_text
 from suite.paths import repository_root, shown
 from suite.typed import read_typed
-
-if TYPE_CHECKING:
-    from suite.datasets.youtube_vis import YoutubeVisDataset
 
 LOCAL_VALID = "local-valid"
 """Split name in records of the videos of YouTube-VIS train that are held out here."""
@@ -179,16 +176,6 @@ def _train_annotations(dataset: str) -> tuple[Path, int | None]:
     return annotations, pin.meta.videos
 
 
-def categories_by_video(dataset: YoutubeVisDataset) -> dict[int, frozenset[int]]:
-    """Return for each video the dataset ids of the categories that are annotated in it."""
-    return {
-        int(video.video_id): frozenset(
-            int(dataset.categories.ids[track.class_index]) for track in dataset.tracks_of(video.video_id)
-        )
-        for video in dataset.videos
-    }
-
-
 def make_local_split(dataset: str) -> LocalSplit:
     """Write the list of held-out videos of one year to its place (`list_path`) and return it.
 
@@ -207,7 +194,13 @@ def make_local_split(dataset: str) -> LocalSplit:
     loaded = YoutubeVisDataset.load(annotations)
     if videos not in (None, len(loaded.videos)):
         raise DataError(f"{shown(annotations)}: holds {len(loaded.videos)} videos, officially {videos}; get it again")
-    categories_of = categories_by_video(loaded)
+    category_ids = loaded.categories.ids
+    categories_of = {
+        int(video.video_id): frozenset(
+            int(category_ids[track.class_index]) for track in loaded.tracks_of(video.video_id)
+        )
+        for video in loaded.videos
+    }
     ids = held_out(categories_of, VALID_VIDEOS[dataset], dataset)
     split = LocalSplit(dataset, LOCAL_VALID, RULE, file_digest(annotations), len(categories_of), list(ids))
     write_text(list_path(dataset), json.dumps(msgspec.structs.asdict(split), indent=1) + "\n")

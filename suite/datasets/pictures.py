@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from suite.errors import DataError, InputError
+from suite.errors import DataError, InputError, first_few
 from suite.files import LFS_POINTER
 from suite.progress import say, track
 
@@ -247,13 +247,7 @@ def require_pictures(files: Sequence[tuple[Path, Size]]) -> None:
     """
     found = check_pictures(files)
     if found.cautions:
-        say(f"caution: {named_list(found.cautions, 'such pictures')}")
+        say(f"caution: {first_few(found.cautions, NAMED, '; ')}")
     if faults := found.missing + found.bad:
-        message = f"{len(faults)} of {found.count} pictures cannot be used: {named_list(faults, 'others')}"
+        message = f"{len(faults)} of {found.count} pictures cannot be used: {first_few(faults, NAMED, '; ')}"
         raise (DataError if found.missing else InputError)(message)
-
-
-def named_list(messages: Sequence[str], rest: str) -> str:
-    """Return messages as one line: the first `NAMED` of them and the number of the others."""
-    more = len(messages) - NAMED
-    return "; ".join(messages[:NAMED]) + (f"; and {more} {rest}" if more > 0 else "")

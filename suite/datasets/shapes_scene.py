@@ -6,7 +6,7 @@ the same pixels on every machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suite.datasets.exact import ONE, TURN, Draws, cosine, sine
 
@@ -145,15 +145,11 @@ class _Director:
     def alike(self, look: Look) -> Look:
         """Return a look of the same category and nearly the same hue; half of them have the same texture too."""
         other = self.look(look.category)
-        same = self.draws.chance(50)
-        return Look(
-            category=look.category,
-            hue_degrees=look.hue_degrees + self.draws.integer(-4, 4),
-            saturation_percent=look.saturation_percent,
-            value_percent=look.value_percent + self.draws.integer(-4, 4),
-            texture=look.texture if same else other.texture,
-            period=look.period if same else other.period,
-        )
+        same = look if self.draws.chance(50) else other
+        hue_degrees = look.hue_degrees + self.draws.integer(-4, 4)
+        value_percent = look.value_percent + self.draws.integer(-4, 4)
+        texture, period = same.texture, same.period
+        return replace(look, hue_degrees=hue_degrees, value_percent=value_percent, texture=texture, period=period)
 
     def actor(
         self, look: Look, radius_px: int, meet: tuple[int, int], half_frame: int, speed: int, direction: int
@@ -199,18 +195,11 @@ class _Director:
         draws = self.draws
         meet, half_frame = self.place(40), self.middle + draws.integer(-3, 3)
         small, large = self.look(), self.look(draws.choice(_OPAQUE_CATEGORIES))
-        behind = self.actor(
-            small,
-            draws.integer(14, 17),
-            meet,
-            half_frame,
-            draws.integer(8 * UNIT, 13 * UNIT),
-            draws.integer(0, TURN - 1),
-        )
-        before = self.actor(
-            large, draws.integer(33, 38), meet, half_frame, draws.integer(0, 2 * UNIT), draws.integer(0, TURN - 1)
-        )
-        return [behind, before]
+        actors = []
+        for look, radii_px, speeds in ((small, (14, 17), (8 * UNIT, 13 * UNIT)), (large, (33, 38), (0, 2 * UNIT))):
+            radius_px, speed, direction = draws.integer(*radii_px), draws.integer(*speeds), draws.integer(0, TURN - 1)
+            actors.append(self.actor(look, radius_px, meet, half_frame, speed, direction))
+        return actors
 
     def wandering(self, others: list[Actor]) -> Actor:
         """An object that stays, enters, leaves or rushes through; half-way it keeps its distance from the others."""

@@ -68,19 +68,18 @@ def test_01_the_order_of_the_category_list_changes_nothing(cases: Path, tmp_path
     folder = cases / "01_category_order"
     rng = np.random.default_rng(0)
     content = json.loads((folder / "ann_file_order.json").read_text())
-    chosen = content["images"][:4]
+    chosen = content["images"][:2]
     trained = checkpoint(tmp_path, model, folder / "ann_file_order.json")
+    for image in chosen:
+        picture = tmp_path / image["file_name"]
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        noise = Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8))
+        noise.resize((image["width"], image["height"])).save(picture)
     written = []
     for name in ("ann_file_order", "ann_categories_reversed"):
         content = json.loads((folder / f"{name}.json").read_text())
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({**content, "images": chosen, "annotations": []}))
-        for image in chosen:
-            picture = tmp_path / image["file_name"]
-            if not picture.exists():
-                picture.parent.mkdir(parents=True, exist_ok=True)
-                noise = Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8))
-                noise.resize((image["width"], image["height"])).save(picture)
         assert predict(trained, path, tmp_path, tmp_path / f"{name}.results.json") == 0
         written.append((tmp_path / f"{name}.results.json").read_bytes())
     assert written[0] == written[1]
@@ -102,12 +101,11 @@ def test_another_sets_classes_are_mapped_by_name(cases: Path, tmp_path: Path, mo
         found[name] = [item["category_id"] for item in json.loads((tmp_path / f"{name}.out.json").read_text())]
     assert found["moved"] == [100 - number for number in found["same"]]
     content["categories"] = [{"id": number, "name": f"thing {number}"} for number in range(6)]
-    (tmp_path / "other.json").write_text(json.dumps(content))
-    assert predict(trained, tmp_path / "other.json", source / "images", tmp_path / "o.json") == 2
-    assert not (tmp_path / "o.json").exists()
-    assert (
-        predict(trained, tmp_path / "other.json", source / "images", tmp_path / "o.json", "--classes-by-position") == 0
-    )
+    other, out = tmp_path / "other.json", tmp_path / "o.json"
+    other.write_text(json.dumps(content))
+    assert predict(trained, other, source / "images", out) == 2
+    assert not out.exists()
+    assert predict(trained, other, source / "images", out, "--classes-by-position") == 0
 
 
 def test_02_sixteen_bits_are_scaled(cases: Path, empty_root: Path) -> None:
@@ -285,12 +283,11 @@ def rewritten(path: Path, change: Any) -> None:
     ("change", "exact"),
     [
         (lambda name, tensor: (f"module.{name}", tensor), True),
-        (lambda name, tensor: (f"_orig_mod.{name}", tensor), True),
         (lambda name, tensor: (name, tensor.half() if tensor.is_floating_point() else tensor), False),
         (lambda name, tensor: (name, tensor.half() if name.endswith("weight") else tensor), False),
         (lambda name, tensor: (name, tensor.double() if tensor.is_floating_point() else tensor), True),
     ],
-    ids=["DataParallel", "compiled", "half precision", "mixed precision", "double precision"],
+    ids=["DataParallel", "half precision", "mixed precision", "double precision"],
 )
 def test_21_foreign_checkpoints_are_read_and_it_is_said(
     tmp_path: Path, model: MobileInst, caplog: pytest.LogCaptureFixture, change: Any, exact: bool
@@ -300,7 +297,6 @@ def test_21_foreign_checkpoints_are_read_and_it_is_said(
     rewritten(path, change)
     loaded, _ = load_checkpoint(path)
     assert str(path) in caplog.text
+    near = 0 if exact else 1e-3
     for name, tensor in model.state_dict().items():
-        torch.testing.assert_close(
-            loaded.state_dict()[name], tensor, rtol=0 if exact else 1e-3, atol=0 if exact else 1e-3
-        )
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=near, atol=near)
