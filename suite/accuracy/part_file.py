@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,14 @@ def read_line(entry: tuple[Path, int]) -> bytes:
         return stream.readline()
 
 
-class PartFile:
-    """The unfinished form of a results file, beside it.
+def line_of(key: Id, results: Results) -> bytes:
+    """Return the results of one image or video as a line."""
+    return json.dumps({"id": key, "results": results}, allow_nan=False).encode() + b"\n"
+
+
+@contextmanager
+def part_file(results: Path, identity: str, rank: int = 0) -> Iterator[Callable[[Iterable[bytes]], None]]:
+    """Append to the unfinished form of a results file, beside it.
 
     The first line holds the identity of the prediction; a part file of another identity is discarded. A last line that
     was cut by a kill is discarded too, so that its image is predicted again: none is lost, none is there twice.
@@ -83,34 +90,23 @@ class PartFile:
         results: the final results file.
         identity: digest of everything that the results depend on.
         rank: number of the process that appends.
+
+    Yields:
+        What appends whole lines; they are on disk before the call returns, as far as the system promises.
     """
+    path = part_path(results, rank)
+    good = _scan(path, identity)[1] if path.exists() else 0
+    with path.open("r+b" if good else "wb") as stream:
 
-    def __init__(self, results: Path, identity: str, rank: int = 0) -> None:
-        path = part_path(results, rank)
-        good = _scan(path, identity)[1] if path.exists() else 0
-        self._stream = path.open("r+b" if good else "wb")
-        if good:
-            self._stream.truncate(good)
-            self._stream.seek(good)
-        else:
-            self._stream.write(_header(identity))
-        self._stream.flush()
+        def append(lines: Iterable[bytes]) -> None:
+            stream.writelines(lines)
+            stream.flush()
+            os.fsync(stream.fileno())
 
-    def __enter__(self) -> PartFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def append(self, key: Id, results: Results) -> None:
-        """Add the results of one image or video; on disk before the call returns, as far as the system promises."""
-        self.append_lines([json.dumps({"id": key, "results": results}, allow_nan=False).encode() + b"\n"])
-
-    def append_lines(self, lines: Iterable[bytes]) -> None:
-        """Add whole lines of another part file."""
-        self._stream.writelines(lines)
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        stream.truncate(good)
+        stream.seek(good)
+        append([] if good else [_header(identity)])
+        yield append
 
 
 def write_results(results: Path, entries: Entries, keys: Sequence[Id]) -> None:

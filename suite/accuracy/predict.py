@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +15,10 @@ import numpy as np
 from reference_model.images import Detection
 from reference_model.tracking import Track
 from suite.accuracy.part_file import (
-    PartFile,
     Results,
     finished_entries,
+    line_of,
+    part_file,
     part_path,
     read_line,
     remove_part_files,
@@ -48,7 +49,7 @@ def protocol_path(results: Path) -> Path:
     return results.with_name(f"{results.stem}.protocol.json")
 
 
-def _collect(results: Path, identity: str, processes: Processes, part: PartFile) -> None:
+def _collect(results: Path, identity: str, processes: Processes, append: Callable[[Iterable[bytes]], None]) -> None:
     """Bring to process 0 what only other machines see."""
     entries = finished_entries(results, identity)
     seen = processes.gather(sorted(entries))
@@ -57,7 +58,7 @@ def _collect(results: Path, identity: str, processes: Processes, part: PartFile)
     for start in range(0, max(processes.gather(len(mine))), LINES_PER_MESSAGE):
         for lines in processes.gather([read_line(entries[key]) for key in mine[start : start + LINES_PER_MESSAGE]]):
             if processes.first:
-                part.append_lines(lines)
+                append(lines)
 
 
 def _stream(
@@ -73,17 +74,17 @@ def _stream(
         )
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(part_path(results, processes.rank)), PartFile(results, identity, processes.rank) as part:
+        with exclusive(part_path(results, processes.rank)), part_file(results, identity, processes.rank) as append:
             finished = set().union(*processes.gather(set(finished_entries(results, identity))))
             mine = [key for key in keys if key not in finished][processes.rank :: processes.count]
             done = len(finished) // processes.count
             silent = quiet or not processes.first
             with nullcontext() if silent else track(title, done + len(mine), done) as step:
                 for key in mine:
-                    part.append(key, predict(key))
+                    append([line_of(key, predict(key))])
                     if step is not None:
                         step()
-            _collect(results, identity, processes, part)
+            _collect(results, identity, processes, append)
             if processes.first:
                 write_results(results, finished_entries(results, identity), keys)
             processes.gather(None)

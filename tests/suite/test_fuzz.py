@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from suite.accuracy.mask_ap import score_coco
-from suite.accuracy.part_file import PartFile, finished_entries, part_path
+from suite.accuracy.part_file import finished_entries, line_of, part_file, part_path
 from suite.accuracy.video_ap import score_youtube_vis
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -184,8 +184,8 @@ def test_spoilt_recipes_are_read_or_refused(tmp_path: Path, amount: int) -> None
 @pytest.mark.parametrize("amount", AMOUNTS)
 def test_spoilt_part_files_are_continued_where_they_are_whole(tmp_path: Path, amount: int) -> None:
     results, lines = tmp_path / "r.json", [b'{"id": %d, "results": []}\n' % number for number in range(4)]
-    with PartFile(results, "me") as part:
-        part.append_lines(lines)
+    with part_file(results, "me") as append:
+        append(lines)
     whole = part_path(results).read_bytes()
 
     @relaxed(amount)
@@ -193,8 +193,8 @@ def test_spoilt_part_files_are_continued_where_they_are_whole(tmp_path: Path, am
     def check(start: int, length: int, put: bytes) -> None:
         part_path(results).write_bytes(whole[:start] + put + whole[start + length :])
         known = set(finished_entries(results, "me"))
-        with PartFile(results, "me") as part:
-            part.append(99, [])
+        with part_file(results, "me") as append:
+            append([line_of(99, [])])
         assert set(finished_entries(results, "me")) == known | {99}
 
     check()

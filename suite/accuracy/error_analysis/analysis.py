@@ -18,8 +18,8 @@ from suite.datasets.categories import Id
 from suite.datasets.coco import CocoDataset, Detections, read_detections
 from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset, read_tracks
 
-SIZES = ("small", "medium", "large")
-SIZE_STATISTICS = dict(zip(SIZES, ("APs", "APm", "APl"), strict=True))
+SIZES = {"small": "APs", "medium": "APm", "large": "APl"}
+"""Size of objects -> its official statistic."""
 WORST = 10
 
 
@@ -54,6 +54,11 @@ class WorstUnit:
     id: Id
     gain: float
     counts: dict[Kind, int]
+
+    @property
+    def errors(self) -> str:
+        """The errors in words."""
+        return ", ".join(f"{amount} {kind.label}" for kind, amount in self.counts.items() if amount)
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def _by_category(ladder: Ladder, score: Score) -> dict[str, Part]:
 
 def _by_size(judged: Judged, score: Score) -> dict[str, Part]:
     parts = {}
-    for number, (name, statistic) in enumerate(SIZE_STATISTICS.items(), start=1):
+    for number, (name, statistic) in enumerate(SIZES.items(), start=1):
         ladder = Ladder(judged, number)
         objects = int(ladder.counted.sum())
         gains = {kind: ladder.gain([kind]) for kind in judged.kinds} if objects else {}

@@ -11,10 +11,6 @@ from suite.records.schema import Dataset, Measurement, Scalar, Subject
 from suite.text_table import TextColumn, text_table
 
 
-def _errors(counts: Mapping[Kind, int]) -> str:
-    return ", ".join(f"{amount} {kind.label}" for kind, amount in counts.items() if amount)
-
-
 def _parts(title: str, parts: Mapping[str, Part], kinds: tuple[Kind, ...]) -> list[str]:
     """Return a row for each part that has objects or costs AP."""
     columns = [TextColumn(title)]
@@ -43,7 +39,7 @@ def analysis_text(analysis: Analysis) -> str:
     lines += [*_parts("category", analysis.by_category, kinds), "", *_parts("size", analysis.by_size, kinds), ""]
     if analysis.worst:
         lines.append(f"{unit}s whose errors cost most AP50")
-        lines += [f"{unit} {item.id:<12}{100 * item.gain:>7.3f}  {_errors(item.counts)}" for item in analysis.worst]
+        lines += [f"{unit} {item.id:<12}{100 * item.gain:>7.3f}  {item.errors}" for item in analysis.worst]
     return "\n".join(lines + [f"note: {note}" for note in analysis.score.notes])
 
 

@@ -135,9 +135,8 @@ def draw_worst(analysis: Analysis, folder: Path, score_threshold: float) -> list
         rows = [banner("ground truth", truth.width), truth, banner("predicted", predicted.width), predicted]
         if what == "image":
             rows = [side_by_side([rows[0], rows[2]]), side_by_side([truth, predicted])]
-        errors = ", ".join(f"{amount} {kind.label}" for kind, amount in worst.counts.items() if amount)
         title = (
-            f"{what} {worst.id}: its errors cost {100 * worst.gain:.2f} points of AP50 ({errors}). "
+            f"{what} {worst.id}: its errors cost {100 * worst.gain:.2f} points of AP50 ({worst.errors}). "
             f"{LEGEND}. Drawn: scores of at least {score_threshold:g}."
         )
         paths.append(folder / f"{number:02d}_{what}_{worst.id}.png")
