@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import attrgetter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Self, TypeVar
 
@@ -125,8 +127,8 @@ def references(
     """
     columns = []
     for key, known in (units, ("category_id", categories.places())):
-        ids = read_ids([getattr(entry, key) for entry in entries], path, root, key)
-        found = np.fromiter((known.get(number, -1) for number in ids), np.int64, len(ids))
+        ids = read_ids(list(map(attrgetter(key), entries)), path, root, key)
+        found = np.fromiter(map(known.get, ids, repeat(-1)), np.int64, len(ids))
         for place in np.flatnonzero(found < 0)[:1].tolist() if key not in lenient else ():
             text = isinstance(ids[place], str) != isinstance(next(iter(known), ids[place]), str)
             kinds = "; ids are text in one place and numbers in the other" if text else ""
