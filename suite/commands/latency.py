@@ -258,7 +258,7 @@ def device(
     """
     from suite.errors import InputError, NothingMeasuredError
     from suite.latency.device import load_remote
-    from suite.latency.report import invalid_names, report_table
+    from suite.latency.report import report_table
     from suite.latency.request import measure_device
 
     known = load_remote(name or ("board" if ssh else "snapdragon_778g"))
@@ -277,5 +277,5 @@ def device(
         models=models, device=known, serial=serial, ssh=ssh, folder=folder, core=core, record=record, **words
     )
     show(as_json, report.to_json(), report_table(report))
-    if invalid := invalid_names(report.results):
-        raise NothingMeasuredError(f"latency: {invalid} invalid; nothing was recorded")
+    if report.invalid:
+        raise NothingMeasuredError(f"latency: {'; '.join(report.invalid)}; nothing was recorded")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +14,19 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from suite.errors import InputError, NothingMeasuredError
+from suite.errors import NothingMeasuredError
 from suite.export.counts import count_graph
-from suite.export.runtime import Session, cpu_session, graph_form, open_session
+from suite.export.runtime import cpu_session, graph_form
 from suite.latency.child import idlest_core, pin_to
 from suite.latency.device import load_device
 from suite.latency.layer_times import LayerTime, steady_layers
 from suite.latency.prepare import prepare_model
-from suite.latency.timer import Candidate, fresh_from, time_candidates
+from suite.latency.spans import build_candidates
+from suite.latency.timer import Candidate, time_candidates
 from suite.latency.timing import Labels
 from suite.progress import say
 from suite.records.difference import RatioInterval, ratio_of_medians
-from suite.records.module_times import by_module
+from suite.records.module_times import ModuleTime, by_module
 from suite.records.provenance import start_run
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.records.store import write_run
@@ -92,6 +94,11 @@ class Breakdown:
         """`gmacs_per_s` over the reference's."""
         return self.gmacs_per_s / self.reference_gmacs_per_s
 
+    @functools.cached_property
+    def modules(self) -> list[ModuleTime]:
+        """Times and MACs of the layers, added up by module."""
+        return by_module([(layer.module, layer.time_ms) for layer in self.layers], self.module_macs)
+
 
 @contextmanager
 def _on_core(core: int) -> Iterator[None]:
@@ -102,14 +109,6 @@ def _on_core(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def _candidate(name: str, session: Session, pool: int) -> Candidate:
-    generator = np.random.default_rng(0)
-    shape = session.input_shapes()["image"]
-    images = [generator.standard_normal(shape, dtype=np.float32) for _ in range(pool)]
-    labels = Labels(name, "network", "onnxruntime", "fp32", shape[2], shape[3])
-    return Candidate(labels, lambda image: session.run({"image": image}), fresh_from(images))
 
 
 def _reference(name: str, node: NodeProto, shape: list[int], weights: np.ndarray) -> Candidate:
@@ -157,7 +156,7 @@ def measure_breakdown(
     Args:
         name: a model of ``suite/models``.
         size: (height_px, width_px); the model's primary size if None.
-        rounds: interleaved rounds, and runs of one try under the profiler.
+        rounds: interleaved rounds, at least 2, and runs of one try under the profiler.
         core: the core to pin to; the idlest one if None.
         seed: of the random weights.
 
@@ -170,43 +169,36 @@ def measure_breakdown(
     from suite.export.counts import count_modules, split_macs
     from suite.models import get_entry
 
-    if rounds < 2:
-        raise InputError(f"--rounds {rounds}: give at least 2")
     if core is not None:
         with _on_core(core):
             pass  # one that is not there is refused before anything is exported
-    best = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME)
-    plain = prepare_model(name, size=size, spans=("network",), seed=seed, runtime=RUNTIME, form=STRAIGHTFORWARD)
-    graph = best.graphs["whole"].path
-    model = get_entry(name).build(seed)
+    models = [
+        dataclasses.replace(prepare_model(name, size=size, seed=seed, runtime=RUNTIME, form=form), name=form)
+        for form in (graph_form(RUNTIME), STRAIGHTFORWARD)
+    ]
+    graph = models[0].graphs["whole"].path
     protocol = load_device("host").protocol().with_samples(2 * rounds)
     chosen = idlest_core() if core is None else core
     with _on_core(chosen):
-        session, other = open_session(RUNTIME, graph), open_session(RUNTIME, plain.graphs["whole"].path)
-        pool = protocol.input_pool
-        candidates = [_candidate("network", session, pool), _candidate(STRAIGHTFORWARD, other, pool)]
+        candidates = [one for model in models for one in build_candidates(model, protocol)]
         references = reference_candidates()
         timings, _ = time_candidates([*candidates, *(one for one, _ in references)], protocol)
-        times = [timing.cpu_ms for timing in timings]
-        own_ms = float(np.median(times[0]))
+        own, plain = timings[:2]
         layers: list[LayerTime] = []
         profiled_runs = 0
         try:
-            layers, profiled_runs = steady_layers(graph, {"image": candidates[0].fresh_input(0)}, rounds, own_ms)
+            inputs = {"image": candidates[0].fresh_input(0)}
+            layers, profiled_runs = steady_layers(graph, inputs, rounds, own.cpu_median_ms)
         except NothingMeasuredError as error:
             say(str(error))
-    _, _, height_px, width_px = session.input_shapes()["image"]
-    speedup = ratio_of_medians(
-        times[1],
-        times[0],
-        protocol.interval_level,
-        protocol.bootstrap_resamples,
-        derive_seed(0, f"latency/breakdown/{name}"),
-    )
+    height_px, width_px = own.labels.height_px, own.labels.width_px
+    seed_of_interval = derive_seed(0, f"latency/breakdown/{name}")
+    level, resamples = protocol.interval_level, protocol.bootstrap_resamples
+    model = get_entry(name).build(seed)
     split = split_macs(model, height_px, width_px)
     speed, reference = max(
-        (macs / float(np.median(spent)) / 1e6, one.labels.model)
-        for (one, macs), spent in zip(references, times[2:], strict=True)
+        (macs / timing.cpu_median_ms / 1e6, timing.labels.model)
+        for (_, macs), timing in zip(references, timings[2:], strict=True)
     )
     return Breakdown(
         model=name,
@@ -214,10 +206,10 @@ def measure_breakdown(
         width_px=width_px,
         form=graph_form(RUNTIME),
         core=chosen,
-        rounds=times[0].shape[0],
-        cpu_ms=own_ms,
-        straightforward_cpu_ms=float(np.median(times[1])),
-        speedup=speedup,
+        rounds=len(own.rounds),
+        cpu_ms=own.cpu_median_ms,
+        straightforward_cpu_ms=plain.cpu_median_ms,
+        speedup=ratio_of_medians(plain.cpu_ms, own.cpu_ms, level, resamples, seed_of_interval),
         reference=reference,
         reference_gmacs_per_s=speed,
         macs=sum(split),
@@ -265,19 +257,17 @@ def write_record(found: Breakdown, seed: int) -> Path:
 
 def to_json(found: Breakdown) -> dict[str, Any]:
     """Return everything as plain values, the modules' sums included."""
-    modules = by_module([(layer.module, layer.time_ms) for layer in found.layers], found.module_macs)
     return {
         **dataclasses.asdict(found),
         "gmacs_per_s": found.gmacs_per_s,
         "roofline_share": found.roofline_share,
-        "modules": [{**dataclasses.asdict(item), "gmacs_per_s": item.gmacs_per_s} for item in modules],
+        "modules": [{**dataclasses.asdict(item), "gmacs_per_s": item.gmacs_per_s} for item in found.modules],
     }
 
 
 def breakdown_table(found: Breakdown) -> str:
     """Return modules by time, the longest layers, and what the core can do."""
-    modules = by_module([(layer.module, layer.time_ms) for layer in found.layers], found.module_macs)
-    total = sum(item.time_ms for item in modules)
+    total = sum(item.time_ms for item in found.modules)
     rows = [
         (
             item.module,
@@ -286,7 +276,7 @@ def breakdown_table(found: Breakdown) -> str:
             f"{item.macs / 1e9:.3f}",
             f"{item.gmacs_per_s:.1f}" if item.macs else "",
         )
-        for item in sorted(modules, key=lambda item: -item.time_ms)
+        for item in sorted(found.modules, key=lambda item: -item.time_ms)
     ]
     numbers = [TextColumn(title, number=True) for title in ("ms", "share", "GMACs", "GMAC/s")]
     lines = [f"{found.model} at {found.height_px}x{found.width_px} px, form {found.form}, core {found.core}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +61,12 @@ class LatencyReport:
         Raises:
             KeyError: if there is none.
         """
-        for result in self.results:
-            if result.labels.title == title:
-                return result
-        raise KeyError(title)
+        return {result.labels.title: result for result in self.results}[title]
+
+    @property
+    def invalid(self) -> list[str]:
+        """Every candidate whose samples may not be used, with the broken rules and what was seen."""
+        return [f"{result.labels.title}: {result.summary}" for result in self.results if not result.valid]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the raw samples as plain values."""
@@ -108,9 +109,8 @@ def report_table(report: LatencyReport) -> str:
     titles = [header.format(percentile=report.protocol.percentile) for header in HEADERS]
     columns = [TextColumn(title, number=place >= 3) for place, title in enumerate(titles)]
     lines = text_table(columns, [_result_row(report, result) for result in report.results])
-    invalid = [f"{result.labels.title}: {result.summary}" for result in report.results if not result.valid]
     first, machine = report.results[0], report.machine
-    lines += ["", *invalid]
+    lines += ["", *report.invalid]
     lines.append(
         f"{first.samples} samples each in {report.run.elapsed_s:.0f} s, interleaved, "
         f"core {report.core} of {machine.cores}, one thread, {first.labels.precision}, niceness {report.run.niceness}; "
@@ -212,10 +212,3 @@ def write_report(report: LatencyReport, kind: str, seed: int, command: str | Non
     """
     run = msgspec.structs.replace(start_run(kind, seed, command), machine=report.machine)
     return write_run(run, record_lines(report))
-
-
-def invalid_names(results: Sequence[Timing]) -> str:
-    """Return the titles of the invalid results with their broken rules, as part of one line."""
-    return "; ".join(
-        f"{result.labels.title} ({', '.join(result.broken_rules)})" for result in results if not result.valid
-    )
