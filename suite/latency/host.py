@@ -105,11 +105,8 @@ def measure_makers(makers: Sequence[Maker], protocol: Protocol, core: int | None
 
 
 def measure_host(models: Sequence[TimedModel], protocol: Protocol, core: int | None = None) -> LatencyReport:
-    """Time models, at least one, on one core of this machine, interleaved; the first model is the anchor.
+    """Time models, each of another name, on one core of this machine, interleaved; the first model is the anchor.
 
-    Arguments, return value and errors are those of `measure_makers`; two models of one name are an InputError too.
+    Arguments, return value and errors are those of `measure_makers`.
     """
-    names = [model.name for model in models]
-    if len(set(names)) != len(names):
-        raise InputError(f"latency: a model is named twice in {', '.join(names)}; name each once")
     return measure_makers([functools.partial(build_candidates, model, protocol) for model in models], protocol, core)

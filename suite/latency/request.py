@@ -94,7 +94,12 @@ def timed_models(
     }
     weights = _checkpoints(checkpoints, names)
     timed = [prepare_model(name, checkpoint=weights.get(name), **options) for name in names]
-    return timed + [prepare_given(text, runtime, seed) for text in given]
+    timed += [prepare_given(text, runtime, seed) for text in given]
+    if len({model.name for model in timed}) < len(timed):
+        raise InputError(
+            f"latency: two of {', '.join(model.name for model in timed)} have one name; give --onnx FILE:NAME"
+        )
+    return timed
 
 
 def measure_here(

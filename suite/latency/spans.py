@@ -84,33 +84,6 @@ def proof_problems(session: Session, artifact: GraphArtifact, limit: float) -> l
     return problems + [Problem("outputs_differ", detail) for detail in output_problems(session, artifact, limit)]
 
 
-class Graphs:
-    """The sessions that the spans of one model need, loaded once, each checked once.
-
-    Args:
-        model: what is timed.
-        limit: largest output difference, see `suite.latency.device.Rules`.
-    """
-
-    def __init__(self, model: TimedModel, limit: float) -> None:
-        needed = {part for span in model.spans for part in SPANS[span]}
-        artifacts = {part: artifact for part, artifact in model.graphs.items() if part in needed}
-        opened = {
-            path: open_session(model.runtime, path) for path in dict.fromkeys(item.path for item in artifacts.values())
-        }
-        self.sessions: dict[str, Session] = {part: opened[item.path] for part, item in artifacts.items()}
-        self._problems = functools.cache(lambda part: proof_problems(self.sessions[part], artifacts[part], limit))
-
-    def check(self, *parts: str) -> list[Problem]:
-        """Return the precision and output problems of the given parts."""
-        return [problem for part in parts for problem in self._problems(part)]
-
-    def size(self, part: str) -> tuple[int, int]:
-        """Return height and width in pixels of a part's image, its first input."""
-        *_, height, width = next(iter(self.sessions[part].input_shapes().values()))
-        return height, width
-
-
 @functools.cache
 def network_inputs(shape: tuple[int, ...], seed: int, count: int) -> tuple[NDArray[np.float32], ...]:
     """Return the base inputs of a shape, the same for all graphs that take it; each timed call gets a changed copy."""
@@ -122,10 +95,31 @@ def network_inputs(shape: tuple[int, ...], seed: int, count: int) -> tuple[NDArr
 
 
 class Spans:
-    """Makes the candidates of one model from its sessions; ``pool`` is the number of different base inputs."""
+    """Makes the candidates of one model; the graphs that its spans need are loaded once, and each is checked once.
 
-    def __init__(self, model: TimedModel, graphs: Graphs, pool: int) -> None:
-        self.model, self.graphs, self.pool = model, graphs, pool
+    Args:
+        model: what is timed.
+        protocol: says how many different inputs there are, and how far outputs may be off.
+    """
+
+    def __init__(self, model: TimedModel, protocol: Protocol) -> None:
+        self.model, self.pool = model, protocol.input_pool
+        needed = {part for span in model.spans for part in SPANS[span]}
+        graphs = {part: graph for part, graph in model.graphs.items() if part in needed}
+        paths = dict.fromkeys(graph.path for graph in graphs.values())
+        opened = {path: open_session(model.runtime, path) for path in paths}
+        self.sessions: dict[str, Session] = {part: opened[graph.path] for part, graph in graphs.items()}
+        limit = protocol.rules.max_output_difference
+        self._problems = functools.cache(lambda part: proof_problems(self.sessions[part], graphs[part], limit))
+
+    def check(self, *parts: str) -> list[Problem]:
+        """Return the precision and output problems of the given parts."""
+        return [problem for part in parts for problem in self._problems(part)]
+
+    def size(self, part: str) -> tuple[int, int]:
+        """Return height and width in pixels of a part's image, its first input."""
+        *_, height, width = next(iter(self.sessions[part].input_shapes().values()))
+        return height, width
 
     def labels(self, span: str, size: tuple[int, int], runtime: str, interval: int | None = None) -> Labels:
         """Return what a candidate's times are the times of."""
@@ -134,14 +128,14 @@ class Spans:
     def network(self, span: str) -> Candidate:
         """Return the image network, to its own outputs (``network``) or on to masks (``with_masks``)."""
         part = "whole" if span == "network" else span
-        session = self.graphs.sessions[part]
+        session = self.sessions[part]
         engine = session.description()
         name, shape = next(iter(session.input_shapes().items()))
         return Candidate(
-            self.labels(span, self.graphs.size(part), engine["runtime"]),
+            self.labels(span, self.size(part), engine["runtime"]),
             lambda image: session.run({name: image}),
             fresh_from(network_inputs(shape, self.model.seed, self.pool)),
-            check=lambda: self.graphs.check(part),
+            check=lambda: self.check(part),
             engine=engine,
         )
 
@@ -165,8 +159,8 @@ class Spans:
 
     def video_network(self, interval: int) -> Candidate:
         """Return the networks of a clip: the key frame graph every ``interval`` frames, else the frame graph."""
-        key_frame, frame = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"]
-        images = network_inputs((1, 3, *self.graphs.size("key_frame")), self.model.seed, self.pool)
+        key_frame, frame = self.sessions["key_frame"], self.sessions["frame"]
+        images = network_inputs((1, 3, *self.size("key_frame")), self.model.seed, self.pool)
 
         def run(clip: Sequence[Array]) -> None:
             kernels: Any = None
@@ -180,13 +174,13 @@ class Spans:
 
     def _clip(self, span: str, interval: int, run: Callable[[Any], Any], frames: Sequence[Array]) -> Candidate:
         """Return a candidate that gets a fresh clip of `CLIP_FRAMES` frames and is timed per frame."""
-        engine = self.graphs.sessions["key_frame"].description()
+        engine = self.sessions["key_frame"].description()
         return Candidate(
-            self.labels(span, self.graphs.size("key_frame"), engine["runtime"], interval),
+            self.labels(span, self.size("key_frame"), engine["runtime"], interval),
             run,
             lambda index: [stamped(frames[(index + number) % len(frames)], index) for number in range(CLIP_FRAMES)],
             units=CLIP_FRAMES,
-            check=lambda: self.graphs.check("key_frame", "frame"),
+            check=lambda: self.check("key_frame", "frame"),
             engine=engine,
         )
 
@@ -210,13 +204,13 @@ class PictureSpans(Spans):
     Torch is imported here alone, since timing a network does without it.
     """
 
-    def __init__(self, model: TimedModel, graphs: Graphs, pool: int) -> None:
+    def __init__(self, model: TimedModel, protocol: Protocol) -> None:
         import torch
 
         from reference_model.config import config_from_dict
         from suite.datasets.pictures import read_picture
 
-        super().__init__(model, graphs, pool)
+        super().__init__(model, protocol)
         assert model.config is not None
         torch.set_num_threads(1)
         self.torch = {"runtime": "torch", "version": str(torch.__version__), "threads": str(torch.get_num_threads())}
@@ -226,7 +220,7 @@ class PictureSpans(Spans):
         else:
             sides = (round(SYNTHETIC_SCALE * side) for side in (self.config.short_side_px, self.config.long_side_px))
             height, width = sides
-            self.pictures = [smooth_image(height, width, model.seed + number) for number in range(pool)]
+            self.pictures = [smooth_image(height, width, model.seed + number) for number in range(self.pool)]
 
     def _network_input(self, picture: Array, size: tuple[int, int]) -> tuple[Tensor, Geometry]:
         """Preprocess a picture and pad or crop its border of zeros to a graph's size."""
@@ -262,7 +256,7 @@ class PictureSpans(Spans):
         """Return the way from the network's outputs on the pictures to masks at the pictures' size."""
         from reference_model.images import postprocess
 
-        session, size = self.graphs.sessions["whole"], self.graphs.size("whole")
+        session, size = self.sessions["whole"], self.size("whole")
         ready = []
         for picture in self.pictures:
             image, geometry = self._network_input(picture, size)
@@ -279,7 +273,7 @@ class PictureSpans(Spans):
             self.labels("postprocess", size, "torch"),
             lambda value: postprocess(*value),
             fresh,
-            check=lambda: self.graphs.check("whole"),
+            check=lambda: self.check("whole"),
             engine=self.torch,
         )
 
@@ -290,8 +284,8 @@ class PictureSpans(Spans):
         from reference_model.images import postprocess
         from reference_model.tracking import associate
 
-        key_frame, frame = self.graphs.sessions["key_frame"], self.graphs.sessions["frame"]
-        size = self.graphs.size("key_frame")
+        key_frame, frame = self.sessions["key_frame"], self.sessions["frame"]
+        size = self.size("key_frame")
 
         def run(clip: Sequence[Array]) -> None:
             reused: dict[str, Tensor] = {}
@@ -322,7 +316,7 @@ def build_candidates(model: TimedModel, protocol: Protocol) -> list[Candidate]:
         InputError: if a graph or picture is bad, or a span is not defined for the model.
     """
     kind = PictureSpans if set(model.spans) & {"preprocess", "postprocess", "video"} else Spans
-    spans = kind(model, Graphs(model, protocol.rules.max_output_difference), protocol.input_pool)
+    spans = kind(model, protocol)
     candidates: list[Candidate] = []
     for span in model.spans:
         if span in ("network", "with_masks"):

