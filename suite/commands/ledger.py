@@ -9,20 +9,13 @@ import click
 from suite.command_options import json_option, records_option, show
 
 
-def show_ledger(records: Path | None = None, everything: bool = False, as_json: bool = False) -> None:
-    """Print the ledger on standard output.
-
-    Args:
-        records: folder of record files; ``reports/records`` if None.
-        everything: list every claim instead of counting those not run.
-        as_json: one JSON object instead of text.
-    """
-    from suite.paths import records_dir
+def show_ledger(records: Path, everything: bool = False, as_json: bool = False) -> None:
+    """Print the ledger of a folder of records on standard output; with ``everything`` also each claim not run."""
     from suite.report.explain import ledger_to_json
     from suite.report.summary import plain_ledger
     from suite.report.verdicts import load_evidence
 
-    evidence = load_evidence(records or records_dir())
+    evidence = load_evidence(records)
     show(as_json, ledger_to_json(evidence), plain_ledger(evidence, everything))
 
 
@@ -30,7 +23,7 @@ def show_ledger(records: Path | None = None, everything: bool = False, as_json: 
 @click.option("--all", "everything", is_flag=True, help="List every claim instead of counting those not run.")
 @json_option("text")
 @records_option()
-def command(everything: bool, as_json: bool, records: Path | None) -> None:
+def command(everything: bool, as_json: bool, records: Path) -> None:
     """Print which published numbers hold, which do not, and what is missing, from the committed records alone.
 
     A verdict is reproduced, not reproduced, partly (with its rule), direction holds (a ratio misses the published

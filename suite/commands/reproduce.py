@@ -76,5 +76,6 @@ def command(
         render_report()
 
     from suite.commands.ledger import show_ledger
+    from suite.paths import records_dir
 
-    show_ledger()
+    show_ledger(records_dir())
