@@ -13,9 +13,6 @@ from suite.files import file_digest
 from suite.paths import shown
 from suite.progress import say
 
-DEFAULT_PINS: dict[str, str] = {"coco": "val2017"}
-"""Task -> the pin that is read if none is named; YouTube-VIS has no default, no pin of it has a published digest."""
-
 OFFICIAL_ANNOTATIONS: dict[str, tuple[str, str]] = {
     "e8c7f7908f1d7278341fae127d0da654f102f11bd7b21d8aeefa635b8c810b6f": ("coco", "val2017"),
 }
@@ -89,7 +86,8 @@ def pinned_input(task: Task, name: str | None = None, allow_unpinned: bool = Fal
         InputError: if no such dataset of this format is pinned.
         DataError: if data are absent, not as pinned, or unpinned and that is not allowed; with the remedy.
     """
-    name, pins = name or DEFAULT_PINS.get(task), load_pins()
+    # YouTube-VIS has no default: no pin of it has a published digest.
+    name, pins = name or ("val2017" if task == "coco" else None), load_pins()
     known = {pin.name: pin.meta.split for pin in pins.values() if pin.meta.split and pin.meta.split.task == task}
     if name not in known:
         problem = f"no {task} dataset '{name}'" if name else f"--dataset {task} has no default"

@@ -52,9 +52,7 @@ def _chunks(lengths: Integers) -> Iterator[tuple[int, int]]:
 def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int | None]:
     """Return the number written for each run, in order, and the place of a run that is too long or None.
 
-    Args:
-        characters: of all codes, the last one not followed.
-        followed: whether another one of the same run follows.
+    ``followed`` says of each of the characters whether another one of the same run follows; of the last, none does.
     """
     last = ~followed
     signed = (characters & 31).view(np.int8) - np.int8(16)
@@ -86,10 +84,7 @@ def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int 
 def _undo_differences(written: Runs, begin: Integers, stop: Integers) -> Runs:
     """Return the run lengths of codes; in the first bad code, one is below 0.
 
-    Args:
-        written: the number written for each run; 0 in the padding.
-        begin: place of the first run of each code.
-        stop: place after its padding.
+    ``written`` is the number written for each run, 0 in the padding; a code has those from ``begin`` to ``stop``.
     """
     # A run is the sum of every second number written up to it, but the third one does not add the first.
     written[begin + 2] -= written[begin]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from suite.datasets import download as download_module
 from suite.datasets.download import DownloadOptions, download
 from suite.datasets.pins import load_pins
 from suite.errors import DataError, InputError
@@ -75,22 +74,6 @@ def test_cuts_are_resumed_within_one_run(empty_root, pin, behaviour, length):
     download(pin, QUICK)
     assert tree(empty_root) == {"a.zip": CONTENT}
     assert asked(behaviour) == [None, "bytes=1000000-", "bytes=2000000-"]
-
-
-def test_a_killed_download_is_resumed_by_the_next_run(empty_root, pin, behaviour):
-    behaviour.cut_at, behaviour.cuts = 700_000, 1
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(download_module, "say", killed)
-        with pytest.raises(KeyboardInterrupt):
-            download(pin, QUICK)
-    assert tree(empty_root) == {"a.zip.part": CONTENT[:700_000]}
-    download(pin, QUICK)
-    assert asked(behaviour)[-1] == "bytes=700000-"
-    assert tree(empty_root) == {"a.zip": CONTENT}
 
 
 @pytest.mark.parametrize("cut_by", [0, 70_000, -70_000], ids=["same cut", "later each time", "earlier each time"])
@@ -179,12 +162,13 @@ def test_a_slow_server_is_waited_for_and_a_silent_one_is_not(empty_root, pin, be
 @pytest.mark.parametrize(
     ("content", "requests"),
     [
+        (CONTENT[:700_000], ["bytes=700000-"]),
         (b"old" * 100_000, ["bytes=300000-", None]),
         (CONTENT, []),
         (CONTENT + b"more", [None]),
         (b"x" * len(CONTENT), [None]),
     ],
-    ids=["another file's", "whole", "too long", "whole but wrong"],
+    ids=["killed", "another file's", "whole", "too long", "whole but wrong"],
 )
 def test_what_an_earlier_run_has_left(empty_root, pin, behaviour, content, requests):
     begun(empty_root, content)

@@ -47,15 +47,6 @@ def test_the_whole_set_is_the_pinned_one_and_ensure_generates_it_only_once(empty
     assert (folder / "val" / "0000" / "00000.png").stat().st_mtime_ns == written
 
 
-def test_generating_twice_gives_the_same_bytes_and_another_seed_others(small_shapes, tmp_path):
-    embedded.generate(tmp_path / "again", SMALL)
-    assert directory_digest(tmp_path / "again")[0] == directory_digest(small_shapes)[0]
-    other = replace(SMALL, seed=1, train_videos=1, val_videos=1)
-    embedded.generate(tmp_path / "other", other)
-    name = "train/0000/00000.png"
-    assert (tmp_path / "other" / name).read_bytes() != (small_shapes / name).read_bytes()
-
-
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_official_readers_agree_with_the_stored_areas_and_boxes(small_shapes, split):
     path = small_shapes / "annotations" / f"instances_{split}.json"
