@@ -154,8 +154,8 @@ def end_gate(results: Sequence[GateResult]) -> None:
         raise NothingMeasuredError(f"latency gate: compared nothing for {named}; free the machine and run it again")
 
 
-def _git(*words: str, root: Path) -> str:
-    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=120)
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=repository_root(), capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
         raise InputError(
             f"git {' '.join(words[:2])}: {done.stderr.strip() or 'failed'}; name a commit of this repository"
@@ -172,24 +172,22 @@ def resolve_commit(revision: str | None) -> str:
     Raises:
         InputError: if git does not know it, or this is not a git checkout.
     """
-    root = repository_root()
     if revision is None:
-        dirty = _git("status", "--porcelain", "--untracked-files=no", "--", "reference_model", "suite", root=root)
+        dirty = _git("status", "--porcelain", "--untracked-files=no", "--", "reference_model", "suite")
         revision = "HEAD" if dirty else "HEAD~1"
-    return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}", root=root)
+    return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 
 
 @contextmanager
 def work_tree(sha: str) -> Iterator[Path]:
     """Check a commit out beside this one for a while; nothing of this checkout changes."""
-    root = repository_root()
     with tempfile.TemporaryDirectory(prefix="latency-baseline-") as folder:
         path = Path(folder) / "tree"
-        _git("worktree", "add", "--detach", str(path), sha, root=root)
+        _git("worktree", "add", "--detach", str(path), sha)
         try:
             yield path
         finally:
-            _git("worktree", "remove", "--force", str(path), root=root)
+            _git("worktree", "remove", "--force", str(path))
 
 
 def baseline_graphs(sha: str, models: Sequence[str], seed: int = 0) -> dict[str, GraphArtifact]:

@@ -23,22 +23,6 @@ from suite.records.schema import Scalar
 from suite.seeds import derive_seed
 
 
-def prove_here(models: Sequence[TimedModel], engine: Engine, limit: float) -> None:
-    """Run the same files on this machine first: a graph that is not fp32 or not the scored one is never pushed.
-
-    Raises:
-        NothingMeasuredError: naming the model and the rule.
-    """
-    for model in models:
-        artifact = model.graphs["whole"]
-        session = open_session(engine.host_runtime, artifact.path)
-        problems = proof_problems(session, artifact, limit)
-        if problems:
-            raise NothingMeasuredError(
-                f"{model.name}: INVALID before it was pushed ({problems[0].rule}: {problems[0].detail})"
-            )
-
-
 def frequency_problems(answers: Sequence[Answer], built_khz: int | None, guards: Guards) -> list[Problem]:
     """Judge throttling in all blocks by the core's frequency and by the calibration loop around every block.
 
@@ -145,7 +129,10 @@ def measure_remote(
     """
     notes = target.require_fit()
     limit = protocol.rules.max_output_difference
-    prove_here(models, engine, limit)  # always in fp32
+    for model in models:  # What is not fp32 here, or not the scored graph, is never pushed.
+        artifact = model.graphs["whole"]
+        if found := proof_problems(open_session(engine.host_runtime, artifact.path), artifact, limit):
+            raise NothingMeasuredError(f"{model.name}: INVALID here already ({found[0].rule}: {found[0].detail})")
     answers: list[Answer] = []
     guards = target.device.guards
     with tempfile.TemporaryDirectory(prefix="latency-remote-") as here, work_folder(target.transport) as folder:

@@ -125,11 +125,22 @@ def test_missing_tools_end_in_3_with_the_two_lines_that_bring_them(
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--program", "absent"], ["--onnx", "absent.onnx"], ["--models", "x", "y"], ["--models", "absent"]]
+    ("words", "named"),
+    [
+        ([], "--program"),
+        (["--program", "absent"], "absent"),
+        (["--onnx", "absent.onnx"], "absent.onnx"),
+        (["--models", "x", "y"], "y"),
+        (["--models", "absent"], "absent"),
+        (["--models", "absent", "--precision", "fp8"], "fp8"),
+        (["--models", "absent", "--core", "abacus"], "cortex_a78"),
+    ],
 )
-def test_nothing_to_count_is_a_usage_error(words: list[str], capsys: Capsys) -> None:
-    assert main(["latency", "estimate", *words]) in (USAGE, 4)
-    assert capsys.readouterr().err.count("\n") == 1
+def test_nothing_to_count_is_a_usage_error(words: list[str], named: str, capsys: Capsys) -> None:
+    assert main(["latency", "estimate", *words]) == USAGE
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert named in err
 
 
 @emulates

@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from suite.cli import main
-from suite.errors import PASS, USAGE, NothingMeasuredError
+from suite.errors import PASS, NothingMeasuredError
 from suite.latency.estimate.calibration import (
     Core,
     Count,
@@ -90,10 +90,3 @@ def test_the_command_gives_the_same_numbers_everywhere(capsys: Capsys) -> None:
     assert half["interval_ms"] == pytest.approx([258.6, 336.7], abs=0.06)
     assert main(["latency", "estimate", "--models", "mobileinst_topformer_base_640"]) == PASS
     assert "295.1" in capsys.readouterr().out
-
-
-def test_an_unknown_core_is_one_line_that_lists_the_known_ones(capsys: Capsys) -> None:
-    assert main(["latency", "estimate", "--models", "mobileinst_topformer_base_640", "--core", "abacus"]) == USAGE
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert "cortex_a78" in err
