@@ -15,8 +15,7 @@ Array = NDArray[Any]
 class GraphEditor:
     """Looks things up in a graph and rebuilds it node by node; the graph is changed by `rebuild` only.
 
-    Args:
-        proto: the model; shapes are inferred once, so the looked-up facts are those at construction.
+    Shapes are inferred once, so the looked-up facts are those at construction.
     """
 
     def __init__(self, proto: onnx.ModelProto) -> None:
@@ -82,11 +81,7 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 class NodeMaker:
-    """Makes the nodes that replace one node, named after its module.
-
-    Args:
-        base: name of the replaced node, ``module/operator``.
-    """
+    """Makes the nodes that replace one node, named after its module: ``base`` is its name, ``module/operator``."""
 
     def __init__(self, base: str) -> None:
         self.base = base

@@ -59,14 +59,10 @@ def mobileinst_metadata(config: ModelConfig) -> dict[str, str]:
 def export_mobileinst(
     model: MobileInst, path: Path, size: tuple[int, int], part: str = "whole", **options: Any
 ) -> Export:
-    """Write one graph of a MobileInst as an ONNX file, at once or not at all.
+    """Write one graph of a MobileInst, a key of `mobileinst_parts`, as an ONNX file, at once or not at all.
 
-    Args:
-        model: the model; it is not changed.
-        path: the file to write.
-        size: (height_px, width_px) of the image.
-        part: a key of `mobileinst_parts`.
-        **options: of `export_graph`: ``form``, ``dynamic``, ``tolerance``, and ``metadata`` instead of the model's own.
+    Size is (height_px, width_px) of the image; options are those of `export_graph`: ``form``, ``dynamic``,
+    ``tolerance``, and ``metadata`` instead of the model's own.
 
     Raises:
         InputError: if there is no such part, or as `export_graph`.
@@ -80,13 +76,9 @@ def export_mobileinst(
 
 
 def fitting_config(config: ModelConfig, height: int, width: int, fixed_size: tuple[int, int]) -> ModelConfig:
-    """Return the configuration at whose input size a picture fits a graph; padding is left to `padded_to`.
+    """Return the configuration at whose input size a picture fits a graph of fixed input size; all sizes in pixels.
 
-    Args:
-        config: gives the input size wanted, which is kept wherever it fits.
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-        fixed_size: height and width of the graph's input, in pixels.
+    The configuration's own input size is kept wherever it fits; padding is left to `padded_to`.
     """
     config = replace(config, size_divisor_px=1)
     resized = resized_size(height, width, config.short_side_px, config.long_side_px)

@@ -115,12 +115,11 @@ def compare_engines(
 def measure_export_parity(
     model: MobileInst, graph: Path, dataset: CocoDataset, truth: Path | None, folder: Path
 ) -> ExportParity:
-    """Compare a model with its ONNX graph of the whole network, as `compare_engines` does.
+    """Compare a model with its ONNX graph of the whole network; arguments and errors as for `compare_engines`.
 
     Raises:
-        DataError: if the graph or a picture is absent.
-        InputError: if the graph holds no whole network, or a picture is not what the annotations say.
-        NothingMeasuredError: if the model finds nothing at all.
+        DataError: if the graph is absent.
+        InputError: if the graph holds no whole network.
     """
     exported = OnnxSegmenter(graph)
     size = exported.fixed_size
@@ -131,11 +130,6 @@ def measure_export_parity(
 @contextmanager
 def first_pictures(annotations: Path, images: Path, limit: int) -> Iterator[tuple[CocoDataset, Path | None, Path]]:
     """Give the first pictures of a COCO file, their annotations if it has any, and a folder that lasts as long.
-
-    Args:
-        annotations: COCO file.
-        images: folder of the pictures.
-        limit: how many of the pictures, from the start.
 
     Raises:
         InputError: if a file is not what it should be.

@@ -139,11 +139,7 @@ def _replacement(node: onnx.NodeProto, relu: onnx.NodeProto | None, editor: Grap
 def winograd_convolutions(proto: onnx.ModelProto) -> int:
     """Replace every 3x3 convolution of stride 1 that is large enough, with a ReLU behind it if it has one, in place.
 
-    Args:
-        proto: a model of fixed sizes, batch norm folded.
-
-    Returns:
-        How many were replaced.
+    The model has fixed sizes and no batch norm. Returns how many were replaced.
     """
     editor = GraphEditor(proto)
     nodes: list[onnx.NodeProto] = []

@@ -74,7 +74,7 @@ def node_modules(exported: onnx.GraphProto, optimised: onnx.GraphProto) -> dict[
 def steady_layers(
     graph: Path, inputs: Mapping[str, np.ndarray], runs: int, cpu_ms: float
 ) -> tuple[list[LayerTime], int]:
-    """Profile a graph until its layers add up to what the whole network takes.
+    """Profile a graph until its layers add up to ``cpu_ms``, what the whole network takes.
 
     Layers are timed by the clock on the wall, which other load on the core lengthens; long layers need several tries
     to get through without being interrupted once.

@@ -24,8 +24,7 @@ CERTAIN_METHODS = ("YOLACT", "CrossVIS")
 def count_readings(name: str) -> list[dict[str, str]]:
     """Count one model at each of its input shapes, for prior art with the masks of 100 instances.
 
-    Args:
-        name: of a model that stands for a published row or reads one differently.
+    The model stands for a published row or reads one differently.
     """
     entries = discover()
     entry = entries[name]

@@ -132,14 +132,10 @@ def time_candidates(
 
 
 def stamped(array: Array, index: int) -> Array:
-    """Return a copy of ``array`` that differs from the copy made for any other index.
+    """Return a copy of an array (float32 or uint8, not empty) that differs from the copy made for any other index.
 
     One element is changed, at a place and by an amount that follow from the index alone: too little to change the work,
     enough for no cache to recognise the content.
-
-    Args:
-        array: any shape with at least one element; float32 or uint8.
-        index: number of the input, from 0.
     """
     copy = array.copy()
     flat = copy.reshape(-1)

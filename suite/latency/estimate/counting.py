@@ -45,8 +45,7 @@ LIMIT_S = 4 * 3600.0
 def published_models(table: str = "") -> list[ModelEntry]:
     """Return the models that stand for the published latencies of a phone, in the tables' order.
 
-    Args:
-        table: only rows of this table, e.g. ``"table1"``; all if empty.
+    Only rows of ``table``, e.g. ``"table1"``; all if it is empty.
     """
     by_row = {row: entry for entry in discover().values() for row in entry.published_rows}
     rows = [claim.row_id for claim in load_claims() if claim.metric == SNAPDRAGON and claim.row_id.startswith(table)]

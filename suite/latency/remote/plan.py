@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -24,7 +23,6 @@ from suite.latency.timer import round_order
 from suite.latency.timing import Problem, Samples
 
 PLAN_VERSION = 2
-RUNNER_SOURCES = Path(__file__).with_name("runners")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from suite.export.artifact import GraphArtifact
 from suite.latency.device import Board, Phone, Protocol, load_device
 from suite.latency.remote import session
-from suite.latency.remote.plan import RUNNER_SOURCES, Engine
+from suite.latency.remote.plan import Engine
 from suite.latency.spans import TimedModel
 
 Patch = pytest.MonkeyPatch
@@ -55,7 +55,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None:
         pytest.skip("no C++ compiler here (g++ or clang++)")
     program = tmp_path_factory.mktemp("runner") / "convolution_runner"
-    words = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{RUNNER_SOURCES}"]
+    sources = Path(session.__file__).with_name("runners")
+    words = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{sources}"]
     subprocess.run([compiler, *words, str(HERE / "convolution_runner.cpp"), "-o", str(program)], check=True)
     return program
 
