@@ -26,9 +26,9 @@ def command(parts: tuple[str, ...], check: bool, reports: Path | None) -> None:
     nor a dataset; the same records give the same bytes.
     """
     from suite.errors import RegressionError
-    from suite.report.render import PARTS, named_reports, render_report
+    from suite.report.render import PARTS, render_report
 
-    outcome = render_report(named_reports(reports), parts or PARTS, check)
+    outcome = render_report(reports, parts or PARTS, check)
     for name in outcome.written:
         click.echo(f"{'differs' if check else 'wrote'} {name}")
     for name in outcome.stale:

@@ -157,18 +157,6 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
     )
 
 
-def named_reports(reports: Path | None) -> Path:
-    """Return the folder of reports to work on, the repository's own if None.
-
-    Raises:
-        DataError: if a folder was named that does not exist or has no records: it may be a slip, and would be filled.
-    """
-    if reports is not None and not (reports / "records").is_dir():
-        wrong = "has no records/" if reports.is_dir() else "no such folder"
-        raise DataError(f"{reports}: {wrong}; name the folder that holds records/")
-    return reports or reports_dir()
-
-
 def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, check: bool = False) -> Outcome:
     """Render parts of the report from the records in ``reports/records`` and write what differs.
 
@@ -178,9 +166,11 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
         check: only tell what differs. The page is not kept in git, so it is not compared.
 
     Raises:
-        DataError: if the records cannot be read.
+        DataError: if a named folder has no records, so that a slip fills none, or they cannot be read.
         InputError: if README.md lacks its markers or a claims file is damaged.
     """
+    if reports is not None and not (reports / "records").is_dir():
+        raise DataError(f"{reports}: no such folder, or it has no records/; name the folder that holds records/")
     folder = reports or reports_dir()
     home = folder.resolve()
     evidence = load_evidence(folder / "records")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from suite.records.schema import Artifact, Dataset, Interval, Machine, Measurement, Run, Scalar, Series, Subject
-from suite.records.store import RunWriter, writing
+from suite.records.store import writing
 
 SHAPES = Dataset("shapes", "val", "a" * 32 + ".dir", True, images=240, videos=40)
 TINY = "mobileinst_topformer_tiny_shapes"
@@ -61,26 +61,25 @@ class RunMaker:
             "recipe_digest": f"recipe-{query_passing}",
         }
         subject = Subject(TINY, WEIGHTS)
-        writer = RunWriter(run)
+        lines: list[Measurement | Series] = []
         image = setting | {"task": "coco", "short_side_px": 128, "long_side_px": 192}
         for metric, factor in {"mask_ap": 1, "mask_ap50": 1.5, "mask_ap75": 1.05, "mask_ap_large": 1.2}.items():
             interval = Interval(mask_ap - 0.02, mask_ap + 0.02, 0.95, "image sampling only") if factor == 1 else None
-            writer.add(Measurement(metric, mask_ap * factor, subject, image, SHAPES, interval))
-        writer.add(Measurement("mask_ap_small", None, subject, image, SHAPES, reason="no ground truth of that size"))
+            lines.append(Measurement(metric, mask_ap * factor, subject, image, SHAPES, interval))
+        lines.append(Measurement("mask_ap_small", None, subject, image, SHAPES, reason="no ground truth of that size"))
         for frames in (1, 3, 6):
             video = setting | {"task": "youtube-vis", "key_frame_interval": frames, "association": True}
             value = mask_ap - 0.1 - 0.01 * frames
             for metric, factor in {"video_ap": 1.0, "video_ap50": 1.4, "video_ar1": 0.9}.items():
-                writer.add(Measurement(metric, value * factor, subject, video, SHAPES))
-        writer.add(Measurement("train_time_s", 300.0 + seed, subject, setting, SHAPES))
+                lines.append(Measurement(metric, value * factor, subject, video, SHAPES))
+        lines.append(Measurement("train_time_s", 300.0 + seed, subject, setting, SHAPES))
         columns = ["iteration", "loss", "loss_class", "loss_mask_bce", "loss_dice", "loss_objectness", "mask_ap"]
         rows: list[list[Scalar]] = [
             [step, 8 / step**0.2, 2.0, 1.0, 1.0, 0.5, mask_ap * step / 1800 if step % 450 == 0 else None]
             for step in range(30, 1801, 30)
         ]
-        writer.add(Series("training_curve", subject, columns, rows, setting, SHAPES))
-        (self.folder / f"{run.run_id}.jsonl").write_bytes(writer.sealed())
-        return run
+        lines.append(Series("training_curve", subject, columns, rows, setting, SHAPES))
+        return self.write(run, *lines)
 
     def latency(
         self,
@@ -92,7 +91,7 @@ class RunMaker:
     ) -> Run:
         """Write one latency run: network, preprocess and postprocess spans of the models."""
         run = self.run("latency-host", **changes)
-        writer = RunWriter(run)
+        lines: list[Measurement | Series] = []
         anchor = next(iter(cpu_ms))
         noise = random.Random(0)
         for model, median in cpu_ms.items():
@@ -115,26 +114,25 @@ class RunMaker:
                 values = {"latency_cpu_ms": 1.0, "latency_wall_ms": 1.02, "latency_p90_wall_ms": 1.1}
                 for metric, factor in values.items():
                     value = median * share * factor if valid else None
-                    writer.add(Measurement(metric, value, subject, fields, reason=reason))
+                    lines.append(Measurement(metric, value, subject, fields, reason=reason))
                 if not valid:
                     continue
                 ratio = median / cpu_ms[anchor]
                 if model != anchor and span == "network":
                     interval = Interval(ratio * 0.98, ratio * 1.02, 0.95, "timing noise", 2000)
-                    writer.add(Measurement("latency_ratio_cpu", ratio, subject, fields, interval=interval))
+                    lines.append(Measurement("latency_ratio_cpu", ratio, subject, fields, interval=interval))
                 rows: list[list[Scalar]] = [
                     [number, place, span, median * share, median * share * noise.uniform(0.99, 1.01)]
                     for number in range(10)
                     for place in range(2)
                 ]
                 columns = ["round", "position", "span", "wall_ms", "cpu_ms"]
-                writer.add(Series("latency_samples", subject, columns, rows, fields))
+                lines.append(Series("latency_samples", subject, columns, rows, fields))
             for frames in (1, 3, 6) if model == TINY else ():
                 for span, share in {"network": 1 - 0.01 * frames, "end_to_end": 1.2 - 0.02 * frames}.items():
                     fields |= {"span": span, "key_frame_interval": frames, "runtime": "onnxruntime"}
-                    writer.add(Measurement("latency_cpu_ms", median * share, subject, fields))
-        (self.folder / f"{run.run_id}.jsonl").write_bytes(writer.sealed())
-        return run
+                    lines.append(Measurement("latency_cpu_ms", median * share, subject, fields))
+        return self.write(run, *lines)
 
     def counts(self, model: str, parameters: int, macs: int) -> Run:
         """Write one count of a model at its size."""

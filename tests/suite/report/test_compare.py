@@ -1,7 +1,6 @@
 """Two sides are compared under equal conditions only, and a verdict is given only where the records can carry it."""
 
 import json
-import random
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.records.store import read_folder
 from suite.report.cells import select_cells
 from suite.report.compare import Comparison, Pair, compare, find_side, numbers_of
+from tests.suite.accuracy.cases import random_coco, written
 from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
 
 
@@ -104,26 +104,10 @@ def test_real_draws_of_two_scores_give_the_interval_of_scoring_them_together(tmp
     from suite.accuracy.mask_ap import score_coco
     from suite.accuracy.score import score_lines
 
-    noise = random.Random(3)
-    images = [{"id": number, "width": 20, "height": 20} for number in range(12)]
-    boxes = [[noise.randrange(8), noise.randrange(8), 10, 10] for _ in images]
-
-    def entry(number: int, shift: int, **more: object) -> dict[str, object]:
-        x, y, w, h = boxes[number]
-        x += shift
-        polygon = [[x, y, x + w, y, x + w, y + h, x, y + h]]
-        return {"image_id": number, "category_id": 1, "segmentation": polygon, "bbox": [x, y, w, h]} | more
-
-    truth = [entry(number, 0, id=number + 1, area=100, iscrowd=0) for number in range(12)]
-    annotations = tmp_path / "truth.json"
-    annotations.write_text(
-        json.dumps({"images": images, "annotations": truth, "categories": [{"id": 1, "name": "box"}]})
-    )
-    paths = []
-    for name, most in (("a", 5), ("b", 3)):
-        paths.append(tmp_path / f"{name}.json")
-        found = [entry(number, noise.randrange(most), score=noise.random()) for number in range(12)]
-        paths[-1].write_text(json.dumps(found))
+    truth, results = random_coco(4)
+    annotations, first = written(tmp_path, truth, results)
+    paths = [first, tmp_path / "half.json"]
+    paths[1].write_text(json.dumps(results[::2]))
     ids = []
     for path in paths:
         score = score_coco(annotations, path, "pycocotools", 200, 0)

@@ -26,14 +26,6 @@ def test_pareto_is_what_nothing_beats(points):
         assert ((cost, gain) in frontier) == (not beaten)
 
 
-def boxes(axes):
-    renderer = axes.figure.canvas.get_renderer()
-    found = []
-    for child in axes.texts:
-        found.append(Text.get_window_extent(child, renderer))
-    return found
-
-
 def test_labels_of_the_published_panels_do_not_overlap_and_stay_inside(filled: RunMaker):
     evidence = load_evidence(filled.folder)
     with style():
@@ -41,7 +33,7 @@ def test_labels_of_the_published_panels_do_not_overlap_and_stay_inside(filled: R
         assert figure is not None
         expected = (len(ap_latency.published_points(evidence, "table1/")) + 1, 4, 3)
         for axes, count in zip(figure.axes, expected, strict=True):
-            found = boxes(axes)
+            found = [Text.get_window_extent(child, axes.figure.canvas.get_renderer()) for child in axes.texts]
             assert len(found) == count
             for one, other in itertools.combinations(found, 2):
                 assert not one.overlaps(other)

@@ -8,7 +8,6 @@ import pytest
 
 from suite.models import get_entry
 from suite.records.schema import Measurement, Scalar, Series, Subject
-from suite.records.store import RunWriter
 from suite.report.tables.counts import counts
 from suite.report.tables.paper import table1
 from suite.report.tables.prior_art import orderings, prior_art, prior_art_rows
@@ -28,43 +27,28 @@ TIMES: dict[str, dict[str, float]] = {
 
 def write(folder: Path, times: dict[str, dict[str, float]], square: bool = False, refused: str = "") -> None:
     maker = RunMaker(folder)
-    run = maker.run("prior-art-test")
-    writer = RunWriter(run)
+    operators: list[list[Scalar]] = [["whole", "Conv", 80], ["whole", "MatMul", 12]]
+    lines: list[Measurement | Series] = [
+        Series("graph_operators", Subject(ANCHOR), ["graph", "operator", "nodes"], operators)
+    ]
+    shared: dict[str, Scalar] = {"runtime": "onnxruntime", "threads": 1, "precision": "fp32", "device": "host"}
     for model, spans in times.items():
-        entry = get_entry(model)
-        height, width = (640, 640) if square else entry.input_shapes[0]
+        height, width = (640, 640) if square else get_entry(model).input_shapes[0]
         for span, median in spans.items():
-            fields: dict[str, Scalar] = {
-                "span": span,
-                "runtime": "numpy" if span == "selection" else "onnxruntime",
-                "threads": 1,
-                "precision": "fp32",
-                "height_px": height,
-                "width_px": width,
-                "device": "host",
-                "valid": True,
-            }
-            writer.add(Measurement("latency_cpu_ms", median, Subject(model), fields))
+            fields = shared | {"span": span, "height_px": height, "width_px": width, "valid": True}
+            fields |= {"runtime": "numpy"} if span == "selection" else {}
+            lines.append(Measurement("latency_cpu_ms", median, Subject(model), fields))
             rows: list[list[Scalar]] = [
                 [number, place, span, median, median * (1 + 0.001 * (number % 3))]
                 for number in range(10)
                 for place in range(2)
             ]
             columns = ["round", "position", "span", "wall_ms", "cpu_ms"]
-            writer.add(Series("latency_samples", Subject(model), columns, rows, fields))
+            lines.append(Series("latency_samples", Subject(model), columns, rows, fields))
     if refused:
-        fields = {
-            "span": "network",
-            "runtime": "onnxruntime",
-            "height_px": 608,
-            "width_px": 864,
-            "device": "host",
-            "valid": False,
-        }
-        writer.add(Measurement("latency_cpu_ms", None, Subject("sparseinst_resnet50_608"), fields, reason=refused))
-    operators: list[list[Scalar]] = [["whole", "Conv", 80], ["whole", "MatMul", 12]]
-    writer.add(Series("graph_operators", Subject(ANCHOR), ["graph", "operator", "nodes"], operators))
-    (folder / f"{run.run_id}.jsonl").write_bytes(writer.sealed())
+        fields = shared | {"span": "network", "height_px": 608, "width_px": 864, "valid": False}
+        lines.append(Measurement("latency_cpu_ms", None, Subject("sparseinst_resnet50_608"), fields, reason=refused))
+    maker.write(maker.run("prior-art-test"), *lines)
 
 
 def test_rows_are_compared_up_to_their_masks_in_one_run(tmp_path: Path) -> None:
