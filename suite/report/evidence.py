@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from suite.claims.claim import Claim
 from suite.claims.consistency import Finding, check_consistency
-from suite.records.schema import Artifact, Dataset, Run, Scalar, Series
+from suite.records.schema import Dataset, Run, Scalar, Series
 from suite.records.store import RunFile
 from suite.report.cells import LATENCY_KEYS, Cell, short_cpu
 from suite.report.timings import Timings
@@ -193,11 +193,6 @@ class Evidence:
     def series(self, name: str) -> list[tuple[Run, Series]]:
         """Return every raw series of this name with its run, oldest first."""
         return [(file.run, series) for file in self.runs for series in file.series if series.name == name]
-
-    @property
-    def artifacts(self) -> dict[str, Artifact]:
-        """The newest artifact of each name that lies under ``reports/``."""
-        return {item.name: item for file in self.runs for item in file.artifacts if item.path.startswith("reports/")}
 
     @property
     def counts(self) -> dict[str, int]:

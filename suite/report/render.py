@@ -127,12 +127,13 @@ def _digests(file: RunFile) -> str:
 
 def _pictures(evidence: Evidence) -> list[dict[str, Any]]:
     """Return the newest pictures, whether each moves, and the still one that then stands in for motion."""
-    artifacts = evidence.artifacts
-    paths = {name: item.path.removeprefix("reports/") for name, item in artifacts.items() if item.path.endswith(".png")}
+    found = [item for file in evidence.runs for item in file.artifacts]
+    drawn = {item.name: item for item in found if re.fullmatch(r"reports/.+\.png", item.path)}
+    paths = {name: item.path.removeprefix("reports/") for name, item in drawn.items()}
     return [
         {
             "path": path,
-            "caption": artifacts[name].caption,
+            "caption": drawn[name].caption,
             "moves": name.endswith(ANIMATED),
             "still": paths.get(name.removesuffix(ANIMATED), ""),
         }

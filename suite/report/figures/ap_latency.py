@@ -106,15 +106,12 @@ def _measured_points(evidence: Evidence) -> list[tuple[Cell, Cell]]:
 
 
 def _measured_panel(axes: Axes, pairs: list[tuple[Cell, Cell]]) -> None:
-    latencies = [timed.value for _, timed in pairs]
-    values = [100 * accuracy.value for accuracy, _ in pairs]
-    spreads = [100 * (accuracy.deviation or 0) for accuracy, _ in pairs]
+    numbers = [(timed.value, 100 * cell.value, 100 * (cell.deviation or 0)) for cell, timed in pairs]
+    latencies, values, spreads = np.array(numbers).T
     axes.errorbar(latencies, values, yerr=spreads, fmt="s", color=ORANGE, ecolor=ORANGE, capsize=2, markersize=6)
-    span = max(latencies) - min(latencies) or max(latencies) * 0.2
+    span = np.ptp(latencies) or max(latencies) * 0.2
     axes.set_xlim(min(latencies) - 0.6 * span, max(latencies) + 0.6 * span)
-    low = min(value - spread for value, spread in zip(values, spreads, strict=True))
-    high = max(value + spread for value, spread in zip(values, spreads, strict=True))
-    axes.set_ylim(low - 2, high + 2)
+    axes.set_ylim(min(values - spreads) - 2, max(values + spreads) + 2)
     accuracy, timed = pairs[0]
     seeds = len(accuracy.samples)
     axes.set_title("Measured here: shapes")
@@ -122,12 +119,10 @@ def _measured_panel(axes: Axes, pairs: list[tuple[Cell, Cell]]) -> None:
     axes.set_ylabel(f"video AP, {f'mean and deviation of {seeds} seeds' if seeds > 1 else 'one seed'}")
 
 
-def draw(evidence: Evidence) -> Figure | None:
+def draw(evidence: Evidence) -> Figure:
     """Draw the published panels, and our own panel where something was measured; axes are never shared."""
     coco = published_points(evidence, "table1/")
     video = published_points(evidence, "table2/2019/")
-    if not coco or not video:
-        return None
     measured = _measured_points(evidence)
     abstract = [point._replace(text="arXiv v1") for point in published_points(evidence, "arxiv-v1-abstract")]
     figure = new_figure(PAGE_IN, 6.2)
@@ -142,9 +137,6 @@ def draw(evidence: Evidence) -> Figure | None:
     place_labels(mosaic["C"], [*coco, *abstract])
     place_labels(mosaic["V"], video)
     if measured:
-        texts = [
-            PointLabel(timed.value, 100 * accuracy.value, f"T = {accuracy.get('key_frame_interval')}")
-            for accuracy, timed in measured
-        ]
+        texts = [PointLabel(timed.value, 100 * cell.value, f"T = {cell.frames}") for cell, timed in measured]
         place_labels(mosaic["H"], texts)
     return figure
