@@ -130,7 +130,7 @@ class RunMaker:
                 lines.append(Series("latency_samples", subject, columns, rows, fields))
             for frames in (1, 3, 6) if model == TINY else ():
                 for span, share in {"network": 1 - 0.01 * frames, "end_to_end": 1.2 - 0.02 * frames}.items():
-                    fields |= {"span": span, "key_frame_interval": frames, "runtime": "onnxruntime"}
+                    fields = fields | {"span": span, "key_frame_interval": frames, "runtime": "onnxruntime"}
                     lines.append(Measurement("latency_cpu_ms", median * share, subject, fields))
         return self.write(run, *lines)
 
