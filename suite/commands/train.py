@@ -36,6 +36,7 @@ REPLACED = ("iterations", "batch_size", "accumulation", "precision", "query_pass
 @click.option(
     "--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Workers that draw batches ahead."
 )
+@click.option("--compile", "compiled", is_flag=True, help="Compile backbone and mask decoder with torch.compile.")
 @click.option("--tensorboard/--no-tensorboard", default=False, show_default=True, help="Also write TensorBoard files.")
 @click.option("--backbone", type=RegularFile(), help="Official ImageNet checkpoint of the backbone to start from.")
 @click.option("--initial-weights", type=RegularFile(), help="Checkpoint of this suite to start from (fine-tuning).")
@@ -56,6 +57,7 @@ def command(
     as_json: bool,
     device: str,
     workers: int,
+    compiled: bool,
     tensorboard: bool,
     backbone: Path | None,
     initial_weights: Path | None,
@@ -75,7 +77,7 @@ def command(
     from suite.training.run import CARD, train_and_record
     from suite.training.sources import DataPaths
 
-    how = How(device, workers, tensorboard, backbone, initial_weights)
+    how = How(device, workers, compiled, tensorboard, backbone, initial_weights)
     paths = DataPaths(**words)
     if only_plan:
         from suite.training.plan import measure_plan, plan_lines

@@ -12,7 +12,7 @@ from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_dataset
 from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.accuracy.video_ap import score_youtube_vis
-from suite.datasets.categories import Categories
+from suite.datasets.categories import METADATA_KEY, Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.local_split import Unit, part_of
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -66,6 +66,11 @@ class Evaluation:
     def metric(self) -> str:
         """``"mask_ap"`` or ``"video_ap"``."""
         return "mask_ap" if isinstance(self.dataset, CocoDataset) else "video_ap"
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What a checkpoint must say so that it predicts the same categories."""
+        return {METADATA_KEY: (self.categories or self.dataset.categories).text()}
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file of a model in evaluation mode; every process calls it and does its part."""
@@ -129,6 +134,7 @@ class Scoring:
             if self.processes.first and len(self.at) > 1:
                 path = self.folder / "best.safetensors"
                 with atomic_path(path) as temporary:
-                    save_checkpoint(temporary, self.model, self.model.config, {"iteration": str(done)})
+                    metadata = {"iteration": str(done)} | self.evaluation.metadata
+                    save_checkpoint(temporary, self.model, self.model.config, metadata)
         self.model.train(training)
         return score

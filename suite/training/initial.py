@@ -36,6 +36,7 @@ class How:
     Attributes:
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         workers: processes that prepare batches; 0: none.
+        compiled: whether the backbone and the mask decoder go through `torch.compile`.
         tensorboard: whether to write event files where TensorBoard is installed.
         backbone: an official checkpoint of the recipe's backbone (``.pth``, ``.pt`` or ``.safetensors``), or None.
         checkpoint: a checkpoint of this suite, or None.
@@ -43,6 +44,7 @@ class How:
 
     device: str = "auto"
     workers: int = 0
+    compiled: bool = False
     tensorboard: bool = False
     backbone: Path | None = None
     checkpoint: Path | None = None

@@ -118,7 +118,7 @@ def train(
     optimizer = build_optimizer(recipe, model)
     average = _averaged_model(model, recipe.ema_decay) if recipe.ema_decay else None
     final = cast(MobileInst, average.module) if average else model
-    step_once = TrainingStep(recipe, model, optimizer, processes, seed)
+    step_once = TrainingStep(recipe, model, optimizer, processes, seed, how.compiled)
     trained = Trained(model, optimizer, average)
     states = StateFiles(folder, recipe.keep_checkpoints)
     progress = resume(states, Progress(identity), trained, processes)

@@ -77,9 +77,9 @@ def free_memory_gib(processes: Processes) -> float:
     return min(found, default=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**31)
 
 
-def _sample(recipe: Recipe, draw: Draw, model: MobileInst, processes: Processes) -> Cost:
+def _sample(recipe: Recipe, draw: Draw, model: MobileInst, processes: Processes, compiled: bool) -> Cost:
     """Do a few steps of each stage of a recipe."""
-    step = TrainingStep(recipe, model, build_optimizer(recipe, model), processes, 0)
+    step = TrainingStep(recipe, model, build_optimizer(recipe, model), processes, 0, compiled)
     own = range(processes.rank * recipe.accumulation, (processes.rank + 1) * recipe.accumulation)
     parts, seconds = processes.count * recipe.accumulation, []
     for stage in _stages(recipe):
@@ -101,7 +101,7 @@ def _extrapolated(costs: dict[int, Cost], batch_size: int) -> Cost:
 
 
 def _grown_samples(
-    recipe: Recipe, draw_of: Callable[[Recipe], Draw], model: MobileInst, processes: Processes
+    recipe: Recipe, draw_of: Callable[[Recipe], Draw], model: MobileInst, processes: Processes, compiled: bool
 ) -> dict[int, Cost]:
     """Do steps of ever larger batches, as long as the next ones fit into half of the free memory and the time."""
     started, before = time.monotonic(), processes.maximum(_peak_memory_gib(processes))
@@ -117,7 +117,7 @@ def _grown_samples(
             if processes.maximum(max(memory_gib / limit, spent / LONGEST_S)) > 1:
                 break
         smaller = msgspec.structs.replace(recipe, batch_size=size)
-        costs[size] = _sample(smaller, draw_of(smaller), model, processes)
+        costs[size] = _sample(smaller, draw_of(smaller), model, processes, compiled)
         size = recipe.batch_size if size < recipe.batch_size < 2 * size else 2 * size
     return costs
 
@@ -154,7 +154,7 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
     found = open_source(recipe, seed, paths)
     recipe = found.recipe
     model = build_model(recipe, seed, processes, how).train()
-    costs = _grown_samples(recipe, lambda other: replace(found, recipe=other).batch, model, processes)
+    costs = _grown_samples(recipe, lambda other: replace(found, recipe=other).batch, model, processes, how.compiled)
     measured = max(costs)
     if measured < recipe.batch_size:
         notes.append(

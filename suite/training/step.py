@@ -60,14 +60,15 @@ class MixedPrecision(nn.Module):
         model: its weights stay float32.
         precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
         device_type: ``"cpu"`` or ``"cuda"``.
+        compiled: whether the backbone and the mask decoder, which take most of the time, go through `torch.compile`.
     """
 
-    def __init__(self, model: MobileInst, precision: str, device_type: str) -> None:
+    def __init__(self, model: MobileInst, precision: str, device_type: str, compiled: bool) -> None:
         super().__init__()
         self.model = model
         self.compute_type, self.device_type = TYPES[precision], device_type
         # Features keep the low precision: they are only read by the other parts.
-        self.encode = self._part(model.encode, lambda it: it)
+        self.encode = self._part(torch.compile(model.encode, dynamic=True) if compiled else model.encode, lambda it: it)
         self.segment = self._part(model.segment, _float32)
         self.decode_from_queries = self._part(model.decode_from_queries, _float32)
         self.with_masks = self._part(model.with_masks, _float32)
@@ -127,15 +128,24 @@ class TrainingStep:
         optimizer: of the model's parameters.
         processes: that share every iteration.
         seed: base seed of the drop path.
+        compiled: whether to use `torch.compile`.
     """
 
-    def __init__(self, recipe: Recipe, model: MobileInst, optimizer: AdamW, processes: Processes, seed: int) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: MobileInst,
+        optimizer: AdamW,
+        processes: Processes,
+        seed: int,
+        compiled: bool = False,
+    ) -> None:
         self.recipe, self.model, self.optimizer, self.processes, self.seed = recipe, model, optimizer, processes, seed
         self.parts = processes.count * recipe.accumulation
         self.part = Part()
         runner = model
-        if recipe.precision != "fp32":
-            runner = cast(MobileInst, MixedPrecision(model, recipe.precision, processes.device.type))
+        if recipe.precision != "fp32" or compiled:
+            runner = cast(MobileInst, MixedPrecision(model, recipe.precision, processes.device.type, compiled))
         if self.parts > 1:
             share_drop_path(model, self.part)
         self.losses_of = LossModel(runner, recipe, self.parts > 1)

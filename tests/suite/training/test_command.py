@@ -136,7 +136,8 @@ def test_two_categories_of_any_ids_train_predict_and_score_in_any_order(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The list of categories is turned round for the second run: no digit changes."""
-    annotations = tmp_path / "truth.json"
+    annotations, recipe = tmp_path / "truth.json", tmp_path / "small.toml"
+    recipe.write_text(recipe.read_text().replace("evaluations = 1", "evaluations = 2"))
     content = json.loads(annotations.read_text())
     content["categories"] = [{"id": 9, "name": "square"}, {"id": 4, "name": "circle"}]
     for item in content["annotations"]:
@@ -147,9 +148,10 @@ def test_two_categories_of_any_ids_train_predict_and_score_in_any_order(
         assert main([*command, "--iterations", "2", "--json"]) == 0
         result = json.loads(capsys.readouterr().out)
         weights = tmp_path / result["checkpoint"]
-        model, metadata = load_checkpoint(weights)
-        assert model.config.num_classes == 2
-        assert json.loads(metadata["categories"]) == {"ids": [4, 9], "names": ["circle", "square"]}
+        for checkpoint in (weights.with_name("best.safetensors"), weights):
+            model, metadata = load_checkpoint(checkpoint)
+            assert model.config.num_classes == 2
+            assert json.loads(metadata["categories"]) == {"ids": [4, 9], "names": ["circle", "square"]}
         results = tmp_path / "results.json"
         data = ["--annotations", str(annotations), "--images", str(tmp_path / "pictures")]
         assert main(["predict", "coco", "--checkpoint", str(weights), *data, "--out", str(results)]) == 0

@@ -6,7 +6,7 @@ import functools
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -61,6 +61,7 @@ class FixedEvaluation(Evaluation):
     """Says the same score each time, and calls what a test wants to happen meanwhile."""
 
     metric = "mask_ap"  # type: ignore[assignment]
+    metadata: ClassVar[dict[str, str]] = {}  # type: ignore[misc]
 
     def __init__(self, *scores: float) -> None:
         self.scores = list(scores) or [0.25]
