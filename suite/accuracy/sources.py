@@ -127,6 +127,14 @@ class Frames:
     per_s: float = DEFAULT_FRAMES_PER_S
 
 
+def _silence_ffmpeg() -> None:
+    """Keep from standard error what FFmpeg says of damaged files, in a form that names none."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
 def open_source(source: Source) -> Frames:
     """Open a source to read its frames.
 
@@ -136,11 +144,9 @@ def open_source(source: Source) -> Frames:
     """
     if source.video is None:
         return Frames(_read_pictures(source.pictures), len(source.pictures))
-    # FFmpeg tells its own doubts about damaged files on standard error, in a form that names no file.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    _silence_ffmpeg()
     import cv2
 
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(source.video if isinstance(source.video, int) else str(source.video))
     if not capture.isOpened():
         if source.camera:
@@ -193,6 +199,7 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame],
     Raises:
         DataError: if the disk is full or may not be written.
     """
+    _silence_ffmpeg()
     import cv2
 
     writer, size, count = cv2.VideoWriter(), (0, 0), 0
@@ -222,5 +229,5 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame],
             if count:
                 # OpenCV says nothing when the disk takes no more.
                 if round(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
-                    raise OSError(errno.EIO, "its frames were cut short, is the disk full?")
+                    raise OSError(errno.ENOSPC, "its frames were cut short")
                 temporary.replace(path)

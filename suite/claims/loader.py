@@ -3,7 +3,8 @@
 The CSV files beside this module are the only place where published numbers are written down. ``coco_test_dev.csv`` is
 the paper's Table 1 (and the COCO numbers of arXiv v1's abstract), ``youtube_vis.csv`` its Table 2,
 ``third_party_reproductions.csv`` other people's attempts, ``ratios.csv`` and ``trends.csv`` what the text says about
-them, ``doubts.csv`` what a reader must know. A ratio's value is computed from its two operands, never typed.
+them, ``doubts.csv`` what a reader must know, ``later.csv`` what came after the paper (table later reads it). A ratio's
+value is computed from its two operands, never typed.
 """
 
 from __future__ import annotations

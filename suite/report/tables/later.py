@@ -71,7 +71,7 @@ def _row(evidence: Evidence, found: LaterRow) -> Row:
     }
 
 
-def own_rows(evidence: Evidence) -> list[LaterRow]:
+def _own_rows(evidence: Evidence) -> list[LaterRow]:
     """Return the published rows of MobileInst that the later ones are compared with."""
     rows = []
     for model in OWN:
@@ -99,5 +99,5 @@ def later(evidence: Evidence) -> Table:
         "Test-dev and val2017 are different images. MobileInst's AP is what its authors print and cannot be checked: "
         "they released no weights. All timed graphs have random weights, which do not change a network's time.",
     )
-    rows = [_row(evidence, row) for row in (*own_rows(evidence), *load_later())]
+    rows = [_row(evidence, row) for row in (*_own_rows(evidence), *load_later())]
     return make_table("later", "What came after MobileInst, on the same cores", rows, notes, origin=evidence.origin)
