@@ -17,13 +17,17 @@ def command(name: str | None, size: tuple[int, int] | None, as_json: bool) -> No
     MACs are the multiply-accumulates of convolutions, linear layers and matrix products for one image.
     """
     from suite.errors import InputError
-    from suite.models import discover, get_entry
+    from suite.models import discover, discover_installed, get_entry
     from suite.models._size import measure_size, size_table
+    from suite.progress import say
 
     if name is None:
         if size is not None:
             raise InputError("--size needs a model; give its NAME, or leave --size out to list the models")
-        entries = discover()
+        installed, faults = discover_installed()
+        entries = discover() | installed
+        for fault in faults:
+            say(f"left out: {fault}")
         fields = ("description", "input_shapes", "published_rows", "reading", "alternative_to")
         models = [{"model": name} | {key: getattr(entry, key) for key in fields} for name, entry in entries.items()]
         longest = max(len(entry) for entry in entries)

@@ -28,19 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 OWN_SPANS = ("network", "preprocess", "postprocess")
+"""What is timed of the reference model unless something else is asked for; of others their `ModelEntry.spans`."""
 PARTS = ("whole", "with_masks", "key_frame", "frame")
-
-
-def default_spans(entry: ModelEntry) -> tuple[str, ...]:
-    """Return what is timed of a model unless something else is asked for.
-
-    The reference model: network, preprocess and postprocess. Prior art: network, the network that goes on to masks
-    where that is another graph, and selection.
-    """
-    if not entry.reading:
-        return OWN_SPANS
-    further = {"with_masks": entry.masks_apart, "selection": entry.selection is not None}
-    return ("network", *(span for span, has in further.items() if has))
 
 
 def _exported(
@@ -90,7 +79,7 @@ def prepare_model(
         checkpoint: its weights; random ones from ``seed`` if None.
         size: (height_px, width_px) of the image graph; the model's primary size if None. Video graphs always take the
             size that preprocessing pads the model's pictures to.
-        spans: keys of `suite.latency.spans.SPANS`; the model's `default_spans` if empty.
+        spans: keys of `suite.latency.spans.SPANS`; `OWN_SPANS`, or prior art's own, if empty.
         key_frame_intervals: T of the video spans, of `suite.latency.spans.KEY_FRAME_INTERVALS`.
         images: pictures for the spans outside the network; synthetic ones if empty.
         seed: of random weights and synthetic pictures.
@@ -105,8 +94,8 @@ def prepare_model(
     from reference_model.mobileinst import MobileInst
 
     entry = get_entry(name)
-    spans = tuple(spans) or default_spans(entry)
     model, weights_sha256 = build_model(name, checkpoint, seed)
+    spans = tuple(spans) or (OWN_SPANS if isinstance(model, MobileInst) else entry.spans)
     parts = {part for span in spans for part in SPANS[span]}
     chosen_size = size or entry.input_shapes[0]
     config = config_to_dict(model.config) if isinstance(model, MobileInst) else None

@@ -1,6 +1,8 @@
 """One file a method: its rows of the paper's tables, its network, its selection. `discover` finds them by folder.
 
-A method's file defines
+An installed package brings methods by entry points of the group `ENTRY_POINTS`, each of which names a module of the
+same form (``docs/prior_art.md`` has a complete one). They are looked for when a name is none of the folder's, so that
+nothing installed changes what the suite's own tables and records are made of. A method's file defines
 
 - ``ROWS``: a tuple of `ModelEntry` calls with literal arguments, one per model; they are read without running the file,
   because tables and lists need them where torch is not installed;
@@ -13,9 +15,10 @@ What several methods share is in ``suite/models/parts``. Files whose name starts
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from suite.models.parts.selection import Selection
 
 INTERFACE = "see suite/models/__init__.py for what a method's file defines"
+ENTRY_POINTS = "mobileinst_suite.models"
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,8 +56,9 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         alternative_to: name of the model whose row this one reads differently; empty for the default reading.
         masks_apart: whether ``forward`` stops before the masks, so that the module has a second graph ``with_masks``
             that goes on to those of 100 instances. Otherwise the network itself makes its masks.
-        module: name of the method's file, without suffix; filled in by `discover`, as is the next.
+        module: the module to import; filled in when its file is read, as are the next two.
         selects: whether the file has a selection to time.
+        package: the installed package that brings it; empty for the suite's own.
     """
 
     name: str
@@ -69,6 +74,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     masks_apart: bool = False
     module: str = ""
     selects: bool = False
+    package: str = ""
 
     @property
     def description(self) -> str:
@@ -82,6 +88,11 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return "with_masks" if self.masks_apart else "network"
 
     @property
+    def spans(self) -> tuple[str, ...]:
+        """What is timed beside prior art: network, its extension to masks where that is another graph, selection."""
+        return ("network", *["with_masks"] * self.masks_apart, *["selection"] * self.selects)
+
+    @property
     def selection(self) -> Callable[[int, int, int], Selection] | None:
         """(height_px, width_px, seed) -> what chooses detections after the network; None where the file has none."""
         return partial(self._module().select, self) if self.selects else None
@@ -91,19 +102,33 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
         Its forward takes normalised images (B, 3, H, W) and returns a tuple of tensors, None for what it does not
         compute; no operator depends on the data. The global random state stays as it is.
+
+        Raises:
+            InputError: if the code of an installed package fails.
         """
         import torch
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, f"models/{self.name}"))
-            network: nn.Module = self._module().build(self)
-            return network.eval()
+            try:
+                network: nn.Module = self._module().build(self)
+                return network.eval()
+            except Exception as error:
+                if not self.package:
+                    raise
+                raise InputError(
+                    f"package {self.package}: cannot build {self.name} ({_said(error)}); mend it"
+                ) from None
 
     def _module(self) -> ModuleType:
-        return importlib.import_module(f"{__name__}.{self.module}")
+        return importlib.import_module(self.module)
 
 
-def _entries(path: Path) -> Iterator[ModelEntry]:
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def _entries(path: Path, module: str, package: str = "") -> Iterator[ModelEntry]:
     """Read a method's rows without running its file.
 
     Raises:
@@ -127,7 +152,8 @@ def _entries(path: Path) -> Iterator[ModelEntry]:
             fields = {keyword.arg: ast.literal_eval(keyword.value) for keyword in row.keywords}
         except ValueError:
             raise InputError(f"{where}: an argument is not a literal; {INTERFACE}") from None
-        yield convert(fields | {"module": path.stem, "selects": "select" in functions}, ModelEntry, where, INTERFACE)
+        own = {"module": module, "selects": "select" in functions, "package": package}
+        yield convert(fields | own, ModelEntry, where, INTERFACE)
 
 
 def discover() -> dict[str, ModelEntry]:
@@ -139,23 +165,50 @@ def discover() -> dict[str, ModelEntry]:
     entries: dict[str, ModelEntry] = {}
     for folder in __path__:
         for path in sorted(Path(folder).glob("[!_]*.py")):
-            for entry in _entries(path):
+            for entry in _entries(path, f"{__name__}.{path.stem}"):
                 if entry.name in entries:
-                    other = f"{entries[entry.name].module}.py"
+                    other = f"{entries[entry.name].module.rpartition('.')[2]}.py"
                     raise InputError(f"{path}: model {entry.name!r} is already defined in {other}; rename one")
                 entries[entry.name] = entry
     return dict(sorted(entries.items()))
 
 
+def discover_installed() -> tuple[dict[str, ModelEntry], list[str]]:
+    """Return the models of installed packages by name, and what is wrong with packages whose models are left out.
+
+    A package is left out as a whole: its module cannot be found or read, or it repeats a name of the suite's or of
+    another package's.
+    """
+    own = discover()
+    entries: dict[str, ModelEntry] = {}
+    faults: list[str] = []
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.value, point.name)):
+        package = (point.dist and point.dist.name) or point.name
+        try:
+            spec = importlib.util.find_spec(point.module)
+            if spec is None or not spec.has_location or spec.origin is None:
+                raise InputError(f"there is no module {point.module}")
+            rows = {entry.name: entry for entry in _entries(Path(spec.origin), point.module, package)}
+            if repeated := sorted(rows.keys() & (own.keys() | entries.keys())):
+                raise InputError(f"its model {repeated[0]!r} repeats a known name; rename it")
+            entries |= rows
+        except Exception as error:  # a package that is imported to find its module may raise anything
+            faults.append(f"package {package}: {error if isinstance(error, InputError) else _said(error)}")
+    return dict(sorted(entries.items())), faults
+
+
 def get_entry(name: str) -> ModelEntry:
-    """Return one model.
+    """Return one model, the suite's own or an installed package's.
 
     Raises:
-        InputError: if there is none of that name; the message lists the known ones.
+        InputError: if there is none of that name; the message lists packages that are left out, and the known ones.
     """
     entries = discover()
     if name not in entries:
-        raise InputError(f"unknown model {name!r}; known are {', '.join(entries)}")
+        installed, faults = discover_installed()
+        entries |= installed
+        if name not in entries:
+            raise InputError("; ".join([f"unknown model {name!r}", *faults, f"known are {', '.join(entries)}"]))
     return entries[name]
 
 
@@ -163,7 +216,7 @@ def build_model(name: str, checkpoint: Path | None = None, seed: int = 0) -> tup
     """Return a model in evaluation mode, and the SHA-256 of its checkpoint.
 
     Args:
-        name: a model of this folder.
+        name: a model of this folder or of an installed package.
         checkpoint: its weights; random ones, and no digest, if None.
         seed: of random weights.
 

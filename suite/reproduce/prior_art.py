@@ -31,12 +31,6 @@ SURE_RUNTIME = "onnxruntime_cpu"
 """The runtime that every graph already ran on when it was exported; others run each graph once before the timed run."""
 
 
-def spans_of(entry: ModelEntry) -> tuple[str, ...]:
-    """Return what is timed of a model: network, its extension to masks where that is another graph, selection."""
-    further = {"with_masks": entry.masks_apart, "selection": entry.selection is not None}
-    return ("network", *(span for span, has in further.items() if has))
-
-
 def published_rows(table: str = "") -> list[ModelEntry]:
     """Return the models that stand for the published latencies, the anchor first, then in the tables' order.
 
@@ -73,7 +67,7 @@ def run_once(runtime: str, graph: Path) -> None:
 
 def _prepared(row: ModelEntry, seed: int, runtime: str) -> TimedModel:
     """Export a model, and try the runtime in a process of its own."""
-    made = prepare_apart(row.name, size=row.input_shapes[0], spans=spans_of(row), seed=seed, runtime=runtime)
+    made = prepare_apart(row.name, size=row.input_shapes[0], spans=row.spans, seed=seed, runtime=runtime)
     if runtime != SURE_RUNTIME:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
             try:
@@ -101,7 +95,7 @@ def _prepare_rows(
                 raise
             say(f"not timed: {error}")
             height_px, width_px = row.input_shapes[0]
-            for span in spans_of(row):
+            for span in row.spans:
                 where: dict[str, Scalar] = {"span": span, "runtime": runtime.removesuffix("_cpu"), "device": "host"}
                 how: dict[str, Scalar] = {"threads": 1, "precision": "fp32", "valid": False}
                 fields = {**where, **how, "height_px": height_px, "width_px": width_px}

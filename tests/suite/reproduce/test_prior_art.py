@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from suite.latency.device import load_device
-from suite.models import get_entry
+from suite.models import ModelEntry, get_entry
 from suite.records.store import read_folder
-from suite.reproduce import prior_art
 from suite.reproduce.prior_art import OPERATORS, measure_rows
 
 TINY = "mobileinst_topformer_tiny_shapes"
@@ -25,7 +24,7 @@ def test_a_run_records_counts_graphs_times_and_what_could_not_be_timed(
         load_device("host").protocol("rows"), min_samples=4, min_duration_s=0.0, attempts=1
     )
     spans = {"MobileInst": ("network",), "YOLACT": ("network", "with_masks", "selection"), "SparseInst": ("video",)}
-    monkeypatch.setattr(prior_art, "spans_of", lambda entry: spans[entry.method])
+    monkeypatch.setattr(ModelEntry, "spans", property(lambda entry: spans[entry.method]))
     anchor = get_entry(TINY)
     rival = msgspec.structs.replace(get_entry("yolact_topformer_base_550"), input_shapes=((102, 102),))
     broken = msgspec.structs.replace(get_entry("sparseinst_topformer_base_608"), input_shapes=((128, 192),))
