@@ -198,29 +198,43 @@ def count_readings() -> None:
 @click.option("--baseline", metavar="REV", help="Commit to compare with; default: HEAD if files changed, else HEAD~1.")
 @click.option("--models", metavar="A,B,...", help="Models to compare; default: those of suite/latency/gate.toml.")
 @click.option("--tolerance", type=click.FloatRange(0, 1, max_open=True), help="Permitted growth; default: gate.toml's.")
+@click.option("--cycles", is_flag=True, help="Compare cycles of an emulated inference, which are exact, and no time.")
 @core_option()
 @json_option("lines")
-def gate(baseline: str | None, models: str | None, tolerance: float | None, core: int | None, as_json: bool) -> None:
+def gate(
+    baseline: str | None, models: str | None, tolerance: float | None, cycles: bool, core: int | None, as_json: bool
+) -> None:
     """Compare this code's graphs with another commit's, on one core, interleaved.
 
     Fails (exit code 1) if the bootstrap interval of the CPU-time ratio clears the tolerance, or if parameters, MACs,
-    operators or peak tensor memory differ at all; exit code 3 if nothing was compared.
+    operators or peak tensor memory differ at all; exit code 3 if nothing was compared, or a tool that --cycles needs is
+    missing (docs/latency.md).
     """
+    from functools import partial
+
     from suite.latency import gate as gates
     from suite.latency.device import load_device
+    from suite.latency.estimate.calibration import load_core
+    from suite.latency.estimate.tools import find_tools
     from suite.latency.prepare import prepare_model
     from suite.latency.request import words_of
 
     rules = gates.load_gate()
-    names = rules.models if models is None else words_of(models, "--models")
-    permitted = rules.tolerance if tolerance is None else tolerance
-    protocol = load_device("host").protocol(rules.protocol)
-    sha = gates.resolve_commit(baseline)
-    current = {name: prepare_model(name).graphs["whole"] for name in names}
-    before = gates.baseline_graphs(sha, names)
+    names, permitted = (rules.cycle_models, rules.cycle_tolerance) if cycles else (rules.models, rules.tolerance)
+    names = names if models is None else words_of(models, "--models")
+    permitted = permitted if tolerance is None else tolerance
+    if cycles:
+        find_tools()
+        compare = partial(gates.compare_cycles, core=load_core("cortex_a78"), tolerance=permitted)
+    else:
+        protocol = load_device("host").protocol(rules.protocol)
+        compare = partial(gates.compare, protocol=protocol, tolerance=permitted, core=core)
+    runtime, sha = "ncnn_cpu" if cycles else "onnxruntime_cpu", gates.resolve_commit(baseline)
+    current = {name: prepare_model(name, runtime=runtime).graphs["whole"] for name in names}
+    before = gates.baseline_graphs(sha, names, runtime=runtime)
     results = []
     for name in names:
-        results.append(gates.compare(name, before[name], current[name], protocol, permitted, core))
+        results.append(compare(name, before[name], current[name]))
         if not as_json:
             click.echo(results[-1].line())
     if as_json:

@@ -1,19 +1,19 @@
-"""The latency gate: this code's graphs against another commit's, interleaved on one core, and their counts exactly.
+"""The latency gate: this code's graphs against another commit's, in time or in emulated cycles, and their counts.
 
-Time decides only where statistics leave no doubt: the bootstrap interval of the CPU-time ratio has to clear the
-tolerance. Parameters, MACs, operators and peak tensor memory follow from the graphs alone, so they have to be equal.
-The other commit's graphs are exported by its own code, in a work tree of its own.
+Time, interleaved on one core, decides only where statistics leave no doubt: the bootstrap interval of the CPU-time
+ratio has to clear the tolerance. Cycles of an emulated inference are exact, so their ratio decides. Parameters, MACs,
+operators and peak tensor memory follow from the graphs alone, so they have to be equal. The other commit's graphs are
+exported by its own code, unpacked beside this one.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +25,9 @@ from suite.export.artifact import GraphArtifact
 from suite.export.counts import GraphCounts, count_graph
 from suite.latency.child import ONE_THREAD_ENVIRONMENT
 from suite.latency.device import Protocol
+from suite.latency.estimate import counting
+from suite.latency.estimate.calibration import Core, Count
+from suite.latency.estimate.tools import run_program
 from suite.latency.host import measure_host
 from suite.latency.spans import TimedModel
 from suite.latency.timing import Timing
@@ -34,12 +37,12 @@ from suite.records.difference import RatioInterval, word_of
 from suite.typed import read_typed
 
 GATE_FILE = Path(__file__).with_name("gate.toml")
-EXPORT_LIMIT_S = 900
+EXPORT_LIMIT_S, GIT_LIMIT_S = 900, 120
 EXPORT = """
 import json, pathlib, sys
 from suite.latency.prepare import prepare_model
-name, seed, folder = sys.argv[1:]
-made = prepare_model(name, seed=int(seed), folder=pathlib.Path(folder))
+name, seed, folder, runtime = sys.argv[1:]
+made = prepare_model(name, seed=int(seed), folder=pathlib.Path(folder), runtime=runtime)
 graph = getattr(made, "timed", made).graphs["whole"]
 print(json.dumps({"path": str(graph.path), "sha256": graph.sha256, "reference": str(graph.reference)}))
 """
@@ -53,11 +56,15 @@ class GateRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         models: names of `suite/models`.
         protocol: a protocol of ``host.toml``.
         tolerance: by how much CPU time may grow, e.g. 0.03.
+        cycle_models: names of models that are small enough to be emulated.
+        cycle_tolerance: by how much their cycles may grow, e.g. 0.005.
     """
 
     models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     protocol: str
     tolerance: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    cycle_models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    cycle_tolerance: Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,10 @@ class GateResult:
     Attributes:
         model: its name.
         word: ``slower`` if the interval clears the tolerance, ``not measured`` if the run was invalid.
-        ratio: CPU time of this code's graph over the baseline's.
+        ratio: CPU time or cycles of this code's graph over the baseline's; the interval of cycles is a point.
         reason: what made the run invalid; empty otherwise.
         differences: one line per count that differs from the baseline's.
+        quantity: what the ratio is of.
     """
 
     model: str
@@ -77,10 +85,13 @@ class GateResult:
     ratio: RatioInterval
     reason: str
     differences: tuple[str, ...]
+    quantity: Literal["CPU time", "cycles"] = "CPU time"
 
     def line(self) -> str:
         """Return the outcome as one line."""
-        interval = f"CPU time {self.ratio.value:.3f} [{self.ratio.low:.3f}, {self.ratio.high:.3f}] of the baseline's"
+        ratio = self.ratio
+        numbers = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+        interval = f"{self.quantity} {numbers if ratio.resamples else f'{ratio.value:.4f}'} of the baseline's"
         parts = [f"not measured: {self.reason}" if self.word == "not measured" else f"{self.word}, {interval}"]
         return f"{self.model}: " + "; ".join([*parts, *self.differences])
 
@@ -138,6 +149,30 @@ def judge_results(
     return GateResult(model, word, ratio, "; ".join(invalid), differences)
 
 
+def compare_cycles(
+    model: str, baseline: GraphArtifact, current: GraphArtifact, core: Core, tolerance: float
+) -> GateResult:
+    """Compare what one emulated fp16 inference of a model's graph costs with the baseline's.
+
+    Raises:
+        InputError: if ncnn cannot take a graph.
+        NothingMeasuredError: if a tool is missing.
+    """
+    before, now = (
+        counting.count_graph(model, graph.path, "network", "fp16", core.mca_model) for graph in (baseline, current)
+    )
+    return judge_cycles(
+        before, now, tolerance, count_differences(count_graph(baseline.path), count_graph(current.path))
+    )
+
+
+def judge_cycles(baseline: Count, current: Count, tolerance: float, differences: tuple[str, ...] = ()) -> GateResult:
+    """Judge two counts; the graphs' differences travel along."""
+    ratio = current.cycles / baseline.cycles
+    word: GateWord = "slower" if ratio > 1 + tolerance else "pass"
+    return GateResult(current.network, word, RatioInterval(ratio, ratio, ratio, 1.0, 0), "", differences, "cycles")
+
+
 def end_gate(results: Sequence[GateResult]) -> None:
     """End a gate.
 
@@ -155,12 +190,8 @@ def end_gate(results: Sequence[GateResult]) -> None:
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=repository_root(), capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        raise InputError(
-            f"git {' '.join(words[:2])}: {done.stderr.strip() or 'failed'}; name a commit of this repository"
-        )
-    return done.stdout.strip()
+    what, remedy = f"git {' '.join(words[:2])}", "name a commit of this repository"
+    return run_program(["git", *words], what, remedy, InputError, GIT_LIMIT_S, cwd=repository_root()).strip()
 
 
 def resolve_commit(revision: str | None) -> str:
@@ -178,20 +209,10 @@ def resolve_commit(revision: str | None) -> str:
     return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 
 
-@contextmanager
-def work_tree(sha: str) -> Iterator[Path]:
-    """Check a commit out beside this one for a while; nothing of this checkout changes."""
-    with tempfile.TemporaryDirectory(prefix="latency-baseline-") as folder:
-        path = Path(folder) / "tree"
-        _git("worktree", "add", "--detach", str(path), sha)
-        try:
-            yield path
-        finally:
-            _git("worktree", "remove", "--force", str(path))
-
-
-def baseline_graphs(sha: str, models: Sequence[str], seed: int = 0) -> dict[str, GraphArtifact]:
-    """Export models with the code of a commit, and return the graphs, kept under ``runs/onnx/baseline``, by model.
+def baseline_graphs(
+    sha: str, models: Sequence[str], seed: int = 0, runtime: str = "onnxruntime_cpu"
+) -> dict[str, GraphArtifact]:
+    """Export models for a runtime with the code of a commit, into ``runs/onnx/baseline``; return the graphs by model.
 
     Raises:
         InputError: if the commit cannot export a model; the message has its last line.
@@ -199,26 +220,19 @@ def baseline_graphs(sha: str, models: Sequence[str], seed: int = 0) -> dict[str,
     """
     folder = runs_dir() / "onnx" / "baseline"
     graphs = {}
-    with work_tree(sha) as tree:
-        environment = {**os.environ, **ONE_THREAD_ENVIRONMENT, "PYTHONPATH": str(tree)}
+    with tempfile.TemporaryDirectory(prefix="latency-baseline-") as tree:
+        archive = Path(tree) / "commit.tar"
+        _git("archive", f"--output={archive}", sha)
+        with tarfile.open(archive) as files:
+            files.extractall(tree, filter="data")
+        environment = {**os.environ, **ONE_THREAD_ENVIRONMENT, "PYTHONPATH": tree}
         for name in models:
             say(f"baseline: {name} with the code of {sha[:12]}")
-            try:
-                done = subprocess.run(
-                    [sys.executable, "-c", EXPORT, name, str(seed), str(folder.resolve())],
-                    cwd=tree,
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    timeout=EXPORT_LIMIT_S,
-                )
-            except subprocess.TimeoutExpired:
-                raise NothingMeasuredError(
-                    f"baseline {sha[:12]}: {name} was not exported in {EXPORT_LIMIT_S} s; free the machine, run again"
-                ) from None
-            if done.returncode != 0:
-                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-                raise InputError(f"baseline {sha[:12]}: cannot export {name} ({last}); name a later commit")
-            answer = json.loads(done.stdout.strip().splitlines()[-1])
+            words = [sys.executable, "-c", EXPORT, name, str(seed), str(folder.resolve()), runtime]
+            what = f"baseline {sha[:12]}, export of {name}"
+            printed = run_program(
+                words, what, "name a later commit", InputError, EXPORT_LIMIT_S, cwd=tree, env=environment
+            )
+            answer = json.loads(printed.strip().splitlines()[-1])
             graphs[name] = GraphArtifact(Path(answer["path"]), answer["sha256"], Path(answer["reference"]))
     return graphs

@@ -16,11 +16,11 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from suite.errors import DataError, NothingMeasuredError
+from suite.errors import DataError, NothingMeasuredError, SuiteError
 from suite.files import disk_faults, file_digest
 from suite.progress import say
 from suite.typed import read_typed
@@ -149,24 +149,40 @@ def find_tools() -> Tools:
     return Tools(programs["qemu"][0], programs["llvm-mca"][0], programs["llvm-mc"][0], folder, versions)
 
 
-def _run(words: Sequence[str], what: str, folder: Path) -> None:
-    """Run a program of the set-up.
+def run_program(
+    words: Sequence[str], what: str, remedy: str, fault: type[SuiteError], limit_s: float, **options: Any
+) -> str:
+    """Run a program and return what it prints.
+
+    Args:
+        words: the program and its arguments.
+        what: opens the message, e.g. what was being done.
+        remedy: closes it.
+        fault: raised where the program fails.
+        limit_s: wall seconds after which it is stopped.
+        options: of `subprocess.run`, e.g. ``cwd``.
 
     Raises:
-        NothingMeasuredError: if it is not installed.
-        DataError: with the program's last line, if it fails.
+        NothingMeasuredError: if it is not installed, or did not end in time.
+        SuiteError: of the kind ``fault``, with the program's last line, if it fails.
     """
     try:
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=FETCH_LIMIT_S)
-    except FileNotFoundError:
-        raise NothingMeasuredError(f"latency estimate --set-up: {words[0]} is not installed; {what} needs it") from None
-    except subprocess.TimeoutExpired:
-        raise DataError(f"latency estimate --set-up: {what} did not end in {FETCH_LIMIT_S} s; try again") from None
-    if done.returncode != 0:
-        last = ([line for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["no output"])[-1]
-        raise DataError(
-            f"latency estimate --set-up: {what} failed ({last.strip()[:200]}); check the network, try again"
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            words, capture_output=True, text=True, timeout=limit_s, **options
         )
+    except FileNotFoundError:
+        raise NothingMeasuredError(f"{what}: {words[0]} is not installed; install it") from None
+    except subprocess.TimeoutExpired:
+        raise NothingMeasuredError(f"{what}: did not end in {limit_s:.0f} s; free the machine, try again") from None
+    if done.returncode != 0:
+        last = ([line for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["no message"])[-1]
+        raise fault(f"{what}: failed ({last.strip()[:200]}); {remedy}")
+    return done.stdout
+
+
+def _run(words: Sequence[str], what: str, folder: Path) -> None:
+    what, remedy = f"latency estimate --set-up, {what}", "check the network, try again"
+    run_program(words, what, remedy, DataError, FETCH_LIMIT_S, cwd=folder)
 
 
 def _check(path: Path, sha256: str, name: str, version: str) -> None:

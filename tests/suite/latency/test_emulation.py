@@ -115,11 +115,12 @@ def test_a_cut_off_file_of_counts_is_named(tmp_path: Path) -> None:
         read_blocks(tmp_path / "counts")
 
 
+@pytest.mark.parametrize("words", [["estimate", "--set-up"], ["gate", "--cycles"]])
 def test_missing_tools_end_in_3_with_the_two_lines_that_bring_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert main(["latency", "estimate", "--set-up"]) == NOTHING_MEASURED
+    assert main(["latency", *words]) == NOTHING_MEASURED
     error = capsys.readouterr().err
     assert all(word in error for word in (*tools_module.PACKAGES, "--set-up"))
 

@@ -11,6 +11,8 @@ from suite.errors import InputError, NothingMeasuredError, RegressionError
 from suite.export.artifact import GraphArtifact
 from suite.latency import gate
 from suite.latency.device import Protocol
+from suite.latency.estimate.calibration import load_core, load_counts
+from suite.latency.estimate.tools import find_tools
 from suite.latency.gate import baseline_graphs, resolve_commit
 from suite.latency.timing import Labels, Timing, Verdict
 from suite.records.difference import RatioInterval
@@ -59,10 +61,39 @@ def test_only_an_interval_that_clears_the_tolerance_fails(low: float, word: str)
     assert gate.judge_results("net", (timing, timing), 0.03).word == word
 
 
+@pytest.mark.parametrize(("growth", "word"), [(1.01, "slower"), (1.004, "pass"), (1.0, "pass"), (0.9, "pass")])
+def test_one_percent_more_cycles_fails_whatever_the_machine(growth: float, word: str) -> None:
+    for count in load_counts():
+        grown = msgspec.structs.replace(count, cycles=round(count.cycles * growth))
+        result = gate.judge_cycles(count, grown, gate.load_gate().cycle_tolerance)
+        assert (result.word, result.quantity, result.ratio.low) == (word, "cycles", result.ratio.high)
+        assert f"{growth:.4f}" in result.line()
+
+
+@pytest.mark.slow
+def test_emulated_cycles_repeat_exactly_and_see_one_percent(
+    make_graph: GraphMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        find_tools()
+    except NothingMeasuredError as error:
+        pytest.skip(str(error))
+    core, before, after = load_core("cortex_a78"), make_graph("before", 512), make_graph("after", 520)
+    values = []
+    for folder in ("once", "again"):
+        monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / folder))  # nothing is counted there yet
+        result = gate.compare_cycles("net", before, after, core, 0.005)
+        assert result.word == "slower"
+        assert any(line.startswith("macs ") for line in result.differences)
+        values.append(result.ratio.value)
+    assert values[0] == values[1] == pytest.approx(1.015, abs=0.01)
+    assert gate.compare_cycles("net", before, before, core, 0.0).word == "pass"
+
+
 PREPARE = """
 from pathlib import Path
 from types import SimpleNamespace
-def prepare_model(name, seed, folder):
+def prepare_model(name, seed, folder, runtime):
     if name == "unknown":
         raise KeyError("no model of that name")
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +127,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
     return git
 
 
-def test_a_baseline_is_exported_by_its_own_code_and_leaves_no_work_tree(history: Callable[..., str]) -> None:
+def test_a_baseline_is_exported_by_its_own_code_and_leaves_nothing_behind(history: Callable[..., str]) -> None:
     sha = resolve_commit("HEAD~1")
     graphs = baseline_graphs(sha, ["net"], seed=3)
     assert graphs["net"].path.name == "net-3-first.onnx"
