@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,35 +30,31 @@ def command() -> None:
     """Time models on one core, one thread, fp32, by a protocol with rules."""
 
 
-_GIVEN = click.option(
-    "--onnx", "given", multiple=True, metavar="FILE[:NAME]", help="Any ONNX file with one fp32 image of fixed shape."
+_timing_options: Option[Any] = options(
+    click.option(
+        "--onnx",
+        "given",
+        multiple=True,
+        metavar="FILE[:NAME]",
+        help="Any ONNX file with one fp32 image of fixed shape.",
+    ),
+    size_option(),
+    click.option(
+        "--checkpoint",
+        "checkpoints",
+        multiple=True,
+        type=EXISTING,
+        help="Weights of the named model that the file holds; may be repeated. Others get seeded random weights.",
+    ),
+    click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),
+    click.option(
+        "--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts)."
+    ),
+    seed_option("Seed of random weights and synthetic inputs."),
+    record_option(),
+    json_option(),
 )
-
-
-def _timing_options(runs: str) -> Option[Any]:
-    """Return the options that timing on this machine and on a device share.
-
-    Args:
-        runs: what a model's weights and inputs are seeded for, for the help of ``--seed``.
-    """
-    return options(
-        _GIVEN,
-        size_option(),
-        click.option(
-            "--checkpoint",
-            "checkpoints",
-            multiple=True,
-            type=EXISTING,
-            help="Weights of the named model that the file holds; may be repeated. Others get seeded random weights.",
-        ),
-        click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),
-        click.option(
-            "--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts)."
-        ),
-        seed_option(f"Seed of random weights and {runs}."),
-        record_option(),
-        json_option(),
-    )
+"""Options that timing on this machine and on a device share."""
 
 
 @command.command(name="host")
@@ -79,7 +76,7 @@ def _timing_options(runs: str) -> Option[Any]:
 )
 @click.option("--runtime", default="onnxruntime_cpu", show_default=True, help="Inference engine of the network.")
 @core_option()
-@_timing_options("synthetic inputs")
+@_timing_options
 def host(record: bool, as_json: bool, **words: Any) -> None:
     """Time models on one core of this machine, in interleaved rounds.
 
@@ -112,11 +109,13 @@ def breakdown(
     Times the graph as exported for ONNX Runtime, the graph as torch's exporter leaves it, a large matrix
     product and a 3x3 convolution in the same rounds, then profiles the first one node by node.
     """
-    from suite.latency.breakdown import breakdown_table, measure_breakdown, to_json, write_record
+    from suite.latency.breakdown import breakdown_table, measure_breakdown, record_lines, to_json
+    from suite.records.provenance import start_run
+    from suite.records.store import write_run
 
     found = measure_breakdown(model, size, rounds, core, seed)
     if record:
-        write_record(found, seed)
+        write_run(start_run("latency-breakdown", seed=seed), record_lines(found))
     show(as_json, to_json(found), breakdown_table(found))
 
 
@@ -160,7 +159,10 @@ def estimate(
     from suite.errors import InputError
     from suite.latency.estimate import calibration, counting
     from suite.latency.estimate.tools import set_up
+    from suite.latency.prepare import file_and_name
     from suite.latency.request import words_of
+    from suite.records.provenance import start_run
+    from suite.records.store import write_run
 
     if set_up_only:
         set_up()
@@ -172,7 +174,8 @@ def estimate(
         raise InputError(f"{arguments[0]}: only --program takes arguments; name what to estimate by an option")
     precisions = words_of(precision, "--precision", counting.PRECISIONS)
     counts = counting.model_counts(words_of(models, "--models"), precisions, chosen, size, again) if models else []
-    counts += counting.graph_counts(graphs, precisions, chosen)
+    for path, title in [file_and_name(text) for text in graphs]:
+        counts += [counting.count_graph(title, path, "network", each, chosen.mca_model) for each in precisions]
     if program is not None:
         stated = precisions[0] if len(precisions) == 1 else ""
         counts.append(counting.program_count(program, arguments, name, engine, stated, chosen))
@@ -181,7 +184,7 @@ def estimate(
     if update_counts:
         counting.update_counts(counts)
     if record:
-        calibration.write_record(found, core)
+        write_run(start_run("latency-estimate"), calibration.record_lines(found, core))
     values = {"origin": "estimated", "results": [item.to_json() for item in found]}
     show(as_json, values, calibration.estimate_table(found, errors))
 
@@ -189,7 +192,7 @@ def estimate(
 @command.command(name="count-readings", hidden=True)
 def count_readings() -> None:
     """Count the MACs of every reading of the published rows again and rewrite their CSV files (developers)."""
-    from suite.latency.readings import write_readings
+    from suite.models._readings import write_readings
 
     write_readings()
 
@@ -210,8 +213,6 @@ def gate(
     operators or peak tensor memory differ at all; exit code 3 if nothing was compared, or a tool that --cycles needs is
     missing (docs/latency.md).
     """
-    from functools import partial
-
     from suite.latency import gate as gates
     from suite.latency.device import load_device
     from suite.latency.estimate.calibration import load_core
@@ -249,10 +250,10 @@ def gate(
 @click.option("--serial", help="Which phone, if several are connected (see adb devices).")
 @click.option("--ssh", metavar="USER@HOST", help="A Linux board instead of a phone; keys belong in ~/.ssh/config.")
 @click.option("--folder", default="/tmp", show_default=True, help="Folder on a board whose storage lets programs run.")
-@click.option("--engine", default="ncnn", show_default=True, help="ncnn or ncnn_fp16.")
+@click.option("--engine", type=click.Choice(["ncnn", "ncnn_fp16"]), default="ncnn", show_default=True)
 @click.option("--runner", type=EXISTING, help="The runner; default: where docs/phone.md builds it.")
 @click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest.")
-@_timing_options("inputs")
+@_timing_options
 def device(
     models: str | None,
     name: str | None,
@@ -272,24 +273,22 @@ def device(
     """
     from suite.errors import InputError, NothingMeasuredError
     from suite.latency.device import load_remote
+    from suite.latency.remote.target import open_target
     from suite.latency.report import report_table
     from suite.latency.request import measure_device
 
     known = load_remote(name or ("board" if ssh else "snapdragon_778g"))
+    reach = partial(open_target, known, serial, ssh, folder, core)
     if models is None and not words["given"]:
-        from suite.latency.remote.target import open_target
-
         if record:
             raise InputError("--record: a look at a device is not recorded; name --models to time")
-        target = open_target(known, serial, ssh, folder, core)
+        target = reach()
         show(as_json, target.to_json(), target.text())
         if target.refusals:
             refused = "; ".join(finding.what for finding in target.refusals)
             raise NothingMeasuredError(f"{target.transport.title}: not ready ({refused})")
         return
-    report = measure_device(
-        models=models, device=known, serial=serial, ssh=ssh, folder=folder, core=core, record=record, **words
-    )
+    report = measure_device(known, reach, models=models, record=record, **words)
     show(as_json, report.to_json(), report_table(report))
     if report.invalid:
         raise NothingMeasuredError(f"latency: {'; '.join(report.invalid)}; nothing was recorded")

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,23 +20,20 @@ from suite.latency.child import idlest_core, pin_to
 from suite.latency.device import load_device
 from suite.latency.layer_times import LayerTime, steady_layers
 from suite.latency.prepare import prepare_model
+from suite.latency.report import INTERVAL_COVERS
 from suite.latency.spans import build_candidates
 from suite.latency.timer import Candidate, time_candidates
 from suite.latency.timing import Labels
 from suite.progress import say
 from suite.records.difference import RatioInterval, ratio_of_medians
 from suite.records.module_times import ModuleTime, by_module
-from suite.records.provenance import start_run
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
-from suite.records.store import write_run
 from suite.seeds import derive_seed
 from suite.text_table import TextColumn, text_table
 
 RUNTIME = "onnxruntime_cpu"
 STRAIGHTFORWARD = "straightforward"
-SPEEDUP_COVERS = "timing noise of this run on this machine (rounds resampled); not other machines, builds or inputs"
 LAYER_COLUMNS = ["module", "operator", "node", "time_ms"]
-MODULE_COLUMNS = ["module", "macs"]
 LONGEST_LAYERS = 12
 PRODUCT_SIDE, CHANNELS, MAP_SIDE = 2048, 256, 96
 
@@ -229,7 +225,7 @@ def record_lines(found: Breakdown) -> list[Measurement | Series]:
     compared = protocol | {"reference": found.reference}
     subject = Subject(found.model)
     ratio = found.speedup
-    interval = Interval(ratio.low, ratio.high, ratio.level, SPEEDUP_COVERS, ratio.resamples)
+    interval = Interval(ratio.low, ratio.high, ratio.level, INTERVAL_COVERS, ratio.resamples)
     layers: list[list[Scalar]] = [
         [layer.module, layer.operator, layer.node, round(layer.time_ms, 6)] for layer in found.layers
     ]
@@ -243,16 +239,11 @@ def record_lines(found: Breakdown) -> list[Measurement | Series]:
         Measurement("roofline_share", found.roofline_share, subject, compared),
         Measurement("product_gmacs_per_s", found.reference_gmacs_per_s, subject, compared),
         Measurement("macs_dense3x3", found.dense3x3_macs, subject, size),
-        Series("module_macs", subject, list(MODULE_COLUMNS), modules, size),
+        Series("module_macs", subject, ["module", "macs"], modules, size),
     ]
     if found.layers:
         lines.append(Series("latency_layers", subject, list(LAYER_COLUMNS), layers, series))
     return lines
-
-
-def write_record(found: Breakdown, seed: int) -> Path:
-    """Write a breakdown as a run of its own under ``reports/records`` and return the file's path."""
-    return write_run(start_run("latency-breakdown", seed=seed), record_lines(found))
 
 
 def to_json(found: Breakdown) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import resource
 import sys
 import time
@@ -25,14 +26,8 @@ if TYPE_CHECKING:
     from suite.latency.timing import MeasuredRun
 
 PROGRESS_MARK = "@"
-ONE_THREAD_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "BLIS_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-}
+THREAD_COUNTS = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "BLIS_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM")
+ONE_THREAD_ENVIRONMENT = {f"{name}_THREADS": "1" for name in THREAD_COUNTS}
 
 
 def usable_cores() -> list[int]:
@@ -47,12 +42,11 @@ def usable_cores() -> list[int]:
 
 
 def _busy_ticks(core: int) -> tuple[int, int]:
-    for line in Path("/proc/stat").read_text().splitlines():
-        words = line.split()
-        if words and words[0] == f"cpu{core}":
-            ticks = [int(word) for word in words[1:9]]
-            return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
-    raise InputError(f"core {core}: not in /proc/stat; it may be offline, choose another")
+    found = re.search(rf"^cpu{core} (.+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    if found is None:
+        raise InputError(f"core {core}: not in /proc/stat; it may be offline, choose another")
+    ticks = [int(word) for word in found[1].split()[:8]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
 def idlest_core(watch_s: float = 0.3) -> int:

@@ -90,9 +90,9 @@ class GateResult:
     def line(self) -> str:
         """Return the outcome as one line."""
         ratio = self.ratio
-        numbers = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
-        interval = f"{self.quantity} {numbers if ratio.resamples else f'{ratio.value:.4f}'} of the baseline's"
-        parts = [f"not measured: {self.reason}" if self.word == "not measured" else f"{self.word}, {interval}"]
+        shown = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio.resamples else f"{ratio.value:.4f}"
+        compared = f"{self.word}, {self.quantity} {shown} of the baseline's"
+        parts = [f"not measured: {self.reason}" if self.word == "not measured" else compared]
         return f"{self.model}: " + "; ".join([*parts, *self.differences])
 
 
@@ -105,9 +105,8 @@ def count_differences(baseline: GraphCounts, current: GraphCounts) -> tuple[str,
     """Return one line per count that differs, baseline first."""
 
     def named(counts: GraphCounts) -> dict[str, int]:
-        operators = {f"operator {name}": number for name, number in counts.operators.items()}
-        sizes = {"macs": counts.macs, "peak_tensor_bytes": counts.peak_tensor_bytes}
-        return {"parameters": counts.parameters, **sizes, **operators}
+        sizes = {name: getattr(counts, name) for name in ("parameters", "macs", "peak_tensor_bytes")}
+        return {**sizes, **{f"operator {name}": number for name, number in counts.operators.items()}}
 
     before, after = named(baseline), named(current)
     return tuple(
@@ -158,12 +157,9 @@ def compare_cycles(
         InputError: if ncnn cannot take a graph.
         NothingMeasuredError: if a tool is missing.
     """
-    before, now = (
-        counting.count_graph(model, graph.path, "network", "fp16", core.mca_model) for graph in (baseline, current)
-    )
-    return judge_cycles(
-        before, now, tolerance, count_differences(count_graph(baseline.path), count_graph(current.path))
-    )
+    paths = (baseline.path, current.path)
+    before, now = (counting.count_graph(model, path, "network", "fp16", core.mca_model) for path in paths)
+    return judge_cycles(before, now, tolerance, count_differences(*map(count_graph, paths)))
 
 
 def judge_cycles(baseline: Count, current: Count, tolerance: float, differences: tuple[str, ...] = ()) -> GateResult:

@@ -127,14 +127,11 @@ def _protocol_fields(report: LatencyReport, result: Timing) -> dict[str, Scalar]
     """Return how a result was measured, as a record's lines say it."""
     labels = result.labels
     assert result.verdict is not None
-    fields: dict[str, Scalar] = {
-        "span": labels.span,
-        "runtime": labels.runtime,
+    own = msgspec.structs.asdict(labels).items()
+    return {
+        **{name: value for name, value in own if value is not None and name not in ("model", "weights_sha256")},
         "runtime_version": result.engine.get("version"),
         "threads": 1,
-        "precision": labels.precision,
-        "height_px": labels.height_px,
-        "width_px": labels.width_px,
         **report.device,
         "core": report.core,
         "niceness": report.run.niceness,
@@ -147,9 +144,6 @@ def _protocol_fields(report: LatencyReport, result: Timing) -> dict[str, Scalar]
         "disturbed_share": round(result.verdict.disturbed_share, 4),
         "attempt": report.attempt,
     }
-    if labels.key_frame_interval is not None:
-        fields["key_frame_interval"] = labels.key_frame_interval
-    return fields
 
 
 def _ratio_line(report: LatencyReport, result: Timing, fields: dict[str, Scalar], reason: str | None) -> Measurement:

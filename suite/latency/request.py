@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +16,9 @@ from suite.latency.report import LatencyReport, write_report
 from suite.latency.spans import KEY_FRAME_INTERVALS, SPANS, TimedModel
 from suite.paths import runs_dir
 from suite.records.provenance import shown_command
+
+if TYPE_CHECKING:
+    from suite.latency.remote.target import Target
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PICTURES = 24
@@ -128,44 +131,42 @@ def measure_here(
 
 def _without(private: str) -> str:
     """Return the command as it was typed, but for the serial number or address, which no record publishes."""
-    named = (private, f"--serial={private}", f"--ssh={private}") if private else ()
+    named = (private, f"--serial={private}", f"--ssh={private}")
     words = shown_command().split(" ")
     return " ".join(word.removesuffix(private) + "DEVICE" if word in named else word for word in words)
 
 
 def measure_device(
     device: RemoteDevice,
-    serial: str | None,
-    ssh: str | None,
-    folder: str,
+    reach: Callable[[], Target],
     engine: str,
     runner: Path | None,
     protocol: str,
     pairs: int | None,
-    core: int | None,
     seed: int,
     record: bool,
     **words: Any,
 ) -> LatencyReport:
     """Measure by the words of ``latency device``, those of `timed_models` among them; record it if all of it is valid.
 
+    ``reach`` opens the device, once the runner is there.
+
     Raises:
         InputError: if an option or file is bad, or the device cannot be reached.
         NothingMeasuredError: if nothing could be measured.
     """
     from suite.latency.remote.measure import measure_remote
-    from suite.latency.remote.plan import load_engine
-    from suite.latency.remote.target import open_target
+    from suite.latency.remote.plan import ENGINES
 
-    chosen = load_engine(engine)
+    chosen = ENGINES[engine]
     built = runs_dir() / "runners" / ("android" if isinstance(device, Phone) else "linux") / f"{chosen.name}_runner"
     program = runner or built
     if not program.is_file():
         raise InputError(f"{program}: no such file; build the runner as docs/phone.md describes")
-    target = open_target(device, serial, ssh, folder, core)
+    target = reach()
     target.require_fit()
     timed = timed_models(seed=seed, runtime=chosen.host_runtime, **words)
     report = measure_remote(target, timed, device.protocol(protocol).with_samples(pairs), chosen, program, seed)
     if record and report.valid_count == len(report.results):
-        write_report(report, "latency-device", seed, _without(ssh or serial or ""))
+        write_report(report, "latency-device", seed, _without(target.transport.name))
     return report

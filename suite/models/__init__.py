@@ -116,16 +116,10 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             except Exception as error:
                 if not self.package:
                     raise
-                raise InputError(
-                    f"package {self.package}: cannot build {self.name} ({_said(error)}); mend it"
-                ) from None
+                raise InputError(f"package {self.package}: cannot build {self.name} ({error!r}); mend it") from None
 
     def _module(self) -> ModuleType:
         return importlib.import_module(self.module)
-
-
-def _said(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _entries(path: Path, module: str, package: str = "") -> Iterator[ModelEntry]:
@@ -193,7 +187,7 @@ def discover_installed() -> tuple[dict[str, ModelEntry], list[str]]:
                 raise InputError(f"its model {repeated[0]!r} repeats a known name; rename it")
             entries |= rows
         except Exception as error:  # a package that is imported to find its module may raise anything
-            faults.append(f"package {package}: {error if isinstance(error, InputError) else _said(error)}")
+            faults.append(f"package {package}: {error if isinstance(error, InputError) else repr(error)}")
     return dict(sorted(entries.items())), faults
 
 

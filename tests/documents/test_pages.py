@@ -22,7 +22,7 @@ from suite.datasets.shapes_scene import ShapesConfig
 from tests.documents.blocks import REPOSITORY, Block, blocks, run
 
 RUN_HERE = ("docs/api.md", "docs/deploy.md", "docs/own_data.md", "README.md", "docs/prior_art.md")
-"""Pages whose blocks are run, the last in tests/suite/models/test_installed.py."""
+"""Pages whose blocks are run, the last in tests/suite/models/test_models.py."""
 PAGES = sorted(str(path.relative_to(REPOSITORY)) for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")))
 
 

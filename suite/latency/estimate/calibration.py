@@ -22,9 +22,7 @@ import numpy as np
 from suite.claims.csv_rows import read_rows
 from suite.errors import InputError, NothingMeasuredError
 from suite.records.difference import student_quantile
-from suite.records.provenance import start_run
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
-from suite.records.store import write_run
 from suite.text_table import TextColumn, text_table
 from suite.typed import read_typed
 
@@ -265,11 +263,6 @@ def record_lines(found: Sequence[Estimate], core_name: str) -> list[Measurement 
             rows: list[list[Scalar]] = [list(block) for block in count.hottest]
             lines.append(Series("estimate_blocks", subject, BLOCK_COLUMNS, rows, fields))
     return lines
-
-
-def write_record(found: Sequence[Estimate], core_name: str) -> Path:
-    """Write a run of estimates below ``reports/records`` and return its file."""
-    return write_run(start_run("latency-estimate"), record_lines(found, core_name))
 
 
 def estimate_table(found: Sequence[Estimate], errors: Errors) -> str:

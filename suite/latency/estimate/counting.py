@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -25,11 +26,10 @@ from suite.latency.estimate.calibration import Core, Count, load_counts
 from suite.latency.estimate.cycles import model_cycles
 from suite.latency.estimate.emulation import run_emulated
 from suite.latency.estimate.tools import FOLDER, Tools, find_tools
-from suite.latency.prepare import file_and_name, prepare_apart
+from suite.latency.prepare import prepare_apart
 from suite.models import ModelEntry, discover, get_entry
 from suite.paths import runs_dir
 from suite.progress import say
-from suite.typed import read_typed
 
 ENGINE = "ncnn"
 PRECISIONS = ("fp16", "fp32")
@@ -81,13 +81,6 @@ def _count(
     )
 
 
-def _counted_before(path: Path) -> Count | None:
-    try:
-        return read_typed(path, Count, "cached count", "delete it to count again") if path.is_file() else None
-    except InputError:
-        return None
-
-
 def count_graph(network: str, graph: Path, span: str, precision: str, mca_model: str) -> Count:
     """Return what one inference of a graph costs on ncnn, counting it unless that was done before.
 
@@ -110,8 +103,8 @@ def count_graph(network: str, graph: Path, span: str, precision: str, mca_model:
     code = [file_digest(FOLDER / name) for name in CODE]
     key = json.dumps([sha256, precision, mca_model, json.dumps(tools.versions, sort_keys=True), *code])
     target = runs_dir() / "estimate" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    if (found := _counted_before(target)) is not None:
-        return msgspec.structs.replace(found, network=network)
+    with suppress(FileNotFoundError, msgspec.DecodeError):  # what cannot be read is counted again
+        return msgspec.structs.replace(msgspec.json.decode(target.read_bytes(), type=Count), network=network)
     say(f"estimate: counting {network} {span} in {precision} (minutes)")
     shapes = list(input_shapes(read_graph(graph)).values())
     sides = ["x".join(str(side) for side in reversed(shape[1:])) for shape in shapes]
@@ -128,16 +121,6 @@ def count_graph(network: str, graph: Path, span: str, precision: str, mca_model:
     )
     write_json(target, msgspec.to_builtins(count))
     return count
-
-
-def graph_counts(graphs: Sequence[str], precisions: Sequence[str], core: Core) -> list[Count]:
-    """Return the counts of ONNX graphs, each ``FILE`` or ``FILE:NAME``; raises as `count_graph` does."""
-    named = [file_and_name(text) for text in graphs]
-    return [
-        count_graph(name, path, "network", precision, core.mca_model)
-        for path, name in named
-        for precision in precisions
-    ]
 
 
 def program_count(

@@ -167,9 +167,7 @@ def run_program(
         SuiteError: of the kind ``fault``, with the program's last line, if it fails.
     """
     try:
-        done: subprocess.CompletedProcess[str] = subprocess.run(
-            words, capture_output=True, text=True, timeout=limit_s, **options
-        )
+        done = subprocess.run(words, capture_output=True, text=True, timeout=limit_s, **options)
     except FileNotFoundError:
         raise NothingMeasuredError(f"{what}: {words[0]} is not installed; install it") from None
     except subprocess.TimeoutExpired:
@@ -177,7 +175,7 @@ def run_program(
     if done.returncode != 0:
         last = ([line for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["no message"])[-1]
         raise fault(f"{what}: failed ({last.strip()[:200]}); {remedy}")
-    return done.stdout
+    return str(done.stdout)
 
 
 def _run(words: Sequence[str], what: str, folder: Path) -> None:

@@ -94,12 +94,6 @@ def state_rows(answers: Sequence[Answer]) -> tuple[list[Scalar], ...]:
     return tuple(rows)
 
 
-def _labels(model: TimedModel, engine: Engine) -> Labels:
-    shapes = read_reference(model.graphs["whole"])[0]
-    height_px, width_px = next(iter(shapes.values())).shape[-2:]
-    return Labels(model.name, "network", engine.name, engine.precision, height_px, width_px, model.weights_sha256)
-
-
 def measure_remote(
     target: Target,
     models: Sequence[TimedModel],
@@ -157,7 +151,11 @@ def measure_remote(
             problems.append([*dict.fromkeys(shared), *own])
     if not device["real_device"]:
         notes.append(f"no device answered but this computer, so these are not times of {target.device.name}")
-    run = combined(answers, [_labels(model, engine) for model in models], problems)
+    labels = [
+        Labels(model.name, "network", engine.name, engine.precision, shape[-2], shape[-1], model.weights_sha256)
+        for model, shape in zip(models, (graph.inputs[0] for graph in graphs), strict=True)
+    ]
+    run = combined(answers, labels, problems)
     return LatencyReport(
         protocol,
         target.core,

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from suite.errors import InputError, NothingMeasuredError
+from suite.errors import NothingMeasuredError
 from suite.latency.device import Protocol
 from suite.latency.timer import round_order
 from suite.latency.timing import Problem, Samples
@@ -69,17 +69,6 @@ ENGINES: dict[str, Engine] = {
         max_output_difference=5e-2,  # eleven bits of mantissa, summed over thousands of products
     ),
 }
-
-
-def load_engine(name: str) -> Engine:
-    """Return an engine by its name in `ENGINES`.
-
-    Raises:
-        InputError: if there is none of that name.
-    """
-    if name not in ENGINES:
-        raise InputError(f"--engine {name}: no such engine; known engines: {', '.join(ENGINES)}")
-    return ENGINES[name]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import signal
 import subprocess
 import tempfile
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -101,18 +100,20 @@ def _program(name: str, package: str) -> str:
     return found
 
 
-class Transport(ABC):
+class Transport:
     """One device, reached by a client program of this machine.
 
     Attributes:
         kind: name of the client, e.g. ``"adb"``.
         name: which device: a serial number, or ``user@host``.
         base_folder: where work folders are made on the device.
+        words: the client's words before the one line that it hands to the device's shell.
     """
 
     kind: str
     name: str
     base_folder: str
+    words: list[str]
 
     @property
     def title(self) -> str:
@@ -124,13 +125,9 @@ class Transport(ABC):
         """First digits of the SHA-256 of the serial number or address, which tells devices apart unpublished."""
         return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
-    @abstractmethod
-    def shell_words(self, command: str) -> list[str]:
-        """Return the client's command that hands one line to the device's shell."""
-
-    @abstractmethod
     def copy_words(self, source: Path, target: str) -> list[str]:
-        """Return the client's command that copies a file, also given on its standard input, to the device."""
+        """Return the client's command that writes a file, given on its standard input, to a path of the device."""
+        return [*self.words, f"cat > {shlex.quote(target)}"]
 
     def shell(self, command: str, timeout_s: int = 30, limit_bytes: int = ANSWER_LIMIT_BYTES) -> Reply:
         """Run one line in the device's shell.
@@ -141,7 +138,7 @@ class Transport(ABC):
             NothingMeasuredError: if it printed more than the limit, or no end mark came back: the device was lost.
         """
         guarded = f'( timeout -s KILL {timeout_s} sh -c {shlex.quote(command)} ); echo "@@RC=$?@@"'
-        reply = run_client(self.shell_words(guarded), timeout_s + CLIENT_GRACE_S, limit_bytes=limit_bytes)
+        reply = run_client([*self.words, guarded], timeout_s + CLIENT_GRACE_S, limit_bytes=limit_bytes)
         ended = END_MARK.search(reply.output)
         if reply.code == NOT_ENDED or ended is None:
             raise NothingMeasuredError(
@@ -198,12 +195,8 @@ class Adb(Transport):
     kind, base_folder = "adb", "/data/local/tmp"
 
     def __init__(self, serial: str | None = None) -> None:
-        self._client = _program("adb", "adb")
-        self.name = self._chosen(serial)
-
-    def _chosen(self, serial: str | None) -> str:
-        """Return the serial of the one usable phone."""
-        listing = run_client([self._client, "devices", "-l"], LISTING_LIMIT_S)
+        client = _program("adb", "adb")
+        listing = run_client([client, "devices", "-l"], LISTING_LIMIT_S)
         if listing.code != 0:
             raise InputError(f"adb: cannot list phones ({listing.said}); try adb devices by hand")
         states: dict[str, str] = {}
@@ -223,15 +216,11 @@ class Adb(Transport):
                 f"adb: needs {'one phone' if serial is None else f'the phone {serial}'} in the state 'device' "
                 f"({shown}); plug it in, unlock it, switch USB debugging on and accept its dialog"
             )
-        return name
-
-    def shell_words(self, command: str) -> list[str]:
-        """Return the adb command that hands one line to the phone's shell."""
-        return [self._client, "-s", self.name, "shell", command]
+        self.name, self.words = name, [client, "-s", name, "shell"]
 
     def copy_words(self, source: Path, target: str) -> list[str]:
-        """Return the adb command that copies a file to the phone."""
-        return [self._client, "-s", self.name, "push", str(source), target]
+        """Return the adb command that copies a file to the phone, whose shell may not pass all bytes."""
+        return [*self.words[:-1], "push", str(source), target]
 
 
 class Ssh(Transport):
@@ -252,7 +241,7 @@ class Ssh(Transport):
             raise InputError(f"ssh {address!r}: give user@host")
         self.name = address
         client = _program("ssh", "openssh-client")
-        self._words = [client, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_LIMIT_S}", "-T", address, "--"]
+        self.words = [client, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_LIMIT_S}", "-T", address, "--"]
         try:
             there = self.shell(f"cd {shlex.quote(folder)} && pwd -P")
         except NothingMeasuredError as error:
@@ -260,11 +249,3 @@ class Ssh(Transport):
         if there.code != 0:
             raise InputError(f"ssh {address}: the board has no folder {folder}; name another with --folder")
         self.base_folder = there.output.strip()
-
-    def shell_words(self, command: str) -> list[str]:
-        """Return the ssh command that hands one line to the board's shell."""
-        return [*self._words, command]
-
-    def copy_words(self, source: Path, target: str) -> list[str]:
-        """Return the ssh command that writes its standard input to a file of the board."""
-        return self.shell_words(f"cat > {shlex.quote(target)}")

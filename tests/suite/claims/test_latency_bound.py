@@ -8,7 +8,7 @@ import pytest
 
 from suite.claims.latency_bound import Reading, load_readings, never_fp32
 from suite.claims.loader import CLAIMS_FOLDER, load_claims
-from suite.latency.readings import count_readings, write_readings
+from suite.models._readings import count_readings, write_readings
 
 CERTAIN_LEAST_MS = {
     "yolact_mobilenetv2_550": 523,

@@ -88,5 +88,3 @@ def test_the_command_gives_the_same_numbers_everywhere(capsys: Capsys) -> None:
     assert half["latency_ms"] == pytest.approx(295.1, abs=0.05)
     assert single["latency_ms"] == pytest.approx(486.2, abs=0.05)
     assert half["interval_ms"] == pytest.approx([258.6, 336.7], abs=0.06)
-    assert main(["latency", "estimate", "--models", "mobileinst_topformer_base_640"]) == PASS
-    assert "295.1" in capsys.readouterr().out

@@ -61,13 +61,12 @@ def test_only_an_interval_that_clears_the_tolerance_fails(low: float, word: str)
     assert gate.judge_results("net", (timing, timing), 0.03).word == word
 
 
-@pytest.mark.parametrize(("growth", "word"), [(1.01, "slower"), (1.004, "pass"), (1.0, "pass"), (0.9, "pass")])
-def test_one_percent_more_cycles_fails_whatever_the_machine(growth: float, word: str) -> None:
+def test_one_percent_more_cycles_fails_whatever_the_machine() -> None:
     for count in load_counts():
-        grown = msgspec.structs.replace(count, cycles=round(count.cycles * growth))
-        result = gate.judge_cycles(count, grown, gate.load_gate().cycle_tolerance)
-        assert (result.word, result.quantity, result.ratio.low) == (word, "cycles", result.ratio.high)
-        assert f"{growth:.4f}" in result.line()
+        grown = [msgspec.structs.replace(count, cycles=round(count.cycles * by)) for by in (1.01, 1.004, 1, 0.9)]
+        results = [gate.judge_cycles(count, one, gate.load_gate().cycle_tolerance) for one in grown]
+        assert [result.word for result in results] == ["slower", "pass", "pass", "pass"]
+        assert "cycles 1.0100" in results[0].line()
 
 
 @pytest.mark.slow
@@ -84,7 +83,6 @@ def test_emulated_cycles_repeat_exactly_and_see_one_percent(
         monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / folder))  # nothing is counted there yet
         result = gate.compare_cycles("net", before, after, core, 0.005)
         assert result.word == "slower"
-        assert any(line.startswith("macs ") for line in result.differences)
         values.append(result.ratio.value)
     assert values[0] == values[1] == pytest.approx(1.015, abs=0.01)
     assert gate.compare_cycles("net", before, before, core, 0.0).word == "pass"

@@ -66,9 +66,6 @@ def test_honest_subjects_break_no_rule_of_their_own(quick: Protocol) -> None:
     assert ratio is not None
     assert ratio.low <= ratio.value <= ratio.high
     assert 1.2 < ratio.value < 1.9  # three digests instead of two
-    own = report.results[0].ratio_cpu
-    assert own is not None
-    assert own.value == 1.0
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""The contract of every model that the folder ``suite/models`` holds, ours and prior art, and the command `model`."""
+"""The contract of every model of the folder ``suite/models``, methods of packages, and the command `model`."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,19 @@ import torch
 import suite.models as models
 from suite.claims.loader import load_claims
 from suite.cli import main
-from suite.errors import InputError
+from suite.errors import NOTHING_MEASURED, PASS, USAGE, InputError
 from suite.export.exporter import Part, export_graph
 from suite.export.rewriting import Form
-from suite.models import ModelEntry, discover, get_entry
+from suite.models import ENTRY_POINTS, ModelEntry, discover, get_entry
+from tests.documents.blocks import blocks
 
 torch.set_num_threads(1)
 
 ENTRIES = discover()
 SMALL_PX = (64, 96)
 TINY = "mobileinst_topformer_tiny_shapes"
+FILES = {block.file: block.text for block in blocks("docs/prior_art.md") if block.file}
+Capsys = pytest.CaptureFixture[str]
 NEW_METHOD = """
 from suite.models import ModelEntry
 ROWS = (ModelEntry(name="new", method="New", backbone="ResNet-50", input_shapes=((8, 8),), num_classes=2),)
@@ -145,26 +149,69 @@ def test_a_damaged_file_is_named_with_its_line(text: str, place: str, a_new_fold
     assert str(caught.value).startswith(f"{path}{place}:")
 
 
+def test_json_of_a_model_adds_up_with_the_masks_of_100_instances(capsys: Capsys) -> None:
+    sizes = []
+    for words in ([TINY, "--size", "64x96"], ["condinst_topformer_base_640"]):
+        assert main(["model", *words, "--json"]) == PASS
+        sizes.append(json.loads(capsys.readouterr().out))
+        assert sizes[-1]["model"] == words[0]
+        for key in ("parameters", "macs"):
+            assert sum(module[key] for module in sizes[-1]["modules"].values()) == sizes[-1][key]
+    own, rival = sizes
+    assert (own["height_px"], own["width_px"], own["masks_apart"], rival["masks_apart"]) == (64, 96, False, True)
+    assert list(own["modules"]) == ["backbone", "mask_decoder", "instance_decoder", "mask_product"]
+    assert rival["parameters"] / 1e6 == pytest.approx(14.893, rel=1e-3)
+    assert rival["macs"] / 1e9 == pytest.approx(80.02, rel=1e-3)
+
+
+def install(folder: Path, package: str, code: str) -> None:
+    """Put one module, if there is code, and its package's metadata into a folder, as pip does."""
+    if code:
+        (folder / f"{package}.py").write_text(code)
+    info = folder / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\n{package} = {package}\n")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that installed packages are found in."""
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_the_documented_package_is_timed_beside_ours(site: Path, capsys: Capsys) -> None:
+    (module,) = tomllib.loads(FILES["pyproject.toml"])["project"]["entry-points"][ENTRY_POINTS].values()
+    install(site, module, FILES[f"{module}.py"])
+    words = ["--size", "64x96", "--pairs", "2", "--attempts", "1", "--spans", "network", "--json"]
+    assert main(["latency", "host", "--models", f"{TINY},own_net_416", *words]) in (PASS, NOTHING_MEASURED)
+    ours, given = json.loads(capsys.readouterr().out)["results"]
+    assert (ours["model"], given["model"], given["width_px"]) == (TINY, "own_net_416", 96)
+    assert not {"outputs_differ", "not_pinned"} & {problem["rule"] for problem in given["verdict"]["problems"]}
+    assert get_entry("own_net_416").package == "own_net"
+    assert "own_net_416" not in discover()
+
+
 @pytest.mark.parametrize(
-    ("arguments", "masks_apart", "parameters_m", "macs_g"),
-    [([TINY, "--size", "64x96"], False, None, None), (["condinst_topformer_base_640"], True, 14.893, 80.02)],
+    ("old", "new"),
+    [
+        ("own_net_416", TINY),  # a name of ours
+        ("ROWS = (", "ROWS = ["),
+        ("import torch\n", "import no_such_module\n"),
+        ("OwnNet(row.num_classes)", "OwnNet()"),
+        (FILES["own_net.py"], ""),  # no module
+    ],
 )
-def test_json_of_a_model_adds_up_with_the_masks_of_100_instances(
-    arguments: list[str],
-    masks_apart: bool,
-    parameters_m: float | None,
-    macs_g: float | None,
-    capsys: pytest.CaptureFixture[str],
+def test_a_broken_package_is_named_where_it_is_asked_for_and_nowhere_else(
+    old: str, new: str, site: Path, capsys: Capsys
 ) -> None:
-    assert main(["model", *arguments, "--json"]) == 0
-    size = json.loads(capsys.readouterr().out)
-    assert set(size) == {"model", "height_px", "width_px", "masks_apart", "parameters", "macs", "modules"}
-    assert (size["model"], size["masks_apart"]) == (arguments[0], masks_apart)
-    for key in ("parameters", "macs"):
-        assert sum(module[key] for module in size["modules"].values()) == size[key]
-    if masks_apart:
-        assert size["parameters"] / 1e6 == pytest.approx(parameters_m, rel=1e-3)
-        assert size["macs"] / 1e9 == pytest.approx(macs_g, rel=1e-3)
-    else:
-        assert (size["height_px"], size["width_px"]) == (64, 96)
-        assert list(size["modules"]) == ["backbone", "mask_decoder", "instance_decoder", "mask_product"]
+    install(site, "broken", FILES["own_net.py"].replace(old, new))
+    install(site, "other", FILES["own_net.py"].replace("own_net_416", "other_net"))
+    assert main(["latency", "host", "--models", "own_net_416", "--size", "64x96"]) == USAGE
+    out, error = capsys.readouterr()
+    assert (out, error.splitlines()[-1].count("package broken")) == ("", 1)
+    assert (get_entry("other_net").package, get_entry(TINY).package) == ("other", "")
+    assert main(["model", "--json"]) == PASS
+    assert {"other_net", TINY} <= {entry["model"] for entry in json.loads(capsys.readouterr().out)["models"]}

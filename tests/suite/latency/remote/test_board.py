@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import getpass
 import os
@@ -240,14 +241,11 @@ def test_a_terminated_measurement_ends_its_runner_and_removes_its_folder(
 
 
 def _running_below(folder: Path) -> list[str]:
-    return [entry.name for entry in Path("/proc").glob("[0-9]*") if str(folder) in _working_folder(entry)]
-
-
-def _working_folder(process: Path) -> str:
-    try:
-        return str((process / "cwd").readlink())
-    except OSError:
-        return ""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found += [link.parent.name] if str(folder) in str(link.readlink()) else []
+    return found
 
 
 @pytest.fixture
