@@ -176,7 +176,6 @@ def install(folder: Path, package: str, code: str) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that installed packages are found in."""
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
