@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from suite.latency.device import Protocol
-from suite.latency.timer import Call, Candidate, fresh_from, stamped, time_candidates
+from suite.latency.timer import Array, Call, Candidate, fresh_from, stamped, time_candidates
 from suite.latency.timing import Labels
 
 
@@ -67,7 +67,7 @@ def test_the_collector_rests_during_rounds_and_is_restored_even_after_an_error(q
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_stamped_inputs_differ_from_each_other_and_leave_the_original_alone(dtype: type) -> None:
-    original = np.zeros((2, 3, 5), dtype=dtype)
+    original: Array = np.zeros((2, 3, 5), dtype=dtype)
     copies = [stamped(original, index) for index in range(200)]
     assert len({copy.tobytes() for copy in copies}) == len(copies)
     assert not original.any()
