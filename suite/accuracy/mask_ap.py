@@ -75,14 +75,14 @@ def _annotated(dataset: CocoDataset) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _results(dataset: CocoDataset, detections: Detections) -> Floats:
-    """Return results as hotcoco takes them, but for the masks: image, box, score and category, shape (N, 7).
+def _results(detections: Detections, rows: Integers, ranks: Integers) -> Floats:
+    """Return some results as hotcoco takes them, but for the masks: image, box, score and category, shape (N, 7).
 
     The area of a result is that of its box.
     """
-    table = np.ones((len(detections.scores), 7))
-    table[:, 0], table[:, 5] = _ranks(dataset)[detections.image] + 1, detections.scores
-    table[:, 1:3], table[:, 3], table[:, 6] = 0, detections.areas_px, detections.class_index + 1
+    table = np.ones((len(rows), 7))
+    table[:, 0], table[:, 5] = ranks[detections.image[rows]] + 1, detections.scores[rows]
+    table[:, 1:3], table[:, 3], table[:, 6] = 0, detections.areas_px[rows], detections.class_index[rows] + 1
     return table
 
 
@@ -92,7 +92,8 @@ def pycocotools_curves(dataset: CocoDataset, detections: Detections) -> Curves:
     from pycocotools.cocoeval import COCOeval
 
     annotated = _annotated(dataset)
-    columns = zip(_results(dataset, detections).tolist(), detections.codes.rles(), strict=True)
+    table = _results(detections, np.arange(len(detections.scores)), _ranks(dataset))
+    columns = zip(table.tolist(), detections.codes.rles(), strict=True)
     results = [
         {
             "id": place,
@@ -120,16 +121,17 @@ def hotcoco_curves(dataset: CocoDataset, detections: Detections) -> Curves:
     """Evaluate by hotcoco: pycocotools' numbers in a tenth of the time, few images in memory at a time."""
     import hotcoco
 
-    annotated, table, masks = _annotated(dataset), _results(dataset, detections), detections.codes
+    annotated, ranks = _annotated(dataset), _ranks(dataset)
     objects_of = Groups(dataset.objects.image, len(dataset.images))
     results_of = Groups(detections.image, len(dataset.images))
-    stream, places = hotcoco.StreamingEval(annotated["categories"], "segm"), np.argsort(_ranks(dataset)).tolist()
+    stream, places = hotcoco.StreamingEval(annotated["categories"], "segm"), np.argsort(ranks).tolist()
     for start in range(0, len(places), IMAGES_PER_CHUNK):
         chunk = places[start : start + IMAGES_PER_CHUNK]
         images = [annotated["images"][place] for place in chunk]
         objects = [annotated["annotations"][row] for place in chunk for row in objects_of.rows(place).tolist()]
         rows = np.concatenate([results_of.rows(place) for place in chunk])
-        stream.update(images, objects, table[rows], segmentation=cast("list[Any]", masks.rles(rows)))
+        masks = cast("list[Any]", detections.codes.rles(rows))
+        stream.update(images, objects, _results(detections, rows, ranks), segmentation=masks)
     evaluator = stream.finalize()
     evaluator.accumulate()
     accumulated = cast("dict[str, Any]", evaluator.eval)

@@ -31,7 +31,8 @@ class _Side:
         self.codes = tracks[0].codes
         self.areas_px = _padded([track.areas_px for track in tracks], frames, 0)
         self.places = _padded([track.places for track in tracks], frames, -1)
-        self.sizes = np.unique(self.codes.sizes[self.places[self.places >= 0]] @ [2**32, 1])
+        kinds = np.unique(self.codes.frame[self.places[self.places >= 0]]).tolist()
+        self.sizes = {tuple(self.codes.frames[kind]) for kind in kinds}
 
 
 def _common(
@@ -46,7 +47,7 @@ def _common(
     both = painted.areas_px[rows, time][:, None] + wanted.areas_px[columns, time]
     lost = np.zeros_like(both)
     if not plain:
-        sizes = painted.codes.sizes[painted.places[rows, time]], wanted.codes.sizes[wanted.places[columns, time]]
+        sizes = [np.array([mask["size"] for mask in side]) for side in masks]
         foreign = (sizes[0][:, None] != sizes[1]).any(axis=-1)
         overlap[foreign], lost[foreign] = 0, both[foreign]
     # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
@@ -80,7 +81,7 @@ def track_iou(
     at_best = np.minimum(painted.areas_px.T[:, :, None], wanted.areas_px.T[:, None, :])
     order = np.argsort(-at_best.sum(axis=(1, 2)), kind="stable")
     to_come = np.append(np.cumsum(at_best[order][::-1], axis=0)[::-1], np.zeros((1, *covered.shape), np.int64), axis=0)
-    plain = len(np.union1d(painted.sizes, wanted.sizes)) < 2
+    plain = len(painted.sizes | wanted.sizes) < 2
     shared = np.zeros(covered.shape, np.int64)
     alive = np.ones(covered.shape, np.bool_)
     for start in range(0, frames, FRAMES_PER_BLOCK):

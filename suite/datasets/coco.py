@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -158,6 +159,11 @@ class CocoDataset(AnnotationsFile):
             raise InputError(f"{self.path}: has no image with id {image_id}; is it another dataset's id?")
         return list(self._objects_of.rows(self.places[image_id]).tolist())
 
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(height, width) in pixels of every image."""
+        return [(image.height, image.width) for image in self.images]
+
     @cached_property
     def codes(self) -> Codes:
         """The masks of all objects, compressed and checked.
@@ -165,14 +171,7 @@ class CocoDataset(AnnotationsFile):
         Raises:
             InputError: naming the entry of a bad mask.
         """
-        sizes = [(image.height, image.width) for image in self.images]
-        objects = self.objects
-        return compress(
-            objects.segmentations,
-            [sizes[place] for place in objects.image.tolist()],
-            self.path,
-            self.mask_place,
-        )
+        return compress(self.objects.segmentations, self.sizes, self.objects.image, self.path, self.mask_place)
 
     def mask_place(self, row: int) -> str:
         """Return the place in the file of an object's mask."""
@@ -185,7 +184,7 @@ class CocoDataset(AnnotationsFile):
 
     def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
         """Return the path and the (height, width) in pixels of every image."""
-        return [(self.image_path(image), (image.height, image.width)) for image in self.images]
+        return list(zip(map(self.image_path, self.images), self.sizes, strict=True))
 
     def image_path(self, image: CocoImage) -> Path:
         """Return where an image's file is; raises as `file` does."""
@@ -268,7 +267,7 @@ class Detections:
     codes: Codes
     box_areas: NDArray[np.float64] | None
 
-    @property
+    @cached_property
     def areas_px(self) -> NDArray[np.float64]:
         """Areas that decide small, medium and large, as in pycocotools: the boxes' where there are boxes."""
         return self.codes.areas_px.astype(np.float64) if self.box_areas is None else self.box_areas
@@ -305,12 +304,12 @@ def read_detections(path: Path, dataset: CocoDataset) -> Detections:
     remedy = f"these results are not for {dataset.path.name}"
     images = ("image_id", dataset.places)
     image, class_index = references(path, "results", results, images, dataset.categories, remedy)
-    sizes = [(one.height, one.width) for one in dataset.images]
     codes = compress(
         [result.segmentation for result in results],
-        [sizes[place] for place in image.tolist()],
+        dataset.sizes,
+        image,
         path,
         lambda index: f"results[{index}].segmentation",
     )
-    scores = np.array([result.score for result in results], np.float64)
+    scores = np.fromiter(map(attrgetter("score"), results), np.float64, len(results))
     return Detections(path, image, class_index, scores, codes, _box_areas(path, results))

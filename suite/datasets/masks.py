@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import gc
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,34 +56,31 @@ class Codes:
 
     Attributes:
         counts: one string per mask.
-        sizes: (N, 2) height and width in pixels.
+        frames: height and width in pixels of every kind of frame, as pycocotools takes them.
+        frame: (N,) the kind of frame that each mask belongs to.
         areas_px: (N,) pixels that each covers.
         has_empty_runs: whether some code has an empty run after its first, which no encoder writes but some tools make.
     """
 
     counts: list[str]
-    sizes: NDArray[np.int64]
+    frames: list[list[int]]
+    frame: NDArray[np.int64]
     areas_px: NDArray[np.int64]
     has_empty_runs: bool
 
-    @cached_property
-    def _sizes(self) -> list[list[int]]:
-        """The size of each mask as pycocotools takes it, one list for all masks of a size."""
-        different, which = np.unique(self.sizes[:, 0] * 2**32 + self.sizes[:, 1], return_inverse=True)
-        lists = [[size >> 32, size % 2**32] for size in different.tolist()]
-        return [lists[place] for place in which.tolist()]
-
     def rles(self, rows: NDArray[np.int64] | None = None) -> list[CompressedRle]:
         """Return the masks, or those of some rows, as pycocotools takes them."""
-        places = range(len(self.counts)) if rows is None else rows.tolist()
-        sizes, counts = self._sizes, self.counts
+        places, frame = (range(len(self.counts)), self.frame) if rows is None else (rows.tolist(), self.frame[rows])
+        frames, counts = self.frames, self.counts
         with collection_paused():
-            return [{"size": sizes[place], "counts": counts[place]} for place in places]
+            return [
+                {"size": frames[kind], "counts": counts[place]}
+                for kind, place in zip(frame.tolist(), places, strict=True)
+            ]
 
     def mask(self, place: int) -> NDArray[np.bool_]:
         """Return one mask, (H, W)."""
-        code = {"size": self.sizes[place].tolist(), "counts": self.counts[place]}
-        return np.asarray(coco_mask.decode(code), np.bool_)
+        return np.asarray(coco_mask.decode(self.rles(np.array([place]))[0]), np.bool_)
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> CompressedRle:
@@ -144,7 +140,7 @@ def _compressed(segmentation: Segmentation, size: Size) -> str:
     return segmentation.counts if isinstance(segmentation.counts, str) else _from_runs(segmentation.counts, size)
 
 
-def _all_compressed(segmentations: Sequence[Segmentation], sizes: Sequence[Size]) -> list[str] | None:
+def _all_compressed(segmentations: Sequence[Segmentation], sizes: Iterable[Size]) -> list[str] | None:
     """Return the counts where every mask is a compressed code of its frame's size, else None.
 
     That is the usual case, for up to a million masks at once, so nothing here runs in a loop of Python.
@@ -157,29 +153,35 @@ def _all_compressed(segmentations: Sequence[Segmentation], sizes: Sequence[Size]
     return None if set(map(type, counts)) - {str} else counts
 
 
-def compress(segmentations: Sequence[Segmentation], sizes: Sequence[Size], path: object, place: Place) -> Codes:
+def compress(
+    segmentations: Sequence[Segmentation], frames: Sequence[Size], frame: NDArray[np.int64], path: object, place: Place
+) -> Codes:
     """Turn segmentations of any form into checked compressed codes.
 
     Args:
         segmentations: one per mask; null is refused here, so leave absent frames out.
-        sizes: (height, width) in pixels of the frame each mask belongs to.
+        frames: (height, width) in pixels of every frame.
+        frame: which of them each mask belongs to, shape (len(segmentations),).
         path: the file, for messages.
         place: names the place of the i-th segmentation, for messages.
 
     Raises:
         InputError: for an empty or ragged polygon, another size than the frame's, or counts that are not a mask.
     """
-    counts = _all_compressed(segmentations, sizes)
+    of_each = frame.tolist()
+    counts = _all_compressed(segmentations, map(frames.__getitem__, of_each))
     if counts is None:
         counts = []
         try:
-            for segmentation, size in zip(segmentations, sizes, strict=True):
-                counts.append(_compressed(segmentation, size))
+            for segmentation, number in zip(segmentations, of_each, strict=True):
+                counts.append(_compressed(segmentation, frames[number]))
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}: {place(len(counts))}: {error}") from None
-    shape = np.asarray(sizes, np.int64).reshape(-1, 2)
+    kinds = {size: number for number, size in enumerate(dict.fromkeys(frames))}
+    kind = np.array([kinds[size] for size in frames], np.int64)[frame]
+    pixels = np.array([height * width for height, width in kinds], np.int64)
     try:
-        return Codes(counts, shape, *check_codes(counts, shape[:, 0] * shape[:, 1]))
+        return Codes(counts, list(map(list, kinds)), kind, *check_codes(counts, pixels[kind]))
     except BadCodeError as error:
         raise InputError(f"{path}: {place(error.index)}: {error}; encode the mask again") from None
 
@@ -189,7 +191,7 @@ def without_empty_runs(codes: Codes) -> Codes:
     if not codes.has_empty_runs:
         return codes
     clean = [coco_mask.encode(coco_mask.decode(rle))["counts"].decode("ascii") for rle in codes.rles()]
-    return Codes(clean, codes.sizes, codes.areas_px, False)
+    return Codes(clean, codes.frames, codes.frame, codes.areas_px, False)
 
 
 def to_rle(segmentation: Segmentation, height: int, width: int, where: str) -> CompressedRle | None:
@@ -206,7 +208,7 @@ def to_rle(segmentation: Segmentation, height: int, width: int, where: str) -> C
     """
     if is_absent(segmentation):
         return None
-    return compress([segmentation], [(height, width)], where, lambda index: "segmentation").rles()[0]
+    return compress([segmentation], [(height, width)], np.zeros(1, np.int64), where, lambda _: "segmentation").rles()[0]
 
 
 def to_mask(segmentation: Segmentation, height: int, width: int, where: str) -> NDArray[np.bool_] | None:
@@ -273,16 +275,17 @@ def compress_tracks(
         place for place, one in enumerate(every) if (type(one) is Rle and one.counts is not None) or not is_absent(one)
     ]
     segmentations = [every[place] for place in present]
-    of_track = np.repeat(np.arange(len(tracks)), lengths)[present].tolist()
-    sizes = [tracks[track][1] for track in of_track]
+    of_track = frame = np.repeat(np.arange(len(tracks)), lengths)[present]
+    sizes = [size for _, size in tracks]
     if official_quirks:
-        sizes = [_own_size(segmentation, size) for segmentation, size in zip(segmentations, sizes, strict=True)]
+        own = zip(segmentations, of_track.tolist(), strict=True)
+        sizes, frame = [_own_size(one, sizes[track]) for one, track in own], np.arange(len(present))
 
     def named(index: int) -> str:
         track = of_track[index]
         return f"{root}[{entries[track]}].segmentations[{present[index] - first[track]}]"
 
-    codes = without_empty_runs(compress(segmentations, sizes, path, named))
+    codes = without_empty_runs(compress(segmentations, sizes, frame, path, named))
     places, areas_px = np.full(len(every), -1), np.zeros(len(every), np.int64)
     places[present] = np.arange(len(present))
     areas_px[present] = codes.areas_px

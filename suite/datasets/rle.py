@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK_CHARACTERS = 1 << 17
+CHUNK_CHARACTERS = 1 << 18
 """Arrays of one chunk stay in the processor's cache."""
 
 MAX_GROUPS_PER_RUN = 7
@@ -29,6 +29,10 @@ ALIEN = "its counts hold a character outside '0' to 'o'"
 Integers = NDArray[np.int64]
 Runs = NDArray[np.int32]
 Flags = NDArray[np.bool_]
+
+RUN, PAIR = np.dtype("<i4"), np.dtype("<i8")
+"""Two runs side by side are one number: the first is its low half, so one addition adds both."""
+LOW_SIGN, LOW = 1 << 31, (1 << 32) - 1
 
 
 class BadCodeError(Exception):
@@ -53,6 +57,7 @@ def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int 
     """Return the number written for each run, in order, and the place of a run that is too long or None.
 
     ``followed`` says of each of the characters whether another one of the same run follows; of the last, none does.
+    A 0 follows an odd number of runs.
     """
     last = ~followed
     signed = (characters & 31).view(np.int8) - np.int8(16)
@@ -65,8 +70,10 @@ def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int 
     longer &= last
     place = np.flatnonzero(longer)
     values[place] = UNREAD
-    one_each = values[last]
-    run, written = np.flatnonzero(one_each == UNREAD), one_each.astype(np.int32)
+    one_each = values.compress(last)
+    run = np.flatnonzero(one_each == UNREAD)
+    written = np.zeros(len(one_each) + len(one_each) % 2, RUN)
+    written[: len(one_each)] = one_each
     number = signed[place].astype(np.int64)
     for back in range(1, MAX_GROUPS_PER_RUN + 1):
         if not len(place):
@@ -81,28 +88,33 @@ def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int 
     return written, int(place[np.argmax(too_long)])
 
 
-def _undo_differences(written: Runs, begin: Integers, stop: Integers) -> Runs:
-    """Return the run lengths of codes; in the first bad code, one is below 0.
+def _undo_differences(runs: Runs, begin: Integers, stop: Integers) -> None:
+    """Turn the number written for each run into the run's length, in place; in the first bad code, one is below 0.
 
-    ``written`` is the number written for each run, 0 in the padding; a code has those from ``begin`` to ``stop``.
+    A code has the runs from ``begin`` to ``stop``, the last two of which are its padding, written as 0.
     """
     # A run is the sum of every second number written up to it, but the third one does not add the first.
-    written[begin + 2] -= written[begin]
-    runs = np.empty_like(written)
-    for lane in (0, 1):
-        rest = np.add.reduceat(written[lane::2], (begin + 1 - lane) // 2, dtype=np.int32)
-        written[stop - 1 - (stop - 1 - lane) % 2] -= rest
-        np.cumsum(written[lane::2], dtype=np.int32, out=runs[lane::2])
-    return runs
+    with_third = begin[stop - begin > 2 + len(PADDING)]
+    runs[with_third + 2] -= runs[with_third]
+    pairs = runs.view(PAIR)
+    # A low half below 0 has to borrow from the high half.
+    pairs ^= LOW_SIGN
+    pairs -= LOW_SIGN
+    # A pair that two codes share holds nothing of the former but padding.
+    rest = np.add.reduceat(pairs, begin // 2)
+    low = rest.astype(np.int32)
+    padding = stop - len(PADDING)
+    pairs[(padding + padding % 2) // 2] -= low
+    pairs[padding // 2] -= rest - low
+    np.cumsum(pairs, out=pairs)
 
 
-def _check_chunk(codes: Sequence[str], areas: Integers) -> tuple[Integers, bool]:
+def _check_chunk(codes: Sequence[str], lengths: Integers, areas: Integers) -> tuple[Integers, bool]:
     """Return what `check_codes` does, for so many codes that their arrays stay in the processor's cache."""
 
     def code_at(ends: Integers, place: int) -> int:
         return int(np.searchsorted(ends, place, side="right"))
 
-    lengths = np.fromiter(map(len, codes), np.int64, len(codes))
     if not lengths.all():
         raise BadCodeError(int(np.argmin(lengths)), "its counts are empty")
     joined = PADDING.join([*codes, ""])
@@ -115,24 +127,26 @@ def _check_chunk(codes: Sequence[str], areas: Integers) -> tuple[Integers, bool]
     unfinished = followed[ends - len(PADDING) - 1]
     if unfinished.any():
         raise BadCodeError(int(np.argmax(unfinished)), "its counts end inside a run")
-    written, too_long = _written(characters, followed)
+    runs, too_long = _written(characters, followed)
     if too_long is not None:
         raise BadCodeError(code_at(ends, too_long), "its counts hold a run that is too long")
     narrow = np.int16 if int(lengths.max()) < 1 << 15 else np.int32
     groups_before_last = np.add.reduceat(followed.astype(narrow), np.append(0, ends[:-1]), dtype=narrow)
     stop = ends - np.cumsum(groups_before_last, dtype=np.int64)
     begin = np.append(0, stop[:-1])
-    runs = _undo_differences(written, begin, stop)
+    _undo_differences(runs, begin, stop)
     if runs.min() < 0:
         raise BadCodeError(code_at(stop, int(np.argmax(runs < 0))), "its counts hold a run below 0 or beyond any frame")
-    kind = np.int32 if int(runs.max()) * int((stop - begin).max()) <= LONGEST_RUN else np.int64
-    total = np.add.reduceat(runs, begin, dtype=kind)
+    sums = np.add.reduceat(runs.view(PAIR), begin // 2)
+    even, odd = sums & LOW, sums >> 32
+    total = even + odd
+    if int(runs.max()) * int((stop - begin).max()) > LONGEST_RUN:
+        total = np.add.reduceat(runs, begin, dtype=np.int64)
     wrong = total != areas
     if wrong.any():
         raise BadCodeError(int(np.argmax(wrong)), "its counts do not add up to height x width")
-    odd = np.add.reduceat(runs[1::2], begin // 2, dtype=kind)
-    empty = len(runs) - np.count_nonzero(runs) - np.count_nonzero(runs[begin] == 0)
-    return np.where(begin % 2, total - odd, odd), bool(empty > len(PADDING) * len(codes))
+    empty = int(stop[-1]) - np.count_nonzero(runs) - np.count_nonzero(runs[begin] == 0)
+    return np.where(begin % 2, even, odd), bool(empty > len(PADDING) * len(codes))
 
 
 def check_codes(codes: Sequence[str], areas: Integers) -> tuple[Integers, bool]:
@@ -153,7 +167,7 @@ def check_codes(codes: Sequence[str], areas: Integers) -> tuple[Integers, bool]:
     covered, has_empty_runs = np.zeros(len(codes), np.int64), False
     for start, stop in _chunks(lengths):
         try:
-            covered[start:stop], empty = _check_chunk(codes[start:stop], areas[start:stop])
+            covered[start:stop], empty = _check_chunk(codes[start:stop], lengths[start:stop], areas[start:stop])
         except BadCodeError as error:
             raise BadCodeError(start + error.index, str(error)) from None
         has_empty_runs |= empty

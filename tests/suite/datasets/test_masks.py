@@ -158,7 +158,7 @@ def test_bad_codes_among_good_ones_are_found(seed: int, amount: int, chunk: int)
 
 def test_one_mask_larger_than_a_chunk() -> None:
     rng = np.random.default_rng(0)
-    mask = rng.random((700, 800)) < 0.5
+    mask = rng.random((1000, 900)) < 0.5
     code = compressed(mask)["counts"]
     assert len(code) > 1.5 * rle.CHUNK_CHARACTERS
     assert check_codes([code] * 2, np.array([mask.size] * 2))[0].tolist() == [mask.sum()] * 2
