@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from hotcoco import mask as hotcoco_mask
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from suite.datasets.masks import TrackMasks
 
@@ -43,7 +43,7 @@ def _common(
     ``plain``: all masks have one size. Masks of two sizes have nothing in common, and all their pixels count nowhere.
     """
     masks = painted.codes.rles(painted.places[rows, time]), wanted.codes.rles(wanted.places[columns, time])
-    overlap = coco_mask.iou(*masks, [0] * len(columns))
+    overlap = hotcoco_mask.iou(*masks, [0] * len(columns))
     both = painted.areas_px[rows, time][:, None] + wanted.areas_px[columns, time]
     lost = np.zeros_like(both)
     if not plain:

@@ -26,6 +26,7 @@ from suite.accuracy.matches import (
 from suite.accuracy.score import Score, per_category, summarize
 from suite.accuracy.track_iou import track_iou
 from suite.datasets.categories import Id
+from suite.datasets.masks import collection_paused
 from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset, read_tracks
 
 AREA_RANGES_PX = ((0, 1e10), (0, 128**2), (128**2, 256**2), (256**2, 1e10))
@@ -117,6 +118,7 @@ def evaluate_youtube_vis(
     return score, matches
 
 
+@collection_paused()
 def score_youtube_vis(
     annotations: Path,
     results: Path,
