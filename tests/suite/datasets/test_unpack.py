@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from suite.datasets.fetch import unpack
 from suite.datasets.pins import Pin, load_pins
 from suite.datasets.state import examine
-from suite.datasets.unpack import unpack
 from suite.errors import DataError
 
 
@@ -77,7 +77,7 @@ def test_what_a_killed_process_left_half_unpacked_is_removed(empty_root):
     with pytest.MonkeyPatch.context() as patch:
         # A process that is killed does not get to remove its temporary folder.
         patch.setattr(shutil, "rmtree", lambda *_, **__: None)
-        patch.setattr("suite.datasets.unpack._move_into", killed)
+        patch.setattr("suite.datasets.fetch._move_into", killed)
         with pytest.raises(KeyboardInterrupt):
             unpack(target)
     left = [path.name for path in (empty_root / "data/set").iterdir() if path.name != ".unpacked"]
