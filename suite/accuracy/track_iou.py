@@ -35,22 +35,18 @@ class _Side:
         self.sizes = {tuple(self.codes.frames[kind]) for kind in kinds}
 
 
-def _common(
-    painted: _Side, wanted: _Side, plain: bool, rows: Integers, columns: Integers, time: int
-) -> tuple[Integers, Integers]:
+def _common(painted: _Side, wanted: _Side, rows: Integers, columns: Integers, time: int) -> tuple[Integers, Integers]:
     """Return common pixels of tracks that are present in a frame, and the pixels that count nowhere, (D, G) each.
 
-    ``plain``: all masks have one size. Masks of two sizes have nothing in common, and all their pixels count nowhere.
+    Masks of two sizes have nothing in common, and all their pixels count nowhere.
     """
     masks = painted.codes.rles(painted.places[rows, time]), wanted.codes.rles(wanted.places[columns, time])
     overlap = hotcoco_mask.iou(*masks, [0] * len(columns))
     both = painted.areas_px[rows, time][:, None] + wanted.areas_px[columns, time]
-    lost = np.zeros_like(both)
-    if not plain:
-        sizes = [np.array([mask["size"] for mask in side]) for side in masks]
-        foreign = (sizes[0][:, None] != sizes[1]).any(axis=-1)
-        overlap[foreign], lost[foreign] = 0, both[foreign]
-    # The quotient determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) / (1 + o).
+    # The IoU of two sizes is -1. Otherwise it determines both whole numbers: i / (a + b - i) = o  <=>  i = o (a + b) /
+    # (1 + o).
+    lost = np.where(overlap < 0, both, 0)
+    overlap = np.maximum(overlap, 0)
     return np.rint(overlap * both / (1 + overlap)).astype(np.int64), lost
 
 
@@ -97,7 +93,7 @@ def track_iou(
             if not len(rows) or not len(columns):
                 continue
             pairs = np.ix_(rows, columns)
-            common, lost = _common(painted, wanted, plain, rows, columns, time)
+            common, lost = _common(painted, wanted, rows, columns, time)
             shared[pairs] += common
             covered[pairs] -= lost
     union = covered - shared
@@ -121,5 +117,5 @@ def frame_overlaps(results: Sequence[TrackMasks], annotated: Sequence[TrackMasks
     for time in range(frames):
         rows, columns = np.flatnonzero(painted.areas_px[:, time]), np.flatnonzero(wanted.areas_px[:, time])
         if len(rows) and len(columns):
-            shared[time][np.ix_(rows, columns)] = _common(painted, wanted, True, rows, columns, time)[0]
+            shared[time][np.ix_(rows, columns)] = _common(painted, wanted, rows, columns, time)[0]
     return shared
