@@ -220,9 +220,10 @@ def per_pair_video_stats(annotations: Path, results: Path) -> list[float]:
 
 
 def measured(program: tuple[str, str], paths: tuple[Path, Path]) -> tuple[float, float, list[float]]:
-    """Run one side in a fresh process and return CPU seconds, peak MB and the twelve numbers."""
+    """Run one side in a fresh process, hotcoco on one thread, and return CPU seconds, peak MB and the numbers."""
     script = METER.format(imports=program[0], code=program[1])
-    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "PYTHONPATH": root}
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, paths)], env=environment, capture_output=True, text=True, check=True
     )
