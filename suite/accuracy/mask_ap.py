@@ -211,6 +211,7 @@ def evaluate_coco(dataset: CocoDataset, detections: Detections, engine: str = "a
     )
 
 
+@collection_paused()
 def score_coco(
     annotations: Path,
     results: Path,
