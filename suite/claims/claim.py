@@ -15,6 +15,18 @@ LATENCY_METRICS = {
 }
 """Published latency columns and the device each one names."""
 
+METRIC_LABELS = {
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_small": "AP_S",
+    "ap_medium": "AP_M",
+    "ap_large": "AP_L",
+    "ar1": "AR1",
+    SNAPDRAGON: "ms on a Snapdragon 778G",
+    "latency_rtx_2080_ti_ms": "ms on an RTX 2080 Ti",
+}
+"""Columns of the published tables as a reader knows them."""
 RECORD_METRICS = {
     "coco": {
         "ap": "mask_ap",
@@ -88,6 +100,22 @@ class Claim:
     def family(self) -> str:
         """``"coco"``, ``"youtube-vis"`` or ``""``: the dataset without year and split."""
         return next((name for name in RECORD_METRICS if self.dataset.startswith(name)), "")
+
+    @property
+    def label(self) -> str:
+        """What the claim is about, e.g. ``"MobileInst TopFormer-Base 640, AP50 on coco test-dev"``."""
+        if self.kind != "absolute":
+            return self.statement
+        size = f" {self.short_side_px}" if self.short_side_px else ""
+        backbone = "" if self.backbone == "unstated" else f" {self.backbone}"
+        where = "" if self.device else f" on {self.dataset}"
+        version = " (arXiv v1 abstract)" if self.row_id.startswith("arxiv") else ""
+        return f"{self.method}{backbone}{size}, {METRIC_LABELS[self.metric]}{where}{version}"
+
+    @property
+    def printed(self) -> str:
+        """The printed number with its unit: ``"31.2 AP"``, ``"0.466"``."""
+        return self.text if self.unit == "ratio" else f"{self.text} {self.unit.replace('AP points', 'AP')}"
 
     def repeats(self, other: Claim) -> bool:
         """Tell whether this is a third party's reproduction of that number of the paper on COCO."""

@@ -3,8 +3,8 @@
 The CSV files beside this module are the only place where published numbers are written down. ``coco_test_dev.csv`` is
 the paper's Table 1 (and the COCO numbers of arXiv v1's abstract), ``youtube_vis.csv`` its Table 2,
 ``third_party_reproductions.csv`` other people's attempts, ``ratios.csv`` and ``trends.csv`` what the text says about
-them, ``doubts.csv`` what a reader must know, ``later.csv`` what came after the paper (table later reads it). A ratio's
-value is computed from its two operands, never typed.
+them, ``doubts.csv`` what a reader must know, ``later.csv`` what came after the paper. A ratio's value is
+computed from its two operands, never typed.
 """
 
 from __future__ import annotations
@@ -100,6 +100,24 @@ class DoubtRow(msgspec.Struct, forbid_unknown_fields=True):
     claim_pattern: str
     use: Literal["general", "footnote", "disputed"]
     doubt: str
+
+
+class LaterRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A segmenter that came after the paper, as its authors describe it.
+
+    ``model`` is its name in our records, given to ``latency host --onnx FILE:NAME``, ``size_px`` the side of the square
+    input that the mask AP in points is published for, ``parameters_m`` in millions, ``gflops`` in thousand millions of
+    operations, two per multiply-accumulate.
+    """
+
+    model: str
+    method: str
+    size_px: int
+    ap: Points
+    dataset_split: str
+    parameters_m: Digits | None = None
+    gflops: Digits | None = None
+    source: str
 
 
 def _cells(row: PrintedRow, row_id: str, dataset: str, protocol: str, third_party: bool = False) -> Iterator[Claim]:
@@ -246,3 +264,8 @@ def load_claims(folder: Path = CLAIMS_FOLDER) -> list[Claim]:
             raise InputError(f"{folder}: two claims are called {claim.claim_id}; rows must differ in method or size")
         seen.add(claim.claim_id)
     return _with_doubts(folder, _with_upstream(folder, claims))
+
+
+def load_later(folder: Path = CLAIMS_FOLDER) -> list[LaterRow]:
+    """Return what came after the paper, in the file's order; raises as `load_claims` does."""
+    return [row for _, row in read_rows(folder / "later.csv", LaterRow)]

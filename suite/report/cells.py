@@ -197,14 +197,12 @@ def select_cells(runs: Sequence[RunFile]) -> tuple[list[Cell], list[str]]:
     usable = frame[frame["unused"].isna()]
     frame.loc[usable.index[usable.duplicated(["cell", "seed"], keep="last")], "unused"] = SUPERSEDED
     used = frame[frame["unused"].isna()].sort_values(["cell", "seed"], kind="stable")
-    chosen: dict[int, list[Sample]] = {}
-    for number, place in zip(used["cell"], used.index, strict=True):
-        chosen.setdefault(number, []).append(samples[place])
     cells = []
-    for group in chosen.values():
+    for places in used.groupby("cell").groups.values():
+        group = tuple(samples[place] for place in places)
         first = group[0].measurement
         protocol = {key: value for key, value in first.protocol.items() if key != "seed"}
-        cells.append(Cell(first.metric, first.subject.model, first.dataset, protocol, tuple(group)))
+        cells.append(Cell(first.metric, first.subject.model, first.dataset, protocol, group))
     groups = frame.groupby("unused", sort=False)
     return cells, [_unused_line(str(why), group, samples[group.index[0]].measurement) for why, group in groups]
 

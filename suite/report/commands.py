@@ -1,4 +1,4 @@
-"""Which command decides a claim, what makes the command's inputs, and what it costs to get what is missing."""
+"""Which command decides a claim, and what makes the command's inputs: data, and trainings by the shipped recipes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from suite.claims.claim import SNAPDRAGON, Claim
-from suite.datasets.pins import load_pins
-from suite.report.evidence import Evidence, Verdict
-from suite.report.table import Row, Table, TableCell, make_table
 
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"
 BACKBONE = "python -m suite train {recipe} --backbone FILE"
@@ -19,10 +16,6 @@ FINE_TUNED = (
     "python -m suite train {recipe} --initial-weights runs/coco/NAME/model.safetensors "
     "--split-ids suite/datasets/local_splits/{pin}.json"
 )
-FORWARD_AND_BACKWARD = 3
-"""Multiply-accumulates of a training step over those of the forward pass."""
-ASSUMED_FLOP_PER_S = 1e13
-"""What a training is assumed to sustain on one GPU."""
 
 
 def deciding_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
@@ -48,7 +41,7 @@ def deciding_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) 
     if claim.own and models:
         what = "coco" if on_coco else f"youtube-vis --pin {pin}_train --local-split --allow-unpinned"
         fetch = "coco-train coco-val" if on_coco else year
-        training = "".join(f"; weights: {training_command(name)}" for name in recipes_for(models, year)[:1])
+        training = "".join(f"; weights: {_training_command(name)}" for name in recipes_for(models, year)[:1])
         command = f"python -m suite reproduce --dataset {what} --checkpoint model.safetensors"
         return command, f"data: python -m suite data fetch {fetch}{training}"
     what = "coco --annotations data/coco/annotations/instances_val2017.json"
@@ -59,69 +52,20 @@ def deciding_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) 
 
 
 @lru_cache
-def _recipe(name: str) -> dict[str, Any]:
+def recipe(name: str) -> dict[str, Any]:
     """Return a shipped recipe, with what the one that it is based on says."""
     own = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
-    return {**(_recipe(own["based_on"]) if "based_on" in own else {}), **own}
+    return {**(recipe(own["based_on"]) if "based_on" in own else {}), **own}
 
 
 def recipes_for(models: tuple[str, ...], dataset: str) -> list[str]:
     """Return the recipes that train one of these models on a dataset, the plainest first."""
-    known = {path.stem: _recipe(path.stem) for path in sorted(RECIPES.glob("*.toml"))}
-    fits = [name for name, recipe in known.items() if recipe["model"] in models and recipe["dataset"] == dataset]
+    known = {path.stem: recipe(path.stem) for path in sorted(RECIPES.glob("*.toml"))}
+    fits = [name for name, said in known.items() if said["model"] in models and said["dataset"] == dataset]
     return sorted(fits, key=len)
 
 
-def training_command(recipe: str) -> str:
+def _training_command(name: str) -> str:
     """Return the command that trains a recipe, with the weights that it starts from."""
-    start = BACKBONE if _recipe(recipe)["initial_weights"] == "imagenet" else FINE_TUNED
-    return start.format(recipe=recipe, pin=_recipe(recipe)["dataset"].replace("-", "_"))
-
-
-def _training(evidence: Evidence, group: list[Verdict]) -> tuple[str, float | None]:
-    """Return which trainings a group of own claims needs, and their GPU hours at `ASSUMED_FLOP_PER_S`.
-
-    The hours follow from the recipes' images and the recorded multiply-accumulates; None where those are missing.
-    """
-    hours, names = 0.0, []
-    for row_id, dataset in {verdict.claim.row_id: verdict.claim.dataset.split()[0] for verdict in group}.items():
-        for name in recipes_for(evidence.counterparts.get(row_id, ()), dataset)[:1]:
-            recipe = _recipe(name)
-            counted = [cell.value for cell in evidence.find("macs", recipe["model"])]
-            images = recipe["iterations"] * recipe["batch_size"]
-            names.append(f"{name} ({images / 1e6:.1f} M images)")
-            hours += images * FORWARD_AND_BACKWARD * 2 * max(counted, default=0.0) / ASSUMED_FLOP_PER_S / 3600
-    return ", ".join(names), hours or None
-
-
-def cost_table(evidence: Evidence) -> Table:
-    """Return what is missing and what it would cost: a row for each need of claims not run, the largest group first."""
-    rows: list[Row] = []
-    for reason, group in evidence.not_run.items():
-        claim, command = group[0].claim, next((verdict.command for verdict in group if verdict.command), "")
-        data, training, hours = "", "", None
-        if claim.family and not claim.device:
-            data = "size not published; login"
-            if claim.family == "coco":
-                groups = ("coco-val", "coco-train") if claim.own else ("coco-val",)
-                size = sum(pin.size or 0 for pin in load_pins().values() if pin.meta.group in groups)
-                data = f"{size / 1e9:.0f} GB"
-            training, hours = _training(evidence, group) if claim.own else ("that method's own", None)
-        rows.append(
-            {
-                "claims": TableCell(str(len(group)), len(group)),
-                "what is missing": reason,
-                "archives": data,
-                "device": reason.removeprefix("needs ") if claim.device else "a GPU" if claim.own else "any",
-                "trainings": training,
-                "GPU hours": TableCell("" if hours is None else f"{hours:.{0 if hours >= 10 else 1}f}", hours),
-                "decided by": command or "no command of this suite",
-                "its inputs": next((verdict.inputs for verdict in group if verdict.inputs), ""),
-            }
-        )
-    notes = (
-        f"GPU hours: images of the recipes x {FORWARD_AND_BACKWARD} x 2 x recorded multiply-accumulates, at "
-        f"{ASSUMED_FLOP_PER_S / 1e12:.0f} TFLOP/s sustained on one GPU, which is an assumption; train RECIPE --plan "
-        "measures them on yours. Unpacked data take as much again as the archives.",
-    )
-    return make_table("missing", "What is missing, and what it would cost", rows, notes)
+    start = BACKBONE if recipe(name)["initial_weights"] == "imagenet" else FINE_TUNED
+    return start.format(recipe=name, pin=recipe(name)["dataset"].replace("-", "_"))

@@ -19,8 +19,7 @@ from suite.records.provenance import git
 from suite.records.schema import METRICS, Series
 from suite.records.store import RunFile, read_folder, read_run
 from suite.report.cells import LATENCY_KEYS, Cell, Sample, cell_ids, select_cells
-from suite.report.numbers import cell_text, difference_text
-from suite.report.table import Row, Table, TableCell, make_table
+from suite.report.table import Row, Table, TableCell, cell_text, make_table, value_text
 from suite.report.timings import rounds_of
 
 JUDGED_KEYS = frozenset({"recipe_digest", "anchor"})
@@ -254,11 +253,11 @@ def compare(first: Side, second: Side, metric: str | None = None) -> Comparison:
 
 
 def _delta_text(metric: str, delta: Difference) -> str:
-    """Return a difference with its interval as printed: ``"+1.2 [+0.3, +2.1]"``."""
-    text = difference_text(metric, delta.value)
-    if delta.low is None or delta.high is None or delta.low == delta.high:
-        return text
-    return f"{text} [{difference_text(metric, delta.low)}, {difference_text(metric, delta.high)}]"
+    """Return a difference with its interval, each with its sign: ``"+1.2 [+0.3, +2.1]"``; AP in points, times in ms."""
+    known = delta.low is not None and delta.high is not None and delta.low != delta.high
+    shown = [value for value in (delta.value, delta.low, delta.high)[: 3 if known else 1] if value is not None]
+    text, *ends = (("-" if value < 0 else "+") + value_text(abs(value), METRICS[metric].unit) for value in shown)
+    return f"{text} [{', '.join(ends)}]" if ends else text
 
 
 def comparison_table(found: Comparison) -> Table:
@@ -276,4 +275,4 @@ def comparison_table(found: Comparison) -> Table:
     notes = []
     if found.only_first or found.only_second:
         notes.append(f"Not compared: {found.only_first} cells that only A has, {found.only_second} that only B has.")
-    return make_table("compare", f"A: {found.first}, B: {found.second}", rows, notes)
+    return make_table(f"A: {found.first}, B: {found.second}", rows, notes)

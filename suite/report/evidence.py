@@ -13,6 +13,7 @@ from suite.claims.consistency import Finding, check_consistency
 from suite.records.schema import Dataset, Run, Scalar, Series
 from suite.records.store import RunFile
 from suite.report.cells import LATENCY_KEYS, Cell, short_cpu
+from suite.report.table import value_text
 from suite.report.timings import Timings
 
 VerdictWord = Literal["reproduced", "not reproduced", "partly", "direction holds", "undecided", "estimated", "not run"]
@@ -74,6 +75,13 @@ class Verdict:
     def split_note(self) -> str:
         """Why an AP on that split must not be taken for the published one; empty where they are the same."""
         return _SPLITS_DIFFER[self.claim.family] if self.scored_on and not same_split(self.claim, self.data) else ""
+
+    def text(self, with_origin: bool = True) -> str:
+        """Return our value with interval and origin, e.g. ``"0.648 [0.641, 0.655]"``; empty where there is none."""
+        if self.ours is None:
+            return ""
+        text = value_text(self.ours, self.claim.unit, self.interval or ())
+        return f"{text} ({self.origin})" if with_origin and self.origin != "measured" else text
 
     def to_json(self) -> dict[str, Any]:
         """Return claim and verdict as plain values."""
@@ -160,6 +168,16 @@ class Evidence:
             and cell.has(protocol or {})
         ]
 
+    def newest(
+        self,
+        metric: str,
+        model: str | None = None,
+        protocol: Mapping[str, Scalar] | None = None,
+        dataset: str | None = None,
+    ) -> Cell | None:
+        """Return the newest of the cells that `find` returns, None where there is none."""
+        return next(reversed(self.find(metric, model, protocol, dataset)), None)
+
     def accuracy(self, metric: str, dataset: str | None = None) -> list[Cell]:
         """Return the cells of an accuracy, the embedded set first, then by dataset, model, setting and T.
 
@@ -183,7 +201,7 @@ class Evidence:
     def frame_time(self, accuracy: Cell) -> Cell | None:
         """Return the newest CPU time per frame on the host, end to end, of the model and T of a video AP."""
         wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": accuracy.get("key_frame_interval")}
-        return next(reversed(self.find("latency_cpu_ms", accuracy.model, wanted)), None)
+        return self.newest("latency_cpu_ms", accuracy.model, wanted)
 
     def companion(self, cell: Cell, metric: str) -> Cell | None:
         """Return the newest cell of another latency metric with the model, machine, input and span of ``cell``."""

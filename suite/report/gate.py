@@ -18,7 +18,7 @@ from suite.records.schema import METRICS, Scalar
 from suite.records.store import RunFile
 from suite.report.cells import Cell, select_cells
 from suite.report.compare import read_whole, shared_cells
-from suite.report.table import Row, Table, TableCell, make_table, missing, number_cell
+from suite.report.table import Row, Table, TableCell, make_table, number_cell
 from suite.typed import read_typed
 
 GATES_FILE = Path(__file__).with_suffix(".toml")
@@ -112,7 +112,7 @@ def gate_table(lines: Sequence[GateLine]) -> Table:
     """Return the comparisons as a table, worse ones first, each with its rule's reason as footnote."""
     rows: list[Row] = []
     for line in sorted(lines, key=lambda line: WORDS.index(line.word)):
-        values: dict[str, TableCell] = dict.fromkeys(("baseline", "new", "change"), missing(NOTHING_SHARED))
+        values: dict[str, TableCell] = dict.fromkeys(("baseline", "new", "change"), TableCell(note=NOTHING_SHARED))
         if line.baseline is not None and line.new is not None:
             values = {"baseline": number_cell(line.baseline, ".1f"), "new": number_cell(line.new, ".1f")}
             values["change"] = number_cell(line.new - line.baseline, "+.1f")
@@ -126,7 +126,7 @@ def gate_table(lines: Sequence[GateLine]) -> Table:
             }
         )
     notes = ("AP points, mean over the seeds that both sides have.",)
-    return make_table("gate_accuracy", "Accuracy gate", rows, notes)
+    return make_table("Accuracy gate", rows, notes)
 
 
 def read_sides(baseline: Path, new: Path) -> tuple[list[RunFile], list[RunFile]]:

@@ -6,7 +6,7 @@ Tables and figures are pure functions of claims and records, so the same inputs 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,41 +16,14 @@ from suite.files import write_bytes
 from suite.paths import reports_dir
 from suite.records.store import RunFile
 from suite.report import figures
-from suite.report.ablation import ablation, tracking
-from suite.report.commands import cost_table
 from suite.report.evidence import Evidence
-from suite.report.findings import highlights
 from suite.report.formats import csv_text, html, latex, markdown, templates
-from suite.report.summary import judged_table, ledger, ledger_page, results_block, with_block
+from suite.report.summary import highlights, ledger_page, results_block, with_block
 from suite.report.table import Table
-from suite.report.tables.accuracy import embedded, errors
-from suite.report.tables.bound import bound
-from suite.report.tables.breakdown import breakdown
-from suite.report.tables.counts import counts
-from suite.report.tables.latency import latency
-from suite.report.tables.later import later
-from suite.report.tables.paper import table1, table2
-from suite.report.tables.prior_art import prior_art
+from suite.report.tables import discover
+from suite.report.tables.ledger import judged_table, missing_table
 from suite.report.verdicts import load_evidence
 
-TABLES: dict[str, Callable[[Evidence], Table]] = {
-    "ledger": ledger,
-    "embedded": embedded,
-    "ablation": ablation,
-    "latency": latency,
-    "later": later,
-    "table1": table1,
-    "table2": table2,
-    "counts": counts,
-    "bound": bound,
-    "breakdown": breakdown,
-    "errors": errors,
-    "prior_art": prior_art,
-    "tracking": tracking,
-}
-"""Every table by the name of its files, in the page's order."""
-IN_PAPER = ("ablation", "latency", "table1", "table2")
-"""Tables that are written as LaTeX, too."""
 ANIMATED = "_animated"
 """Ending of an animation's name; the still that stands in for it has the name without this ending."""
 GIT_STATES = {True: "with uncommitted changes", False: "clean", None: "unknown"}
@@ -81,7 +54,7 @@ class Outcome:
 
 def build_tables(evidence: Evidence) -> dict[str, Table]:
     """Return every table by name."""
-    return {name: build(evidence) for name, build in TABLES.items()}
+    return {name: table.build(evidence) for name, table in discover().items()}
 
 
 def render_tables(evidence: Evidence, built: Mapping[str, Table]) -> Files:
@@ -91,7 +64,7 @@ def render_tables(evidence: Evidence, built: Mapping[str, Table]) -> Files:
         stem = "reports/ledger" if name == "ledger" else f"reports/tables/{name}"
         files[f"{stem}.md"] = (ledger_page(evidence, table) if name == "ledger" else markdown(table)).encode()
         files[f"{stem}.csv"] = csv_text(table).encode()
-        if name in IN_PAPER:
+        if discover()[name].in_paper:
             files[f"{stem}.tex"] = latex(table).encode()
     return files
 
@@ -149,7 +122,7 @@ def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[s
         evidence=evidence,
         highlights=highlights(evidence),
         judged=html(judged_table(evidence)),
-        missing=html(cost_table(evidence)),
+        missing=html(missing_table(evidence)),
         drawn={figure["name"] for figure in figures_shown},
         figures=figures_shown,
         pictures=_pictures(evidence),

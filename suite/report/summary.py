@@ -1,27 +1,30 @@
-"""The ledger and what a reader sees first: in README.md, in ``reports/ledger.md``, on the page and on a terminal.
+"""What a reader sees first: in README.md, in ``reports/ledger.md``, on the page and on a terminal.
 
-README.md holds the first findings between two markers, so that no number in it is typed by hand.
+First come at most seven findings, sentences computed from the evidence and ordered by how much rests on them. README.md
+holds its part between two markers, so that no number in it is typed by hand.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from suite.errors import InputError
 from suite.paths import reports_dir, shown
-from suite.report.commands import cost_table
 from suite.report.evidence import Evidence
-from suite.report.findings import Highlight, highlights
 from suite.report.formats import escape_markdown, markdown, visible
-from suite.report.numbers import claim_label, ours_text, published_text
-from suite.report.rules import rules
-from suite.report.table import Row, Table, TableCell, make_table
+from suite.report.table import Table, points, ratio_text
+from suite.report.tables.ledger import judged_table, missing_table
+from suite.report.tables.prior_art import orderings, prior_art_rows
+from suite.report.timings import MAIN_ENGINE
 from suite.text_table import WIDTH, TextColumn, text_table
 
+MOST = 7
+"""Findings."""
 BEGIN, END = "<!-- begin: results -->", "<!-- end: results -->"
 IN_README = 5
-"""Findings that README shows."""
+"""Of them, those that README shows."""
 SEVERITY_MARKS = {"inconsistent": "!", "note": "i", "holds": "="}
 SHOWN_NEEDS = 4
 NEXT = {
@@ -32,46 +35,118 @@ NEXT = {
 """What to try after the ledger -> its command."""
 
 
-def ledger(evidence: Evidence) -> Table:
-    """Return one row per claim: those with a verdict first, MobileInst's own first, each group in the paper's order."""
-    rows: list[Row] = [
-        {
-            "claim": verdict.claim.claim_id,
-            "what": claim_label(verdict.claim),
-            "published": TableCell(published_text(verdict.claim), verdict.claim.value),
-            "source": verdict.claim.source,
-            "ours": TableCell(ours_text(verdict, with_origin=False), verdict.ours, runs=verdict.run_ids),
-            "origin": verdict.origin or "",
-            "ours scored on": TableCell(verdict.scored_on, note=verdict.split_note),
-            "verdict": TableCell(verdict.word, bold=verdict.word != "not run"),
-            "found, or missing": verdict.reason,
-            "rule": verdict.rule,
-            "command that would decide it": verdict.command,
-            "what makes its inputs": verdict.inputs,
-            "as printed by its authors": verdict.claim.upstream,
-        }
-        for verdict in sorted(evidence.verdicts.values(), key=lambda item: (item.word == "not run", not item.claim.own))
-    ]
-    findings = [f"{finding.severity}: {finding.sentence}." for finding in evidence.findings]
-    notes = ("The published numbers against each other:", *findings)
-    return make_table("ledger", "Ledger: every published number and its verdict", rows, notes, origin=evidence.origin)
+class Highlight(NamedTuple):
+    """One finding: what was found, with its number and, where there is one, its interval.
+
+    ``claims`` is how many published numbers rest on it, ``command`` measures it again, ``figure`` names what shows it.
+    """
+
+    sentence: str
+    claims: int
+    command: str
+    figure: str = ""
 
 
-def judged_table(evidence: Evidence) -> Table:
-    """Return the claims that have a verdict other than "not run", with the factor of ratios."""
-    rows: list[Row] = [
-        {
-            "the paper claims": claim_label(verdict.claim),
-            "published": TableCell(published_text(verdict.claim), verdict.claim.value),
-            "here": TableCell(ours_text(verdict), verdict.ours, runs=verdict.run_ids),
-            "verdict": TableCell(verdict.word, bold=True, note=verdict.rule),
-            "found": verdict.reason,
-        }
-        for verdict in evidence.verdicts.values()
-        if verdict.word != "not run"
-    ]
-    changes = [f"Rule {change.rule}, changed {change.date}: {change.what}." for change in rules().change]
-    return make_table("judged", "Claims that have a verdict", rows, changes if rows else ())
+def _orderings(evidence: Evidence) -> Iterator[Highlight]:
+    """Say how many pairs of methods are as fast relative to each other as published, and who is twice as fast."""
+    found = prior_art_rows(evidence, MAIN_ENGINE)
+    rows = [row for row in found if row.default]
+    held, pairs = orderings(evidence, found, MAIN_ENGINE)["both tables"]
+    if pairs:
+        order = "pairs of methods are ordered by latency as in the paper's two tables"
+        yield Highlight(
+            f"On one core here, {held} of {pairs} {order}.", len(rows), "python -m suite prior-art", "latency_ratio"
+        )
+    half = [row for row in rows if row.half_published and row.masks is not None]
+    if half:
+        held, noise = (sum(row.half_measured is answer for row in half) for answer in (True, None))
+        sentence = (
+            f"Of the {len(half)} methods that take at least twice MobileInst's time as published, {held} do so here"
+            + (f" ({noise} within timing noise)." if noise else ".")
+        )
+        yield Highlight(sentence, len(half), "python -m suite prior-art", "latency_ratio")
+
+
+def _rivals(evidence: Evidence) -> Iterator[Highlight]:
+    """Say what share of its rivals' time MobileInst takes here and in the paper."""
+    judged = [item for item in evidence.verdicts.values() if item.ours is not None]
+    rivals = [(item, item.claim.claim_id.partition("-latency-vs-")[2]) for item in judged]
+    against = [item for item, rival in rivals if rival and "coco-latency" not in rival]
+    if against:
+        ours = sorted(item.ours or 0.0 for item in against)
+        theirs = sorted(item.claim.value for item in against)
+        sentence = (
+            f"MobileInst takes {ratio_text(ours[0])} to {ratio_text(ours[-1])} of the time of its {len(against)} "
+            f"rivals here; the paper's numbers give {ratio_text(theirs[0])} to {ratio_text(theirs[-1])}."
+        )
+        yield Highlight(sentence, len(against), against[0].command, "latency_ratio")
+
+
+def _contradictions(evidence: Evidence) -> Iterator[Highlight]:
+    """Say how often the paper's numbers contradict each other or arithmetic."""
+    found = [finding for finding in evidence.findings if finding.severity == "inconsistent"]
+    if found:
+        concerned = {claim for finding in found for claim in finding.claim_ids}
+        widest = max(found, key=lambda finding: len(finding.claim_ids))
+        sentence = (
+            f"{len(found)} times the published numbers contradict each other or arithmetic; the widest: "
+            f"{widest.sentence.partition(' (')[0]}."
+        )
+        yield Highlight(sentence, len(concerned), "python -m suite ledger --all")
+
+
+def _reuse(evidence: Evidence) -> Iterator[Highlight]:
+    """Say what kernel reuse saves and costs at the longest T of the newest setting that was scored at T = 1, too."""
+    scored = [cells for cells in evidence.reuse().values() if cells[0].get("query_passing") is not False]
+    pairs = [(cells[0], last) for cells in scored for last in cells[1:] if cells[0].frames == 1]
+    newest = max(pairs, key=lambda pair: (pair[1].latest.started_utc, pair[1].frames), default=None)
+    timed = newest and evidence.frame_time(newest[1])
+    saved = timed and evidence.companion(timed, "latency_ratio_cpu")
+    if newest and saved and saved.interval:
+        first, last = newest
+        sentence = (
+            f"Kernels reused over T = {last.frames} frames take {ratio_text(saved.value, saved.interval)} of the "
+            f"time of T = 1, and video AP on shapes falls from {points(first.value)} to {points(last.value)}."
+        )
+        yield Highlight(sentence, 0, "python -m suite reproduce", "ap_reuse")
+
+
+def _trends(evidence: Evidence) -> Iterator[Highlight]:
+    """Say what the paper's own ablations come to on the embedded set."""
+    for item in evidence.verdicts.values():
+        if item.claim.kind == "trend" and item.ours is not None:
+            words, paper = item.claim.statement, item.claim.printed
+            sentence = (
+                f"{words[0].upper()}{words[1:]}, says the paper ({paper}); on shapes {item.ours:+.1f} ({item.reason}): "
+                f"{item.word}."
+            )
+            yield Highlight(sentence, 1, item.command)
+
+
+def _association(evidence: Evidence) -> Iterator[Highlight]:
+    """Say what linking key frames is worth at T = 1: by ground truth, by kernels, by the best other rule."""
+    found = evidence.find("linked_video_ap", protocol={"key_frame_interval": 1}, dataset="shapes")
+    cells = {str(cell.get("associate_on")): cell for cell in found if not cell.get("experiment")}
+    if not {"none", "kernels", "ground truth"} <= set(cells):
+        return
+    none, kernels, truth = (cells.pop(rule) for rule in ("none", "kernels", "ground truth"))
+    seeds = f"{len(none.samples)} seed{'s' if len(none.samples) > 1 else ''}"
+    before, after = points(none.value), points(truth.value)
+    sentence = (
+        f"Links between key frames by ground truth would raise video AP on shapes at T = 1 from {before} to {after} "
+        f"({seeds}); links by kernels, as in the paper, give {points(kernels.value)}"
+    )
+    if cells:
+        rule, best = max(cells.items(), key=lambda item: item[1].value)
+        sentence += f", the best rule that was tried ({rule}) {points(best.value)}"
+    yield Highlight(f"{sentence}.", 0, "python -m suite reproduce")
+
+
+def highlights(evidence: Evidence) -> list[Highlight]:
+    """Return at most `MOST` findings, those on which the most published numbers rest first."""
+    rules = (_orderings, _rivals, _contradictions, _reuse, _association, _trends)
+    found = [highlight for rule in rules for highlight in rule(evidence)][:MOST]
+    return sorted(found, key=lambda highlight: -highlight.claims)
 
 
 def _bullet(item: Highlight, reports: str) -> str:
@@ -95,7 +170,7 @@ def results_block(evidence: Evidence) -> str:
 def ledger_page(evidence: Evidence, table: Table) -> str:
     """Return ``reports/ledger.md``: findings, judged claims, what is missing with its cost, then every claim."""
     parts = [f"# {escape_markdown(table.title)}", "\n".join(_bullet(item, "") for item in highlights(evidence))]
-    parts += [markdown(part, "##").strip() for part in (judged_table(evidence), cost_table(evidence)) if part.rows]
+    parts += [markdown(part, "##").strip() for part in (judged_table(evidence), missing_table(evidence)) if part.rows]
     return "\n\n".join(part for part in (*parts, markdown(table, "##")) if part)
 
 
@@ -134,10 +209,10 @@ def _every_claim(evidence: Evidence) -> list[str]:
             row_id = claim.row_id
             lines.append(row_id)
         name = claim.metric if claim.kind == "absolute" else claim.statement
-        ours = f", ours {ours_text(verdict)}" if verdict.ours is not None else ""
+        ours = f", ours {verdict.text()}" if verdict.ours is not None else ""
         rule = f" ({verdict.rule})" if verdict.rule else ""
         printed = f"; its authors: {claim.upstream}" if claim.upstream else ""
-        text = f"{name}: {published_text(claim)}{ours}: {verdict.word}, {verdict.reason}{rule}{printed}"
+        text = f"{name}: {claim.printed}{ours}: {verdict.word}, {verdict.reason}{rule}{printed}"
         lines += _bullets([(" ", text)])
     return lines
 

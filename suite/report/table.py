@@ -1,17 +1,19 @@
-"""What a table is, whatever it is rendered to: a caption, a frame of cells, and notes."""
+"""What a table is, whatever it is rendered to: a caption, a frame of cells, and notes; and how numbers are printed.
+
+Numbers are printed by their unit and in this one place, so that the same value looks the same in every output.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from suite.records.difference import RatioInterval
-from suite.records.schema import Interval
+from suite.records.schema import METRICS, Interval
 from suite.report.cells import Cell
-from suite.report.numbers import cell_text, milliseconds, ratio_text
 
 ORIGIN_MARKS = {"estimated": "e", "third-party": "t"}
 LEGEND = {
@@ -19,6 +21,48 @@ LEGEND = {
     "t": "t = measured by a third party",
     "†": "† = measured with uncommitted changes",
 }
+
+
+def points(fraction: float) -> str:
+    """Print an AP fraction as points with one decimal: 0.5514 -> ``55.1``."""
+    return f"{fraction * 100:.1f}"
+
+
+def milliseconds(value: float) -> str:
+    """Print a duration with three significant digits, never in exponents: ``0.0523``, ``9.87``, ``98.7``, ``1234``."""
+    if value <= 0:
+        return f"{value:.0f}"
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:.{decimals}f}"
+
+
+BY_UNIT: dict[str, Callable[[float], str]] = {
+    "fraction": points,
+    "AP points": "{:.1f}".format,
+    "ms": milliseconds,
+    "ratio": "{:.3f}".format,
+    "s": "{:.0f}".format,
+    "count": "{:.0f}".format,
+}
+"""Unit of the metric catalogue, or of a claim -> how its numbers are printed; other units have two digits."""
+
+
+def value_text(value: float, unit: str, ends: Sequence[float] = ()) -> str:
+    """Print a value in its unit, with the ends of its interval where they are given: ``"0.648 [0.641, 0.655]"``."""
+    text, *shown = map(BY_UNIT.get(unit, "{:.2g}".format), (value, *ends))
+    return f"{text} [{', '.join(shown)}]" if shown else text
+
+
+def ratio_text(value: float, interval: Interval | RatioInterval | None = None) -> str:
+    """Print a ratio with three decimals, and its interval where there is one."""
+    return value_text(value, "ratio", (interval.low, interval.high) if interval else ())
+
+
+def cell_text(cell: Cell) -> str:
+    """Print a cell of the records by its metric's unit; an AP with its deviation over seeds where there are several."""
+    unit = METRICS[cell.metric].unit
+    spread = f" ± {points(cell.deviation)}" if unit == "fraction" and cell.deviation is not None else ""
+    return value_text(cell.value, unit) + spread
 
 
 @dataclass(frozen=True)
@@ -93,45 +137,34 @@ def split_column(name: str) -> tuple[str, str]:
 
 
 def make_table(
-    name: str,
     title: str,
     rows: Sequence[Row],
     notes: Iterable[str] = (),
     best: Mapping[str, bool] | None = None,
-    origin: Iterable[str] = (),
+    name: str = "",
 ) -> Table:
     """Return a table; columns without a text or note in any row are left out, one that a row lacks is empty there.
 
     ``best`` says of columns whether higher is better: their best value is set in bold where several compete.
     """
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    cells = {column: [_as_cell(row.get(column, "")) for row in rows] for column in columns}
+    frame = pd.DataFrame(list(rows), dtype=object).map(_as_cell)
     for column, higher in (best or {}).items():
-        values = [cell.value for cell in cells.get(column, []) if cell.value is not None]
+        values = [cell.value for cell in frame.get(column, ()) if cell.value is not None]
         if len(values) > 1:
             top = max(values) if higher else min(values)
-            cells[column] = [replace(cell, bold=cell.bold or cell.value == top) for cell in cells[column]]
-    shown = {column: found for column, found in cells.items() if any(cell.text or cell.note for cell in found)}
-    return Table(name, title, pd.DataFrame(shown, dtype=object), tuple(notes), tuple(origin))
+            frame[column] = [replace(cell, bold=cell.bold or cell.value == top) for cell in frame[column]]
+    shown = [any(cell.text or cell.note for cell in frame[column]) for column in frame]
+    return Table(name, title, frame.loc[:, shown], tuple(notes))
 
 
-def _as_cell(cell: TableCell | str) -> TableCell:
-    return TableCell(cell) if isinstance(cell, str) else cell
-
-
-def missing(note: str) -> TableCell:
-    """Return an empty cell with the reason for it."""
-    return TableCell(note=note)
+def _as_cell(content: object) -> TableCell:
+    """Return a cell as it is, words as a cell, and nothing as an empty one."""
+    return content if isinstance(content, TableCell) else TableCell(content if isinstance(content, str) else "")
 
 
 def number_cell(value: float, form: str = "", runs: tuple[str, ...] = ()) -> TableCell:
-    """Return a number printed by a format such as ``".1f"``."""
-    return TableCell(format(value, form), value, runs=runs)
-
-
-def ms_cell(value: float, runs: tuple[str, ...] = ()) -> TableCell:
-    """Return milliseconds with three significant digits."""
-    return TableCell(milliseconds(value), value, runs=runs)
+    """Return a number; ``form`` is a unit of `BY_UNIT`, or a format such as ``".1f"``."""
+    return TableCell(BY_UNIT[form](value) if form in BY_UNIT else format(value, form), value, runs=runs)
 
 
 def ratio_cell(value: float, interval: Interval | RatioInterval | None, runs: tuple[str, ...] = ()) -> TableCell:

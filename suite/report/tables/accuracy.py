@@ -9,8 +9,8 @@ from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, SPECIAL_
 from suite.records.schema import METRICS
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.numbers import points
-from suite.report.table import Row, Table, TableCell, make_table, record_cell
+from suite.report.table import Row, Table, TableCell, make_table, number_cell, points, record_cell
+from suite.report.tables import table
 
 METRIC_ORDER = tuple(
     name for name in METRICS if name.startswith(("mask_ap", "export_agreement", "export_mask_ap", "video_a"))
@@ -62,10 +62,6 @@ def _joined(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
     return rows
 
 
-def _points_cell(fraction: float | None, *run_ids: str) -> TableCell:
-    return TableCell() if fraction is None else TableCell(points(fraction), fraction, runs=run_ids)
-
-
 def _interval_cell(cell: Cell) -> TableCell:
     found = cell.interval
     if found is None:
@@ -73,6 +69,7 @@ def _interval_cell(cell: Cell) -> TableCell:
     return TableCell(f"{points(found.low)} to {points(found.high)}", note=f"covers {found.covers}")
 
 
+@table(2)
 def embedded(evidence: Evidence) -> Table:
     """Return one row per metric and setting, AP in points."""
     cells = _ordered(evidence)
@@ -87,13 +84,15 @@ def embedded(evidence: Evidence) -> Table:
             "metric": METRICS[cell.metric].label,
             "trained with": cell.setting,
             "AP points: mean": record_cell(cell, text=points(cell.value)),
-            "AP points: ± over seeds": _points_cell(cell.deviation),
+            "AP points: ± over seeds": TableCell()
+            if cell.deviation is None
+            else number_cell(cell.deviation, "fraction"),
             "AP points: 95 % interval (one seed)": _interval_cell(cell),
         }
         by_seed = {sample.seed: sample for sample in cell.samples}
         for seed in seeds:
             sample = by_seed.get(seed)
-            shown = _points_cell(sample.value, sample.run.run_id) if sample else ""
+            shown = number_cell(sample.value, "fraction", (sample.run.run_id,)) if sample else ""
             row[f"AP points: {'no seed' if seed is None else f'seed {seed}'}"] = shown
         rows.append(row)
     notes = (
@@ -101,7 +100,7 @@ def embedded(evidence: Evidence) -> Table:
         *evidence.cautions,
     )
     title = "Accuracy measured here: a model trained from nothing by the main job, on held-out data"
-    return make_table("embedded", title, rows, notes, origin=evidence.origin)
+    return make_table(title, rows, notes)
 
 
 def _recorded(evidence: Evidence) -> dict[tuple[str, str, str], Errors]:
@@ -151,6 +150,7 @@ def _error_rows(where: str, trained: str, errors: Errors, ways: list[int]) -> li
     return rows
 
 
+@table(11)
 def errors(evidence: Evidence) -> Table:
     """Return one row per kind of error and per part of the data, with a column per way of scoring."""
     groups = _recorded(evidence) or {("shapes val", "", ""): {}}
@@ -164,4 +164,4 @@ def errors(evidence: Evidence) -> Table:
         *evidence.cautions,
     )
     title = "Errors by kind (TIDE's on mask IoU, and their kin on tracks, at IoU 0.5 and 0.1), and AP by part"
-    return make_table("errors", title, rows, notes, origin=evidence.origin)
+    return make_table(title, rows, notes)

@@ -11,8 +11,8 @@ from suite.records.schema import Run, Scalar
 from suite.report.cells import short_cpu
 from suite.report.evidence import Evidence
 from suite.report.models import display_name
-from suite.report.numbers import milliseconds, ratio_text
-from suite.report.table import Row, Table, TableCell, make_table, ms_cell, number_cell
+from suite.report.table import Row, Table, TableCell, make_table, milliseconds, number_cell, ratio_text
+from suite.report.tables import table
 
 LONGEST = 40
 """Layers shown of each breakdown."""
@@ -73,7 +73,7 @@ def _rows(found: _Breakdown) -> list[Row]:
             "model": display_name(found.model),
             "module or layer": name,
             "kernel": kernel,
-            "ms": ms_cell(time_ms, runs),
+            "ms": number_cell(time_ms, "ms", runs),
             "% of time": number_cell(100 * time_ms / total, ".1f", runs),
             "% so far": "" if so_far is None else number_cell(so_far, ".1f", runs),
         }
@@ -107,7 +107,7 @@ def _summary(evidence: Evidence, found: _Breakdown) -> str:
         if done and done < macs:
             words += f" ({done / cpu_ms / 1e6 / peak:.2f} of it counted as the {done / 1e9:.2f} GMACs that are done)"
     size = {key: found.protocol.get(key) for key in ("height_px", "width_px")}
-    for cell in evidence.find("export_speedup", found.model, size)[-1:]:
+    if cell := evidence.newest("export_speedup", found.model, size):
         text = ratio_text(cell.value, cell.interval)
         words += f"; the graph as torch's exporter leaves it takes {text} times as long"
     times = found.layers.groupby("operator", sort=False)["time_ms"].sum().sort_values(ascending=False, kind="stable")
@@ -115,6 +115,7 @@ def _summary(evidence: Evidence, found: _Breakdown) -> str:
     return f"{words}. Longest kernels: {kernels}."
 
 
+@table(10)
 def breakdown(evidence: Evidence) -> Table:
     """Return one row per module of each recorded breakdown and one per long layer."""
     recorded = _latest(evidence)
@@ -129,4 +130,4 @@ def breakdown(evidence: Evidence) -> Table:
         )
     title = "Where a network's time goes: one core, module by module and layer by layer"
     rows = [row for found in recorded for row in _rows(found)]
-    return make_table("breakdown", title, rows, (*notes, *NOTES), origin=evidence.origin)
+    return make_table(title, rows, (*notes, *NOTES))

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from suite.claims.claim import SNAPDRAGON, Claim, slug
+from suite.claims.claim import METRIC_LABELS, SNAPDRAGON, Claim, slug
 from suite.report.evidence import Evidence
 from suite.report.models import is_primary, masks_span
-from suite.report.numbers import CLAIM_METRICS
-from suite.report.table import (
-    ORIGIN_MARKS,
-    Row,
-    Table,
-    TableCell,
-    make_table,
-    missing,
-    number_cell,
-    ratio_cell,
-    record_cell,
-)
+from suite.report.table import ORIGIN_MARKS, Row, Table, TableCell, make_table, number_cell, ratio_cell, record_cell
+from suite.report.tables import table
 from suite.report.timings import MAIN_ENGINE
 
 NO_COUNTERPART = "this method is not runnable here yet"
@@ -41,7 +31,7 @@ def _published(evidence: Evidence, columns: Mapping[str, str]) -> dict[str, Tabl
     cells = {}
     for title, claim_id in columns.items():
         claim = evidence.claims.get(claim_id)
-        cells[title] = missing("not printed in the paper")
+        cells[title] = TableCell(note="not printed in the paper")
         if claim is not None:
             value = None if claim.disputed else claim.value
             cells[title] = TableCell(claim.text, value, note="; ".join(claim.footnotes))
@@ -52,9 +42,9 @@ def _our_accuracy(evidence: Evidence, row_id: str) -> TableCell:
     """Return our, or somebody else's, AP for a published row, else why there is none."""
     verdict = evidence.verdicts.get(f"{row_id}/ap")
     if verdict is None:
-        return missing("no AP is printed")
+        return TableCell(note="no AP is printed")
     if verdict.ours is None:
-        return missing(verdict.reason)
+        return TableCell(note=verdict.reason)
     note = verdict.rule or "third party, on val2017; ours " + verdict.reason
     mark = ORIGIN_MARKS.get(verdict.origin or "", "")
     return TableCell(f"{verdict.ours:.1f}", verdict.ours, mark=mark, note=note, runs=verdict.run_ids)
@@ -63,9 +53,9 @@ def _our_accuracy(evidence: Evidence, row_id: str) -> TableCell:
 def _latencies(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, TableCell]:
     """Return a row's published phone latency over the anchor row's, the same here, and CPU ms here up to the masks."""
     own, anchor = (evidence.claims.get(f"{row}/{SNAPDRAGON}") for row in (row_id, anchor_row))
-    share = number_cell(own.value / anchor.value, ".2f") if own and anchor else missing("no latency is printed")
+    share = number_cell(own.value / anchor.value, ".2f") if own and anchor else TableCell(note="no latency is printed")
     models, anchors = (evidence.counterparts.get(row, ()) for row in (row_id, anchor_row))
-    here, relative = missing(NO_COUNTERPART), missing(NO_COUNTERPART)
+    here, relative = TableCell(note=NO_COUNTERPART), TableCell(note=NO_COUNTERPART)
     if models:
         wanted = {"span": masks_span(models[0]), "key_frame_interval": None, "device": "host"}
         cells = [cell for cell in evidence.find("latency_cpu_ms", models[0], wanted) if is_primary(cell)]
@@ -76,7 +66,7 @@ def _latencies(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, Ta
     elif models and anchors:
         found = evidence.timings.ratio(models[0], anchors[0])
         runs = (found.run.run_id,) if found else ()
-        relative = ratio_cell(found.interval.value, found.interval, runs) if found else missing(NOT_TIMED)
+        relative = ratio_cell(found.interval.value, found.interval, runs) if found else TableCell(note=NOT_TIMED)
     return {
         "published: latency / MobileInst": share,
         "ours: latency / MobileInst": relative,
@@ -84,12 +74,12 @@ def _latencies(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, Ta
     }
 
 
-def _doubts(evidence: Evidence, table: str) -> list[str]:
+def _doubts(evidence: Evidence, prefix: str) -> list[str]:
     """Return what a reader must know of a table's published phone latencies as a whole, and which version they are of.
 
-    ``table`` is the first part of the claims' row ids, e.g. ``"table1"``.
+    ``prefix`` is the first part of the claims' row ids, e.g. ``"table1"``.
     """
-    claims = [claim for claim in evidence.claims.values() if claim.row_id.startswith(f"{table}/")]
+    claims = [claim for claim in evidence.claims.values() if claim.row_id.startswith(f"{prefix}/")]
     timed = [claim for claim in claims if claim.metric == SNAPDRAGON]
     shared = [doubt for doubt in timed[0].doubts if all(doubt in claim.doubts for claim in timed)]
     ap, latency = (evidence.claims[f"arxiv-v1-abstract/mobileinst/{name}"].text for name in ("ap", SNAPDRAGON))
@@ -99,10 +89,11 @@ def _doubts(evidence: Evidence, table: str) -> list[str]:
     ]
 
 
+@table(6, in_paper=True)
 def table1(evidence: Evidence) -> Table:
     """Return Table 1: published columns as printed, our columns with the reason for every missing cell."""
     columns = {"published: 778G ms": SNAPDRAGON}
-    columns |= {f"published: {CLAIM_METRICS[name]}": name for name in IMAGE_ACCURACY}
+    columns |= {f"published: {METRIC_LABELS[name]}": name for name in IMAGE_ACCURACY}
     printed = [claim for claim in evidence.claims.values() if claim.row_id.startswith("table1/")]
     rows: list[Row] = [
         {
@@ -123,15 +114,16 @@ def table1(evidence: Evidence) -> Table:
     )
     title = "Table 1 of the paper (COCO test-dev, one core of a Snapdragon 778G), and what was measured here"
     best = {column: name != SNAPDRAGON for column, name in columns.items()}
-    return make_table("table1", title, rows, notes, best, evidence.origin)
+    return make_table(title, rows, notes, best)
 
 
+@table(7, in_paper=True)
 def table2(evidence: Evidence) -> Table:
     """Return Table 2, one row per method and backbone, both years side by side."""
     columns = {"published: 2080 Ti ms": ("2019", "latency_rtx_2080_ti_ms"), "published: 778G ms": ("2019", SNAPDRAGON)}
     for year in YEARS:
         for name in VIDEO_ACCURACY:
-            columns[f"YouTube-VIS {year}, published: {CLAIM_METRICS[name]}"] = (year, name)
+            columns[f"YouTube-VIS {year}, published: {METRIC_LABELS[name]}"] = (year, name)
     printed = [claim for claim in evidence.claims.values() if claim.row_id.startswith("table2/")]
     rows: list[Row] = []
     for claim in {(claim.method, claim.backbone, claim.reimplemented): claim for claim in printed}.values():
@@ -152,4 +144,4 @@ def table2(evidence: Evidence) -> Table:
     )
     title = "Table 2 of the paper (YouTube-VIS 2019 and 2021), and what was measured here"
     best = {column: not name.startswith("latency") for column, (_, name) in columns.items()}
-    return make_table("table2", title, rows, notes, best, evidence.origin)
+    return make_table(title, rows, notes, best)

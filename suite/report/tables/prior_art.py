@@ -14,7 +14,8 @@ from suite.records.difference import RatioInterval
 from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.models import display_name, entries
-from suite.report.table import Row, Table, make_table, missing, number_cell, ratio_cell, record_cell
+from suite.report.table import Row, Table, TableCell, make_table, number_cell, ratio_cell, record_cell
+from suite.report.tables import table
 from suite.report.timings import MAIN_ENGINE, Clock, masks_clock, rounds_of
 
 ANCHOR_ROWS = {"table1": "table1/mobileinst-topformer-base-640", "table2": "table2/2019/mobileinst-topformer-base"}
@@ -125,7 +126,7 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
 def _cell(evidence: Evidence, clock: Clock, engine: str) -> Cell | None:
     size = {"height_px": clock.height_px, "width_px": clock.width_px}
     wanted = {"span": clock.span, "runtime": engine, "device": "host", "key_frame_interval": None, **size}
-    return next(reversed(evidence.find("latency_cpu_ms", clock.model, wanted)), None)
+    return evidence.newest("latency_cpu_ms", clock.model, wanted)
 
 
 def orderings(evidence: Evidence, rows: Sequence[PriorArtRow], engine: str) -> dict[str, tuple[int, int]]:
@@ -155,7 +156,7 @@ def _row(row: PriorArtRow, engine: str) -> Row:
     alone = row.share == 1
     unknown = "" if row.ratio is None or alone else "within noise"
     words = {True: "yes", False: "no", None: unknown}
-    ratio = missing("" if row.masks is None else "not timed in one run with MobileInst")
+    ratio = TableCell(note="" if row.masks is None else "not timed in one run with MobileInst")
     if row.ratio is not None:
         ratio = number_cell(1) if alone and row.default else ratio_cell(row.ratio.value, row.ratio)
     return {
@@ -179,10 +180,10 @@ def _row(row: PriorArtRow, engine: str) -> Row:
 def _half_notes(rows: Sequence[PriorArtRow]) -> list[str]:
     """Say against which rivals "half the latency" is claimed, and whether it holds here, reading by reading."""
     lines = []
-    for table, title in (("table1", "COCO"), ("table2", "video")):
+    for prefix, title in (("table1", "COCO"), ("table2", "video")):
         words = []
         for row in rows:
-            if row.claim.row_id.startswith(table) and row.half_published:
+            if row.claim.row_id.startswith(prefix) and row.half_published:
                 outcome = {True: "holds", False: "does not hold", None: "not decided"}[row.half_measured]
                 value = f" ({row.ratio.value:.2f} times)" if row.ratio else ""
                 words.append(f"{display_name(row.entry.name)} at {row.clock.size}: {outcome}{value}")
@@ -193,6 +194,7 @@ def _half_notes(rows: Sequence[PriorArtRow]) -> list[str]:
     return lines
 
 
+@table(12)
 def prior_art(evidence: Evidence) -> Table:
     """Return one row per published latency, reading and engine that timed any of them; the main engine's always."""
     rows: list[Row] = []
@@ -206,4 +208,4 @@ def prior_art(evidence: Evidence) -> Table:
             notes += [f"Pairwise orderings of the default readings that hold here on {engine}: {held}."] * bool(held)
             notes += _half_notes(found)
     title = "Every latency row of Tables 1 and 2 re-measured on one core (fp32), in every reading"
-    return make_table("prior_art", title, rows, (*notes, *NOTES), origin=evidence.origin)
+    return make_table(title, rows, (*notes, *NOTES))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from suite.records.schema import Measurement, Scalar, Subject
-from suite.report.ablation import CELLS, ablation, tracking
+from suite.report.ablation import CELLS
 from suite.report.table import Table
+from suite.report.tables.ablation import ablation, tracking
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import SHAPES, TINY, WEIGHTS, RunMaker
 

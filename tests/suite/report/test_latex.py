@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from suite.report.formats import latex
-from suite.report.render import IN_PAPER, TABLES
 from suite.report.table import TableCell, make_table
+from suite.report.tables import discover
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import RunMaker
 
@@ -24,6 +24,7 @@ ARTICLE = r"""\documentclass[10pt,twocolumn]{article}
 text
 \end{document}
 """
+IN_PAPER = [table for table in discover().values() if table.in_paper]
 HOSTILE = {"method": "a&b_c#{x}\\ $1 ~^ %", "published: AP": TableCell("31.2", 31.2, bold=True, mark="t", note="50 %")}
 
 
@@ -47,8 +48,8 @@ def has_tex() -> bool:
 @pytest.mark.parametrize("records", ["committed", "synthetic"])
 def test_tables_of_a_paper_print_in_two_columns(tmp_path: Path, filled: RunMaker, records: str):
     evidence = load_evidence(REPOSITORY / "reports" / "records" if records == "committed" else filled.folder)
-    sources = [latex(TABLES[name](evidence)) for name in IN_PAPER]
-    sources.append(latex(make_table("odd", "An odd one", [HOSTILE, {"method": "b"}], ("a note",))))
+    sources = [latex(table.build(evidence)) for table in IN_PAPER]
+    sources.append(latex(make_table("An odd one", [HOSTILE, {"method": "b"}], ("a note",))))
     log, pdf = compiled(tmp_path, *sources)
     assert "Overfull" not in log, re.findall(r"Overfull.*", log)
     sizes = {float(size) for size in re.findall(rb"/F\d+ ([\d.]+) Tf", pdf)}
@@ -57,10 +58,10 @@ def test_tables_of_a_paper_print_in_two_columns(tmp_path: Path, filled: RunMaker
 
 
 def test_commits_and_machine_are_a_comment_and_nothing_is_scaled(filled: RunMaker):
-    for name in IN_PAPER:
-        text = latex(TABLES[name](load_evidence(filled.folder)))
+    for table in IN_PAPER:
+        text = latex(table.build(load_evidence(filled.folder)))
         printed = [line for line in text.splitlines() if not line.startswith("%")]
-        assert not any("ccccccc" in line or "Test CPU" in line for line in printed if name != "latency")
+        assert not any("ccccccc" in line or "Test CPU" in line for line in printed if "tab:latency" not in text)
         assert "resizebox" not in text
         body = text.split("\\midrule\n")[1].split("\\bottomrule")[0].strip().splitlines()
         assert len({len(re.findall(r"(?<!\\)&", line)) for line in body}) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from suite.models import get_entry
 from suite.records.schema import Measurement, Scalar, Series, Subject
-from suite.report.tables.counts import counts
+from suite.report.tables.arithmetic import counts
 from suite.report.tables.paper import table1
 from suite.report.tables.prior_art import orderings, prior_art, prior_art_rows
 from suite.report.verdicts import load_evidence

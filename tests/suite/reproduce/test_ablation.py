@@ -7,7 +7,8 @@ import pytest
 
 from suite.cli import main
 from suite.records.store import read_folder
-from suite.report.ablation import CELLS, TRENDS, ablation
+from suite.report.ablation import CELLS, TRENDS
+from suite.report.tables.ablation import ablation
 from suite.report.verdicts import load_evidence
 from suite.reproduce.ablation import cell_recipe
 

@@ -1,4 +1,7 @@
-"""The least time that one core needs for each published phone latency, in fp32 and fp16: which rows were not fp32."""
+"""Arithmetic of the graphs: parameters, multiply-accumulates and operators, and the least time that one core needs.
+
+The least time, in fp32 and fp16, tells which published phone latencies were not fp32.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,13 @@ from suite.claims.latency_bound import (
     load_readings,
     never_fp32,
 )
+from suite.records.schema import Series
 from suite.report.evidence import Evidence
-from suite.report.models import display_name
-from suite.report.numbers import milliseconds
-from suite.report.table import Row, Table, make_table, ms_cell, number_cell
+from suite.report.models import display_name, entries
+from suite.report.table import Row, Table, make_table, milliseconds, number_cell, record_cell
+from suite.report.tables import table
 
+SHOWN_OPERATORS = 6
 METHOD = (
     "This is inference from printed latencies and counted graphs, not a measurement. Least ms: a quarter of the dense "
     "3x3 GMACs (Winograd's F(4x4, 3x3), the largest that TNN has) and all other GMACs, over the peak of one "
@@ -30,12 +35,66 @@ METHOD = (
 )
 
 
+def _scaled(value: float, unit: float) -> str:
+    """Print a count in units of ``unit`` (1e6, 1e9) with three significant digits or more."""
+    number = value / unit
+    return f"{number:.1f}" if number >= 100 else f"{number:.2f}" if number >= 10 else f"{number:.3f}"
+
+
+def _graph_rows(evidence: Evidence, model: str, run_id: str, series: Series) -> list[Row]:
+    """Return one row per exported graph of a model: nodes, operators, largest difference from PyTorch."""
+    graphs: dict[str, dict[str, int]] = {}
+    for graph, operator, nodes in series.rows:
+        if isinstance(nodes, int):
+            graphs.setdefault(str(graph), {})[str(operator)] = nodes
+    rows: list[Row] = []
+    for graph, operators in graphs.items():
+        shown = [f"{operator} {nodes}" for operator, nodes in list(operators.items())[:SHOWN_OPERATORS]]
+        rest = len(operators) - len(shown)
+        parity = evidence.newest("parity_max_abs", model, {"graph": graph})
+        rows.append(
+            {
+                "model": display_name(model),
+                "graph": "network" if graph == "whole" else graph.replace("_", " "),
+                "nodes": number_cell(sum(operators.values()), runs=(run_id,)),
+                "operators, most frequent first": ", ".join(shown) + (f", {rest} more kinds" if rest > 0 else ""),
+                "largest difference from PyTorch": number_cell(parity.value, ".1e") if parity else "",
+            }
+        )
+    return rows
+
+
+@table(8)
+def counts(evidence: Evidence) -> Table:
+    """Return one row per model and input size, then one per graph of prior art as it was timed."""
+    rows: list[Row] = []
+    for cell in sorted(evidence.find("macs"), key=lambda cell: (cell.model, -cell.value)):
+        parameters = evidence.newest("parameters", cell.model)
+        rows.append(
+            {
+                "model": display_name(cell.model),
+                "input": cell.size,
+                "params M": record_cell(parameters, text=_scaled(parameters.value, 1e6)) if parameters else "",
+                "MACs G": record_cell(cell, text=_scaled(cell.value, 1e9)),
+            }
+        )
+    newest = {series.subject.model: (run.run_id, series) for run, series in evidence.series("graph_operators")}
+    for model, (run_id, series) in sorted(newest.items()):
+        rows += _graph_rows(evidence, model, run_id, series) if model in entries() else []
+    notes = (
+        "MACs are those of convolutions, linear layers and matrix products for one image; the paper prints neither.",
+        "Differences are absolute, of any element of any output, and include the magnitude of outputs under random "
+        "weights; every graph passed a relative limit of 1e-3 when it was exported.",
+    )
+    return make_table("Parameters, multiply-accumulates and timed graphs of the models here", rows, notes)
+
+
 def _shares(readings: Sequence[Reading], precision: Precision) -> str:
     found = [100 * reading.peak_share(precision) for reading in readings]
     return f"{min(found):.0f} to {max(found):.0f} %"
 
 
-def prior_note(readings: list[Reading], names: dict[str, str]) -> str:
+def _prior_note(readings: list[Reading], names: dict[str, str]) -> str:
     """Say which rows were not timed in fp32, and which graphs not even fp16 allows at their smallest input."""
     never = never_fp32(readings)
     certain, inferred = (", ".join(names[row] for row in never if never[row] is known) for known in (True, False))
@@ -54,7 +113,7 @@ def prior_note(readings: list[Reading], names: dict[str, str]) -> str:
     )
 
 
-def own_note(prior: list[Reading], own: list[Reading]) -> str:
+def _own_note(prior: list[Reading], own: list[Reading]) -> str:
     """Say what the bound leaves of MobileInst's own latencies, and what follows for "half the latency of prior art"."""
     timed = {(reading.row_id, reading.height_px, reading.width_px) for reading in own if reading.default}
     same_input = [reading for reading in own if (reading.row_id, reading.height_px, reading.width_px) in timed]
@@ -73,7 +132,7 @@ def own_note(prior: list[Reading], own: list[Reading]) -> str:
     )
 
 
-def _row(reading: Reading, claim: Claim) -> Row:
+def _reading_row(reading: Reading, claim: Claim) -> Row:
     graph = display_name(reading.model) + (f", {reading.convolutions} convolutions" if reading.convolutions else "")
     return {
         "method": claim.method,
@@ -83,13 +142,14 @@ def _row(reading: Reading, claim: Claim) -> Row:
         "shape": "certain" if reading.shape_certain == "yes" else "inferred",
         "dense 3x3 GMACs": number_cell(reading.gmacs_dense3x3, ".2f"),
         "other GMACs": number_cell(reading.gmacs_other, ".2f"),
-        "published ms": ms_cell(reading.published_ms),
-        **{f"least ms {name}": ms_cell(reading.least_ms(name)) for name in MACS_PER_CYCLE},
+        "published ms": number_cell(reading.published_ms, "ms"),
+        **{f"least ms {name}": number_cell(reading.least_ms(name), "ms") for name in MACS_PER_CYCLE},
         **{f"% of {name} peak": number_cell(100 * reading.peak_share(name), ".0f") for name in MACS_PER_CYCLE},
         "possible in": " or ".join(reading.possible) or "neither",
     }
 
 
+@table(9)
 def bound(evidence: Evidence) -> Table:
     """Return one row per reading of each published phone latency."""
     readings = load_readings(evidence.claims.values())
@@ -97,7 +157,7 @@ def bound(evidence: Evidence) -> Table:
     names = {row: f"{claim.method} {claim.backbone}" for row, claim in claims.items()}
     prior = [reading for reading in readings if not reading.convolutions]
     own = [reading for reading in readings if reading.convolutions]
-    notes = [METHOD, *([prior_note(prior, names), own_note(prior, own)] if prior and own else [])]
+    notes = [METHOD, *([_prior_note(prior, names), _own_note(prior, own)] if prior and own else [])]
     title = "The least time that one phone core needs for each published latency (inference)"
-    rows = [_row(reading, claims[reading.row_id]) for reading in readings]
-    return make_table("bound", title, rows, [f"{note}." for note in notes], origin=evidence.origin)
+    rows = [_reading_row(reading, claims[reading.row_id]) for reading in readings]
+    return make_table(title, rows, [f"{note}." for note in notes])
