@@ -15,7 +15,6 @@ from suite.errors import DataError
 from suite.files import write_bytes
 from suite.paths import reports_dir
 from suite.records.store import RunFile
-from suite.report import figures
 from suite.report.evidence import Evidence
 from suite.report.formats import csv_text, html, latex, markdown, templates
 from suite.report.summary import highlights, ledger_page, results_block, with_block
@@ -71,23 +70,25 @@ def render_tables(evidence: Evidence, built: Mapping[str, Table]) -> Files:
 
 def render_figures(evidence: Evidence) -> Files:
     """Render every figure as PNG, SVG and PDF; a figure without data is left out."""
-    from suite.report.figures._style import figure_bytes
+    from suite.report import figures
 
     return {
         f"reports/figures/{name}.{suffix}": content
         for name in figures.FIGURES
-        for suffix, content in figure_bytes(figures.module(name).draw, evidence).items()
+        for suffix, content in figures.figure_bytes(figures.drawing(name), evidence).items()
     }
 
 
 def _figures(rendered: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """Return name, caption and width in CSS pixels of the figures; matplotlib writes points."""
+    from suite.report.figures import drawing
+
     drawn = {Path(path).stem: svg for path, svg in rendered.items() if path.endswith(".svg")}
     shown = []
     for name, svg in drawn.items():
         found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', svg)
         width = round(float(found.group(1)) * 96 / 72) if found else 0
-        caption = (figures.module(name).__doc__ or "").partition("\n")[0]
+        caption = (drawing(name).__doc__ or "").partition("\n")[0]
         shown.append({"name": name, "width": width, "caption": caption})
     return shown
 

@@ -1,4 +1,4 @@
-"""AP against latency: the paper's own points with their Pareto frontier, and in a panel of its own what we measured."""
+"""AP against latency, as published and as measured here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from suite.claims.claim import SNAPDRAGON
 from suite.report.cells import Cell, short_cpu
 from suite.report.evidence import Evidence
-from suite.report.figures._style import (
+from suite.report.figures import (
     BLUE,
     GREY,
     INK,
@@ -63,17 +63,13 @@ def published_points(evidence: Evidence, prefix: str) -> list[PointLabel]:
     return points
 
 
-def _log_axis(axes: Axes, ticks: list[float]) -> None:
+def _published_panel(axes: Axes, points: list[PointLabel], extra: list[PointLabel], ticks: list[float]) -> None:
+    prior = [point for point in points if point.weight != "bold"]
+    own = [point for point in points if point.weight == "bold"]
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _published_panel(axes: Axes, points: list[PointLabel], extra: list[PointLabel], ticks: list[float]) -> None:
-    prior = [point for point in points if point.weight != "bold"]
-    own = [point for point in points if point.weight == "bold"]
-    _log_axis(axes, ticks)
     axes.set_xlim(ticks[0] * 0.92, ticks[-1] * 1.25)
     heights = [point.y for point in points + extra]
     axes.set_ylim(min(heights) - 1.0, max(heights) + 1.0)
@@ -92,8 +88,7 @@ def _published_panel(axes: Axes, points: list[PointLabel], extra: list[PointLabe
     for point in extra:
         name = "MobileInst, abstract of arXiv v1"
         axes.plot(point.x, point.y, "D", mfc="white", mec=VERMILION, markersize=5.5, label=name)
-    axes.set_ylabel("AP")
-    axes.set_xlabel("ms on one core of a Snapdragon 778G, as published")
+    axes.set(xlabel="ms on one core of a Snapdragon 778G, as published", ylabel="AP")
 
 
 def _measured_points(evidence: Evidence) -> list[tuple[Cell, Cell]]:
@@ -114,13 +109,15 @@ def _measured_panel(axes: Axes, pairs: list[tuple[Cell, Cell]]) -> None:
     axes.set_ylim(min(values - spreads) - 2, max(values + spreads) + 2)
     accuracy, timed = pairs[0]
     seeds = len(accuracy.samples)
-    axes.set_title("Measured here: shapes")
-    axes.set_xlabel(f"CPU ms per frame, end to end\none core, {short_cpu(timed.cpu)}")
+    axes.set(title="Measured here: shapes", xlabel=f"CPU ms per frame, end to end\none core, {short_cpu(timed.cpu)}")
     axes.set_ylabel(f"video AP, {f'mean and deviation of {seeds} seeds' if seeds > 1 else 'one seed'}")
 
 
-def draw(evidence: Evidence) -> Figure:
-    """Draw the published panels, and our own panel where something was measured; axes are never shared."""
+def ap_latency(evidence: Evidence) -> Figure:
+    """AP against latency: the paper's own points with their Pareto frontier, and in its own panel what we measured.
+
+    Axes are never shared; without measurements only the published panels are drawn.
+    """
     coco = published_points(evidence, "table1/")
     video = published_points(evidence, "table2/2019/")
     measured = _measured_points(evidence)
