@@ -11,9 +11,9 @@ import msgspec
 
 from reference_model.config import ModelConfig
 from suite.datasets.video_traits import TRAITS
+from suite.records.cells import Cell
 from suite.records.difference import Difference, Number, difference
 from suite.records.schema import METRICS
-from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.rules import rules
 from suite.typed import read_typed

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from suite.accuracy.score import DRAWS
 from suite.errors import InputError, NothingMeasuredError
+from suite.records.cells import LATENCY_KEYS, Cell, Sample, cell_ids, select_cells
 from suite.records.difference import Difference, Draws, Number, difference
 from suite.records.provenance import git
 from suite.records.schema import METRICS, Series
 from suite.records.store import RunFile, read_folder, read_run
-from suite.report.cells import LATENCY_KEYS, Cell, Sample, cell_ids, select_cells
+from suite.report.models import rounds_of
 from suite.report.table import Row, Table, TableCell, cell_text, make_table, value_text
-from suite.report.timings import rounds_of
 
 JUDGED_KEYS = frozenset({"recipe_digest", "anchor"})
 """Protocol entries in which two results may differ and still be compared: another recipe is what is judged."""
@@ -78,13 +78,12 @@ def find_side(name: str, runs: Sequence[RunFile]) -> Side:
     known = list(dict.fromkeys(file.run.git_sha for file in runs if file.run.git_sha))
     is_sha = re.fullmatch(r"[0-9a-fA-F]{7,40}", name)
     commits = [sha for sha in known if is_sha and sha.startswith(name.lower())]
-    if len(commits) != 1:
-        matches = [file for file in runs if name in file.run.run_id]
-        if len(matches) == 1:
-            return _side(f"run {matches[0].run.run_id}", matches)
-        if matches:
-            listed = ", ".join(file.run.run_id for file in matches[:SHOWN_RUNS])
-            raise InputError(f"{name!r} fits {len(matches)} runs: {listed}; write more of one")
+    matches = [file for file in runs if name in file.run.run_id] if len(commits) != 1 else []
+    if len(matches) == 1:
+        return _side(f"run {matches[0].run.run_id}", matches)
+    if matches:
+        listed = ", ".join(file.run.run_id for file in matches[:SHOWN_RUNS])
+        raise InputError(f"{name!r} fits {len(matches)} runs: {listed}; write more of one")
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     full = commits[0] if len(commits) == 1 else git(*words)
     if full is None:
@@ -197,8 +196,7 @@ def _draws(sample: Sample, series: Sequence[Series]) -> Draws | None:
     for one in series:
         matching = one.name == DRAWS and one.columns == [item.metric] and one.dataset == item.dataset
         if matching and item.protocol.items() <= one.protocol.items():
-            seed = one.protocol.get("draw_seed")
-            values = np.array([float(row[0] or 0) for row in one.rows], dtype=np.float64)
+            seed, values = one.protocol.get("draw_seed"), np.array([float(row[0] or 0) for row in one.rows])
             units = "videos" if item.metric.startswith("video_") else "images"
             return Draws(values, seed if isinstance(seed, int) else None, units)
     return None
@@ -222,8 +220,8 @@ def numbers_of(cell: Cell, runs: Sequence[RunFile]) -> list[Number]:
     for sample in sorted(cell.samples, key=lambda item: item.run.started_utc):
         item, run_id = sample.measurement, sample.run.run_id
         series = [one for one in by_run[run_id] if one.subject == item.subject]
-        draws, rounds = _draws(sample, series), _rounds(sample, series)
-        numbers.append(Number(sample.value, sample.seed, item.interval, draws, rounds, run_id))
+        noise = (item.interval, _draws(sample, series), _rounds(sample, series))
+        numbers.append(Number(sample.value, sample.seed, *noise, run_id))
     return numbers
 
 

@@ -7,37 +7,10 @@ from typing import Any
 import msgspec
 
 from suite.errors import InputError
-from suite.records.schema import METRICS
-from suite.report.cells import Cell, cell_ids
+from suite.records.cells import cell_ids
 from suite.report.evidence import Evidence
 
 SHOWN_MATCHES = 12
-
-
-def cell_to_json(cell: Cell) -> dict[str, Any]:
-    """Return a measured cell as plain values: mean, deviation, every seed's value, protocol, runs."""
-    return {
-        "metric": cell.metric,
-        "unit": METRICS[cell.metric].unit,
-        "model": cell.model,
-        "dataset": msgspec.to_builtins(cell.dataset) if cell.dataset else None,
-        "protocol": dict(sorted(cell.protocol.items())),
-        "value": cell.value,
-        "deviation": cell.deviation,
-        "interval": msgspec.to_builtins(cell.interval) if cell.interval else None,
-        "origin": cell.origin,
-        "uncommitted_changes": cell.dirty,
-        "samples": [
-            {
-                "seed": sample.seed,
-                "value": sample.value,
-                "weights_sha256": sample.measurement.subject.weights_sha256,
-                "run": sample.run.run_id,
-                "git_sha": sample.run.git_sha,
-            }
-            for sample in cell.samples
-        ],
-    }
 
 
 def ledger_to_json(evidence: Evidence) -> dict[str, Any]:
@@ -47,7 +20,7 @@ def ledger_to_json(evidence: Evidence) -> dict[str, Any]:
         "counts": evidence.counts,
         "provenance": evidence.provenance,
         "claims": [verdict.to_json() for verdict in evidence.verdicts.values()],
-        "measured": [cell_to_json(cell) for cell in evidence.cells],
+        "measured": [cell.to_json() for cell in evidence.cells],
         "cautions": evidence.cautions,
         "findings": [finding._asdict() for finding in evidence.findings],
         "left_out": list(evidence.left_out),
@@ -65,12 +38,9 @@ def find(evidence: Evidence, wanted: str) -> str:
     Raises:
         InputError: if none or several do; the message lists the first ones.
     """
-    known = names(evidence)
-    if wanted in known:
-        return wanted
-    matches = [name for name in known if wanted in name]
-    if len(matches) == 1:
-        return matches[0]
+    matches = [name for name in names(evidence) if wanted in name]
+    if wanted in matches or len(matches) == 1:
+        return wanted if wanted in matches else matches[0]
     if not matches:
         raise InputError(f"no claim or measured cell is called {wanted!r}; 'python -m suite explain' lists them")
     listed = ", ".join(matches[:SHOWN_MATCHES]) + (", ..." if len(matches) > SHOWN_MATCHES else "")
@@ -86,6 +56,6 @@ def explain(evidence: Evidence, cell_id: str) -> dict[str, Any]:
         known["claim"], run_ids = msgspec.to_builtins(claim), ()
     else:
         cell = cell_ids(evidence.cells)[cell_id]
-        known["cell"], run_ids = cell_to_json(cell), cell.run_ids
+        known["cell"], run_ids = cell.to_json(), cell.run_ids
     runs = [file for file in evidence.runs if file.run.run_id in run_ids]
     return {**known, "runs": [{"file": file.path.name, **msgspec.to_builtins(file.run)} for file in runs]}

@@ -71,7 +71,7 @@ def markdown(table: Table, heading: str = "#") -> str:
     """Return title, table, footnotes and notes as GitHub Markdown; the title is a heading of this level."""
     footnotes = table.footnotes
     cells = [[_markdown_cell(cell, footnotes) for cell in row] for row in table.rows]
-    lines = [f"| {' | '.join(row)} |" for row in [[escape_markdown(name) for name in table.columns], *cells]]
+    lines = [f"| {' | '.join(row)} |" for row in (map(escape_markdown, table.columns), *cells)]
     lines.insert(1, "|" + "|".join("---:" if number else "---" for number in table.numbers) + "|")
     parts = [f"{heading} {escape_markdown(table.title)}", "\n".join(lines) if cells else ""]
     parts += [f"<sup>{number}</sup> {escape_markdown(note)}" for number, note in enumerate(footnotes, start=1)]
@@ -109,27 +109,14 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["visible"] = visible
+    environment.filters.update(visible=visible, mark_class=MARK_CLASSES.__getitem__)
     return environment
 
 
 def html(table: Table) -> str:
     """Return a table for the page, whose values link to their runs, with its footnotes and notes."""
-    rows = []
-    for row in table.rows:
-        cells = list(zip(row, table.numbers, strict=True))
-        rows.append(
-            [(cell, ["number"] * number + [MARK_CLASSES[sign] for sign in cell.mark]) for cell, number in cells]
-        )
-    page = templates().get_template("table.html.j2")
-    return page.render(
-        table=table,
-        grouped=any(group for group, _ in table.groups()),
-        heads=[(split_column(name)[1], number) for name, number in zip(table.columns, table.numbers, strict=True)],
-        rows=rows,
-        footnotes=table.footnotes,
-        notes=(*table.notes, *table.legend),
-    )
+    heads = [(split_column(name)[1], number) for name, number in zip(table.columns, table.numbers, strict=True)]
+    return templates().get_template("table.html.j2").render(table=table, heads=heads)
 
 
 def plain(table: Table) -> str:

@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from suite.errors import DataError, InputError, NothingMeasuredError, RegressionError
+from suite.records.cells import Cell, select_cells
 from suite.records.difference import Number, difference
 from suite.records.schema import METRICS, Scalar
 from suite.records.store import RunFile
-from suite.report.cells import Cell, select_cells
 from suite.report.compare import read_whole, shared_cells
 from suite.report.table import Row, Table, TableCell, make_table, number_cell
 from suite.typed import read_typed
@@ -87,7 +87,7 @@ def check_accuracy(
     sides = [select_cells(runs)[0] for runs in ([file for file in baseline if file.run.run_id not in judged], new)]
 
     def is_meant(cell: Cell, rule: AccuracyRule) -> bool:
-        known = (cell.metric, cell.origin, cell.dataset and cell.dataset.name)
+        known = (cell.metric, cell.origin, cell.data_name)
         return known == (rule.metric, "measured", rule.dataset) and cell.has(rule.protocol)
 
     lines = []
@@ -112,7 +112,7 @@ def gate_table(lines: Sequence[GateLine]) -> Table:
     """Return the comparisons as a table, worse ones first, each with its rule's reason as footnote."""
     rows: list[Row] = []
     for line in sorted(lines, key=lambda line: WORDS.index(line.word)):
-        values: dict[str, TableCell] = dict.fromkeys(("baseline", "new", "change"), TableCell(note=NOTHING_SHARED))
+        values = dict.fromkeys(("baseline", "new", "change"), TableCell(note=NOTHING_SHARED))
         if line.baseline is not None and line.new is not None:
             values = {"baseline": number_cell(line.baseline, ".1f"), "new": number_cell(line.new, ".1f")}
             values["change"] = number_cell(line.new - line.baseline, "+.1f")
@@ -152,10 +152,10 @@ def enforce(lines: Sequence[GateLine]) -> None:
         RegressionError: if anything is worse.
         NothingMeasuredError: if a rule could not be applied.
     """
-    worse = [line for line in lines if line.word == "worse"]
-    if worse:
-        raise RegressionError(f"{len(worse)} of {len(lines)} accuracy gates failed; first: {worse[0].what}")
-    unmeasured = [line for line in lines if line.word == "not measured"]
-    if unmeasured:
-        first = f"first: {unmeasured[0].what}"
-        raise NothingMeasuredError(f"{len(unmeasured)} of {len(lines)} accuracy gates compared nothing; {first}")
+    for word, error, outcome in (
+        ("worse", RegressionError, "failed"),
+        ("not measured", NothingMeasuredError, "compared nothing"),
+    ):
+        found = [line.what for line in lines if line.word == word]
+        if found:
+            raise error(f"{len(found)} of {len(lines)} accuracy gates {outcome}; first: {found[0]}")

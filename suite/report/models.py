@@ -1,13 +1,27 @@
-"""What the report must know of a model by its name: which published row it stands for, its masks, its input."""
+"""What the report must know of a model by its name: its published row, its masks and input, and its raw timings.
+
+Ratios are of CPU time, of models timed in the same rounds of one run.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from suite.models import ModelEntry, discover
-from suite.report.cells import Cell
+from suite.records.cells import Cell
+from suite.records.difference import LEVEL, RESAMPLES, RatioInterval, ratio_of_medians
+from suite.records.schema import Run, Series
+from suite.records.store import RunFile
+
+MAIN_ENGINE = "onnxruntime"
+"""Ratios of this engine are preferred where several engines timed the same models."""
+SEED = 0
 
 
 @lru_cache(maxsize=1)
@@ -49,3 +63,94 @@ def is_primary(cell: Cell) -> bool:
     """Tell whether a cell's input is its model's primary one; any is for a model that the suite does not know."""
     entry = entries().get(cell.model)
     return entry is None or (cell.get("height_px"), cell.get("width_px")) == entry.input_shapes[0]
+
+
+def rounds_of(series: Series, column: str = "cpu_ms") -> NDArray[np.float64]:
+    """Return milliseconds, shape (rounds, samples per round); all rounds are cut to the shortest one."""
+    number, value = series.columns.index("round"), series.columns.index(column)
+    by_round: dict[object, list[float]] = {}
+    for row in series.rows:
+        by_round.setdefault(row[number], []).append(float(row[value] or 0))
+    shortest = min(map(len, by_round.values()), default=0)
+    return np.array([by_round[key][:shortest] for key in sorted(by_round, key=str)], dtype=np.float64)
+
+
+class Clock(NamedTuple):
+    """What was timed: a model, what the clock covered, and the input shape."""
+
+    model: str
+    span: str
+    height_px: int
+    width_px: int
+
+    @property
+    def size(self) -> str:
+        """Input size, e.g. ``"640x864"``."""
+        return f"{self.height_px}x{self.width_px}"
+
+
+def masks_clock(model: str) -> Clock:
+    """Return the clock of a model of the suite at its primary input size, up to its masks."""
+    return Clock(model, masks_span(model), *entries()[model].input_shapes[0])
+
+
+class HostRatio(NamedTuple):
+    """A ratio of two medians of CPU time, its interval (timing noise of the run, nothing else), and the run of both."""
+
+    interval: RatioInterval
+    run: Run
+
+
+Timed = dict[Clock, tuple[Run, Series]]
+"""What one run timed: clock -> the run and its samples."""
+
+
+class Timings:
+    """The valid image timings of the host in some runs, given oldest first; every ratio is computed once."""
+
+    def __init__(self, runs: Sequence[RunFile]) -> None:
+        self._by_engine: dict[str, list[Timed]] = {MAIN_ENGINE: []}
+        self._ratios: dict[tuple[str, Clock, Clock], HostRatio | None] = {}
+        for file in runs:
+            of_run: dict[str, Timed] = {}
+            for series in file.series:
+                fields = series.protocol
+                valid = bool(series.rows) and fields.get("valid") is not False and fields.get("device") == "host"
+                height, width = fields.get("height_px"), fields.get("width_px")
+                if series.name != "latency_samples" or not valid or "key_frame_interval" in fields:
+                    continue
+                if isinstance(height, int) and isinstance(width, int):
+                    clock = Clock(series.subject.model, str(fields.get("span")), height, width)
+                    of_run.setdefault(str(fields.get("runtime")), {})[clock] = (file.run, series)
+            for engine, timed in of_run.items():
+                self._by_engine.setdefault(engine, []).append(timed)
+
+    def clocked(self, engine: str) -> list[Timed]:
+        """Return what each run timed of the networks that this engine ran, the oldest run first."""
+        return self._by_engine.get(engine, [])
+
+    def between(self, engine: str, above: Clock, below: Clock) -> HostRatio | None:
+        """Return the CPU time of one clock over another's in the engine's latest run that has both, else None."""
+        key = (engine, above, below)
+        if key not in self._ratios:
+            found = (_ratio(timed.get(above), timed.get(below)) for timed in reversed(self.clocked(engine)))
+            self._ratios[key] = next(filter(None, found), None)
+        return self._ratios[key]
+
+    def ratio(self, numerator: str, denominator: str) -> HostRatio | None:
+        """Return the ratio of the latest run that timed both models up to their masks, or None where no run did.
+
+        The main engine's runs come before others'.
+        """
+        above, below = masks_clock(numerator), masks_clock(denominator)
+        return next(filter(None, (self.between(engine, above, below) for engine in self._by_engine)), None)
+
+
+def _ratio(above: tuple[Run, Series] | None, below: tuple[Run, Series] | None) -> HostRatio | None:
+    """Return the ratio of two series of one run; None where one is missing or their numbers of samples differ."""
+    if above is None or below is None:
+        return None
+    first, second = rounds_of(above[1]), rounds_of(below[1])
+    if first.shape != second.shape:
+        return None
+    return HostRatio(ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED), above[0])

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from suite.errors import DataError
 from suite.files import write_bytes
@@ -32,8 +31,7 @@ PARTS = ("tables", "figures", "page")
 """What can be rendered alone; README's generated part goes with the tables."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a rendering did, or would do: files that were new or differed, that were right, that nothing renders.
 
     Those last ones were removed, or when only comparing, named. ``left_out`` has a line for each reason why records or
@@ -104,13 +102,9 @@ def _pictures(evidence: Evidence) -> list[dict[str, Any]]:
     found = [item for file in evidence.runs for item in file.artifacts]
     drawn = {item.name: item for item in found if re.fullmatch(r"reports/.+\.png", item.path)}
     paths = {name: item.path.removeprefix("reports/") for name, item in drawn.items()}
+    stills = {name: paths.get(name.removesuffix(ANIMATED), "") for name in paths if name.endswith(ANIMATED)}
     return [
-        {
-            "path": path,
-            "caption": drawn[name].caption,
-            "moves": name.endswith(ANIMATED),
-            "still": paths.get(name.removesuffix(ANIMATED), ""),
-        }
+        {"path": path, "caption": drawn[name].caption, "moves": name in stills, "still": stills.get(name, "")}
         for name, path in paths.items()
     ]
 
@@ -147,7 +141,6 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
     if reports is not None and not (reports / "records").is_dir():
         raise DataError(f"{reports}: no such folder, or it has no records/; name the folder that holds records/")
     folder = reports or reports_dir()
-    home = folder.resolve()
     evidence = load_evidence(folder / "records")
     wanted = [part for part in parts if not (check and part == "page")]
     files: Files = {}
@@ -155,10 +148,9 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
     drawn = render_figures(evidence) if {"page", "figures"} & set(wanted) else {}
     if "tables" in wanted:
         files |= render_tables(evidence, built)
-        readme = home.parent / "README.md"
+        readme = folder.resolve().parent / "README.md"
         if readme.is_file():
-            text = readme.read_text(encoding="utf-8")
-            files["README.md"] = with_block(text, results_block(evidence)).encode()
+            files["README.md"] = with_block(readme.read_text(encoding="utf-8"), results_block(evidence)).encode()
     if "figures" in wanted:
         files |= drawn
     if "page" in wanted:
@@ -174,14 +166,13 @@ def _write(files: Files, reports: Path, owned: Collection[str], left_out: tuple[
         for name, content in files.items()
     }
     written = [path for path, content in sorted(placed.items()) if not path.is_file() or path.read_bytes() != content]
-    unchanged = sorted(set(placed) - set(written))
-    for path in () if check else written:
-        write_bytes(path, placed[path])
-    stale = [
-        path for name in owned for path in sorted((home / name).glob("*")) if path.is_file() and path not in placed
-    ]
+    found = (path for name in owned for path in sorted((home / name).glob("*")))
+    stale = [path for path in found if path.is_file() and path not in placed]
     if not check:
+        for path in written:
+            write_bytes(path, placed[path])
         for path in stale:
             path.unlink()
-    names = [tuple(path.relative_to(home.parent).as_posix() for path in group) for group in (written, unchanged, stale)]
+    right = sorted(set(placed) - set(written))
+    names = [tuple(path.relative_to(home.parent).as_posix() for path in group) for group in (written, right, stale)]
     return Outcome(names[0], names[1], names[2], left_out)

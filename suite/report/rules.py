@@ -25,20 +25,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     says: str
 
 
-class AccuracyRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many AP points below the published value still count."""
-
-    tolerance_points: float
-
-
-class LatencyRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """By which share milliseconds on the published device may differ."""
+class ToleranceRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many AP points below the published value still count, or by which share a latency or ratio may differ."""
 
     tolerance: float
 
 
-class RatioRule(LatencyRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """By which share a latency ratio may differ, and how near to 1 a ratio says "equally fast"."""
+class RatioRule(ToleranceRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same of a latency ratio, and how near to 1 a ratio says "equally fast"."""
 
     even_tolerance: float
 
@@ -65,9 +59,9 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
-    accuracy: AccuracyRule
-    other_split: AccuracyRule
-    latency: LatencyRule
+    accuracy: ToleranceRule
+    other_split: ToleranceRule
+    latency: ToleranceRule
     estimate: Rule
     ratio: RatioRule
     trend: TrendRule

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from suite.records.cells import Cell
 from suite.records.difference import RatioInterval
 from suite.records.schema import METRICS, Interval
-from suite.report.cells import Cell
 
 ORIGIN_MARKS = {"estimated": "e", "third-party": "t"}
 LEGEND = {

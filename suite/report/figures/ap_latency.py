@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from suite.claims.claim import SNAPDRAGON
-from suite.report.cells import Cell, short_cpu
+from suite.records.cells import Cell, short_cpu
 from suite.report.evidence import Evidence
 from suite.report.figures import (
     BLUE,

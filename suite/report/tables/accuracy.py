@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS, Kind
+from suite.records.cells import Cell
 from suite.records.schema import METRICS
-from suite.report.cells import Cell
 from suite.report.evidence import Evidence
 from suite.report.table import Row, Table, TableCell, make_table, number_cell, points, record_cell
 from suite.report.tables import table
@@ -52,32 +51,22 @@ def _joined(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
         values = tuple((sample.seed, sample.value) for sample in cell.samples)
         return cell.metric, cell.model, cell.dataset, rest, values
 
-    counts = Counter(map(key, cells))
-    rows = []
+    groups: dict[tuple[object, ...], list[Cell]] = {}
     for cell in cells:
-        if counts[key(cell)] == 1:
-            rows.append((_task(cell), cell))
-        elif cell.get("association") is not False:
-            rows.append((f"{_task(cell)}, with and without association", cell))
-    return rows
-
-
-def _interval_cell(cell: Cell) -> TableCell:
-    found = cell.interval
-    if found is None:
-        return TableCell()
-    return TableCell(f"{points(found.low)} to {points(found.high)}", note=f"covers {found.covers}")
+        groups.setdefault(key(cell), []).append(cell)
+    both = ", with and without association"
+    return [(_task(first) + both * bool(rest), first) for first, *rest in groups.values()]
 
 
 @table(2)
 def embedded(evidence: Evidence) -> Table:
     """Return one row per metric and setting, AP in points."""
     cells = _ordered(evidence)
-    seeds = sorted(
-        {sample.seed for cell in cells for sample in cell.samples}, key=lambda seed: (seed is None, seed or 0)
-    )
+    known = {sample.seed for cell in cells for sample in cell.samples}
+    seeds = sorted(known, key=lambda seed: (seed is None, seed or 0))
     rows: list[Row] = []
     for task, cell in _joined(cells):
+        sampled = cell.interval
         row: dict[str, TableCell | str] = {
             "data": cell.where,
             "score": task,
@@ -87,7 +76,11 @@ def embedded(evidence: Evidence) -> Table:
             "AP points: ± over seeds": TableCell()
             if cell.deviation is None
             else number_cell(cell.deviation, "fraction"),
-            "AP points: 95 % interval (one seed)": _interval_cell(cell),
+            "AP points: 95 % interval (one seed)": TableCell(
+                f"{points(sampled.low)} to {points(sampled.high)}", note=f"covers {sampled.covers}"
+            )
+            if sampled
+            else "",
         }
         by_seed = {sample.seed: sample for sample in cell.samples}
         for seed in seeds:

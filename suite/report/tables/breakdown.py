@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from suite.records.cells import short_cpu
 from suite.records.module_times import by_module
 from suite.records.schema import Run, Scalar
-from suite.report.cells import short_cpu
 from suite.report.evidence import Evidence
 from suite.report.models import display_name
 from suite.report.table import Row, Table, TableCell, make_table, milliseconds, number_cell, ratio_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from suite.claims.loader import LaterRow, load_later
-from suite.report.cells import Cell, short_cpu
+from suite.records.cells import Cell, short_cpu
 from suite.report.evidence import Evidence
 from suite.report.models import display_name, entries
 from suite.report.table import Row, Table, TableCell, make_table, number_cell, ratio_cell, record_cell

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from suite.datasets.pins import load_pins
-from suite.report.commands import recipe, recipes_for
 from suite.report.evidence import Evidence, Verdict
 from suite.report.rules import rules
 from suite.report.table import Row, Table, TableCell, make_table, number_cell
 from suite.report.tables import table
+from suite.report.verdicts import recipe, recipes_for
 
 FORWARD_AND_BACKWARD = 3
 """Multiply-accumulates of a training step over those of the forward pass."""

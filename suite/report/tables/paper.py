@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from suite.claims.claim import METRIC_LABELS, SNAPDRAGON, Claim, slug
 from suite.report.evidence import Evidence
-from suite.report.models import is_primary, masks_span
+from suite.report.models import MAIN_ENGINE, is_primary, masks_span
 from suite.report.table import ORIGIN_MARKS, Row, Table, TableCell, make_table, number_cell, ratio_cell, record_cell
 from suite.report.tables import table
-from suite.report.timings import MAIN_ENGINE
 
 NO_COUNTERPART = "this method is not runnable here yet"
 NOT_TIMED = "not timed here yet"
@@ -55,18 +54,17 @@ def _latencies(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, Ta
     own, anchor = (evidence.claims.get(f"{row}/{SNAPDRAGON}") for row in (row_id, anchor_row))
     share = number_cell(own.value / anchor.value, ".2f") if own and anchor else TableCell(note="no latency is printed")
     models, anchors = (evidence.counterparts.get(row, ()) for row in (row_id, anchor_row))
-    here, relative = TableCell(note=NO_COUNTERPART), TableCell(note=NO_COUNTERPART)
+    here = relative = TableCell(note=NO_COUNTERPART)
     if models:
         wanted = {"span": masks_span(models[0]), "key_frame_interval": None, "device": "host"}
         cells = [cell for cell in evidence.find("latency_cpu_ms", models[0], wanted) if is_primary(cell)]
         preferred = [cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells
-        here = record_cell(preferred[-1] if preferred else None, NOT_TIMED)
-    if models and anchors and models[0] == anchors[0]:
-        relative = number_cell(1)
-    elif models and anchors:
-        found = evidence.timings.ratio(models[0], anchors[0])
-        runs = (found.run.run_id,) if found else ()
-        relative = ratio_cell(found.interval.value, found.interval, runs) if found else TableCell(note=NOT_TIMED)
+        here = record_cell(next(reversed(preferred), None), NOT_TIMED)
+    if models and anchors:
+        relative = number_cell(1) if models[0] == anchors[0] else TableCell(note=NOT_TIMED)
+        found = None if models[0] == anchors[0] else evidence.timings.ratio(models[0], anchors[0])
+        if found:
+            relative = ratio_cell(found.interval.value, found.interval, (found.run.run_id,))
     return {
         "published: latency / MobileInst": share,
         "ours: latency / MobileInst": relative,

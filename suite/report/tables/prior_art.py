@@ -10,13 +10,12 @@ import numpy as np
 
 from suite.claims.claim import SNAPDRAGON, Claim
 from suite.models import ModelEntry
+from suite.records.cells import Cell
 from suite.records.difference import RatioInterval
-from suite.report.cells import Cell
 from suite.report.evidence import Evidence
-from suite.report.models import display_name, entries
+from suite.report.models import MAIN_ENGINE, Clock, display_name, entries, masks_clock, rounds_of
 from suite.report.table import Row, Table, TableCell, make_table, number_cell, ratio_cell, record_cell
 from suite.report.tables import table
-from suite.report.timings import MAIN_ENGINE, Clock, masks_clock, rounds_of
 
 ANCHOR_ROWS = {"table1": "table1/mobileinst-topformer-base-640", "table2": "table2/2019/mobileinst-topformer-base"}
 SELECTION_ENGINE = "numpy"
@@ -85,13 +84,10 @@ class PriorArtRow(NamedTuple):
 
 def why_missing(evidence: Evidence, clock: Clock, engine: str) -> str:
     """Return the reason that the newest record gives for having no time of a clock."""
-    for file in reversed(evidence.runs):
-        for item in file.measurements:
-            fields = item.protocol
-            found = Clock(item.subject.model, *(fields.get(key) for key in ("span", "height_px", "width_px")))  # type: ignore[arg-type]
-            if item.reason and item.metric == "latency_cpu_ms" and found == clock and fields.get("runtime") == engine:
-                return item.reason
-    return "not timed here yet"
+    wanted = {"span": clock.span, "runtime": engine, "height_px": clock.height_px, "width_px": clock.width_px}
+    timed = (item for file in reversed(evidence.runs) for item in file.measurements if item.metric == "latency_cpu_ms")
+    found = (item for item in timed if item.subject.model == clock.model and wanted.items() <= item.protocol.items())
+    return next((item.reason for item in found if item.reason), "not timed here yet")
 
 
 def _beyond(ratio: RatioInterval | None, limit: float) -> bool | None:
@@ -187,10 +183,8 @@ def _half_notes(rows: Sequence[PriorArtRow]) -> list[str]:
                 outcome = {True: "holds", False: "does not hold", None: "not decided"}[row.half_measured]
                 value = f" ({row.ratio.value:.2f} times)" if row.ratio else ""
                 words.append(f"{display_name(row.entry.name)} at {row.clock.size}: {outcome}{value}")
-        if words:
-            lines.append(
-                f"Half of the rival's latency, {title}, where the printed numbers give it: {'; '.join(words)}."
-            )
+        start = f"Half of the rival's latency, {title}, where the printed numbers give it"
+        lines += [f"{start}: {'; '.join(words)}."] * bool(words)
     return lines
 
 

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from suite.cli import main
+from suite.records.cells import select_cells
 from suite.records.difference import difference
 from suite.records.schema import Interval, Measurement, Scalar, Series, Subject
 from suite.records.store import read_folder
-from suite.report.cells import select_cells
 from suite.report.compare import Comparison, Pair, compare, find_side, numbers_of
 from tests.suite.accuracy.cases import random_coco, written
 from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker

@@ -7,7 +7,7 @@ import yaml
 
 from suite.cli import main
 from suite.errors import InputError
-from suite.report.cells import cell_ids
+from suite.records.cells import cell_ids
 from suite.report.explain import explain, find, names
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_640, TINY, RunMaker

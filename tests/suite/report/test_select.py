@@ -2,9 +2,9 @@
 
 import pytest
 
+from suite.records.cells import select_cells
 from suite.records.schema import Measurement, Subject
 from suite.records.store import read_folder
-from suite.report.cells import select_cells
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
 

@@ -1,4 +1,4 @@
-"""Which measurements a cell of the report is made of, and what a cell is called.
+"""Cells: which measurements a number of the report is made of, and what it is called.
 
 The rule, applied to every (metric, model, dataset, protocol):
 
@@ -17,11 +17,12 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import pandas as pd
 
-from suite.records.schema import Dataset, Interval, Measurement, Run, Scalar
+from suite.records.schema import METRICS, Dataset, Interval, Measurement, Run, Scalar
 from suite.records.store import RunFile
 
 LATENCY_KEYS = ("device", "runtime", "threads", "precision", "height_px", "width_px", "span", "key_frame_interval")
@@ -116,6 +117,11 @@ class Cell:
         return any(sample.run.git_dirty is not False for sample in self.samples)
 
     @property
+    def data_name(self) -> str:
+        """The dataset's name, empty where there is none."""
+        return self.dataset.name if self.dataset else ""
+
+    @property
     def where(self) -> str:
         """Dataset and split, e.g. ``"shapes val"``; empty where there is no dataset."""
         return f"{self.dataset.name} {self.dataset.split}" if self.dataset else ""
@@ -130,6 +136,31 @@ class Cell:
     def size(self) -> str:
         """Input size, e.g. ``"640x864"``."""
         return f"{self.get('height_px')}x{self.get('width_px')}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cell as plain values: mean, deviation, every seed's value, protocol, runs."""
+        return {
+            "metric": self.metric,
+            "unit": METRICS[self.metric].unit,
+            "model": self.model,
+            "dataset": msgspec.to_builtins(self.dataset),
+            "protocol": dict(sorted(self.protocol.items())),
+            "value": self.value,
+            "deviation": self.deviation,
+            "interval": msgspec.to_builtins(self.interval),
+            "origin": self.origin,
+            "uncommitted_changes": self.dirty,
+            "samples": [
+                {
+                    "seed": sample.seed,
+                    "value": sample.value,
+                    "weights_sha256": sample.measurement.subject.weights_sha256,
+                    "run": sample.run.run_id,
+                    "git_sha": sample.run.git_sha,
+                }
+                for sample in self.samples
+            ],
+        }
 
     @property
     def setting(self) -> str:
@@ -161,14 +192,12 @@ def _seed(sample: Sample) -> int:
 
 
 def _reason_against(item: Measurement) -> str | None:
-    if item.value is None:
-        return item.reason
-    return "the timing run is invalid" if item.protocol.get("valid") is False else None
+    return item.reason or ("the timing run is invalid" if item.protocol.get("valid") is False else None)
 
 
 def _unused_line(reason: str, unused: pd.DataFrame, first: Measurement) -> str:
     """Return one line for all measurements not used for one reason: files, how many, the first of them."""
-    files = list(dict.fromkeys(unused["file"]))
+    files = unused["file"].unique()
     named = ", ".join(files[:2]) + (f" and {len(files) - 2} more files" if len(files) > 2 else "")
     count = f"{len(unused)} measurement{'s' if len(unused) > 1 else ''}"
     example = f"{first.metric} of {first.subject.model}" + (" and more" if len(unused) > 1 else "")
@@ -209,17 +238,12 @@ def select_cells(runs: Sequence[RunFile]) -> tuple[list[Cell], list[str]]:
 
 def _readable(cell: Cell) -> str:
     data = cell.dataset
-    parts = [cell.metric, cell.model, f"{data.name}-{data.split}" if data else ""]
-    if data is None and cell.get("height_px") is not None:
-        parts.append(cell.size)
+    sized = data is None and cell.get("height_px") is not None
+    parts = [cell.metric, cell.model, f"{data.name}-{data.split}" if data else "", cell.size if sized else ""]
     keys = ("span", "runtime", "error", "category", "size")
     parts += [str(cell.get(key)) for key in keys if cell.get(key) is not None]
-    if cell.frames:
-        parts.append(f"T{cell.frames}")
-    if cell.get("query_passing") is False:
-        parts.append("no-query-passing")
-    if cell.get("association") is False:
-        parts.append("no-association")
+    parts.append(f"T{cell.frames}" if cell.frames else "")
+    parts += [f"no-{key.replace('_', '-')}" for key in ("query_passing", "association") if cell.get(key) is False]
     return "/".join(part for part in parts if part)
 
 
