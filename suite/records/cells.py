@@ -122,6 +122,11 @@ class Cell:
         return self.dataset.name if self.dataset else ""
 
     @property
+    def data_digest(self) -> str:
+        """The dataset's digest, empty where there is no dataset."""
+        return self.dataset.digest if self.dataset else ""
+
+    @property
     def where(self) -> str:
         """Dataset and split, e.g. ``"shapes val"``; empty where there is no dataset."""
         return f"{self.dataset.name} {self.dataset.split}" if self.dataset else ""
@@ -249,7 +254,7 @@ def _readable(cell: Cell) -> str:
 
 def _digest(cell: Cell) -> str:
     protocol = tuple(sorted(cell.protocol.items()))
-    identity = (protocol, cell.dataset.digest if cell.dataset else "", cell.origin, cell.cpu)
+    identity = (protocol, cell.data_digest, cell.origin, cell.cpu)
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:6]
 
 

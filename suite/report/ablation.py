@@ -15,7 +15,7 @@ from suite.records.cells import Cell
 from suite.records.difference import Difference, Number, difference
 from suite.records.schema import METRICS
 from suite.report.evidence import Evidence
-from suite.report.rules import rules
+from suite.report.rules import RULES
 from suite.typed import read_typed
 
 DATASET = "shapes"
@@ -107,7 +107,7 @@ class AblationScores(NamedTuple):
             return None
         pair = (self.found[worse], self.found[better])
         theirs, ours = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in pair)
-        gain = difference(theirs, ours, higher_is_better=True, reach=rules().trend.standard_errors)
+        gain = difference(theirs, ours, higher_is_better=True, reach=RULES.trend.standard_errors)
         return gain if gain.by_seed else None
 
     def runs(self, better: Trial, worse: Trial) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def ablation_scores(evidence: Evidence) -> AblationScores:
         for cell in evidence.find(metric, protocol={"experiment": EXPERIMENT}, dataset=DATASET):
             iterations = cell.get("iterations")
             name = next((item.name for item in CELLS if item.made(cell)), None)
-            if name is not None and isinstance(iterations, int) and cell.dataset is not None and cell.dataset.pinned:
+            if name is not None and isinstance(iterations, int) and cell.dataset and cell.dataset.pinned:
                 trial = Trial(name, cell.frames or None, cell.get("association") is not False, trait)
                 by_length.setdefault(iterations, {})[trial] = cell
 
@@ -134,13 +134,12 @@ def ablation_scores(evidence: Evidence) -> AblationScores:
         found = by_length[iterations]
         return sum(len(cell.samples) for trial, cell in found.items() if trial.metric == "mask_ap"), iterations
 
-    chosen = max(by_length, key=coverage, default=None)
-    if chosen is None:
+    if not by_length:
         return AblationScores(None, {})
+    chosen = max(by_length, key=coverage)
     found = by_length[chosen]
     newest = max(found.values(), key=lambda cell: (cell.latest.started_utc, cell.latest.run_id))
-    digest = newest.dataset and newest.dataset.digest
-    same = {trial: cell for trial, cell in found.items() if cell.dataset and cell.dataset.digest == digest}
+    same = {trial: cell for trial, cell in found.items() if cell.data_digest == newest.data_digest}
     return AblationScores(chosen, same)
 
 
@@ -153,7 +152,7 @@ def described(gain: Difference | None) -> str:
         return f"exactly equal scores in every one of {len(values)} seeds: not one link between frames changed"
     seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
     measured = f"{gain.value:+.1f} points, mean of {seeds}, single seeds {values[0]:+.1f} to {values[-1]:+.1f}"
-    rule = rules().trend
+    rule = RULES.trend
     if len(values) < rule.min_seeds or gain.standard_error is None:
         return f"{measured}; fewer than {rule.min_seeds} paired seeds, so nothing is concluded"
     error = f"two standard errors over seeds ({rule.standard_errors * gain.standard_error:.1f})"
@@ -166,7 +165,7 @@ def described(gain: Difference | None) -> str:
 
 def power(gain: Difference) -> str:
     """Say which gain the seeds of a trend would have shown with the rule's chance, so that a null result has a size."""
-    rule = rules().trend
+    rule = RULES.trend
     reach = rule.standard_errors + statistics.NormalDist().inv_cdf(rule.power)
     return f"a gain of {reach * (gain.standard_error or 0):.1f} would have shown with a chance of {rule.power:.0%}"
 
@@ -175,7 +174,7 @@ def deciding_trend(claim_id: str, scores: AblationScores) -> Trend:
     """Return the trend that a claim is judged by: the first of its trends with enough seeds, else its first."""
     trends = [trend for trend in TRENDS if trend.claim_id == claim_id]
     gains = [(trend, scores.gain(trend.better, trend.worse)) for trend in trends]
-    enough = rules().trend.min_seeds
+    enough = RULES.trend.min_seeds
     return next((trend for trend, gain in gains if gain and len(gain.by_seed) >= enough), trends[0])
 
 

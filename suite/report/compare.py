@@ -156,7 +156,7 @@ def _setting_key(cell: Cell, with_model: bool) -> tuple[object, ...]:
     return (
         cell.metric,
         cell.model if with_model else None,
-        cell.dataset.digest if cell.dataset else None,
+        cell.data_digest,
         frozenset(item for item in shared if item[0] not in ignored),
         cell.origin,
         cell.cpu if latency or cell.metric.startswith("train_") else None,

@@ -228,11 +228,10 @@ class Evidence:
     @property
     def cautions(self) -> list[str]:
         """What a reader must be told about the measured accuracy, one line per kind of dataset present."""
-        names = {cell.dataset.name: cell.dataset.pinned for cell in self.cells if cell.dataset}
-        lines = [f"{SHAPES_CAUTION}."] if "shapes" in names else []
-        if any(name != "shapes" and not pinned for name, pinned in names.items()):
-            lines.append(f"{', '.join(sorted(set(names) - {'shapes'}))}: {SAMPLE_CAUTION}.")
-        return lines
+        pinned = {cell.dataset.name: cell.dataset.pinned for cell in self.cells if cell.dataset}
+        lines = [f"{SHAPES_CAUTION}."] if "shapes" in pinned else []
+        others = sorted(set(pinned) - {"shapes"})
+        return lines + [f"{', '.join(others)}: {SAMPLE_CAUTION}."] * (not all(pinned[name] for name in others))
 
     @property
     def provenance(self) -> str:
@@ -242,12 +241,12 @@ class Evidence:
             return "no records yet"
         dates = sorted({run.started_utc[:10] for run in runs})
         commits = sorted({(run.git_sha or "no commit")[:10] + ("" if run.git_dirty is False else "†") for run in runs})
-        cpus = sorted({short_cpu(run.machine.cpu) for run in runs})
-        period = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+        cpus = "; ".join(sorted({short_cpu(run.machine.cpu) for run in runs}))
+        period = " to ".join(dict.fromkeys((dates[0], dates[-1])))
         rest = len(commits) - SHOWN_COMMITS
         shown = ", ".join(commits[:SHOWN_COMMITS]) + (f" and {rest} more" if rest > 0 else "")
-        mark = " († = with uncommitted changes)" if any(commit.endswith("†") for commit in commits) else ""
-        return f"Machine: {'; '.join(cpus)}. Measured {period}, commit {shown}{mark}."
+        mark = " († = with uncommitted changes)" if "†" in "".join(commits) else ""
+        return f"Machine: {cpus}. Measured {period}, commit {shown}{mark}."
 
     @property
     def origin(self) -> tuple[str, str]:

@@ -117,9 +117,8 @@ class Timings:
                 fields = series.protocol
                 valid = bool(series.rows) and fields.get("valid") is not False and fields.get("device") == "host"
                 height, width = fields.get("height_px"), fields.get("width_px")
-                if series.name != "latency_samples" or not valid or "key_frame_interval" in fields:
-                    continue
-                if isinstance(height, int) and isinstance(width, int):
+                of_image = series.name == "latency_samples" and "key_frame_interval" not in fields
+                if valid and of_image and isinstance(height, int) and isinstance(width, int):
                     clock = Clock(series.subject.model, str(fields.get("span")), height, width)
                     of_run.setdefault(str(fields.get("runtime")), {})[clock] = (file.run, series)
             for engine, timed in of_run.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -78,12 +77,6 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{text} (changed after its numbers were seen: {dates})" if dates else text
 
 
-@lru_cache(maxsize=1)
-def rules() -> Rules:
-    """Return the rules.
-
-    Raises:
-        InputError: if the file has an unknown or missing key or a wrong type.
-    """
-    path = Path(__file__).with_suffix(".toml")
-    return read_typed(path, Rules, "file of verdict rules", "restore it from version control")
+RULES = read_typed(
+    Path(__file__).with_suffix(".toml"), Rules, "file of verdict rules", "restore it from version control"
+)

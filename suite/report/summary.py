@@ -6,6 +6,7 @@ holds its part between two markers, so that no number in it is typed by hand.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -54,24 +55,22 @@ def _orderings(evidence: Evidence) -> Iterator[Highlight]:
     held, pairs = orderings(evidence, found, MAIN_ENGINE)["both tables"]
     if pairs:
         order = "pairs of methods are ordered by latency as in the paper's two tables"
-        yield Highlight(
-            f"On one core here, {held} of {pairs} {order}.", len(rows), "python -m suite prior-art", "latency_ratio"
-        )
+        sentence = f"On one core here, {held} of {pairs} {order}."
+        yield Highlight(sentence, len(rows), "python -m suite prior-art", "latency_ratio")
     half = [row for row in rows if row.half_published and row.masks is not None]
     if half:
         held, noise = (sum(row.half_measured is answer for row in half) for answer in (True, None))
         sentence = (
             f"Of the {len(half)} methods that take at least twice MobileInst's time as published, {held} do so here"
-            + (f" ({noise} within timing noise)." if noise else ".")
         )
+        sentence += f" ({noise} within timing noise)." if noise else "."
         yield Highlight(sentence, len(half), "python -m suite prior-art", "latency_ratio")
 
 
 def _rivals(evidence: Evidence) -> Iterator[Highlight]:
     """Say what share of its rivals' time MobileInst takes here and in the paper."""
     judged = [item for item in evidence.verdicts.values() if item.ours is not None]
-    rivals = [(item, item.claim.claim_id.partition("-latency-vs-")[2]) for item in judged]
-    against = [item for item, rival in rivals if rival and "coco-latency" not in rival]
+    against = [item for item in judged if re.search("-latency-vs-(?!coco-latency)", item.claim.claim_id)]
     if against:
         ours = sorted(item.ours or 0.0 for item in against)
         theirs = sorted(item.claim.value for item in against)
@@ -116,11 +115,8 @@ def _trends(evidence: Evidence) -> Iterator[Highlight]:
     for item in evidence.verdicts.values():
         if item.claim.kind == "trend" and item.ours is not None:
             words, paper = item.claim.statement, item.claim.printed
-            sentence = (
-                f"{words[0].upper()}{words[1:]}, says the paper ({paper}); on shapes {item.ours:+.1f} ({item.reason}): "
-                f"{item.word}."
-            )
-            yield Highlight(sentence, 1, item.command)
+            found = f"on shapes {item.ours:+.1f} ({item.reason}): {item.word}"
+            yield Highlight(f"{words[0].upper()}{words[1:]}, says the paper ({paper}); {found}.", 1, item.command)
 
 
 def _association(evidence: Evidence) -> Iterator[Highlight]:
@@ -196,7 +192,7 @@ def _bullets(marked: Iterable[tuple[str, str]]) -> list[str]:
 def _missing(evidence: Evidence) -> list[str]:
     groups = [(str(len(found)), visible(reason)) for reason, found in evidence.not_run.items()]
     rest = sum(int(count) for count, _ in groups[SHOWN_NEEDS:])
-    rows = groups[:SHOWN_NEEDS] + ([(str(rest), "of other needs")] if rest else [])
+    rows = groups[:SHOWN_NEEDS] + [(str(rest), "of other needs")] * bool(rest)
     return text_table([TextColumn("claims", number=True), TextColumn("not run: needs")], rows) if rows else []
 
 

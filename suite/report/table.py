@@ -137,11 +137,7 @@ def split_column(name: str) -> tuple[str, str]:
 
 
 def make_table(
-    title: str,
-    rows: Sequence[Row],
-    notes: Iterable[str] = (),
-    best: Mapping[str, bool] | None = None,
-    name: str = "",
+    title: str, rows: Sequence[Row], notes: Iterable[str] = (), best: Mapping[str, bool] | None = None, name: str = ""
 ) -> Table:
     """Return a table; columns without a text or note in any row are left out, one that a row lacks is empty there.
 

@@ -21,7 +21,7 @@ from suite.records.store import read_folder
 from suite.report.ablation import DATASET, ablation_scores, deciding_trend, power
 from suite.report.evidence import Evidence, Verdict, VerdictWord, same_split
 from suite.report.models import find_counterparts, is_primary, masks_span
-from suite.report.rules import rules
+from suite.report.rules import RULES
 
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"
 BACKBONE = "python -m suite train {recipe} --backbone FILE"
@@ -65,11 +65,11 @@ def judge_accuracy(claim: Claim, evidence: Evidence) -> Verdict:
     cell = (own_split or candidates)[-1]
     ours = cell.value * 100
     interval = (cell.interval.low * 100, cell.interval.high * 100) if cell.interval else None
-    name, tolerance = "other_split", rules().other_split.tolerance
+    name, tolerance = "other_split", RULES.other_split.tolerance
     if own_split:
-        name, tolerance = "accuracy", rules().accuracy.tolerance
+        name, tolerance = "accuracy", RULES.accuracy.tolerance
     split = cell.dataset.split if cell.dataset else ""
-    rule = rules().sentence(name, split=split, published_split=claim.dataset.split()[-1])
+    rule = RULES.sentence(name, split=split, published_split=claim.dataset.split()[-1])
     good: VerdictWord = "reproduced" if own_split else "partly"
     word = good if ours >= claim.value - tolerance else "not reproduced"
     reason = f"{ours - claim.value:+.1f} AP"
@@ -78,8 +78,8 @@ def judge_accuracy(claim: Claim, evidence: Evidence) -> Verdict:
 
 def missing_data(claim: Claim) -> str:
     """Say what is needed to measure a published AP."""
-    data = "COCO 2017" if claim.family == "coco" else claim.dataset.replace("youtube-vis-", "YouTube-VIS ")
-    data = data.removesuffix(" valid")
+    printed = claim.dataset.replace("youtube-vis-", "YouTube-VIS ").removesuffix(" valid")
+    data = "COCO 2017" if claim.family == "coco" else printed
     if claim.own:
         return f"needs {data} and weights trained on it (the authors released none)"
     return f"prior art's AP: needs {data} and that method's trained weights"
@@ -104,15 +104,15 @@ def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
     cell = (measured or single)[-1]
     if measured:
         off = cell.value / claim.value - 1
-        word: VerdictWord = "reproduced" if abs(off) <= rules().latency.tolerance else "not reproduced"
-        rule = rules().sentence("latency")
+        word: VerdictWord = "reproduced" if abs(off) <= RULES.latency.tolerance else "not reproduced"
+        rule = RULES.sentence("latency")
         return Verdict(claim, word, rule, f"{off:+.0%}", cell.value, None, cell.origin, cell.run_ids)
     interval = (cell.interval.low, cell.interval.high) if cell.interval else None
     reason, run_ids = f"published / estimate {claim.value / cell.value:.2f} in fp32", cell.run_ids
     for half in [other for other in cells if other.get("precision") == "fp16" and other.origin == "estimated"][-1:]:
         reason += f", {claim.value / half.value:.2f} in fp16 ({half.value:.0f} ms)"
         run_ids = tuple(dict.fromkeys((*run_ids, *half.run_ids)))
-    rule = rules().sentence("estimate")
+    rule = RULES.sentence("estimate")
     return Verdict(claim, "estimated", rule, reason, cell.value, interval, cell.origin, run_ids)
 
 
@@ -125,13 +125,13 @@ def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
     found = next(filter(None, pairs), None)
     if found is None:
         return Verdict(claim, "not run", "", "needs both models timed on one core in one run")
-    ours, rule = found.interval, rules().ratio
+    ours, rule = found.interval, RULES.ratio
     factor = ours.value / claim.value
     even = max(abs(claim.value - 1), abs(ours.value - 1)) <= rule.even_tolerance
     word: VerdictWord = "not reproduced"
     if even or (ours.value < 1) == (claim.value < 1):
         word = "partly" if abs(factor - 1) <= rule.tolerance else "direction holds"
-    said = rules().sentence("ratio", cpu=short_cpu(found.run.machine.cpu))
+    said = RULES.sentence("ratio", cpu=short_cpu(found.run.machine.cpu))
     reason, interval = f"{factor:.2f} times the published ratio", (ours.low, ours.high)
     return Verdict(claim, word, said, reason, ours.value, interval, "measured", (found.run.run_id,))
 
@@ -141,17 +141,16 @@ def judge_trend(claim: Claim, evidence: Evidence) -> Verdict:
     scores = ablation_scores(evidence)
     trend = deciding_trend(claim.claim_id, scores)
     gain = scores.gain(trend.better, trend.worse)
-    rule = rules().trend
+    rule = RULES.trend
     if gain is None or len(gain.by_seed) < rule.min_seeds:
         needed = f"needs the ablation: {rule.min_seeds} seeds with and {rule.min_seeds} without it"
         return Verdict(claim, "not run", "", needed)
-    word: VerdictWord = "not reproduced"
-    if gain.word in ("better", "undecided"):
-        word = "partly" if gain.word == "better" else "undecided"
+    words: dict[str, VerdictWord] = {"better": "partly", "undecided": "undecided"}
+    word = words.get(gain.word, "not reproduced")
     reason = f"{len(gain.by_seed)} seeds, standard error {gain.standard_error or 0:.1f}; {power(gain)}"
     if trend.caution:
         word, reason = "undecided", f"{reason}; {trend.caution}"
-    said = rules().sentence("trend", dataset=DATASET)
+    said = RULES.sentence("trend", dataset=DATASET)
     return Verdict(claim, word, said, reason, gain.value, None, "measured", scores.runs(trend.better, trend.worse))
 
 

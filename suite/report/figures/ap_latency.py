@@ -12,24 +12,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from suite.claims.claim import SNAPDRAGON
 from suite.records.cells import Cell, short_cpu
 from suite.report.evidence import Evidence
-from suite.report.figures import (
-    BLUE,
-    GREY,
-    INK,
-    ORANGE,
-    PAGE_IN,
-    VERMILION,
-    PointLabel,
-    new_figure,
-    place_labels,
-)
+from suite.report.figures import BLUE, GREY, INK, ORANGE, PAGE_IN, VERMILION, PointLabel, new_figure, place_labels
 
 SHORT_BACKBONES = {
     "ResNet-50": "R50",
     "ResNet-18": "R18",
     "MobileNetV2": "MNv2",
     "TopFormer-Base": "TopFormer",
-    "SeaFormer": "SeaFormer",
     "unstated": "",
 }
 
@@ -64,8 +53,7 @@ def published_points(evidence: Evidence, prefix: str) -> list[PointLabel]:
 
 
 def _published_panel(axes: Axes, points: list[PointLabel], extra: list[PointLabel], ticks: list[float]) -> None:
-    prior = [point for point in points if point.weight != "bold"]
-    own = [point for point in points if point.weight == "bold"]
+    prior, own = ([point for point in points if (point.weight == "bold") == bold] for bold in (False, True))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -8,6 +8,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+import pandas as pd
+
 from suite.claims.claim import Claim
 from suite.claims.latency_bound import (
     CLOCK_GHZ,
@@ -43,20 +45,17 @@ def _scaled(value: float, unit: float) -> str:
 
 def _graph_rows(evidence: Evidence, model: str, run_id: str, series: Series) -> list[Row]:
     """Return one row per exported graph of a model: nodes, operators, largest difference from PyTorch."""
-    graphs: dict[str, dict[str, int]] = {}
-    for graph, operator, nodes in series.rows:
-        if isinstance(nodes, int):
-            graphs.setdefault(str(graph), {})[str(operator)] = nodes
     rows: list[Row] = []
-    for graph, operators in graphs.items():
-        shown = [f"{operator} {nodes}" for operator, nodes in list(operators.items())[:SHOWN_OPERATORS]]
+    for graph, operators in pd.DataFrame(series.rows, columns=series.columns).groupby("graph", sort=False):
+        first = operators.head(SHOWN_OPERATORS)
+        shown = [f"{name} {nodes}" for name, nodes in zip(first["operator"], first["nodes"], strict=True)]
         rest = len(operators) - len(shown)
-        parity = evidence.newest("parity_max_abs", model, {"graph": graph})
+        parity = evidence.newest("parity_max_abs", model, {"graph": str(graph)})
         rows.append(
             {
                 "model": display_name(model),
-                "graph": "network" if graph == "whole" else graph.replace("_", " "),
-                "nodes": number_cell(sum(operators.values()), runs=(run_id,)),
+                "graph": "network" if graph == "whole" else str(graph).replace("_", " "),
+                "nodes": number_cell(int(operators["nodes"].sum()), runs=(run_id,)),
                 "operators, most frequent first": ", ".join(shown) + (f", {rest} more kinds" if rest > 0 else ""),
                 "largest difference from PyTorch": number_cell(parity.value, ".1e") if parity else "",
             }

@@ -50,15 +50,12 @@ class _Breakdown(NamedTuple):
 
 
 def _latest(evidence: Evidence) -> list[_Breakdown]:
-    counted = evidence.series("module_macs")
-    macs = {
-        (run.run_id, one.subject.model): {str(name): int(value or 0) for name, value in one.rows}
-        for run, one in counted
-    }
+    counted = {(run.run_id, one.subject.model): one.rows for run, one in evidence.series("module_macs")}
     found = {}
     for run, series in evidence.series("latency_layers"):
         model, layers = series.subject.model, pd.DataFrame(series.rows, columns=series.columns)
-        one = _Breakdown(run, model, series.protocol, layers, macs.get((run.run_id, model), {}))
+        macs = {str(name): int(value or 0) for name, value in counted.get((run.run_id, model), ())}
+        one = _Breakdown(run, model, series.protocol, layers, macs)
         found[one.title, run.machine.cpu] = one
     return list(found.values())
 
@@ -80,13 +77,13 @@ def _rows(found: _Breakdown) -> list[Row]:
 
     rows: list[Row] = []
     for item in by_module(zip(layers["module"], layers["time_ms"], strict=True), found.macs):
-        counted: dict[str, TableCell | str] = {}
+        shown = row(item.module, "", item.time_ms)
         if item.macs:
-            counted["MACs G"] = number_cell(item.macs / 1e9, ".3f", runs)
-            counted["GMAC/s"] = number_cell(item.gmacs_per_s, ".1f", runs)
-            if peak:
-                counted["% of reference"] = number_cell(100 * item.gmacs_per_s / peak, ".0f", runs)
-        rows.append({**row(item.module, "", item.time_ms), **counted})
+            shown["MACs G"] = number_cell(item.macs / 1e9, ".3f", runs)
+            shown["GMAC/s"] = number_cell(item.gmacs_per_s, ".1f", runs)
+        if item.macs and peak:
+            shown["% of reference"] = number_cell(100 * item.gmacs_per_s / peak, ".0f", runs)
+        rows.append(shown)
     longest = layers.sort_values("time_ms", ascending=False, kind="stable").head(LONGEST)
     shares = (100 * longest["time_ms"] / total).cumsum()
     places = zip(longest["node"], longest["operator"], longest["time_ms"], shares, strict=True)
@@ -121,13 +118,11 @@ def breakdown(evidence: Evidence) -> Table:
     recorded = _latest(evidence)
     notes = [_summary(evidence, found) for found in recorded]
     for found in recorded:
-        rest = found.layers["time_ms"].nlargest(len(found.layers)).iloc[LONGEST:]
+        rest = found.layers["time_ms"].sort_values(ascending=False).iloc[LONGEST:]
         if len(rest):
             notes.append(f"{found.title}: {len(rest)} further layers take {milliseconds(rest.sum())} ms together.")
-    if not recorded:
-        notes.append(
-            "Nothing to show: no layer times are recorded yet; run: python -m suite latency breakdown --record."
-        )
+    absent = "Nothing to show: no layer times are recorded yet; run: python -m suite latency breakdown --record."
+    notes += [absent] * (not recorded)
     title = "Where a network's time goes: one core, module by module and layer by layer"
     rows = [row for found in recorded for row in _rows(found)]
     return make_table(title, rows, (*notes, *NOTES))

@@ -87,18 +87,12 @@ def _own_rows(evidence: Evidence) -> list[LaterRow]:
     """Return the published rows of MobileInst that the later ones are compared with."""
     rows = []
     for model in COMPARED_WITH_LATER:
-        row = next((row for row, names in evidence.counterparts.items() if model in names), "")
-        claim = evidence.claims.get(f"{row}/ap")
-        if claim is not None:
-            found = LaterRow(
-                model=model,
-                method=display_name(model),
-                size_px=claim.short_side_px or 0,
-                ap=claim.text,
-                dataset_split=claim.dataset,
-                source="the paper, table 1",
-            )
-            rows.append(found)
+        claim = evidence.claims[f"{entries()[model].published_rows[0]}/ap"]
+        method, size_px, source = display_name(model), claim.short_side_px or 0, "the paper, table 1"
+        row = LaterRow(
+            model=model, method=method, size_px=size_px, ap=claim.text, dataset_split=claim.dataset, source=source
+        )
+        rows.append(row)
     return rows
 
 

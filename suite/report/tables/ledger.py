@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suite.datasets.pins import load_pins
 from suite.report.evidence import Evidence, Verdict
-from suite.report.rules import rules
+from suite.report.rules import RULES
 from suite.report.table import Row, Table, TableCell, make_table, number_cell
 from suite.report.tables import table
 from suite.report.verdicts import recipe, recipes_for
@@ -54,7 +54,7 @@ def judged_table(evidence: Evidence) -> Table:
         for verdict in evidence.verdicts.values()
         if verdict.word != "not run"
     ]
-    changes = [f"Rule {change.rule}, changed {change.date}: {change.what}." for change in rules().change]
+    changes = [f"Rule {change.rule}, changed {change.date}: {change.what}." for change in RULES.change]
     return make_table("Claims that have a verdict", rows, changes if rows else (), name="judged")
 
 

@@ -11,7 +11,7 @@ from suite.cli import entry
 from suite.datasets.local_split import LOCAL_VALID
 from suite.records.schema import Dataset, Measurement, Origin, Scalar, Series, Subject
 from suite.report.evidence import VERDICTS, Evidence, Verdict
-from suite.report.rules import Rules, rules
+from suite.report.rules import RULES, Rules
 from suite.report.tables.paper import table1
 from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_512, BASE_640, WEIGHTS, RunMaker
@@ -198,9 +198,9 @@ def test_every_rule_gives_its_words(maker: RunMaker, rule: str, word: str, claim
     if not rule:
         assert not row.rule
         return
-    said = getattr(rules(), rule)
+    said = getattr(RULES, rule)
     assert row.rule.startswith(said.says.split("{")[0])
-    changed = [change for change in rules().change if change.rule == rule]
+    changed = [change for change in RULES.change if change.rule == rule]
     assert all(str(change.date) in row.rule and change.date > said.since for change in changed)
     assert row.run_ids
     assert row.interval is None or row.interval[0] < row.ours < row.interval[1]
