@@ -15,9 +15,9 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import pandas as pd
@@ -27,6 +27,8 @@ from suite.records.store import RunFile
 
 LATENCY_KEYS = ("device", "runtime", "threads", "precision", "height_px", "width_px", "span", "key_frame_interval")
 """What defines a latency cell, beside model and machine."""
+Item = TypeVar("Item")
+Key = TypeVar("Key")
 SUPERSEDED = "superseded by newer ones of the same model, data, settings and seed"
 
 
@@ -207,6 +209,14 @@ def _unused_line(reason: str, unused: pd.DataFrame, first: Measurement) -> str:
     count = f"{len(unused)} measurement{'s' if len(unused) > 1 else ''}"
     example = f"{first.metric} of {first.subject.model}" + (" and more" if len(unused) > 1 else "")
     return f"{named}: {count} not used ({example}): {reason}"
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Return the items by key, both in order of first appearance."""
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def select_cells(runs: Sequence[RunFile]) -> tuple[list[Cell], list[str]]:

@@ -174,14 +174,12 @@ def deciding_trend(claim_id: str, scores: AblationScores) -> Trend:
     """Return the trend that a claim is judged by: the first of its trends with enough seeds, else its first."""
     trends = [trend for trend in TRENDS if trend.claim_id == claim_id]
     gains = [(trend, scores.gain(trend.better, trend.worse)) for trend in trends]
-    enough = RULES.trend.min_seeds
-    return next((trend for trend, gain in gains if gain and len(gain.by_seed) >= enough), trends[0])
+    return next((trend for trend, gain in gains if gain and len(gain.by_seed) >= RULES.trend.min_seeds), trends[0])
 
 
 def trend_sentence(evidence: Evidence, scores: AblationScores, trend: Trend) -> str:
     """Return one sentence: what differs, by how much, whether that exceeds the seed spread, what the paper found."""
-    gain = described(scores.gain(trend.better, trend.worse))
-    text = f"{trend.name[0].upper()}{trend.name[1:]}, {METRICS[trend.better.metric].label}: {gain}"
-    claim = evidence.claims.get(trend.claim_id)
-    text += f"; undecided: {trend.caution}" if trend.caution else ""
-    return text + (f" (the paper: {claim.printed} on {claim.dataset.split()[0]})" if claim else "") + "."
+    gain, claim = described(scores.gain(trend.better, trend.worse)), evidence.claims.get(trend.claim_id)
+    caution = f"; undecided: {trend.caution}" if trend.caution else ""
+    paper = f" (the paper: {claim.printed} on {claim.dataset.split()[0]})" if claim else ""
+    return f"{trend.name[0].upper()}{trend.name[1:]}, {METRICS[trend.better.metric].label}: {gain}{caution}{paper}."

@@ -26,7 +26,6 @@ JUDGED_KEYS = frozenset({"recipe_digest", "anchor"})
 """Protocol entries in which two results may differ and still be compared: another recipe is what is judged."""
 SIZE_KEYS = frozenset({"height_px", "width_px", "short_side_px", "long_side_px"})
 """Two models are compared each at its own input size; one model with itself at the same size only."""
-TIMING_COLUMNS = {"latency_cpu_ms": "cpu_ms", "latency_wall_ms": "wall_ms"}
 SHOWN_RUNS = 6
 
 
@@ -205,7 +204,7 @@ def _draws(sample: Sample, series: Sequence[Series]) -> Draws | None:
 def _rounds(sample: Sample, series: Sequence[Series]) -> NDArray[np.float64] | None:
     """Return milliseconds of a latency, shape (rounds, samples per round), or None where there are none."""
     item = sample.measurement
-    column = TIMING_COLUMNS.get(item.metric, "")
+    column = item.metric.removeprefix("latency_")
     for one in series:
         same = all(one.protocol.get(key) == item.protocol.get(key) for key in LATENCY_KEYS)
         if one.name == "latency_samples" and column in one.columns and one.rows and same:

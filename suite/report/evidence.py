@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from suite.claims.claim import Claim
 from suite.claims.consistency import Finding, check_consistency
-from suite.records.cells import LATENCY_KEYS, Cell, short_cpu
+from suite.records.cells import LATENCY_KEYS, Cell, grouped, short_cpu
 from suite.records.schema import Dataset, Run, Scalar, Series
 from suite.records.store import RunFile
 from suite.report.models import Timings
@@ -146,10 +146,8 @@ class Evidence:
 
     @cached_property
     def _by_metric(self) -> dict[str, list[Cell]]:
-        groups: dict[str, list[Cell]] = {}
-        for cell in sorted(self.cells, key=lambda cell: (cell.latest.started_utc, cell.latest.run_id)):
-            groups.setdefault(cell.metric, []).append(cell)
-        return groups
+        by_age = sorted(self.cells, key=lambda cell: (cell.latest.started_utc, cell.latest.run_id))
+        return grouped(by_age, lambda cell: cell.metric)
 
     def find(
         self, metric: str, model: str | None = None, protocol: Wanted = None, dataset: str | None = None
@@ -182,11 +180,8 @@ class Evidence:
 
     def reuse(self) -> dict[str, list[Cell]]:
         """Return video AP on shapes with association by training setting, each ordered by T."""
-        groups: dict[str, list[Cell]] = {}
-        for cell in self.accuracy("video_ap", "shapes"):
-            if cell.get("association") is not False:
-                groups.setdefault(cell.setting, []).append(cell)
-        return groups
+        cells = (cell for cell in self.accuracy("video_ap", "shapes") if cell.get("association") is not False)
+        return grouped(cells, lambda cell: cell.setting)
 
     def frame_time(self, accuracy: Cell) -> Cell | None:
         """Return the newest CPU time per frame on the host, end to end, of the model and T of a video AP."""
@@ -219,10 +214,8 @@ class Evidence:
     @property
     def not_run(self) -> dict[str, list[Verdict]]:
         """The claims that were not run by what they need, the largest group first."""
-        groups: dict[str, list[Verdict]] = {}
-        for verdict in self.verdicts.values():
-            if verdict.word == "not run":
-                groups.setdefault(verdict.reason, []).append(verdict)
+        not_run = (verdict for verdict in self.verdicts.values() if verdict.word == "not run")
+        groups = grouped(not_run, lambda verdict: verdict.reason)
         return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
     @property
@@ -247,8 +240,3 @@ class Evidence:
         shown = ", ".join(commits[:SHOWN_COMMITS]) + (f" and {rest} more" if rest > 0 else "")
         mark = " († = with uncommitted changes)" if "†" in "".join(commits) else ""
         return f"Machine: {cpus}. Measured {period}, commit {shown}{mark}."
-
-    @property
-    def origin(self) -> tuple[str, str]:
-        """The lines below every table: the counts of verdicts, and where and when the records were made."""
-        return f"{self.coverage}.", self.provenance

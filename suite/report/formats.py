@@ -147,9 +147,9 @@ def escape_latex(text: str) -> str:
 
 @dataclass
 class _LatexColumn:
-    """One column on paper: its heading in lines, its cells' source, its type, and its width in characters."""
+    """One column on paper: source of its heading and of its cells, its type, and its width in characters."""
 
-    heading: list[str]
+    heading: str
     cells: list[str]
     kind: str
     characters: float
@@ -176,8 +176,9 @@ def _latex_column(table: Table, place: int, footnotes: Sequence[str]) -> _LatexC
         body = digits + (decimals + 1 if decimals else 0) + (room + 0.5 if room else 0)
     title = split_column(table.columns[place])[1]
     longest = max(map(len, title.split()), default=1)
-    heading = textwrap.wrap(title, max(round(body), longest, 6), break_long_words=False)
-    return _LatexColumn(heading, sources, kind, max(body, *map(len, heading)))
+    lines = textwrap.wrap(title, max(round(body), longest, 6), break_long_words=False)
+    heading = f"{{{_stacked(lines, '[r]' if table.numbers[place] else '[l]')}}}"
+    return _LatexColumn(heading, sources, kind, max(body, *map(len, lines)))
 
 
 def _fitted(columns: list[_LatexColumn]) -> tuple[bool, int, float]:
@@ -214,8 +215,8 @@ def _without_repeats(table: Table) -> tuple[Table, list[str]]:
     return replace(table, frame=table.frame.loc[:, shown]), notes
 
 
-def _stacked(lines: Sequence[str]) -> str:
-    return r" \\{} ".join(map(escape_latex, lines))
+def _stacked(lines: Sequence[str], place: str = "") -> str:
+    return rf"\shortstack{place}{{" + r" \\{} ".join(map(escape_latex, lines)) + "}"
 
 
 def latex(table: Table) -> str:
@@ -228,16 +229,11 @@ def latex(table: Table) -> str:
     columns = [_latex_column(table, place, footnotes) for place in range(len(table.columns))]
     wide, size, gap = _fitted(columns)
     environment = "table*" if wide else "table"
-    headings = [
-        rf"{{\shortstack[{'r' if number else 'l'}]{{{_stacked(column.heading)}}}}}"
-        for column, number in zip(columns, table.numbers, strict=True)
-    ]
     spans, rules, first = [], [], 1
     for group, width in table.groups():
         room = sum(column.characters + 1 for column in columns[first - 1 : first - 1 + width])
         lines = textwrap.wrap(group, max(round(room), 8), break_long_words=False)
-        stacked = rf"\multicolumn{{{width}}}{{c}}{{\shortstack{{{_stacked(lines)}}}}}"
-        spans.append(stacked if group else " & " * (width - 1))
+        spans.append(rf"\multicolumn{{{width}}}{{c}}{{{_stacked(lines)}}}" if group else " & " * (width - 1))
         rules += [rf"\cmidrule(lr){{{first}-{first + width - 1}}}"] if group else []
         first += width
     notes = [rf"\suitemark{{{number}}} {escape_latex(note)}." for number, note in enumerate(footnotes, start=1)]
@@ -254,7 +250,7 @@ def latex(table: Table) -> str:
         rf"\begin{{tabular}}{{{''.join(column.kind for column in columns)}}}",
         r"\toprule",
         *([" & ".join(spans) + r" \\", " ".join(rules)] if rules else []),
-        " & ".join(headings) + r" \\",
+        " & ".join(column.heading for column in columns) + r" \\",
         r"\midrule",
         *(" & ".join(cells) + r" \\" for cells in zip(*(column.cells for column in columns), strict=True)),
         r"\bottomrule",

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from suite.errors import DataError, InputError, NothingMeasuredError, RegressionError
-from suite.records.cells import Cell, select_cells
+from suite.records.cells import select_cells
 from suite.records.difference import Number, difference
 from suite.records.schema import METRICS, Scalar
 from suite.records.store import RunFile
@@ -86,22 +86,20 @@ def check_accuracy(
     judged = {file.run.run_id for file in new}
     sides = [select_cells(runs)[0] for runs in ([file for file in baseline if file.run.run_id not in judged], new)]
 
-    def is_meant(cell: Cell, rule: AccuracyRule) -> bool:
-        known = (cell.metric, cell.origin, cell.data_name)
-        return known == (rule.metric, "measured", rule.dataset) and cell.has(rule.protocol)
-
     lines = []
     for rule in rules:
         compared = []
-        older, newer = ([cell for cell in side if is_meant(cell, rule)] for side in sides)
+        meant = (rule.metric, "measured", rule.dataset)
+        found = ([cell for cell in side if (cell.metric, cell.origin, cell.data_name) == meant] for side in sides)
+        older, newer = ([cell for cell in side if cell.has(rule.protocol)] for side in found)
         for name, before, after in shared_cells(older, newer):
             old, now = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in (before, after))
             # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.
-            found = difference(old, now, True, exact=True, tolerance=rule.tolerance_points + 1e-9)
-            if found.by_seed:
-                word: Literal["pass", "worse"] = "worse" if found.word == "worse" else "pass"
-                seeds = tuple(found.by_seed)
-                compared.append(GateLine(rule, word, name, 100 * before.value, 100 * after.value, seeds))
+            change = difference(old, now, True, exact=True, tolerance=rule.tolerance_points + 1e-9)
+            if change.by_seed:
+                word: Literal["pass", "worse"] = "worse" if change.word == "worse" else "pass"
+                means = (100 * before.value, 100 * after.value)
+                compared.append(GateLine(rule, word, name, *means, tuple(change.by_seed)))
         settings = ", ".join(f"{key} = {value}" for key, value in rule.protocol.items())
         name = f"{METRICS[rule.metric].label} on {rule.dataset}" + (f" ({settings})" if settings else "")
         lines += compared or [GateLine(rule, "not measured", name)]

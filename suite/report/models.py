@@ -6,22 +6,22 @@ Ratios are of CPU time, of models timed in the same rounds of one run.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.models import ModelEntry, discover
-from suite.records.cells import Cell
+from suite.records.cells import Cell, grouped
 from suite.records.difference import LEVEL, RESAMPLES, RatioInterval, ratio_of_medians
 from suite.records.schema import Run, Series
 from suite.records.store import RunFile
 
 MAIN_ENGINE = "onnxruntime"
 """Ratios of this engine are preferred where several engines timed the same models."""
-SEED = 0
 
 
 @lru_cache(maxsize=1)
@@ -68,11 +68,10 @@ def is_primary(cell: Cell) -> bool:
 def rounds_of(series: Series, column: str = "cpu_ms") -> NDArray[np.float64]:
     """Return milliseconds, shape (rounds, samples per round); all rounds are cut to the shortest one."""
     number, value = series.columns.index("round"), series.columns.index(column)
-    by_round: dict[object, list[float]] = {}
-    for row in series.rows:
-        by_round.setdefault(row[number], []).append(float(row[value] or 0))
+    by_round = grouped(series.rows, lambda row: str(row[number]))
     shortest = min(map(len, by_round.values()), default=0)
-    return np.array([by_round[key][:shortest] for key in sorted(by_round, key=str)], dtype=np.float64)
+    cut = [[float(row[value] or 0) for row in by_round[name][:shortest]] for name in sorted(by_round)]
+    return np.array(cut, dtype=np.float64)
 
 
 class Clock(NamedTuple):
@@ -109,8 +108,11 @@ class Timings:
     """The valid image timings of the host in some runs, given oldest first; every ratio is computed once."""
 
     def __init__(self, runs: Sequence[RunFile]) -> None:
-        self._by_engine: dict[str, list[Timed]] = {MAIN_ENGINE: []}
-        self._ratios: dict[tuple[str, Clock, Clock], HostRatio | None] = {}
+        self.clocked: defaultdict[str, list[Timed]] = defaultdict(list, {MAIN_ENGINE: []})
+        """Engine -> what each run timed of the networks that this engine ran, the oldest run first."""
+        self.between = cache(self._between)
+        """(engine, clock, other clock) -> the one's CPU time over the other's in the engine's latest run that has both
+        with the same number of samples, else None."""
         for file in runs:
             of_run: dict[str, Timed] = {}
             for series in file.series:
@@ -122,19 +124,16 @@ class Timings:
                     clock = Clock(series.subject.model, str(fields.get("span")), height, width)
                     of_run.setdefault(str(fields.get("runtime")), {})[clock] = (file.run, series)
             for engine, timed in of_run.items():
-                self._by_engine.setdefault(engine, []).append(timed)
+                self.clocked[engine].append(timed)
 
-    def clocked(self, engine: str) -> list[Timed]:
-        """Return what each run timed of the networks that this engine ran, the oldest run first."""
-        return self._by_engine.get(engine, [])
-
-    def between(self, engine: str, above: Clock, below: Clock) -> HostRatio | None:
-        """Return the CPU time of one clock over another's in the engine's latest run that has both, else None."""
-        key = (engine, above, below)
-        if key not in self._ratios:
-            found = (_ratio(timed.get(above), timed.get(below)) for timed in reversed(self.clocked(engine)))
-            self._ratios[key] = next(filter(None, found), None)
-        return self._ratios[key]
+    def _between(self, engine: str, above: Clock, below: Clock) -> HostRatio | None:
+        for timed in reversed(self.clocked[engine]):
+            if above in timed and below in timed:
+                (run, first), (_, second) = timed[above], timed[below]
+                rounds = rounds_of(first), rounds_of(second)
+                if rounds[0].shape == rounds[1].shape:
+                    return HostRatio(ratio_of_medians(*rounds, LEVEL, RESAMPLES, seed=0), run)
+        return None
 
     def ratio(self, numerator: str, denominator: str) -> HostRatio | None:
         """Return the ratio of the latest run that timed both models up to their masks, or None where no run did.
@@ -142,14 +141,4 @@ class Timings:
         The main engine's runs come before others'.
         """
         above, below = masks_clock(numerator), masks_clock(denominator)
-        return next(filter(None, (self.between(engine, above, below) for engine in self._by_engine)), None)
-
-
-def _ratio(above: tuple[Run, Series] | None, below: tuple[Run, Series] | None) -> HostRatio | None:
-    """Return the ratio of two series of one run; None where one is missing or their numbers of samples differ."""
-    if above is None or below is None:
-        return None
-    first, second = rounds_of(above[1]), rounds_of(below[1])
-    if first.shape != second.shape:
-        return None
-    return HostRatio(ratio_of_medians(first, second, LEVEL, RESAMPLES, SEED), above[0])
+        return next(filter(None, (self.between(engine, above, below) for engine in list(self.clocked))), None)

@@ -24,7 +24,6 @@ from suite.report.verdicts import load_evidence
 
 ANIMATED = "_animated"
 """Ending of an animation's name; the still that stands in for it has the name without this ending."""
-GIT_STATES = {True: "with uncommitted changes", False: "clean", None: "unknown"}
 Files = dict[str, bytes]
 """Path -> content; ``reports/`` stands for the folder of reports, whatever its name, all else lies beside it."""
 PARTS = ("tables", "figures", "page")
@@ -42,11 +41,6 @@ class Outcome(NamedTuple):
     unchanged: tuple[str, ...]
     stale: tuple[str, ...]
     left_out: tuple[str, ...]
-
-    @property
-    def differs(self) -> bool:
-        """Whether anything on disk was not what the records and claims give."""
-        return bool(self.written or self.stale)
 
 
 def build_tables(evidence: Evidence) -> dict[str, Table]:
@@ -79,15 +73,14 @@ def render_figures(evidence: Evidence) -> Files:
 
 def _figures(rendered: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """Return name, caption and width in CSS pixels of the figures; matplotlib writes points."""
-    from suite.report.figures import drawing
+    from suite.report.figures import FIGURES, drawing
 
-    drawn = {Path(path).stem: svg for path, svg in rendered.items() if path.endswith(".svg")}
     shown = []
-    for name, svg in drawn.items():
-        found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', svg)
-        width = round(float(found.group(1)) * 96 / 72) if found else 0
-        caption = (drawing(name).__doc__ or "").partition("\n")[0]
-        shown.append({"name": name, "width": width, "caption": caption})
+    for name in FIGURES:
+        found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', rendered.get(f"reports/figures/{name}.svg", b""))
+        if found:
+            caption = (drawing(name).__doc__ or "").partition("\n")[0]
+            shown.append({"name": name, "width": round(float(found[1]) * 96 / 72), "caption": caption})
     return shown
 
 
@@ -112,17 +105,20 @@ def _pictures(evidence: Evidence) -> list[dict[str, Any]]:
 def build_page(evidence: Evidence, tables: Mapping[str, Table], drawn: Mapping[str, bytes]) -> str:
     """Return the page ``reports/index.html``: it needs no script, and only the pictures and SVG figures beside it."""
     figures_shown = _figures(drawn)
-    page = templates().get_template("index.html.j2")
-    return page.render(
-        evidence=evidence,
-        highlights=highlights(evidence),
-        judged=html(judged_table(evidence)),
-        missing=html(missing_table(evidence)),
-        drawn={figure["name"] for figure in figures_shown},
-        figures=figures_shown,
-        pictures=_pictures(evidence),
-        tables=[(table, html(table)) for table in tables.values() if table.rows],
-        runs=[(file, GIT_STATES[file.run.git_dirty], _digests(file)) for file in reversed(evidence.runs)],
+    return (
+        templates()
+        .get_template("index.html.j2")
+        .render(
+            evidence=evidence,
+            highlights=highlights(evidence),
+            judged=html(judged_table(evidence)),
+            missing=html(missing_table(evidence)),
+            drawn={figure["name"] for figure in figures_shown},
+            figures=figures_shown,
+            pictures=_pictures(evidence),
+            tables=[(table, html(table)) for table in tables.values() if table.rows],
+            runs=[(file, _digests(file)) for file in reversed(evidence.runs)],
+        )
     )
 
 

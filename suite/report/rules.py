@@ -77,6 +77,4 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{text} (changed after its numbers were seen: {dates})" if dates else text
 
 
-RULES = read_typed(
-    Path(__file__).with_suffix(".toml"), Rules, "file of verdict rules", "restore it from version control"
-)
+RULES = read_typed(Path(__file__).with_suffix(".toml"), Rules, "verdict rules", "restore it from version control")

@@ -60,10 +60,9 @@ def _orderings(evidence: Evidence) -> Iterator[Highlight]:
     half = [row for row in rows if row.half_published and row.masks is not None]
     if half:
         held, noise = (sum(row.half_measured is answer for row in half) for answer in (True, None))
-        sentence = (
-            f"Of the {len(half)} methods that take at least twice MobileInst's time as published, {held} do so here"
-        )
-        sentence += f" ({noise} within timing noise)." if noise else "."
+        twice = "methods that take at least twice MobileInst's time as published"
+        unsure = f" ({noise} within timing noise)" if noise else ""
+        sentence = f"Of the {len(half)} {twice}, {held} do so here{unsure}."
         yield Highlight(sentence, len(half), "python -m suite prior-art", "latency_ratio")
 
 
@@ -85,13 +84,10 @@ def _contradictions(evidence: Evidence) -> Iterator[Highlight]:
     """Say how often the paper's numbers contradict each other or arithmetic."""
     found = [finding for finding in evidence.findings if finding.severity == "inconsistent"]
     if found:
-        concerned = {claim for finding in found for claim in finding.claim_ids}
+        ids = {claim for finding in found for claim in finding.claim_ids}
         widest = max(found, key=lambda finding: len(finding.claim_ids))
-        sentence = (
-            f"{len(found)} times the published numbers contradict each other or arithmetic; the widest: "
-            f"{widest.sentence.partition(' (')[0]}."
-        )
-        yield Highlight(sentence, len(concerned), "python -m suite ledger --all")
+        start = f"{len(found)} times the published numbers contradict each other or arithmetic; the widest"
+        yield Highlight(f"{start}: {widest.sentence.partition(' (')[0]}.", len(ids), "python -m suite ledger --all")
 
 
 def _reuse(evidence: Evidence) -> Iterator[Highlight]:

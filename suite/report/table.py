@@ -143,7 +143,8 @@ def make_table(
 
     ``best`` says of columns whether higher is better: their best value is set in bold where several compete.
     """
-    frame = pd.DataFrame(list(rows), dtype=object).map(_as_cell)
+    frame = pd.DataFrame(list(rows), dtype=object).fillna("")
+    frame = frame.map(lambda cell: TableCell(cell) if isinstance(cell, str) else cell)
     for column, higher in (best or {}).items():
         values = [cell.value for cell in frame.get(column, ()) if cell.value is not None]
         if len(values) > 1:
@@ -151,11 +152,6 @@ def make_table(
             frame[column] = [replace(cell, bold=cell.bold or cell.value == top) for cell in frame[column]]
     shown = [any(cell.text or cell.note for cell in frame[column]) for column in frame]
     return Table(name, title, frame.loc[:, shown], tuple(notes))
-
-
-def _as_cell(content: object) -> TableCell:
-    """Return a cell as it is, words as a cell, and nothing as an empty one."""
-    return content if isinstance(content, TableCell) else TableCell(content if isinstance(content, str) else "")
 
 
 def number_cell(value: float, form: str = "", runs: tuple[str, ...] = ()) -> TableCell:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from suite.claims.claim import SNAPDRAGON, Claim
+from suite.claims.claim import METRIC_LABELS, SNAPDRAGON, Claim
 from suite.claims.loader import load_claims
 from suite.datasets.local_split import LOCAL_TRAIN, LOCAL_VALID
 from suite.records.cells import Cell, select_cells, short_cpu
@@ -24,12 +24,6 @@ from suite.report.models import find_counterparts, is_primary, masks_span
 from suite.report.rules import RULES
 
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"
-BACKBONE = "python -m suite train {recipe} --backbone FILE"
-FINE_TUNED = (
-    "python -m suite train {recipe} --initial-weights runs/coco/NAME/model.safetensors "
-    "--split-ids suite/datasets/local_splits/{pin}.json"
-)
-DEVICE_NAMES = {"snapdragon-778g": "a Snapdragon 778G", "rtx-2080-ti": "an RTX 2080 Ti"}
 
 
 def _names_same_data(cell: Cell, claim: Claim) -> bool:
@@ -65,9 +59,8 @@ def judge_accuracy(claim: Claim, evidence: Evidence) -> Verdict:
     cell = (own_split or candidates)[-1]
     ours = cell.value * 100
     interval = (cell.interval.low * 100, cell.interval.high * 100) if cell.interval else None
-    name, tolerance = "other_split", RULES.other_split.tolerance
-    if own_split:
-        name, tolerance = "accuracy", RULES.accuracy.tolerance
+    name = "accuracy" if own_split else "other_split"
+    tolerance = (RULES.accuracy if own_split else RULES.other_split).tolerance
     split = cell.dataset.split if cell.dataset else ""
     rule = RULES.sentence(name, split=split, published_split=claim.dataset.split()[-1])
     good: VerdictWord = "reproduced" if own_split else "partly"
@@ -99,21 +92,21 @@ def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
     ]
     single = [cell for cell in cells if cell.get("precision") != "fp16"]
     if not single:
-        return Verdict(claim, "not run", "", f"needs {DEVICE_NAMES[claim.device or '']}")
+        return Verdict(claim, "not run", "", f"needs {METRIC_LABELS[claim.metric].removeprefix('ms on ')}")
     measured = [cell for cell in single if cell.origin != "estimated"]
     cell = (measured or single)[-1]
     if measured:
         off = cell.value / claim.value - 1
         word: VerdictWord = "reproduced" if abs(off) <= RULES.latency.tolerance else "not reproduced"
-        rule = RULES.sentence("latency")
-        return Verdict(claim, word, rule, f"{off:+.0%}", cell.value, None, cell.origin, cell.run_ids)
+        said = RULES.sentence("latency")
+        return Verdict(claim, word, said, f"{off:+.0%}", cell.value, None, cell.origin, cell.run_ids)
     interval = (cell.interval.low, cell.interval.high) if cell.interval else None
     reason, run_ids = f"published / estimate {claim.value / cell.value:.2f} in fp32", cell.run_ids
     for half in [other for other in cells if other.get("precision") == "fp16" and other.origin == "estimated"][-1:]:
         reason += f", {claim.value / half.value:.2f} in fp16 ({half.value:.0f} ms)"
         run_ids = tuple(dict.fromkeys((*run_ids, *half.run_ids)))
-    rule = RULES.sentence("estimate")
-    return Verdict(claim, "estimated", rule, reason, cell.value, interval, cell.origin, run_ids)
+    said = RULES.sentence("estimate")
+    return Verdict(claim, "estimated", said, reason, cell.value, interval, cell.origin, run_ids)
 
 
 def judge_ratio(claim: Claim, evidence: Evidence) -> Verdict:
@@ -212,8 +205,11 @@ def recipes_for(models: tuple[str, ...], dataset: str) -> list[str]:
 
 def _training_command(name: str) -> str:
     """Return the command that trains a recipe, with the weights that it starts from."""
-    start = BACKBONE if recipe(name)["initial_weights"] == "imagenet" else FINE_TUNED
-    return start.format(recipe=name, pin=recipe(name)["dataset"].replace("-", "_"))
+    start = "--backbone FILE"
+    if recipe(name)["initial_weights"] != "imagenet":
+        pin = recipe(name)["dataset"].replace("-", "_")
+        start = f"--initial-weights runs/coco/NAME/model.safetensors --split-ids suite/datasets/local_splits/{pin}.json"
+    return f"python -m suite train {name} {start}"
 
 
 def load_evidence(records: Path) -> Evidence:

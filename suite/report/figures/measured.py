@@ -42,8 +42,7 @@ def ap_reuse(evidence: Evidence) -> Figure | None:
                 f"{mean:.1f}", (length, mean), xytext=offset, textcoords="offset points", color=colour, va=side
             )
     ticks = sorted({cell.frames for cell in shown})
-    axes.set_xticks(ticks)
-    axes.set_xlim(ticks[0] - 0.5, ticks[-1] + 0.9)
+    axes.set(xticks=ticks, xlim=(ticks[0] - 0.5, ticks[-1] + 0.9))
     values = [100 * sample.value for cell in shown for sample in cell.samples]
     margin = max(3.0, 0.15 * (max(values) - min(values)))
     axes.set_ylim(min(values) - margin, max(values) + 2 * margin)
@@ -57,14 +56,12 @@ def latest_curves(evidence: Evidence) -> list[Series]:
     """Return the newest setting with mask AP, the latest curve of each seed, by seed; the ablation's are left out."""
     curves = [one for _, one in evidence.series("training_curve") if "mask_ap" in one.columns]
     curves = [one for one in curves if one.protocol.get("experiment") is None]
-    if not curves:
-        return []
 
     def identity(series: Series) -> tuple[object, ...]:
         fields = sorted((key, value) for key, value in series.protocol.items() if key != "seed")
         return series.subject.model, series.dataset and series.dataset.digest, *fields
 
-    newest = identity(curves[-1])
+    newest = identity(curves[-1]) if curves else ()
     by_seed = {series.protocol.get("seed"): series for series in curves if identity(series) == newest}
     return [by_seed[seed] for seed in sorted(by_seed, key=str)]
 
@@ -115,15 +112,14 @@ def latency_ratio(evidence: Evidence) -> Figure | None:
         assert row.ours is not None
         low, high = row.interval or (row.ours, row.ours)
         axes.plot([row.claim.value, row.ours], [place, place], color=GREY, linewidth=0.8, zorder=1)
-        axes.plot(row.claim.value, place, "D", color=VERMILION, markersize=5, label="published, Snapdragon 778G")
+        published, ours = (None, None) if place else ("published, Snapdragon 778G", "measured, one core here")
+        axes.plot(row.claim.value, place, "D", color=VERMILION, markersize=5, label=published)
         errors = [[row.ours - low], [high - row.ours]]
-        axes.errorbar(row.ours, place, xerr=errors, fmt="o", color=BLUE, capsize=3, label="measured, one core here")
+        axes.errorbar(row.ours, place, xerr=errors, fmt="o", color=BLUE, capsize=3, label=ours)
     axes.set_yticks(range(len(rows)), [row.claim.statement for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.axvline(1.0, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_xlabel("latency ratio; bars: 95 % interval of timing noise")
     axes.set_title("Latency ratios, published and on this host")
-    handles, names = axes.get_legend_handles_labels()
-    unique = dict(zip(names, handles, strict=True))
-    figure.legend(list(unique.values()), list(unique), loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure

@@ -35,7 +35,8 @@ def table(place: int, in_paper: bool = False) -> Callable[[Build], Build]:
     def mark(function: Build) -> Build:
         @functools.wraps(function)
         def build(evidence: Evidence) -> Table:
-            return replace(function(evidence), name=function.__name__, origin=evidence.origin)
+            origin = (f"{evidence.coverage}.", evidence.provenance)
+            return replace(function(evidence), name=function.__name__, origin=origin)
 
         _marked[function.__name__] = ReportTable(place, in_paper, build)
         return build

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suite.accuracy.error_analysis.kinds import AS_SCORED, IMAGE_KINDS, SPECIAL_KINDS, VIDEO_KINDS, Kind
-from suite.records.cells import Cell
+from suite.records.cells import Cell, grouped
 from suite.records.schema import METRICS
 from suite.report.evidence import Evidence
 from suite.report.table import Row, Table, TableCell, make_table, number_cell, points, record_cell
@@ -51,11 +51,8 @@ def _joined(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
         values = tuple((sample.seed, sample.value) for sample in cell.samples)
         return cell.metric, cell.model, cell.dataset, rest, values
 
-    groups: dict[tuple[object, ...], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(key(cell), []).append(cell)
     both = ", with and without association"
-    return [(_task(first) + both * bool(rest), first) for first, *rest in groups.values()]
+    return [(_task(first) + both * bool(rest), first) for first, *rest in grouped(cells, key).values()]
 
 
 @table(2)
@@ -66,7 +63,9 @@ def embedded(evidence: Evidence) -> Table:
     seeds = sorted(known, key=lambda seed: (seed is None, seed or 0))
     rows: list[Row] = []
     for task, cell in _joined(cells):
-        sampled = cell.interval
+        interval = TableCell()
+        if found := cell.interval:
+            interval = TableCell(f"{points(found.low)} to {points(found.high)}", note=f"covers {found.covers}")
         row: dict[str, TableCell | str] = {
             "data": cell.where,
             "score": task,
@@ -76,11 +75,7 @@ def embedded(evidence: Evidence) -> Table:
             "AP points: ± over seeds": TableCell()
             if cell.deviation is None
             else number_cell(cell.deviation, "fraction"),
-            "AP points: 95 % interval (one seed)": TableCell(
-                f"{points(sampled.low)} to {points(sampled.high)}", note=f"covers {sampled.covers}"
-            )
-            if sampled
-            else "",
+            "AP points: 95 % interval (one seed)": interval,
         }
         by_seed = {sample.seed: sample for sample in cell.samples}
         for seed in seeds:

@@ -105,8 +105,8 @@ def _summary(evidence: Evidence, found: _Breakdown) -> str:
             words += f" ({done / cpu_ms / 1e6 / peak:.2f} of it counted as the {done / 1e9:.2f} GMACs that are done)"
     size = {key: found.protocol.get(key) for key in ("height_px", "width_px")}
     if cell := evidence.newest("export_speedup", found.model, size):
-        text = ratio_text(cell.value, cell.interval)
-        words += f"; the graph as torch's exporter leaves it takes {text} times as long"
+        took = ratio_text(cell.value, cell.interval)
+        words += f"; the graph as torch's exporter leaves it takes {took} times as long"
     times = found.layers.groupby("operator", sort=False)["time_ms"].sum().sort_values(ascending=False, kind="stable")
     kernels = ", ".join(f"{name} {100 * time / times.sum():.0f} %" for name, time in times.head(5).items())
     return f"{words}. Longest kernels: {kernels}."

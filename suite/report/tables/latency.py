@@ -98,14 +98,12 @@ def _own_rows(evidence: Evidence) -> list[LaterRow]:
 
 def _later_row(evidence: Evidence, found: LaterRow) -> Row:
     """Return what is published of a model beside our times of its network, each empty with its reason."""
-    network = {"span": "network"}
-    host = evidence.newest("latency_cpu_ms", found.model, {**network, "device": "host", "runtime": "onnxruntime"})
-    on_phone = {
-        f"A78 ms {precision}": evidence.newest(
-            "latency_wall_ms", found.model, {**network, "device": PHONE, "precision": precision}
-        )
-        for precision in ("fp32", "fp16")
-    }
+
+    def timed(metric: str, **wanted: str) -> Cell | None:
+        return evidence.newest(metric, found.model, {"span": "network", **wanted})
+
+    host = timed("latency_cpu_ms", device="host", runtime="onnxruntime")
+    on_phone = {name: timed("latency_wall_ms", device=PHONE, precision=name) for name in ("fp32", "fp16")}
     return {
         "method": found.method,
         "input": host.size if host else f"{found.size_px}x{found.size_px}",
@@ -115,7 +113,7 @@ def _later_row(evidence: Evidence, found: LaterRow) -> Row:
         "published GFLOP": found.gflops or "",
         "CPU ms here": record_cell(host, NOT_TIMED),
         "ratio to MobileInst 640": _ratio(evidence, host),
-        **{title: record_cell(cell, NOT_TIMED) for title, cell in on_phone.items()},
+        **{f"A78 ms {name}": record_cell(cell, NOT_TIMED) for name, cell in on_phone.items()},
         "source": found.source,
     }
 

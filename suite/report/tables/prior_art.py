@@ -132,7 +132,7 @@ def orderings(evidence: Evidence, rows: Sequence[PriorArtRow], engine: str) -> d
     published order, all pairs); pairs of equal published latency are left out.
     """
     best: list[tuple[str, float, float]] = []
-    for clocks in evidence.timings.clocked(engine):
+    for clocks in evidence.timings.clocked[engine]:
         timed = [
             (row.claim.row_id, row.claim.value, float(np.median(rounds_of(clocks[row.clock][1]))))
             for row in rows
@@ -150,8 +150,7 @@ def orderings(evidence: Evidence, rows: Sequence[PriorArtRow], engine: str) -> d
 def _row(row: PriorArtRow, engine: str) -> Row:
     """Return one row of `prior_art_rows` as cells."""
     alone = row.share == 1
-    unknown = "" if row.ratio is None or alone else "within noise"
-    words = {True: "yes", False: "no", None: unknown}
+    words = {True: "yes", False: "no", None: "" if row.ratio is None or alone else "within noise"}
     ratio = TableCell(note="" if row.masks is None else "not timed in one run with MobileInst")
     if row.ratio is not None:
         ratio = number_cell(1) if alone and row.default else ratio_cell(row.ratio.value, row.ratio)
@@ -194,7 +193,7 @@ def prior_art(evidence: Evidence) -> Table:
     rows: list[Row] = []
     notes: list[str] = []
     for engine in ENGINES:
-        if engine == MAIN_ENGINE or evidence.timings.clocked(engine):
+        if engine == MAIN_ENGINE or evidence.timings.clocked[engine]:
             found = prior_art_rows(evidence, engine)
             rows += [_row(row, engine) for row in found]
             counts = orderings(evidence, found, engine).items()
