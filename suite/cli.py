@@ -45,6 +45,7 @@ EXTRAS = {
     "safetensors": "predict",
     "tensorboard": "train",
     "torch": "predict",
+    "trackeval": "trackers",
 }
 # Commands that need more than the first package they miss.
 EXTRA_OF_COMMAND = {"ablation": "run", "reproduce": "run", "train": "train"}

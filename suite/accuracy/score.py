@@ -82,6 +82,7 @@ class Score:
 
     ``intervals`` are of AP, AP50 and AP75, where draws were asked for; ``differences`` where another file was given.
     ``draws`` are the AP of every draw, in order: two scores of one dataset and seed can be paired by them later.
+    ``tracking`` has HOTA and IDF1 by kind of mean, of results from ``hota_min_score``, where they were asked for.
     """
 
     stats: dict[str, float]
@@ -93,6 +94,8 @@ class Score:
     intervals: dict[str, Interval] = field(default_factory=dict)
     differences: dict[str, Difference] = field(default_factory=dict)
     draws: tuple[float, ...] = ()
+    tracking: dict[str, dict[str, float]] = field(default_factory=dict)
+    hota_min_score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints."""
@@ -152,6 +155,11 @@ def score_table(score: Score) -> str:
     )
     if without := len(score.per_category) - len(listed):
         lines.append(f"{without} categories without objects are not listed")
+    if score.tracking:
+        lines.append(f"HOTA and IDF1 by TrackEval, of results that score at least {score.hota_min_score:g}")
+    for kind, numbers in score.tracking.items():
+        values = ", ".join(f"{name} {percent(value)}" for name, value in numbers.items())
+        lines.append(f"  {kind.replace('_', ' ')}: {values}")
     for name, interval in score.intervals.items():
         value = percent(score.stats[name])
         lines.append(f"{name} {value}: {interval.level:.0%} interval {_span(interval)} ({interval.resamples} draws)")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from suite.accuracy.hota import tracking_numbers
 from suite.accuracy.intervals import bootstrap, with_difference
 from suite.accuracy.matches import (
     THRESHOLDS,
@@ -28,6 +29,7 @@ from suite.accuracy.track_iou import track_iou
 from suite.datasets.categories import Id
 from suite.datasets.masks import collection_paused
 from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset, read_tracks
+from suite.errors import InputError
 
 AREA_RANGES_PX = ((0, 1e10), (0, 128**2), (128**2, 256**2), (256**2, 1e10))
 """All, small, medium, large."""
@@ -87,7 +89,10 @@ def match_tracks(dataset: YoutubeVisDataset, results: Sequence[MaskedTrack]) -> 
 
 
 def evaluate_youtube_vis(
-    dataset: YoutubeVisDataset, tracks: Sequence[MaskedTrack], video_ids: Collection[Id] | None = None
+    dataset: YoutubeVisDataset,
+    tracks: Sequence[MaskedTrack],
+    video_ids: Collection[Id] | None = None,
+    hota_min_score: float | None = None,
 ) -> tuple[Score, Matches]:
     """Score results against ground truth, both read already; see `score_youtube_vis`."""
     read = len(tracks)
@@ -114,6 +119,8 @@ def evaluate_youtube_vis(
             "results": len(tracks),
         },
         notes=tuple(notes),
+        tracking={} if hota_min_score is None else tracking_numbers(dataset, tracks, hota_min_score),
+        hota_min_score=hota_min_score,
     )
     return score, matches
 
@@ -127,6 +134,7 @@ def score_youtube_vis(
     seed: int = 0,
     against: Path | None = None,
     video_ids: Collection[Id] | None = None,
+    hota_min_score: float | None = None,
 ) -> Score:
     """Score a YouTube-VIS results file with the semantics of the official evaluator (youtubevos/cocoapi, 2019).
 
@@ -140,17 +148,22 @@ def score_youtube_vis(
         seed: base seed of the draws.
         against: another model's results file, from whose numbers the difference is taken, with its interval.
         video_ids: score only these videos; results of others are left out.
+        hota_min_score: also give HOTA and IDF1 (`suite.accuracy.hota`) of the results that score as much; None leaves
+            them out.
 
     Returns:
         The twelve official numbers, over all categories and for each; an empty results list scores 0.
 
     Raises:
         DataError: if a file is absent.
-        InputError: naming file and place of whatever is wrong in any file.
+        InputError: naming file and place of whatever is wrong in any file; if HOTA is asked for with the quirks.
+        ModuleNotFoundError: if HOTA is asked for and trackeval is not installed.
     """
+    if official_quirks and hota_min_score is not None:
+        raise InputError("--hota takes no part in the official quirks; leave out --official-quirks")
     dataset = YoutubeVisDataset.load(annotations, official_quirks=official_quirks).require_truth()
     files = [results] if against is None else [results, against]
-    scored = [evaluate_youtube_vis(dataset, read_tracks(path, dataset), video_ids) for path in files]
+    scored = [evaluate_youtube_vis(dataset, read_tracks(path, dataset), video_ids, hota_min_score) for path in files]
     drawn = None
     if resamples:
         drawn = bootstrap([matches for _, matches in scored], "videos", resamples, seed)
