@@ -6,10 +6,9 @@ counting; flat arrays stay shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +19,8 @@ from torch import Tensor
 
 from reference_model.images import IMAGE_MEAN, IMAGE_STD, padded_size
 from reference_model.targets import MASK_STRIDE, InstanceTargets
-from suite.datasets.masks import to_rle
+from suite.datasets.annotations import Segmentation
+from suite.datasets.masks import Place, compress
 from suite.datasets.pictures import located, read_picture
 from suite.training.data.views import View
 
@@ -31,7 +31,7 @@ cv2.setNumThreads(1)  # Workers are as many as cores; a pool of threads in each 
 class Segments:
     """Segmentations by number, 0..N - 1.
 
-    A segmentation has either polygons or a run-length encoding, and neither where the file says null.
+    A segmentation has either polygons or a run-length encoding.
 
     Attributes:
         points: (P, 2) float32 x, y of all polygons, in pixels of the picture.
@@ -48,20 +48,19 @@ class Segments:
     code_starts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, segmentations: Iterable[tuple[Any, int, int, str]]) -> Segments:
-        """Collect segmentations.
-
-        Args:
-            segmentations: each as in the annotations file, with height and width of its picture in pixels and its place
-                in the file for messages.
-
-        Raises:
-            InputError: if one is malformed or of another size, with its place.
-        """
+    def of(
+        cls,
+        segmentations: Sequence[Segmentation],
+        sizes: Sequence[tuple[int, int]],
+        picture: NDArray[np.int64],
+        path: Path,
+        where: Place,
+    ) -> Segments:
+        """Collect segmentations; arguments and errors as `suite.datasets.masks.compress`."""
         points: list[NDArray[np.float32]] = []
         lengths, polygons, codes = [0], [0], [b""]
-        for segmentation, height, width, where in segmentations:
-            rle = to_rle(segmentation, height, width, where)
+        compressed = compress(segmentations, sizes, picture, path, where)
+        for segmentation, counts in zip(segmentations, compressed.counts, strict=True):
             if isinstance(segmentation, list):
                 found = [np.asarray(polygon, np.float32).reshape(-1, 2) for polygon in segmentation]
                 points += found
@@ -70,7 +69,7 @@ class Segments:
                 codes.append(b"")
             else:
                 polygons.append(0)
-                codes.append(rle["counts"].encode("ascii") if rle is not None else b"")
+                codes.append(counts.encode("ascii"))
         return cls(
             np.concatenate(points) if points else np.zeros((0, 2), np.float32),
             np.cumsum(lengths),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from suite.datasets.annotations import Segmentation
 from suite.datasets.categories import Id
 from suite.datasets.coco import CocoDataset
+from suite.datasets.masks import Place
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import InputError
 from suite.training.data.pictures import PictureTable, Segments
@@ -97,7 +98,8 @@ def _table(
     labels: NDArray[np.int64],
     numbers: NDArray[np.int64],
     crowd: NDArray[np.bool_],
-    segmentation: Callable[[int], tuple[Segmentation, str]],
+    segmentation: Callable[[int], Segmentation],
+    where: Place,
 ) -> PictureTable:
     """Return the table of P pictures with N objects in any order; crowds are no instances, their pixels are ignored.
 
@@ -109,23 +111,26 @@ def _table(
         labels: (N,) class of the model.
         numbers: (N,) instance numbers, the same in every frame of a video.
         crowd: (N,) whether it marks a crowd.
-        segmentation: gives the segmentation of an object as in the file, and its place there for messages.
+        segmentation: gives the segmentation of an object as in the file.
+        where: names its place there, for messages.
 
     Raises:
         InputError: if there is no instance, or a segmentation is malformed, with its place.
     """
     order = np.argsort(picture, kind="stable")
-    found = ((pictures[picture[row]][2], *segmentation(row)) for row in order.tolist())
+    sizes = [size for _, _, size in pictures]
     table = PictureTable(
         folder=folder,
         file_names=tuple(name for name, _, _ in pictures),
         ids=np.array([key for _, key, _ in pictures], np.object_),
-        sizes=np.array([size for _, _, size in pictures], np.int32).reshape(-1, 2),
+        sizes=np.array(sizes, np.int32).reshape(-1, 2),
         first=np.searchsorted(picture[order], np.arange(len(pictures) + 1)),
         labels=labels[order],
         instance_ids=numbers[order],
         crowd=crowd[order],
-        segments=Segments.of((shape, *size, where) for size, shape, where in found),
+        segments=Segments.of(
+            list(map(segmentation, order.tolist())), sizes, picture[order], path, lambda row: where(order[row])
+        ),
     )
     if not table.counts().any():
         raise InputError(f"{path}: has no instance to train on; is it a file without truth?")
@@ -156,7 +161,8 @@ def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | N
         label_of[objects.class_index[rows]],
         _numbers(objects.ids)[rows],
         objects.crowd[rows],
-        lambda place: (objects.segmentations[rows[place]], f"{dataset.path}: {dataset.mask_place(rows[place])}"),
+        lambda place: objects.segmentations[rows[place]],
+        lambda place: dataset.mask_place(rows[place]),
     )
     pictures = np.flatnonzero(table.counts() > 0)
     return Pool(table, pictures, pictures + 1, still=True)
@@ -182,10 +188,6 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> Pool:
     of_track = np.array([place for place, _ in seen], np.int64)
     starts = np.array([first[dataset.places[track.video_id]] for track in tracks], np.int64)
 
-    def segmentation(row: int) -> tuple[Segmentation, str]:
-        track, frame = tracks[of_track[row]], seen[row][1]
-        return track.segmentations[frame], f"{dataset.path}: annotations[{track.place}].segmentations[{frame}]"
-
     table = _table(
         dataset.path,
         folder,
@@ -194,6 +196,7 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> Pool:
         np.array([track.class_index for track in tracks], np.int64)[of_track],
         _numbers([track.track_id for track in tracks])[of_track],
         np.array([track.crowd for track in tracks], np.bool_)[of_track],
-        segmentation,
+        lambda row: tracks[of_track[row]].segmentations[seen[row][1]],
+        lambda row: f"annotations[{tracks[of_track[row]].place}].segmentations[{seen[row][1]}]",
     )
     return Pool(table, first[:-1], first[1:], still=False)

@@ -105,9 +105,8 @@ def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
     mask = np.zeros((height, width), bool)
     mask[top:bottom, left:right] = True
     polygon = [[left, top, right, top, right, bottom, left, bottom]]
-    segments = Segments.of(
-        [(polygon if form == "polygon" else Rle((height, width), encode_mask(mask)["counts"]), height, width, "here")]
-    )
+    shape = polygon if form == "polygon" else Rle((height, width), encode_mask(mask)["counts"])
+    segments = Segments.of([shape], [(height, width)], np.zeros(1, int), Path("here"), str)
     crop = Resizing(
         short_sides_px=(64, 80, 100),
         long_side_px=160,
