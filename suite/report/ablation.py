@@ -151,7 +151,7 @@ def described(gain: Difference | None) -> str:
     if not any(values):
         return f"exactly equal scores in every one of {len(values)} seeds: not one link between frames changed"
     seeds = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
-    measured = f"{gain.value:+.1f} points, mean of {seeds}, single seeds {values[0]:+.1f} to {values[-1]:+.1f}"
+    measured = f"{gain.value:+z.1f} points, mean of {seeds}, single seeds {values[0]:+z.1f} to {values[-1]:+z.1f}"
     rule = RULES.trend
     if len(values) < rule.min_seeds or gain.standard_error is None:
         return f"{measured}; fewer than {rule.min_seeds} paired seeds, so nothing is concluded"

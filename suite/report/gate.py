@@ -113,7 +113,7 @@ def gate_table(lines: Sequence[GateLine]) -> Table:
         values = dict.fromkeys(("baseline", "new", "change"), TableCell(note=NOTHING_SHARED))
         if line.baseline is not None and line.new is not None:
             values = {"baseline": number_cell(line.baseline, ".1f"), "new": number_cell(line.new, ".1f")}
-            values["change"] = number_cell(line.new - line.baseline, "+.1f")
+            values["change"] = number_cell(line.new - line.baseline, "+z.1f")
         rows.append(
             {
                 "number": line.what,

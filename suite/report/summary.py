@@ -24,8 +24,6 @@ from suite.text_table import WIDTH, TextColumn, text_table
 MOST = 7
 """Findings."""
 BEGIN, END = "<!-- begin: results -->", "<!-- end: results -->"
-IN_README = 5
-"""Of them, those that README shows."""
 SEVERITY_MARKS = {"inconsistent": "!", "note": "i", "holds": "="}
 SHOWN_NEEDS = 4
 NEXT = {
@@ -111,7 +109,7 @@ def _trends(evidence: Evidence) -> Iterator[Highlight]:
     for item in evidence.verdicts.values():
         if item.claim.kind == "trend" and item.ours is not None:
             words, paper = item.claim.statement, item.claim.printed
-            found = f"on shapes {item.ours:+.1f} ({item.reason}): {item.word}"
+            found = f"on shapes {item.ours:+z.1f} ({item.reason}): {item.word}"
             yield Highlight(f"{words[0].upper()}{words[1:]}, says the paper ({paper}); {found}.", 1, item.command)
 
 
@@ -147,14 +145,15 @@ def _bullet(item: Highlight, reports: str) -> str:
 
 
 def results_block(evidence: Evidence) -> str:
-    """Return README's generated part: the first findings, the counts of verdicts, the main figure."""
+    """Return README's generated part: the findings, the counts of verdicts, the main figure."""
+    proof = "trained weights, the paper's data and its phone"
+    why = "" if evidence.counts["reproduced"] else f"Without {proof}, nothing can be called reproduced. "
     parts = [
-        "\n".join(_bullet(item, "reports/") for item in highlights(evidence)[:IN_README]),
-        f"**{evidence.coverage}.** [The ledger](reports/ledger.md) has each of them with its reason, and what the "
+        "\n".join(_bullet(item, "reports/") for item in highlights(evidence)),
+        f"**{evidence.coverage}.** {why}[The ledger](reports/ledger.md) has each of them with its reason, and what the "
         "missing ones would cost.",
-        " ".join(map(escape_markdown, evidence.cautions)),
+        " ".join(map(escape_markdown, (*evidence.cautions, evidence.provenance))),
         "![AP against latency](reports/figures/ap_latency.png)",
-        escape_markdown(evidence.provenance),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -38,7 +38,7 @@ def milliseconds(value: float) -> str:
 
 BY_UNIT: dict[str, Callable[[float], str]] = {
     "fraction": points,
-    "AP points": "{:.1f}".format,
+    "AP points": "{:z.1f}".format,
     "ms": milliseconds,
     "ratio": "{:.3f}".format,
     "s": "{:.0f}".format,

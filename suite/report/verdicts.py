@@ -65,7 +65,7 @@ def judge_accuracy(claim: Claim, evidence: Evidence) -> Verdict:
     rule = RULES.sentence(name, split=split, published_split=claim.dataset.split()[-1])
     good: VerdictWord = "reproduced" if own_split else "partly"
     word = good if ours >= claim.value - tolerance else "not reproduced"
-    reason = f"{ours - claim.value:+.1f} AP"
+    reason = f"{ours - claim.value:+z.1f} AP"
     return Verdict(claim, word, rule, reason, ours, interval, cell.origin, cell.run_ids, cell.dataset)
 
 

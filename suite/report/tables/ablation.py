@@ -40,7 +40,7 @@ def _gain_cell(scores: AblationScores, cell: AblationCell, interval: int | None)
     if gain is None:
         return TableCell(note=NOT_RUN if worse not in scores.found else f"no seed in common with {cell.compared_with}")
     spread = "" if gain.deviation is None else f" ± {gain.deviation:.1f}"
-    return TableCell(f"{gain.value:+.1f}{spread}", gain.value, runs=scores.runs(better, worse))
+    return TableCell(f"{gain.value:+z.1f}{spread}", gain.value, runs=scores.runs(better, worse))
 
 
 def _published_gain(evidence: Evidence, cell: AblationCell) -> TableCell:
