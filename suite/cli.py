@@ -33,9 +33,12 @@ REFUSALS = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, er
 
 # Importable packages that only an extra of pyproject.toml installs, and the smallest such extra.
 EXTRAS = {
+    "ai_edge_litert": "litert",
     "cv2": "predict",
     "dvc": "data",
+    "executorch": "executorch",
     "huggingface_hub": "hub",
+    "litert_torch": "litert",
     "ncnn": "mobile",
     "onnx": "mobile",
     "onnx_ir": "mobile",
@@ -47,6 +50,8 @@ EXTRAS = {
     "torch": "predict",
     "trackeval": "trackers",
 }
+# Where not all of constraints.txt can hold: LiteRT's converter takes older releases of these (docs/deploy.md).
+CONSTRAINTS = {"litert": "<(grep -vE '^(anyio|pydantic|typing)' constraints.txt)"}
 # Commands that need more than the first package they miss.
 EXTRA_OF_COMMAND = {"ablation": "run", "reproduce": "run", "train": "train"}
 
@@ -92,7 +97,8 @@ def missing_extra(error: ModuleNotFoundError, command: str) -> str | None:
     extra = EXTRA_OF_COMMAND.get(command, EXTRAS[package])
     return (
         f"{package} is not installed, {command} needs the extra '{extra}'; "
-        f"in the repository: {sys.executable} -m pip install -c constraints.txt -e '.[{extra}]'"
+        f"in the repository: {sys.executable} -m pip install -c {CONSTRAINTS.get(extra, 'constraints.txt')} "
+        f"-e '.[{extra}]'"
     )
 
 

@@ -110,8 +110,8 @@ def test_ci_runs_what_the_readme_tells_a_newcomer_to_run():
 
 def test_the_package_of_every_extra_is_known_to_the_error_for_a_missing_one():
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    modules = {"opencv-python-headless": "cv2"}
-    for extra in ("predict", "train", "mobile", "data", "trackers"):
+    modules = {"opencv-python-headless": "cv2", "litert-torch": "litert_torch"}
+    for extra in ("predict", "train", "mobile", "data", "executorch", "litert", "trackers"):
         for package in extras[extra]:
             if not package.startswith("mobileinst-suite"):
                 assert EXTRAS[modules.get(package, package)] == extra

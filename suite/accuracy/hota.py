@@ -16,25 +16,21 @@ import numpy as np
 from suite.accuracy.track_iou import frame_overlaps
 from suite.datasets.youtube_vis import MaskedTrack, YoutubeVisDataset
 
-MIN_SCORE = 0.3
-"""Smallest score of a result that counts, where nothing else is asked for; `predict` draws the same."""
 NUMBERS = {"HOTA": "HOTA", "DetA": "HOTA", "AssA": "HOTA", "IDF1": "Identity", "IDP": "Identity", "IDR": "Identity"}
 """Name of a number -> TrackEval's metric that it belongs to. HOTA, DetA and AssA are means over IoU 0.05 to 0.95."""
 
 
 def _sequence(objects: Sequence[MaskedTrack], results: Sequence[MaskedTrack]) -> dict[str, Any]:
-    """Return one video's objects and results of one class as TrackEval's metrics take them.
+    """Return one video's objects and results of one class, at least one of them, as TrackEval's metrics take them.
 
     A track is in a frame if it has pixels there; each has some somewhere.
     """
-    tracks = [*objects, *results]
-    frames = len(tracks[0].masks.places) if tracks else 0
+    frames = len([*objects, *results][0].masks.places)
     areas = [np.array([track.masks.areas_px for track in side]).reshape(-1, frames) for side in (objects, results)]
     there = [[np.flatnonzero(side[:, time]) for time in range(frames)] for side in areas]
+    shared = np.zeros((frames, len(results), len(objects)), np.int64)
     if objects and results:
         shared = frame_overlaps([track.masks for track in results], [track.masks for track in objects])
-    else:
-        shared = np.zeros((frames, len(results), len(objects)), np.int64)
     similarity = []
     for time, (rows, columns) in enumerate(zip(*there, strict=True)):
         common = shared[time].T[np.ix_(rows, columns)]
@@ -50,7 +46,7 @@ def _sequence(objects: Sequence[MaskedTrack], results: Sequence[MaskedTrack]) ->
 
 
 def tracking_numbers(
-    dataset: YoutubeVisDataset, results: Sequence[MaskedTrack], min_score: float = MIN_SCORE
+    dataset: YoutubeVisDataset, results: Sequence[MaskedTrack], min_score: float
 ) -> dict[str, dict[str, float]]:
     """Return `NUMBERS` twice, each in [0, 1]; -1 where no object is to be seen.
 

@@ -28,7 +28,7 @@ def command(
     core: int | None,
     as_json: bool,
 ) -> None:
-    """Compare a checkpoint's formats: torch, ONNX as exported, ONNX rewritten for ONNX Runtime, ncnn.
+    """Compare a checkpoint's formats: torch, ONNX as exported, ONNX rewritten, ncnn, LiteRT, ExecuTorch if installed.
 
     One table: file size, parity with torch, mask AP on --annotations, and milliseconds of the network on one core, by
     the protocol of `latency`, whose rules each timing passes or breaks. Exit code 3 if no timing was valid.

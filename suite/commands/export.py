@@ -14,9 +14,14 @@ from suite.command_options import PATH, RegularFile, checkpoint_option, json_opt
 @click.command(name="export")
 @checkpoint_option()
 @click.option("--model", "name", help="Instead of a checkpoint, a variant with random weights, to look at its graph.")
-@click.option("--out", type=RegularFile(), required=True, help="File to write, e.g. model.onnx or model.ncnn.param.")
+@click.option("--out", type=RegularFile(), required=True, help="File to write: .onnx, .param, .tflite or .pte.")
 @click.option(
-    "--format", "kind", type=click.Choice(["onnx", "ncnn"]), default="onnx", show_default=True, help="What runs it."
+    "--format",
+    "kind",
+    type=click.Choice(["onnx", "ncnn", "litert", "executorch"]),
+    default="onnx",
+    show_default=True,
+    help="What runs it; litert and executorch are extras (docs/deploy.md).",
 )
 @size_option("the size that the model's pictures are padded to")
 @click.option(
@@ -34,9 +39,7 @@ from suite.command_options import PATH, RegularFile, checkpoint_option, json_opt
     help="How an ONNX graph is written: onnxruntime is fastest there, portable runs well everywhere.",
 )
 @click.option("--dynamic", is_flag=True, help="Leave height and width open, to multiples of 64 (ONNX).")
-@click.option(
-    "--annotations", type=PATH, help="COCO file: compare graph and model in AP on its pictures (ONNX, whole)."
-)
+@click.option("--annotations", type=PATH, help="COCO file: compare graph and model in AP on its pictures (whole).")
 @click.option("--images", type=PATH, help="Folder that the file names in it start from.")
 @click.option("--limit", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures, from the start.")
 @seed_option("Seed of random weights.")
@@ -56,7 +59,7 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Write a model as ONNX or ncnn, and compare what the file computes with torch before it gets its name.
+    """Write a model for another runtime, and compare what the file computes with torch before it gets its name.
 
     The file carries the categories, input size, normalisation, thresholds, digest of the weights and versions. With
     --annotations the graph and the model also predict the same pictures; the agreement is the mask AP of the graph
@@ -80,5 +83,5 @@ def command(
     if parity is not None:
         lines.append(f"agreement AP on {parity.pictures} pictures: {100 * parity.agreement_ap:.2f}")
         if parity.reference_ap >= 0:
-            lines.append(f"mask AP: {100 * parity.reference_ap:.2f} torch, {100 * parity.graph_ap:.2f} ONNX Runtime")
+            lines.append(f"mask AP: {100 * parity.reference_ap:.2f} torch, {100 * parity.graph_ap:.2f} {kind}")
     show(as_json, {"model": model, "part": part, **values, "pictures": parity and asdict(parity)}, "\n".join(lines))

@@ -63,23 +63,16 @@ def coco(interval: bool, resamples: int, as_json: bool, **words: Any) -> None:
     is_flag=True,
     help="Also repeat what the official code gets silently wrong (cut ragged tracks, drop unknown categories ...).",
 )
-@click.option("--hota", is_flag=True, help="Also HOTA and IDF1, computed by TrackEval (extra 'trackers').")
 @click.option(
-    "--hota-min-score",
+    "--hota",
+    "hota_min_score",
     type=float,
-    default=0.3,
-    show_default=True,
-    help="Smallest score of a result that counts in HOTA and IDF1, which rank nothing.",
+    is_flag=False,
+    flag_value=0.3,
+    help="Also HOTA and IDF1 (extra 'trackers') of results that score as much; 0.3 if no number follows.",
 )
 def youtube_vis(
-    annotations: Path,
-    interval: bool,
-    resamples: int,
-    split_ids: Path | None,
-    hota: bool,
-    hota_min_score: float,
-    as_json: bool,
-    **words: Any,
+    annotations: Path, interval: bool, resamples: int, split_ids: Path | None, as_json: bool, **words: Any
 ) -> None:
     """YouTube-VIS AP over tracks, as the official code computes it."""
     from suite.accuracy.video_ap import score_youtube_vis
@@ -89,5 +82,4 @@ def youtube_vis(
         from suite.datasets.local_split import read_local_split
 
         ids = read_local_split(split_ids, annotations).video_ids
-    words |= {"hota_min_score": hota_min_score if hota else None, "resamples": resamples if interval else 0}
-    _print(score_youtube_vis(annotations, video_ids=ids, **words), as_json)
+    _print(score_youtube_vis(annotations, resamples=resamples if interval else 0, video_ids=ids, **words), as_json)

@@ -9,7 +9,6 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +20,21 @@ from suite.accuracy.segmenter import open_checkpoint
 from suite.datasets.categories import METADATA_KEY, Categories
 from suite.errors import InputError
 from suite.export.artifact import ExportReport, largest_difference
-from suite.export.exporter import RELATIVE_TOLERANCE, ParityError
-from suite.export.mobileinst import export_mobileinst, mobileinst_metadata
-from suite.export.parity import ExportParity, first_pictures, measure_export_parity
+from suite.export.exporter import RELATIVE_TOLERANCE, ParityError, PartGraph
+from suite.export.mobileinst import (
+    PaddedReference,
+    export_mobileinst,
+    mobileinst_metadata,
+    mobileinst_parts,
+)
+from suite.export.parity import ExportParity, compare_engines, first_pictures, measure_export_parity
+from suite.export.runtime import open_session, prepare_graph
 from suite.files import atomic_path, file_digest, write_json
 from suite.models import build_model
 from suite.records.provenance import git_state
+
+Size = tuple[int, int]
+Pictures = tuple[Path, Path, int]
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class ExportedFiles:
     """What an export wrote.
 
     Attributes:
-        files: the graph; for ncnn structure, weights and metadata.
+        files: the graph; of a converted format its files and the metadata.
         report: of the graph; its parity is that of the written format's own runtime.
         metadata: that the files carry.
         parity: of the graph with the model on pictures, if there are any.
@@ -72,39 +80,50 @@ def _metadata(
     )
 
 
-def _export_ncnn(
-    model: MobileInst, out: Path, size: tuple[int, int], part: str, metadata: Mapping[str, str]
+CONVERTED = {
+    "ncnn": ("ncnn_cpu", (".param", ".bin"), "in{}", "out{}"),
+    "litert": ("litert_cpu", (".tflite",), "args_{}", "output_{}"),
+    "executorch": ("executorch_cpu", (".pte",), "input {}", "output {}"),
+}
+"""Formats made from a graph or its network: runtime, endings of the files, how inputs and outputs are named."""
+
+
+def _export_converted(
+    model: MobileInst, out: Path, kind: str, size: Size, part: str, metadata: dict[str, str], pictures: Pictures | None
 ) -> ExportedFiles:
-    """Write one graph of a MobileInst as ncnn's two files, with metadata beside them.
+    """Write one graph of a MobileInst in a format of `CONVERTED`, with metadata beside it.
 
-    pnnx converts the portable ONNX graph. ncnn then runs the files on the exporter's example, and only files that give
-    what PyTorch gives stay.
+    The format's own runtime runs what the converter made on the exporter's example, and only files that give what
+    PyTorch gives stay.
     """
-    from suite.export.runtimes.ncnn_cpu import NcnnSession, convert
-
-    if out.suffix != ".param":
-        raise InputError(f"{out}: ncnn's structure file must end in .param; its weights get the same name with .bin")
+    runtime, endings, input_name, output_name = CONVERTED[kind]
+    targets = tuple(out.with_suffix(ending) for ending in endings)
+    if out != targets[0]:
+        raise InputError(f"{out}: a file of {kind} must end in {endings[0]}; name it {targets[0].name}")
     with tempfile.TemporaryDirectory() as name:
         graph = Path(name) / "graph.onnx"
         export = export_mobileinst(model, graph, size, part, metadata=metadata)
-        converted = convert(graph)
-        max_abs, max_rel = largest_difference(NcnnSession(graph, converted).run(export.inputs), export.outputs)
+        converted = prepare_graph(runtime, graph, PartGraph(model, mobileinst_parts(model.config)[part]))
+        session = open_session(runtime, graph)
+        max_abs, max_rel = largest_difference(session.run(export.inputs), export.outputs)
         if not max_rel <= RELATIVE_TOLERANCE:
-            raise ParityError(
-                f"{out}: ncnn differs from PyTorch by {max_rel:.2e} of the largest output in {part}, more than "
-                f"{RELATIVE_TOLERANCE:.0e}; nothing was written"
-            )
-        targets = (out, out.with_suffix(".bin"))
+            off = f"{max_rel:.2e} of the largest output in {part}, more than {RELATIVE_TOLERANCE:.0e}"
+            raise ParityError(f"{out}: {kind} differs from PyTorch by {off}; nothing was written")
+        parity = None
+        if pictures:
+            engines = {kind: PaddedReference(model, size, session)}
+            with first_pictures(*pictures) as (dataset, truth, folder):
+                parity = compare_engines(PaddedReference(model, size), engines, dataset, truth, folder)[kind]
         for source, target in zip(converted, targets, strict=True):
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
     note = out.with_suffix(".json")
-    blobs = {f"in{place}": name for place, name in enumerate(export.inputs)}
-    blobs |= {f"out{place}": name for place, name in enumerate(export.outputs)}
+    blobs = {input_name.format(place): name for place, name in enumerate(export.inputs)}
+    blobs |= {output_name.format(place): name for place, name in enumerate(export.outputs)}
     carried = {"model": model.config.name, "part": part, **metadata}
     write_json(note, {**carried, "blobs": blobs})
     report = replace(export.report, parity_max_abs=max_abs, parity_max_rel=max_rel)
-    return ExportedFiles((*targets, note), report, carried)
+    return ExportedFiles((*targets, note), report, carried, parity)
 
 
 def own_size(config: ModelConfig) -> tuple[int, int]:
@@ -122,13 +141,13 @@ def export_files(
     part: str = "whole",
     form: str = "portable",
     dynamic: bool = False,
-    pictures: tuple[Path, Path, int] | None = None,
+    pictures: Pictures | None = None,
 ) -> ExportedFiles:
     """Write a checkpoint, or a variant with random weights, as files of another runtime.
 
     Args:
         out: the file to write; for ncnn the structure's.
-        kind: ``onnx`` or ``ncnn``.
+        kind: ``onnx``, or a key of `CONVERTED`.
         checkpoint: weights of a MobileInst.
         name: instead of a checkpoint, a variant.
         seed: of random weights.
@@ -136,16 +155,17 @@ def export_files(
         part: ``whole``, ``key_frame`` or ``frame``.
         form: of `suite.export.rewriting`, for ONNX.
         dynamic: leave height and width open, to multiples of 64 (ONNX).
-        pictures: annotations, folder and how many pictures to compare graph and model on (ONNX).
+        pictures: annotations, folder and how many pictures to compare graph and model on.
 
     Raises:
         InputError: if the words do not go together, a file is not what it should be, or the graph cannot be written.
         DataError: if a file is absent.
+        ModuleNotFoundError: if the format's package is not installed.
     """
     if (checkpoint is None) == (name is None):
         raise InputError("give either --checkpoint FILE or --model NAME")
-    if kind == "ncnn" and (dynamic or pictures or form != "portable"):
-        raise InputError("--dynamic, --annotations and --form are for ONNX; leave them out with ncnn")
+    if kind in CONVERTED and (dynamic or form != "portable"):
+        raise InputError(f"--dynamic and --form are for ONNX; leave them out with {kind}")
     if pictures and part == "frame":
         raise InputError("--annotations needs a graph that finds instances; give --part whole")
     if checkpoint is not None:
@@ -158,8 +178,8 @@ def export_files(
         model, categories, digest = built, None, None
     chosen = size or own_size(model.config)
     carried = _metadata(model.config, None if dynamic else chosen, categories, digest)
-    if kind == "ncnn":
-        return _export_ncnn(model, out, chosen, part, carried)
+    if kind in CONVERTED:
+        return _export_converted(model, out, kind, chosen, part, carried, pictures)
     export = export_mobileinst(model, out, chosen, part, metadata=carried, form=form, dynamic=dynamic)
     parity = None
     if pictures:

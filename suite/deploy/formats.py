@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import functools
-import hashlib
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from reference_model.mobileinst import MobileInst
 from suite.accuracy.segmenter import Segmenter, open_checkpoint
 from suite.deploy.exported import own_size
 from suite.export.artifact import largest_difference, read_reference
+from suite.export.exporter import PartGraph
 from suite.export.kept import export_kept
-from suite.export.mobileinst import LOGITS, PaddedReference, mobileinst_metadata, mobileinst_parts
+from suite.export.mobileinst import PaddedReference, mobileinst_metadata, mobileinst_parts
 from suite.export.parity import ExportParity, compare_engines, first_pictures
-from suite.export.runtime import Session, open_session, prepare_graph
+from suite.export.runtime import open_session, prepare_graph
 from suite.files import file_digest
 from suite.latency.device import Protocol
 from suite.latency.host import measure_makers
@@ -32,11 +31,13 @@ from suite.text_table import TextColumn, text_table
 
 TORCH = "torch"
 FORMATS = {
-    "ONNX straightforward": ("onnxruntime_cpu", "straightforward"),
-    "ONNX rewritten": ("onnxruntime_cpu", "onnxruntime"),
-    "ncnn": ("ncnn_cpu", "portable"),
+    "ONNX straightforward": ("onnxruntime", "onnxruntime_cpu", "straightforward"),
+    "ONNX rewritten": ("onnxruntime", "onnxruntime_cpu", "onnxruntime"),
+    "ncnn": ("ncnn", "ncnn_cpu", "portable"),
+    "LiteRT": ("litert_torch", "litert_cpu", "portable"),
+    "ExecuTorch": ("executorch", "executorch_cpu", "portable"),
 }
-"""Formats beside torch: the runtime that runs each, and the form of the graph that it gets."""
+"""Formats beside torch: the package that each needs, the runtime that runs it, and the form of its ONNX graph."""
 
 
 @dataclass(frozen=True)
@@ -78,30 +79,6 @@ class Benchmark:
         return {"formats": rows, "pictures": self.pictures, "latency": self.report.to_json()}
 
 
-class RuntimeSegmenter(PaddedReference):
-    """A graph of fixed input size run by any runtime of `suite.export.runtime`, for images.
-
-    Args:
-        model: what the graph was exported from.
-        fixed_size: height and width of the graph's input, in pixels.
-        session: the loaded graph of the whole network.
-    """
-
-    def __init__(self, model: MobileInst, fixed_size: tuple[int, int], session: Session) -> None:
-        super().__init__(model, fixed_size)
-        self.session = session
-
-    def digest(self) -> str:
-        """Return the SHA-256 of configuration, weights, input size and engine."""
-        return hashlib.sha256(f"{super().digest()} {self.session.description()}".encode()).hexdigest()
-
-    def logits(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return class, objectness and mask logits as the runtime computes them."""
-        out = self.session.run({"image": images.numpy()})
-        first, second, third = (torch.from_numpy(out[name][0]) for name in LOGITS)
-        return first, second, third
-
-
 def torch_candidates(checkpoint: Path, size: tuple[int, int], protocol: Protocol) -> list[Candidate]:
     """Return torch running the checkpoint's network on one thread; called in the measured process."""
     torch.set_num_threads(1)
@@ -123,7 +100,7 @@ def benchmark(
     core: int | None = None,
     pictures: tuple[Path, Path, int] | None = None,
 ) -> Benchmark:
-    """Export a checkpoint to every format, time all in interleaved rounds on one core, and score each on pictures.
+    """Export a checkpoint to every installed format, time all in turns on one core, and score each on pictures.
 
     Args:
         checkpoint: weights of a MobileInst.
@@ -144,13 +121,16 @@ def benchmark(
     parity: dict[str, float] = {}
     engines: dict[str, Segmenter] = {}
     makers = [functools.partial(torch_candidates, checkpoint, size, protocol)]
-    for name, (runtime, form) in FORMATS.items():
+    for name, (package, runtime, form) in FORMATS.items():
+        if importlib.util.find_spec(package) is None:
+            say(f"{name} is left out: {package} is not installed (docs/deploy.md)")
+            continue
         graph = export_kept(model.config.name, model, parts, size, form=form, metadata=metadata)["whole"]
-        files[name] = prepare_graph(runtime, graph.path)
+        files[name] = prepare_graph(runtime, graph.path, PartGraph(model, parts[0]))
         inputs, outputs = read_reference(graph)
         session = open_session(runtime, graph.path)
         parity[name] = largest_difference(session.run(inputs), outputs)[1]
-        engines[name] = RuntimeSegmenter(model, size, session)
+        engines[name] = PaddedReference(model, size, session)
         timed = TimedModel(name, {"whole": graph}, weights_sha256=file_digest(checkpoint), runtime=runtime)
         makers.append(functools.partial(build_candidates, timed, protocol))
     scored: dict[str, ExportParity] = {}

@@ -50,6 +50,19 @@ def input_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     }
 
 
+class ConvertedSession:
+    """What sessions of converted graphs share: inputs and outputs have the ONNX graph's names, in its order."""
+
+    def __init__(self, graph: Path) -> None:
+        model = read_graph(graph)
+        self.inputs = input_shapes(model)
+        self.outputs = [value.name for value in model.graph.output]
+
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every input by name."""
+        return dict(self.inputs)
+
+
 def external_files(model: onnx.ModelProto) -> list[str]:
     """Return the names of the files beside the graph that hold its weights, sorted."""
     return sorted(

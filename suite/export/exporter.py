@@ -70,7 +70,7 @@ class Export(NamedTuple):
     outputs: dict[str, NDArray[Any]]
 
 
-class _PartGraph(nn.Module):
+class PartGraph(nn.Module):
     """A part of a module, copied and in evaluation mode, as a module that returns its tensors in order."""
 
     def __init__(self, module: nn.Module, part: Part) -> None:
@@ -184,12 +184,12 @@ def export_graph(
             f"size is {height}x{width} px: a graph of dynamic size takes multiples of {SIZE_STEP_PX} only; "
             "pad to one or export at a fixed size"
         )
-    graph = _PartGraph(module, part)
+    graph = PartGraph(module, part)
     try:
         example = graph.example(height, width)
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"{name} cannot take {height}x{width} px ({_reason(error)}); name another --size, such as multiples of 32"
+            f"{name} cannot take {height}x{width} px ({reason_of(error)}); name another --size, such as multiples of 32"
         ) from None
     proto = _translate(name, graph, list(example[1]), size, dynamic)
     rewrite(proto, form)
@@ -208,12 +208,13 @@ def export_graph(
     return Export(ExportReport(OPSET, len(proto.graph.node), max_abs, max_rel, op_counts), *example)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return the first words of an error as one line."""
     return " ".join(str(error).split())[:200]
 
 
 def _translate(
-    name: str, graph: _PartGraph, outputs: Sequence[str], size: tuple[int, int], dynamic: bool
+    name: str, graph: PartGraph, outputs: Sequence[str], size: tuple[int, int], dynamic: bool
 ) -> onnx.ModelProto:
     """Run torch's exporter."""
     options: dict[str, Any] = {}
@@ -227,7 +228,7 @@ def _translate(
         }
         options["dynamic_shapes"] = ((sides, *(None for _ in graph.part.further)),)
     inputs = graph.part.example_inputs(height, width)
-    with _silence():
+    with silence():
         try:
             program = torch.onnx.export(
                 graph,
@@ -242,7 +243,7 @@ def _translate(
             )
         except Exception as error:
             raise InputError(
-                f"{name}: torch cannot export {graph.part.name} at {size[0]}x{size[1]} px: {_reason(error)}"
+                f"{name}: torch cannot export {graph.part.name} at {size[0]}x{size[1]} px: {reason_of(error)}"
             ) from error
     assert program is not None
     return program.model_proto
@@ -259,7 +260,7 @@ def _parity(path: Path, examples: Sequence[tuple[Arrays, Arrays]]) -> tuple[floa
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep the exporter's remarks (missing torchvision, skipped foldings) off standard output and error."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -28,7 +28,7 @@ from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.datasets.categories import Categories
 from suite.errors import InputError
 from suite.export.exporter import Export, Part, export_graph
-from suite.export.runtime import cpu_session
+from suite.export.runtime import Session, cpu_session
 from suite.files import file_digest
 
 WHOLE_OUTPUTS = ("class_logits", "objectness_logits", "kernels", "mask_features", "mask_logits")
@@ -102,18 +102,24 @@ class PaddedReference(ReferenceSegmenter):
     Args:
         model: the network; is put into evaluation mode.
         fixed_size: height and width of the graph's input, in pixels.
+        session: the loaded graph of the whole network, to run it instead of torch.
     """
 
-    def __init__(self, model: MobileInst, fixed_size: tuple[int, int]) -> None:
+    def __init__(self, model: MobileInst, fixed_size: tuple[int, int], session: Session | None = None) -> None:
         super().__init__(model, model.config)
-        self.fixed_size = fixed_size
+        self.fixed_size, self.session = fixed_size, session
 
     def digest(self) -> str:
-        """Return the SHA-256 of configuration, weights and input size."""
-        return hashlib.sha256(f"{super().digest()} {self.fixed_size}".encode()).hexdigest()
+        """Return the SHA-256 of configuration, weights, input size and engine."""
+        engine = "torch" if self.session is None else self.session.description()
+        return hashlib.sha256(f"{super().digest()} {self.fixed_size} {engine}".encode()).hexdigest()
 
     def logits(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return class, objectness and mask logits of one normalised image (1, 3, H, W) of the graph's size."""
+        if self.session is not None:
+            found = self.session.run({"image": images.numpy()})
+            first, second, third = (torch.from_numpy(found[name][0]) for name in LOGITS)
+            return first, second, third
         with torch.inference_mode():
             out = self.model(images)
         return out.class_logits[0], out.objectness_logits[0], out.mask_logits[0]

@@ -1,7 +1,7 @@
 """What an inference runtime has to offer; each lives in one module of ``suite/export/runtimes/``, found by its name.
 
 A runtime module has ``open_session(graph: Path) -> Session``, and where it takes another format than ONNX
-``convert(graph: Path)``, which is called before anything is measured and keeps its files beside the graph. Its
+``convert(graph: Path, network)``, which is called before anything is measured and keeps its files beside the graph. Its
 ``GRAPH_FORM`` names the form of graph it runs best (`suite.export.rewriting`); ``"portable"`` if it has none.
 """
 
@@ -12,12 +12,15 @@ import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Arrays = Mapping[str, NDArray[np.generic]]
 PROVIDER = "CPUExecutionProvider"
@@ -84,39 +87,39 @@ def runtime_names() -> list[str]:
 def _module(runtime: str) -> ModuleType:
     if runtime not in runtime_names():
         raise InputError(f"{runtime}: no such runtime; known runtimes: {', '.join(runtime_names())}")
-    try:
-        return importlib.import_module(f"suite.export.runtimes.{runtime}")
-    except ImportError as error:
-        raise InputError(f"{runtime}: {error}; install it with pip install 'mobileinst-suite[run]'") from None
+    return importlib.import_module(f"suite.export.runtimes.{runtime}")
 
 
 def graph_form(runtime: str) -> str:
     """Return the form of graph that every model is given to a runtime in.
 
     Raises:
-        InputError: if there is no such runtime, or its package is not installed.
+        InputError: if there is no such runtime.
+        ModuleNotFoundError: if its package is not installed.
     """
     return str(getattr(_module(runtime), "GRAPH_FORM", "portable"))
 
 
-def prepare_graph(runtime: str, graph: Path) -> tuple[Path, ...]:
+def prepare_graph(runtime: str, graph: Path, network: nn.Module | None = None) -> tuple[Path, ...]:
     """Convert a graph to the runtime's own format, if it has one, so that the measured process need not.
+
+    Converters that read torch's modules need the graph's ``network``, a `suite.export.exporter.PartGraph`, once.
 
     Returns:
         The files that the runtime runs.
 
     Raises:
-        InputError: if there is no such runtime, or it cannot convert the graph.
+        InputError: if there is no such runtime, or it cannot convert the graph; ModuleNotFoundError as `graph_form`.
     """
     module = _module(runtime)
-    return tuple(module.convert(graph)) if hasattr(module, "convert") else (graph,)
+    return tuple(module.convert(graph, network)) if hasattr(module, "convert") else (graph,)
 
 
 def open_session(runtime: str, graph: Path) -> Session:
     """Load a graph with a runtime: a module's name in ``suite/export/runtimes``, e.g. ``"onnxruntime_cpu"``.
 
     Raises:
-        InputError: if there is no such runtime, its package is not installed, or it cannot load the graph.
+        InputError: if there is no such runtime, or it cannot load the graph; ModuleNotFoundError as `graph_form`.
     """
     session: Session = _module(runtime).open_session(graph)
     return session

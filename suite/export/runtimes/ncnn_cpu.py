@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import InputError
-from suite.export.artifact import graph_digest, input_shapes, read_graph
+from suite.export.artifact import ConvertedSession, graph_digest, input_shapes, read_graph
 from suite.export.runtime import Arrays
 from suite.files import atomic_path
 
@@ -42,8 +42,8 @@ def _converter() -> str:
     raise InputError("ncnn_cpu: the converter pnnx is not installed; install it with pip install pnnx")
 
 
-def convert(graph: Path) -> tuple[Path, Path]:
-    """Return ncnn's files (structure, weights) of an ONNX graph, converting it unless that was done before.
+def convert(graph: Path, network: object = None) -> tuple[Path, Path]:
+    """Return ncnn's files (structure, weights) of an ONNX graph (``network`` is not needed), made once.
 
     Raises:
         InputError: if the graph has no fixed input size, pnnx is absent, or it cannot convert the graph.
@@ -84,13 +84,11 @@ def convert(graph: Path) -> tuple[Path, Path]:
     return targets
 
 
-class NcnnSession:
+class NcnnSession(ConvertedSession):
     """An ONNX graph converted to ncnn: one thread, no half precision anywhere, Winograd as ncnn chooses."""
 
     def __init__(self, graph: Path, converted: tuple[Path, Path]) -> None:
-        model = read_graph(graph)
-        self._inputs = input_shapes(model)
-        self._outputs = [value.name for value in model.graph.output]
+        super().__init__(graph)
         self._weights = converted[1]
         self._net = ncnn.Net()
         self._net.opt.num_threads = 1
@@ -103,10 +101,10 @@ class NcnnSession:
     def run(self, inputs: Arrays) -> Arrays:
         """Run the graph: inputs by name give all outputs by name, each with its batch dimension of 1."""
         with self._net.create_extractor() as extractor:
-            held = [np.ascontiguousarray(inputs[name][0]) for name in self._inputs]  # ncnn does not copy
+            held = [np.ascontiguousarray(inputs[name][0]) for name in self.inputs]  # ncnn does not copy
             for number, array in enumerate(held):
                 extractor.input(f"in{number}", ncnn.Mat(array))
-            return {name: self._extract(extractor, number) for number, name in enumerate(self._outputs)}
+            return {name: self._extract(extractor, number) for number, name in enumerate(self.outputs)}
 
     def _extract(self, extractor: ncnn.Extractor, number: int) -> NDArray[np.generic]:
         code, value = extractor.extract(f"out{number}")
@@ -114,10 +112,6 @@ class NcnnSession:
             raise InputError(f"{self._weights}: ncnn cannot compute output {number} (code {code}); delete it and retry")
         array: NDArray[np.generic] = np.array(value)[None]
         return array
-
-    def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every input by name."""
-        return dict(self._inputs)
 
     def precision_problems(self) -> list[str]:
         """Return what is not fp32: options read back from the network, marks in the weight file, output elements."""
@@ -127,7 +121,7 @@ class NcnnSession:
             count = int(np.count_nonzero(words == mark))
             if count:
                 problems.append(f"ncnn's weight file has {count} {name} blobs")
-        zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in self._inputs.items()}
+        zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in self.inputs.items()}
         for name, value in self.run(zeros).items():
             if value.dtype != np.float32:
                 problems.append(f"ncnn gives {name} as {value.dtype}")

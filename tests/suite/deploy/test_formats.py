@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -21,7 +22,9 @@ def test_all_formats_find_what_torch_finds(
     truth = ["--annotations", "annotations/instances_val.json", "--images", "val", "--limit", "4"]
     assert main(["benchmark", *truth, "--pairs", "4", "--json"]) in (0, 3)  # 3: this machine is too restless to time
     rows = {row["format"]: row for row in json.loads(capsys.readouterr().out)["formats"]}
-    assert list(rows) == ["torch", "ONNX straightforward", "ONNX rewritten", "ncnn"]
+    further = {"LiteRT": "litert_torch", "ExecuTorch": "executorch"}
+    installed = [name for name, package in further.items() if importlib.util.find_spec(package)]
+    assert list(rows) == ["torch", "ONNX straightforward", "ONNX rewritten", "ncnn", *installed]
     torch = rows.pop("torch")
     for row in rows.values():
         assert 0 < row["parity"] < 1e-4

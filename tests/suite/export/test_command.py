@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,37 @@ def test_a_graph_says_all_that_a_program_needs_and_gives_every_mask_back(
     assert carried["weights_sha256"] == file_digest(checkpoint)
 
 
-def test_ncnn_s_files_compute_the_model(checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    out = tmp_path / "frame.param"
-    words = ("--checkpoint", checkpoint, "--part", "frame", "--size", "64x64")
-    found = exported(capsys, *words, "--format", "ncnn", "--out", out)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["frame.bin", "frame.json", "frame.param"]
+@pytest.mark.parametrize(
+    ("kind", "package", "endings"),
+    [
+        ("ncnn", "ncnn", [".bin", ".json", ".param"]),
+        ("litert", "litert_torch", [".json", ".tflite"]),
+        ("executorch", "executorch", [".json", ".pte"]),
+    ],
+)
+def test_files_of_other_runtimes_compute_the_model(
+    kind: str,
+    package: str,
+    endings: list[str],
+    checkpoint: Path,
+    shared_data: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    out = (tmp_path / "frame").with_suffix(endings[-1])
+    words = ("--checkpoint", checkpoint, "--format", kind, "--out", out)
+    if importlib.util.find_spec(package) is None:
+        assert main(["export", *map(str, words)]) == 2
+        assert f"[{kind}]" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+        pytest.skip(f"the extra '{kind}' is not installed")
+    found = exported(capsys, *words, "--part", "frame", "--size", "64x128")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == endings
     assert 0 < found["export"]["parity_max_rel"] < 1e-4
-    assert json.loads((tmp_path / "frame.json").read_text())["blobs"] == {
-        "in0": "image",
-        "in1": "kernels",
-        "out0": "mask_logits",
-    }
+    values = json.loads((tmp_path / "frame.json").read_text())["blobs"].values()
+    assert list(values) == ["image", "kernels", "mask_logits"]
+    found = exported(capsys, *words, *pictures(shared_data), "--limit", 2)
+    assert found["pictures"]["agreement_ap"] == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.slow
@@ -94,7 +115,7 @@ def test_bad_words_are_one_line_and_leave_nothing(
         (["--checkpoint", str(tmp_path / "no.safetensors"), *out], "no.safetensors"),
         (out, "--checkpoint"),
         ([*known, "--images", str(tmp_path)], "--annotations"),
-        ([*known, "--format", "ncnn"], "out.onnx"),
+        *(([*known, "--format", kind], "out.onnx") for kind in ("ncnn", "litert", "executorch")),
         ([*known, "--format", "ncnn", "--dynamic"], "--dynamic"),
         ([*known, "--part", "frame", *pictures(shared_data)], "--part"),
         ([*known, "--dynamic", "--size", "100x128"], "100x128"),
