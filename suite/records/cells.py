@@ -186,16 +186,15 @@ def _identity(sample: Sample) -> tuple[object, ...]:
     if item.metric.startswith("latency_"):
         keys = (*LATENCY_KEYS, "anchor") if item.metric == "latency_ratio_cpu" else LATENCY_KEYS
         protocol, data, where = {key: protocol[key] for key in keys if key in protocol}, None, sample.run.machine.cpu
-    elif "seed" in protocol:
-        protocol = {key: value for key, value in protocol.items() if key != "seed"}
+    settings = protocol.items() - {("seed", protocol.get("seed"))}
     dataset = (data.name, data.split, data.digest) if data else None
-    return item.metric, item.subject.model, dataset, frozenset(protocol.items()), item.origin, where
+    return item.metric, item.subject.model, dataset, frozenset(settings), item.origin, where
 
 
 def _seed(sample: Sample) -> int:
     """Return the seed by which newer samples replace older ones, -1 for metrics without seeds."""
-    seeded = sample.measurement.metric.startswith(("mask_", "video_", "train_"))
-    return -1 if not seeded or sample.seed is None else sample.seed
+    seed = sample.seed if sample.measurement.metric.startswith(("mask_", "video_", "train_")) else None
+    return -1 if seed is None else seed
 
 
 def _reason_against(item: Measurement) -> str | None:
