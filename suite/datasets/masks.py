@@ -194,8 +194,8 @@ def without_empty_runs(codes: Codes) -> Codes:
     return Codes(clean, codes.frames, codes.frame, codes.areas_px, False)
 
 
-def to_rle(segmentation: Segmentation, height: int, width: int, where: str) -> CompressedRle | None:
-    """Return a segmentation as compressed run-length code, None where there is no mask.
+def to_mask(segmentation: Segmentation, height: int, width: int, where: str) -> NDArray[np.bool_] | None:
+    """Return a segmentation as an (H, W) boolean mask, None where there is no mask.
 
     Args:
         segmentation: as a reader has it.
@@ -208,13 +208,7 @@ def to_rle(segmentation: Segmentation, height: int, width: int, where: str) -> C
     """
     if is_absent(segmentation):
         return None
-    return compress([segmentation], [(height, width)], np.zeros(1, np.int64), where, lambda _: "segmentation").rles()[0]
-
-
-def to_mask(segmentation: Segmentation, height: int, width: int, where: str) -> NDArray[np.bool_] | None:
-    """Return a segmentation as an (H, W) boolean mask, None where there is no mask; see `to_rle` for the rest."""
-    rle = to_rle(segmentation, height, width, where)
-    return None if rle is None else np.asarray(coco_mask.decode(rle), np.bool_)
+    return compress([segmentation], [(height, width)], np.zeros(1, np.int64), where, lambda _: "segmentation").mask(0)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from suite.datasets import rle
 from suite.datasets.annotations import Rle, Segmentation
-from suite.datasets.masks import encode_mask, to_mask, to_rle
+from suite.datasets.masks import compress, encode_mask, to_mask
 from suite.datasets.rle import BadCodeError, check_codes
 from suite.errors import InputError
 from tests.suite.accuracy.cases import compressed, random_mask
@@ -46,7 +46,7 @@ def test_a_mask_survives_every_encoding(mask):
         assert back is not None
         assert back.dtype == np.bool_
         assert np.array_equal(back, mask)
-        assert to_rle(read(form), height, width, "here") == encode_mask(mask)
+        assert compress([read(form)], [mask.shape], np.zeros(1, int), "here", str).rles() == [encode_mask(mask)]
 
 
 @RELAXED
