@@ -1,8 +1,8 @@
 """The embedded dataset ``shapes``: short videos of moving textured shapes, generated to the byte.
 
-It exists so that the whole path (train, predict, score, track) runs in minutes on a machine without downloads. Each
-category has its own hue range, so colour carries the class and an AP on it says nothing about COCO or YouTube-VIS.
-Tracking is tested: look-alikes of one category cross, objects enter, leave, rush and disappear behind others.
+It exists so that the whole path (train, predict, score, track) runs in minutes on a machine without downloads. A
+category has a shape and a texture and shares its colours with another. Tracking is tested: look-alikes cross the
+picture and each other's ways, leave, come back elsewhere and hide. An AP on it says nothing about COCO or YouTube-VIS.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ NAME = "shapes"
 SPLITS = ("train", "val")
 _INFO = {
     "description": "shapes: generated videos of moving textured shapes, the embedded set of mobileinst-suite. "
-    "Each category has its own hue range; an average precision on it says nothing about COCO or YouTube-VIS.",
-    "version": "1.0",
-    "year": 2025,
+    "An average precision on it says nothing about COCO or YouTube-VIS.",
+    "version": "2.0",
+    "year": 2026,
     "contributor": "mobileinst-suite",
     "url": "",
-    "date_created": "2025/01/01",
+    "date_created": "2026/11/29",
 }
 _LICENSES = [{"id": 1, "name": "CC0 1.0", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}]
 _CATEGORIES = [{"id": k + 1, "name": name, "supercategory": "shape"} for k, name in enumerate(CATEGORIES)]
@@ -47,8 +47,8 @@ _CATEGORIES = [{"id": k + 1, "name": name, "supercategory": "shape"} for k, name
 class _Split:
     """Collects the two official JSON files of one split while its videos are rendered."""
 
-    def __init__(self, config: ShapesConfig, frames: int) -> None:
-        self.config, self.frames = config, frames
+    def __init__(self, config: ShapesConfig) -> None:
+        self.config = config
         self.images: list[dict[str, Any]] = []
         self.instances: list[dict[str, Any]] = []
         self.videos: list[dict[str, Any]] = []
@@ -60,7 +60,7 @@ class _Split:
         size = {"height": config.height_px, "width": config.width_px}
         video_id = len(self.videos) + 1
         colours = shapes_render.palette(scene)
-        file_names = [f"{name}/{frame:05d}.png" for frame in range(self.frames)]
+        file_names = [f"{name}/{frame:05d}.png" for frame in range(len(scene.actors[0].poses))]
         tracks: list[list[dict[str, Any] | None]] = [[] for _ in scene.actors]
         (folder / name).mkdir(parents=True)
         for number, frame in enumerate(shapes_render.render(scene, config)):
@@ -80,12 +80,12 @@ class _Split:
                 tracks[actor].append(view)
         self._add_tracks(video_id, scene, tracks)
         self.videos.append(
-            {"id": video_id, **size, "length": self.frames, "file_names": file_names, "license": 1}
-            | {"date_captured": "", "flickr_url": "", "coco_url": ""}
+            {"id": video_id, **size, "length": len(file_names), "file_names": file_names, "license": 1}
+            | {"date_captured": "", "flickr_url": "", "coco_url": "", "difficulty": "hard" if scene.hard else "easy"}
         )
 
     def _add_tracks(self, video_id: int, scene: Scene, tracks: list[list[dict[str, Any] | None]]) -> None:
-        first_image = len(self.images) - self.frames + 1
+        first_image = len(self.images) - len(tracks[0]) + 1
         for actor, views in zip(scene.actors, tracks, strict=True):
             if not any(views):
                 continue
@@ -98,7 +98,7 @@ class _Split:
                     "iscrowd": 0,
                     "height": self.config.height_px,
                     "width": self.config.width_px,
-                    "length": self.frames,
+                    "length": len(views),
                     "segmentations": [view and view["segmentation"] for view in views],
                     "bboxes": [view and view["bbox"] for view in views],
                     "areas": [view and view["area"] for view in views],
@@ -134,7 +134,7 @@ def generate(folder: Path, config: ShapesConfig | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with track("generate shapes", sum(map(config.videos, SPLITS))) as step:
         for split in SPLITS:
-            collected = _Split(config, config.frames(split))
+            collected = _Split(config)
             for number in range(config.videos(split)):
                 collected.video(folder / split, f"{number:04d}", draw_scene(config, split, number))
                 step()

@@ -14,13 +14,13 @@ from suite.datasets.shapes_scene import CATEGORIES, UNIT, Look, Pose, Scene, Sha
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-BACKGROUND_LEVELS = 6
-_RIM, _DARK, _BASE, _LIGHT = range(4)
-_SHADES = 4
+BACKGROUND_LEVELS = 4
+_RIM, _DARK, _LIGHT = range(3)
+_SHADES = 3
 _RIM_WIDTH = 3 * UNIT // 2
-_MAX_PAN_PX = 3
-_OCTAVES = ((32, 5), (14, 3))
-"""Cell size in pixels and weight of each layer of the background's noise."""
+_MAX_PAN_PX = 2
+_CELL_PX = 64
+"""Distance of the random values that the background is blended from."""
 
 
 class Frame(NamedTuple):
@@ -37,45 +37,38 @@ class Frame(NamedTuple):
     full_areas_px: tuple[int, ...]
 
 
+def looks(scene: Scene) -> list[Look]:
+    """Return the different looks of a scene's objects."""
+    return list(dict.fromkeys(actor.look for actor in scene.actors))
+
+
 def palette(scene: Scene) -> NDArray[np.uint8]:
-    """Return the scene's colours, (N, 3) uint8: grey background levels, then four shades per actor."""
+    """Return the scene's colours, (N, 3) uint8: grey background levels, then rim, dark and light of every look."""
     colours = []
     for level in range(BACKGROUND_LEVELS):
         spread = (2 * level - BACKGROUND_LEVELS + 1) * 28 * scene.contrast_percent // (100 * (BACKGROUND_LEVELS - 1))
         colours.append(rgb(scene.tint_degrees, 10, 50 + spread))
-    for actor in scene.actors:
-        look = actor.look
+    for _, hue_degrees, saturation_percent, value_percent in looks(scene):
         colours += [
-            rgb(look.hue_degrees, look.saturation_percent, look.value_percent * 40 // 100),
-            rgb(look.hue_degrees, look.saturation_percent, look.value_percent * 72 // 100),
-            rgb(look.hue_degrees, look.saturation_percent, look.value_percent),
-            rgb(look.hue_degrees, look.saturation_percent * 55 // 100, min(100, look.value_percent * 112 // 100)),
+            rgb(hue_degrees, saturation_percent, value_percent * 30 // 100),
+            rgb(hue_degrees, saturation_percent, value_percent * 45 // 100),
+            rgb(hue_degrees, saturation_percent * 60 // 100, value_percent),
         ]
     return np.array(colours, np.uint8)
 
 
-def _noise(draws: Draws, height: int, width: int, cell_px: int) -> Integers:
-    """Return (H, W) values in [0, 255 * cell_px**2]: random values on a grid, blended linearly in between."""
-    rows, columns = height // cell_px + 2, width // cell_px + 2
-    words = [draws.word() for _ in range((rows * columns + 7) // 8)]
-    raw = b"".join(word.to_bytes(8, "little") for word in words)
-    grid = np.frombuffer(raw, np.uint8)[: rows * columns].reshape(rows, columns).astype(np.int64)
-    row, down = np.divmod(np.arange(height), cell_px)
-    column, right = np.divmod(np.arange(width), cell_px)
-    across = grid[:, column] * (cell_px - right) + grid[:, column + 1] * right
-    blended: Integers = across[row] * (cell_px - down)[:, None] + across[row + 1] * down[:, None]
-    return blended
-
-
 def background(scene: Scene, height: int, width: int) -> NDArray[np.uint8]:
-    """Return (H, W) palette indices of layered value noise, in `BACKGROUND_LEVELS` about equally frequent levels."""
-    draws = Draws(*scene.background_key)
-    total = np.zeros((height, width), np.int64)
-    for cell_px, weight in _OCTAVES:
-        total += _noise(draws, height, width, cell_px) * weight * 256 // (cell_px * cell_px)
-    ordered = np.sort(total, axis=None)
+    """Return (H, W) palette indices: random values on a grid, blended linearly, in about equally frequent levels."""
+    draws, cell = Draws(*scene.background_key), _CELL_PX
+    grid = np.array([[draws.integer(0, 255) for _ in range(width // cell + 2)] for _ in range(height // cell + 2)])
+    row, down = np.divmod(np.arange(height), cell)
+    column, right = np.divmod(np.arange(width), cell)
+    across = grid[:, column] * (cell - right) + grid[:, column + 1] * right
+    blended = across[row] * (cell - down)[:, None] + across[row + 1] * down[:, None]
+    ordered = np.sort(blended, axis=None)
     edges = ordered[[ordered.size * level // BACKGROUND_LEVELS for level in range(1, BACKGROUND_LEVELS)]]
-    return np.searchsorted(edges, total, side="right").astype(np.uint8)
+    levels: NDArray[np.uint8] = np.searchsorted(edges, blended, side="right").astype(np.uint8)
+    return levels
 
 
 def _along(u: Integers, v: Integers, angle: int) -> Integers:
@@ -116,23 +109,18 @@ def covers(category: str, u: Integers, v: Integers, radius: int, inset: int) -> 
     return (inside >= 4) & (u * u + v * v <= (radius * 9 // 8 - inset) ** 2)
 
 
-def shade(look: Look, u: Integers, v: Integers, radius: int) -> NDArray[np.uint8]:
-    """Return the shade (dark, base or light) of each point of an object, from its texture."""
-    period = max(radius * look.period // ONE, 4 * UNIT)
-    if look.texture == "stripes":
-        cell = u // (period // 2) % 2
-    elif look.texture == "checks":
-        cell = (u // (period // 2) + v // (period // 2)) % 2
-    elif look.texture == "dots":
-        cell = ((u % period - period // 2) ** 2 + (v % period - period // 2) ** 2 <= (period * 3 // 10) ** 2) * 2
-    elif look.texture == "lattice":
-        cell = ((u % period < period // 4) | (v % period < period // 4)) * 2
-    else:
-        cell = (u > 0) * 1 + (v > radius // 4) * 1
-    return np.asarray(_DARK + cell, np.uint8)
+def light(category: str, u: Integers, v: Integers, radius: int) -> Mask:
+    """Say which points of an object are light, the others are dark: the coarse texture of its category.
+
+    Args and returns: as `covers`.
+    """
+    textures: dict[str, Mask] = {"disc": u > 0, "square": u * v > 0, "triangle": v // (radius // 3) % 2 == 0}
+    return textures.get(category, np.ones(u.shape, np.bool_))
 
 
-def _paint(indices: NDArray[np.uint8], owners: NDArray[np.uint8], number: int, look: Look, pose: Pose) -> int:
+def _paint(
+    indices: NDArray[np.uint8], owners: NDArray[np.uint8], number: int, first_colour: int, look: Look, pose: Pose
+) -> int:
     """Paint one object over what is there and return its area inside the frame, in pixels."""
     height, width = indices.shape
     reach = pose.radius * 9 // 8 + UNIT
@@ -147,9 +135,8 @@ def _paint(indices: NDArray[np.uint8], owners: NDArray[np.uint8], number: int, l
     category = CATEGORIES[look.category]
     inside = covers(category, u, v, pose.radius, 0)
     inner = covers(category, u, v, pose.radius, _RIM_WIDTH)
-    shades = np.where(inner, shade(look, u, v, pose.radius), _RIM)
+    shades = np.where(inner, np.where(light(category, u, v, pose.radius), _LIGHT, _DARK), _RIM)
     window = (slice(top, bottom), slice(left, right))
-    first_colour = BACKGROUND_LEVELS + _SHADES * number
     indices[window] = np.where(inside, first_colour + shades, indices[window])
     owners[window] = np.where(inside, number + 1, owners[window])
     return int(np.count_nonzero(inside))
@@ -165,12 +152,15 @@ def render(scene: Scene, config: ShapesConfig) -> Iterator[Frame]:
     Yields:
         The frames in order.
     """
-    frames = len(scene.actors[0].poses)
+    frames, order = len(scene.actors[0].poses), looks(scene)
     height, width, margin = config.height_px, config.width_px, _MAX_PAN_PX * frames
     ground = background(scene, height + 2 * margin, width + 2 * margin)
     for frame in range(frames):
         top, left = margin + scene.pan[1] * frame, margin + scene.pan[0] * frame
         indices = ground[top : top + height, left : left + width].copy()
         owners = np.zeros((height, width), np.uint8)
-        areas = [_paint(indices, owners, k, a.look, a.poses[frame]) for k, a in enumerate(scene.actors)]
+        areas = [
+            _paint(indices, owners, k, BACKGROUND_LEVELS + _SHADES * order.index(a.look), a.look, a.poses[frame])
+            for k, a in enumerate(scene.actors)
+        ]
         yield Frame(indices, owners, tuple(areas))

@@ -54,16 +54,18 @@ _JUDGES: dict[str, Callable[[Sequence[MaskedTrack]], bool]] = {
     "occlusion": _comes_back,
     "fast_motion": _moves_fast,
 }
+EASY = "easy"
 TRAITS = {
     "look_alikes": "the boxes of two objects of one category touch in some frame",
     "occlusion": "an object is gone for at least one frame and comes back",
     "fast_motion": f"two consecutive masks of an object overlap by an IoU of at most {FAST_IOU}",
+    EASY: "none of these is so",
 }
 """Trait -> what makes a video have it."""
 
 
 def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[Id]]:
-    """Return trait -> ids of the videos that have it; a video may have several or none, crowds count for nothing.
+    """Return trait -> ids of the videos that have it; a video may have several, crowds count for nothing.
 
     Args:
         dataset: annotated videos; their frames are not read.
@@ -75,7 +77,8 @@ def videos_by_trait(dataset: YoutubeVisDataset) -> dict[str, frozenset[Id]]:
     for track in dataset.masked_tracks:
         if not track.crowd:
             tracks_of[track.video_id].append(track)
-    return {
+    found = {
         trait: frozenset(video_id for video_id, tracks in tracks_of.items() if judge(tracks))
         for trait, judge in _JUDGES.items()
     }
+    return {**found, EASY: frozenset(tracks_of).difference(*found.values())}

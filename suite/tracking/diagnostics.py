@@ -216,7 +216,7 @@ def diagnose_tracking(
     segmenter: ReferenceSegmenter,
     dataset: YoutubeVisDataset,
     intervals: Sequence[int] = (1, 3),
-    associate_on: Sequence[str] = ("kernels", "embedding", "masks+active"),
+    associate_on: Sequence[str] = ("kernels", "embedding", "kernels+active", "masks+active"),
     seed: int = 0,
 ) -> list[TrackingRow]:
     """Track annotated videos in every setting.

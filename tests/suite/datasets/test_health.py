@@ -60,7 +60,7 @@ def test_health_survives_odd_image_folders(empty_root, tmp_path):
     [
         (lambda content, folder: (folder / "0001" / "00002.png").unlink(), "files", "0001/00002.png"),
         (lambda content, folder: (folder / "0000" / "00001.png").write_bytes(b"x"), "images", "0000/00001.png"),
-        (lambda content, folder: content["videos"][0].update(height=64), "images", "8 faults"),
+        (lambda content, folder: content["videos"][0].update(height=64), "images", "19 faults"),
         (
             lambda content, folder: content["annotations"][0]["segmentations"].__setitem__(
                 0, {"size": [128, 192], "counts": [128 * 192]}
@@ -69,7 +69,7 @@ def test_health_survives_odd_image_folders(empty_root, tmp_path):
             "annotations[0].segmentations[0]",
         ),
         (
-            lambda content, folder: content["annotations"][0].update(segmentations=[None] * 8),
+            lambda content, folder: content["annotations"][0].update(segmentations=[None] * 19),
             "tracks",
             "annotations[0]",
         ),

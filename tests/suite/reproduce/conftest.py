@@ -16,7 +16,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def small_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository root of its own, whose pinned embedded set is a few videos, so that the main job takes seconds."""
     shapes = tmp_path / "data" / "shapes"
-    generate(shapes, ShapesConfig(train_videos=4, val_videos=3, train_frames=3, val_frames=3))
+    generate(
+        shapes, ShapesConfig(train_videos=4, val_videos=3, train_frames=(3, 3), val_frames=(3, 3), long_frames=(3, 3))
+    )
     pins = yaml.safe_load((REPOSITORY / "datasets.dvc").read_text())
     for out in pins["outs"]:
         if out["path"] == "data/shapes":

@@ -47,7 +47,7 @@ DIGESTS = {
     "coco_topformer_base_640": "ad9978356a770b32",
     "coco_topformer_base_640_crop": "5a86eddf8232abed",
     "shapes": "2c8fcd73f39fe251",
-    "shapes_ablation": "0ecefe05c7ed66cf",
+    "shapes_ablation": "537b3c6d30d2fb7e",
     "youtube_vis_2019": "cd41e5b3f8aa0217",
     "youtube_vis_2019_joint": "bb1bdeae38a3a76b",
     "youtube_vis_2021": "ff2bc28c3459bc38",

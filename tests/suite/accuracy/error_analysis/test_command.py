@@ -22,7 +22,7 @@ KINDS = {"coco": IMAGE_KINDS, "youtube-vis": VIDEO_KINDS}
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two short videos of the embedded set with results that are wrong in places."""
     folder = tmp_path_factory.mktemp("shapes")
-    generate(folder, ShapesConfig(train_videos=1, val_videos=2, train_frames=2, val_frames=4))
+    generate(folder, ShapesConfig(train_videos=1, val_videos=2, val_frames=(4, 4), long_frames=(4, 4)))
     rng = np.random.default_rng(0)
 
     def moved(code: Any) -> Any:
