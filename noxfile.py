@@ -114,7 +114,7 @@ def try_page(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the fast tests on two processes (arguments after -- go to pytest)."""
-    workers = [] if any(word.startswith("-n") for word in session.posargs) else ["-n", "2"]
+    workers = [] if any(word.startswith("-n") for word in session.posargs) else ["-n", "2", "--dist", "worksteal"]
     python_module(session, "pytest", *workers, *session.posargs, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 

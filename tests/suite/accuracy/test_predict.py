@@ -168,19 +168,41 @@ def test_only_what_is_missing_is_predicted_and_nothing_of_another_protocol_is_ke
     assert (tmp_path / "results.json").read_bytes() != finished["coco"]
 
 
-@pytest.mark.parametrize("task", ["coco", pytest.param("youtube-vis", marks=pytest.mark.slow)])
-def test_two_processes_under_torchrun_write_what_one_writes(
-    data: Path, tmp_path: Path, finished: dict[str, bytes], task: str
-) -> None:
+def in_two_processes(commands: list[list[str]]) -> list[str]:
+    """Run a command in each of two processes, in the environment that torchrun gives them; return what they print."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "suite", *command],
+            env=environment(RANK=str(rank), LOCAL_RANK=str(rank), **common),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank, command in enumerate(commands)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    return outputs
+
+
+def test_two_processes_write_what_one_writes(data: Path, tmp_path: Path, finished: dict[str, bytes]) -> None:
+    out = tmp_path / "results.json"
+    first, second = in_two_processes([[*words(data, "coco", out), "--json"]] * 2)
+    assert out.read_bytes() == finished["coco"]
+    assert json.loads(first)["protocol"]["task"] == "coco"
+    assert second == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "results.protocol.json"]
+
+
+@pytest.mark.slow
+def test_torchrun_starts_two_processes(data: Path, tmp_path: Path, finished: dict[str, bytes]) -> None:
     out = tmp_path / "results.json"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "suite"]
-    done = subprocess.run(
-        [*launch, *words(data, task, out), "--json"], env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert out.read_bytes() == finished[task]
-    assert json.loads(done.stdout)["protocol"]["task"] == task
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "results.protocol.json"]
+    subprocess.run([*launch, *words(data, "youtube-vis", out)], env=environment(), check=True)
+    assert out.read_bytes() == finished["youtube-vis"]
 
 
 @pytest.mark.slow
@@ -195,21 +217,7 @@ def test_machines_without_a_shared_folder(
     with pytest.raises(KeyboardInterrupt):
         predict_dataset(Interrupted(model, 7), dataset, folders[1] / "results.json", quiet=True)
     assert part_path(folders[1] / "results.json").exists()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "suite", *words(data, "coco", folder / "results.json")],
-            env=environment(RANK=str(rank), **common),
-            stdout=subprocess.PIPE,
-        )
-        for rank, folder in enumerate(folders)
-    ]
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert outputs[1] == b""
+    in_two_processes([words(data, "coco", folder / "results.json") for folder in folders])
     assert (folders[0] / "results.json").read_bytes() == finished["coco"]
     assert list(folders[1].iterdir()) == []
 

@@ -44,12 +44,7 @@ def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_las
     shown = capsys.readouterr().out
     assert "published claims" in shown
     assert "shapes" in shown
-    for name in (
-        "ledger.md",
-        "tables/table1.tex",
-        "tables/embedded.csv",
-        "figures/ap_latency.png",
-    ):
+    for name in ("ledger.md", "tables/table1.tex", "tables/embedded.csv", "figures/training_curve.png"):
         assert (small_root / "reports" / name).stat().st_size > 100, name
     for name in ("shapes_masks.png", "shapes_tracks.png", "shapes_tracks_animated.png"):
         assert (small_root / "reports" / "pictures" / name).read_bytes().startswith(b"\x89PNG")
