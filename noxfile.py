@@ -158,9 +158,7 @@ def estimate(session: nox.Session) -> None:
 @nox.session(python=False)
 def checks(session: nox.Session) -> None:
     """Train on real sample pictures: -- overfit (16 learned by heart, minutes) or -- recipes (nearly two hours)."""
-    if not session.posargs or session.posargs[0] not in ("overfit", "recipes"):
-        session.error("name a check: nox -s checks -- overfit, or nox -s checks -- recipes")
-    python_module(session, f"tests.checks.{session.posargs[0]}", *session.posargs[1:])
+    python_module(session, "tests.checks.learning", *session.posargs)
 
 
 @nox.session(python=False)
