@@ -30,7 +30,6 @@ from suite.cli import main
 from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
-from suite.export.mobileinst import OnnxSegmenter, export_mobileinst
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 AMOUNT = 24
@@ -220,24 +219,6 @@ def test_machines_without_a_shared_folder(
     in_two_processes([words(data, "coco", folder / "results.json") for folder in folders])
     assert (folders[0] / "results.json").read_bytes() == finished["coco"]
     assert list(folders[1].iterdir()) == []
-
-
-def test_a_graph_of_fixed_size_takes_every_shape(tmp_path: Path, model: MobileInst) -> None:
-    export_mobileinst(model, tmp_path / "fixed.onnx", (128, 192))
-    segmenter = OnnxSegmenter(tmp_path / "fixed.onnx")
-    reference = ReferenceSegmenter(model, CONFIG)
-    rng = np.random.default_rng(1)
-    for height, width in ((128, 192), (333, 500), (64, 96), (300, 100), (50, 400), (1, 1)):
-        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        found = segmenter.segment(image)
-        assert all(item.mask.shape == (height, width) for item in found)
-        if (height, width) in ((128, 192), (333, 500)):  # the second is resized to the first, its long side rounded
-            expected = reference.segment(image)
-            assert [item.score for item in found] == pytest.approx([item.score for item in expected], abs=1e-4)
-            tracks = segmenter.track([image] * 3)
-            wanted = reference.track([image] * 3)
-            assert [track.score for track in tracks] == pytest.approx([track.score for track in wanted], abs=1e-4)
-            assert [track.class_index for track in tracks] == [track.class_index for track in wanted]
 
 
 class Painter:
