@@ -31,17 +31,11 @@ from suite.datasets.coco import CocoDataset
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 
+torch.set_num_threads(1)
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 AMOUNT = 24
 CONFIG = get_config("mobileinst_topformer_tiny_shapes")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterable[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from suite.reproduce.held_out import VIDEO_SETTINGS
 from suite.reproduce.shapes import reproduce_shapes
 from suite.training.recipe import load_recipe
 from suite.training.run import run_folder
+from tests.suite.training.tiny import KilledError
 
 SHORT = ["reproduce", "--no-latency", "--iterations", "2"]
 
@@ -30,10 +31,6 @@ def accuracy(root: Path) -> list[dict[str, float]]:
         }
         for run in runs
     ]
-
-
-class KilledError(Exception):
-    """Stands for a kill: nothing is saved on the way out."""
 
 
 def test_the_main_job_runs_end_to_end_and_killed_at_any_stage_repeats_to_the_last_digit(

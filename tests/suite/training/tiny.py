@@ -57,6 +57,10 @@ def square_pool(uneven: bool) -> Pool:
     return video_pool(YoutubeVisDataset.load(folder / "videos.json", folder), folder)
 
 
+class KilledError(Exception):
+    """Stands for a kill: nothing is saved on the way out."""
+
+
 class FixedEvaluation(Evaluation):
     """Says the same score each time, and calls what a test wants to happen meanwhile."""
 
