@@ -8,6 +8,7 @@ import yaml
 from suite.datasets.embedded import generate
 from suite.datasets.shapes_scene import ShapesConfig
 from suite.datasets.state import directory_digest
+from suite.report import figures
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -29,5 +30,5 @@ def small_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "datasets.dvc").write_text(yaml.safe_dump(pins, sort_keys=False))
     (tmp_path / "README.md").write_text((REPOSITORY / "README.md").read_text())
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
-    monkeypatch.setattr("suite.report.figures.FIGURES", ("training_curve",))
+    monkeypatch.setattr(figures, "FIGURES", {"training_curve": figures.FIGURES["training_curve"]})
     return tmp_path
