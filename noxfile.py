@@ -114,7 +114,7 @@ def try_page(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the fast tests on two processes (arguments after -- go to pytest)."""
-    workers = [] if any(word.startswith("-n") for word in session.posargs) else ["-n", "2"]
+    workers = [] if any(word.startswith("-n") for word in session.posargs) else ["-n", "2", "--dist", "worksteal"]
     python_module(session, "pytest", *workers, *session.posargs, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 
@@ -158,9 +158,7 @@ def estimate(session: nox.Session) -> None:
 @nox.session(python=False)
 def checks(session: nox.Session) -> None:
     """Train on real sample pictures: -- overfit (16 learned by heart, minutes) or -- recipes (nearly two hours)."""
-    if not session.posargs or session.posargs[0] not in ("overfit", "recipes"):
-        session.error("name a check: nox -s checks -- overfit, or nox -s checks -- recipes")
-    python_module(session, f"tests.checks.{session.posargs[0]}", *session.posargs[1:])
+    python_module(session, "tests.checks.learning", *session.posargs)
 
 
 @nox.session(python=False)

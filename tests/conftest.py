@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from suite.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -19,3 +22,18 @@ def shared_data() -> Path:
     if not (folder / "coco_mini").is_dir():
         pytest.skip("the real sample images are not here; set MOBILEINST_SHARED_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[object], int], str]:
+    """Runs a command that must end with an exit code and one line on standard error; returns that line."""
+
+    def run(words: Sequence[object], code: int) -> str:
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == code
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.count("\n") == 1
+        return printed.err
+
+    return run

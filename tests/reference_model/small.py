@@ -30,5 +30,14 @@ def small_model(seed: int = 0, **options: Any) -> MobileInst:
     return MobileInst(small_config(**options)).eval()
 
 
+def spread(model: MobileInst) -> None:
+    """Give the heads weights with a spread as after training: instances differ and score above the limits."""
+    decoder = model.instance_decoder
+    for head in (decoder.kernel_head, decoder.class_head, decoder.objectness_head):
+        torch.nn.init.normal_(head.weight, std=0.3)
+    torch.nn.init.normal_(decoder.kernel_head.bias, std=0.3)
+    torch.nn.init.zeros_(decoder.class_head.bias)
+
+
 def image(height: int, width: int, batch: int = 1, seed: int = 1) -> torch.Tensor:
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))

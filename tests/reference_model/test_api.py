@@ -22,6 +22,7 @@ from reference_model.images import Thresholds, detect
 from reference_model.mobileinst import MobileInst
 from reference_model.tracking import OnlineTracker
 from reference_model.weights import save_checkpoint
+from tests.reference_model.small import spread
 
 CATEGORIES = [(7, "disc"), (3, "square"), (90, "star")]
 CONFIG = dataclasses.replace(
@@ -35,14 +36,9 @@ def table(categories: list[tuple[int, str]]) -> str:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights with a spread as after training, so that instances differ and score above the limits."""
     torch.manual_seed(1)
     model = MobileInst(CONFIG)
-    decoder = model.instance_decoder
-    for head in (decoder.kernel_head, decoder.class_head, decoder.objectness_head):
-        torch.nn.init.normal_(head.weight, std=0.3)
-    torch.nn.init.normal_(decoder.kernel_head.bias, std=0.3)
-    torch.nn.init.zeros_(decoder.class_head.bias)
+    spread(model)
     path = tmp_path_factory.mktemp("api") / "model.safetensors"
     save_checkpoint(path, model, CONFIG, {"categories": table(CATEGORIES)})
     return path

@@ -19,6 +19,7 @@ from reference_model.instance_decoder import InstancePrediction
 from reference_model.mobileinst import FrameFeatures, MobileInst, NonFiniteError
 from reference_model.tracking import FrameTracks, OnlineTracker, see_frame
 from tests.reference_model import oracle
+from tests.reference_model.small import spread
 
 CONFIG = dataclasses.replace(
     VARIANTS["mobileinst_topformer_tiny_shapes"], num_queries=8, num_classes=3, short_side_px=64, long_side_px=96
@@ -49,13 +50,9 @@ def permuted(call: int, prediction: InstancePrediction) -> InstancePrediction:
 
 
 def build(change: Callable[[int, InstancePrediction], InstancePrediction] = unchanged) -> DecodedOtherwise:
-    """Weights with a spread as after training: masks, classes and objectness differ from query to query."""
     torch.manual_seed(1)
     model = DecodedOtherwise(change)
-    decoder = model.instance_decoder
-    for head in (decoder.kernel_head, decoder.class_head, decoder.objectness_head):
-        torch.nn.init.normal_(head.weight, std=0.3)
-    torch.nn.init.normal_(decoder.kernel_head.bias, std=0.3)
+    spread(model)
     return model.eval()
 
 

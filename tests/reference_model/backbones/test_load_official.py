@@ -29,6 +29,10 @@ def prefixed(prefix: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + key: value for key, value in state_dict.items()}
 
 
+def zeroed(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value * 0 for key, value in state_dict.items()}
+
+
 def values(state_dict: dict[str, Tensor]) -> list[float]:
     """An order-free fingerprint of all numbers of a model or checkpoint."""
     return sorted(value.double().sum().item() for value in state_dict.values())
@@ -55,14 +59,13 @@ HEADS = {f"{head}.weight": torch.zeros(3) for head in ("decode_head.conv_seg", "
 
 
 @pytest.mark.parametrize("name", ["topformer_tiny", "seaformer_tiny"])
-@pytest.mark.parametrize("prefix", ["", "backbone.", "module.", "module.backbone."])
 @pytest.mark.parametrize(
-    "wrap",
+    ("prefix", "wrap"),
     [
-        lambda weights: weights,
-        lambda weights: {"model": weights},
-        lambda weights: {"meta": {"epoch": 3}, "optimizer": {}, "state_dict": weights},
-        lambda weights: {"state_dict": {key: value * 0 for key, value in weights.items()}, "state_dict_ema": weights},
+        ("", lambda weights: weights),
+        ("module.", lambda weights: {"model": weights}),
+        ("backbone.", lambda weights: {"meta": {"epoch": 3}, "optimizer": {}, "state_dict": weights}),
+        ("module.backbone.", lambda weights: {"state_dict": zeroed(weights), "state_dict_ema": weights}),
     ],
     ids=["bare", "model", "segmenter", "averaged"],
 )

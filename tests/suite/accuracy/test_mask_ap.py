@@ -105,11 +105,6 @@ def test_real_images_with_crowds_and_polygons(tmp_path: Path, shared_data: Path)
 
 @pytest.mark.parametrize("engine", ENGINES)
 class TestByHand:
-    @pytest.mark.parametrize(("columns", "ap"), [(15, 0.6), (14, 0.5), (10, 0.1), (9, 0.0)])
-    def test_exact_thresholds_count_as_reached(self, tmp_path: Path, engine: str, columns: int, ap: float) -> None:
-        annotations = document([{"segmentation": mask(0, 0, 10, 20)}])
-        assert stats(tmp_path, annotations, [result(mask(0, 0, 10, columns))], engine)["AP"] == pytest.approx(ap)
-
     def test_empty_results_score_zero_and_absent_categories_are_left_out(self, tmp_path: Path, engine: str) -> None:
         annotations = document([{"segmentation": mask(0, 0, 10, 10)}])
         score = score_coco(*written(tmp_path, annotations, []), engine=engine)

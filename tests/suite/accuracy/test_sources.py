@@ -202,9 +202,7 @@ def test_a_clip_that_was_cut_short_gives_what_it_has_and_says_so(predict: Any, t
     assert str(path) in errors
 
 
-def test_what_cannot_be_read_at_all_ends_with_its_exit_code(
-    predict: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_read_at_all_ends_with_its_exit_code(predict: Any, refused: Any, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     (tmp_path / "notes.txt").touch()
     code, found, errors = predict(tmp_path / "clip.mp4", "--save", tmp_path / "drawn")
@@ -214,5 +212,4 @@ def test_what_cannot_be_read_at_all_ends_with_its_exit_code(
     assert predict(tmp_path / "notes.txt")[0] == 2
     assert predict(tmp_path / "missing.png")[0] == 4
     Image.fromarray(picture(0)).save(tmp_path / "0.png")
-    assert main(["predict", str(tmp_path / "0.png"), "--checkpoint", str(tmp_path / "absent.safetensors")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    refused(["predict", tmp_path / "0.png", "--checkpoint", tmp_path / "absent.safetensors"], 2)

@@ -19,7 +19,7 @@ from suite.accuracy.video_ap import score_youtube_vis
 from suite.cli import main
 from suite.datasets.categories import YOUTUBE_VIS
 from suite.datasets.local_split import held_out, list_path, part_of, read_local_split
-from tests.suite.accuracy.cases import random_video
+from tests.suite.accuracy.cases import random_video, written
 from tests.suite.datasets.lists import write_list
 
 SIZES = {"youtube-vis-2019": (2238, 302), "youtube-vis-2021": (2985, 421)}
@@ -147,9 +147,7 @@ def test_scoring_a_part_equals_scoring_its_own_file(
 ) -> None:
     document, results = random_video(seed)
     ids = sorted(video["id"] for video in document["videos"])[::2]
-    annotations, found = tmp_path / "train.json", tmp_path / "r.json"
-    annotations.write_text(json.dumps(document))
-    found.write_text(json.dumps(results))
+    annotations, found = written(tmp_path, document, results)
     listed = tmp_path / "ids.json"
     write_list(listed, annotations, ids)
     words = ["score", "youtube-vis", "--annotations", str(annotations), "--results", str(found)]
@@ -174,17 +172,10 @@ def test_scoring_a_part_equals_scoring_its_own_file(
         ({"rule": None}, 2, "rule"),
     ],
 )
-def test_bad_lists_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], code: int, message: str
-) -> None:
+def test_bad_lists_are_refused(tmp_path: Path, refused: Any, changes: dict[str, Any], code: int, message: str) -> None:
     document, results = random_video(1)
-    annotations, found = tmp_path / "train.json", tmp_path / "r.json"
-    annotations.write_text(json.dumps(document))
-    found.write_text(json.dumps(results))
+    annotations, found = written(tmp_path, document, results)
     listed = tmp_path / "ids.json"
     write_list(listed, annotations, [document["videos"][0]["id"]], **changes)
-    words = ["score", "youtube-vis", "--annotations", str(annotations), "--results", str(found)]
-    assert main([*words, "--split-ids", str(listed)]) == code
-    printed = capsys.readouterr().err
-    assert printed.count("\n") == 1
-    assert message in printed
+    words = ["score", "youtube-vis", "--annotations", annotations, "--results", found, "--split-ids", listed]
+    assert message in refused(words, code)

@@ -93,19 +93,22 @@ def test_a_folder_holds_weights_and_a_card_with_the_measured_ap(tmp_path: Path) 
     assert main(["publish", "--to", str(out)]) == 2
 
 
+STEPS = f"""
+from reference_model import load
+from suite.cli import main
+assert main(["publish", "--to", "hf:{NAME}"]) == 0
+assert "star" in load("{NAME}").class_names
+assert main(["predict", "x.jpg", "--checkpoint", "hf:nobody/nothing"]) == 2
+"""
+
+
 def test_a_repository_is_published_and_loaded_by_name(endpoint: str, tmp_path: Path) -> None:
+    """In a process of its own: huggingface_hub reads its environment when it is imported."""
     pytest.importorskip("huggingface_hub", reason="the extra hub is not installed")
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_test"}
-
-    def python(code: str) -> str:
-        return subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
-
-    python(f"from suite.cli import main; assert main(['publish', '--to', 'hf:{NAME}']) == 0")
+    subprocess.run([sys.executable, "-c", STEPS], env=environment, check=True)
     assert set(Hub.files) == {"model.safetensors", "config.json", "README.md"}
     assert f'load("{NAME}")' in Hub.files["README.md"].decode()
-    assert "star" in python(f"from reference_model import load; print(load('{NAME}').class_names)")
-    missing = "from suite.cli import main; print(main(['predict', 'x.jpg', '--checkpoint', 'hf:nobody/nothing']))"
-    assert python(missing).split() == ["2"]
 
 
 def test_a_name_that_is_nothing_is_refused_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

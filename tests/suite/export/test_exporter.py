@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from reference_model.config import config_from_dict
+from reference_model.mobileinst import MobileInst
+from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.errors import InputError
 from suite.export import exporter
 from suite.export.exporter import OPSET, ParityError
-from suite.export.mobileinst import export_mobileinst
-from tests.reference_model.small import image, small_model
+from suite.export.mobileinst import OnnxSegmenter, export_mobileinst
+from tests.reference_model.small import image, small_model, spread
 
 torch.set_num_threads(1)
 
@@ -30,11 +32,17 @@ def largest_difference(found: np.ndarray, expected: torch.Tensor) -> float:
     return float(np.abs(found - expected.numpy()).max() / np.abs(expected.numpy()).max())
 
 
+def spread_model() -> MobileInst:
+    model = small_model()
+    spread(model)
+    return model
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """TopFormer at a size whose token pooling is uneven: 96 px are one and a half cells of 64."""
     path = tmp_path_factory.mktemp("onnx") / "new" / "whole.onnx"
-    return path, export_mobileinst(small_model(), path, (64, 96)).report
+    return path, export_mobileinst(spread_model(), path, (64, 96)).report
 
 
 def test_whole_graph_computes_what_the_model_computes(whole: tuple[Path, Any]) -> None:
@@ -42,7 +50,7 @@ def test_whole_graph_computes_what_the_model_computes(whole: tuple[Path, Any]) -
     picture = image(64, 96, seed=7)
     found = run(path, image=picture)
     with torch.no_grad():
-        expected = small_model()(picture)
+        expected = spread_model()(picture)
     assert list(found) == ["class_logits", "objectness_logits", "kernels", "mask_features", "mask_logits"]
     for name, output in found.items():
         assert largest_difference(output, getattr(expected, name)) < 1e-4, name
@@ -69,6 +77,23 @@ def test_whole_graph_is_clean(whole: tuple[Path, Any]) -> None:
     assert properties["part"] == "whole"
     assert config_from_dict(json.loads(properties["config"])) == small_model().config
     assert [item.name for item in path.parent.iterdir()] == ["whole.onnx"]
+
+
+def test_a_graph_of_fixed_size_takes_every_shape(whole: tuple[Path, Any]) -> None:
+    model = spread_model()
+    unpadded = PredictionProtocol(64, 96, size_divisor_px=32)
+    segmenter, reference = OnnxSegmenter(whole[0]), ReferenceSegmenter(model, model.config, unpadded)
+    rng = np.random.default_rng(1)
+    for height, width in ((64, 96), (333, 500), (32, 48), (300, 100), (50, 400), (1, 1)):
+        picture = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        found = segmenter.segment(picture)
+        assert all(item.mask.shape == (height, width) for item in found)
+        if (height, width) in ((64, 96), (333, 500)):  # the second is resized to the first, its long side rounded
+            expected = reference.segment(picture)
+            assert [item.score for item in found] == pytest.approx([item.score for item in expected], abs=1e-4)
+            tracks, wanted = segmenter.track([picture] * 3), reference.track([picture] * 3)
+            assert [track.score for track in tracks] == pytest.approx([track.score for track in wanted], abs=1e-4)
+            assert [track.class_index for track in tracks] == [track.class_index for track in wanted]
 
 
 def test_frame_graph_takes_kernels_and_has_no_instance_decoder(
@@ -139,7 +164,7 @@ def test_a_graph_that_differs_is_not_written(
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.1, bias.name))
     monkeypatch.setattr(exporter, "_translate", lambda *arguments: proto)
     with pytest.raises(ParityError):
-        export_mobileinst(small_model(), tmp_path / "model.onnx", (64, 96))
+        export_mobileinst(spread_model(), tmp_path / "model.onnx", (64, 96))
     assert list(tmp_path.iterdir()) == []
-    export = export_mobileinst(small_model(), tmp_path / "model.onnx", (64, 96), tolerance=1.0)
+    export = export_mobileinst(spread_model(), tmp_path / "model.onnx", (64, 96), tolerance=1.0)
     assert export.report.parity_max_abs == pytest.approx(0.1, rel=0.01)

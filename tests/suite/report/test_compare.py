@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,15 +134,14 @@ def test_models_are_compared_each_at_its_own_size_by_rounds_of_one_run(filled: R
     assert found.label == "latency_cpu_ms/network/onnxruntime", "neither side's name stands for both"
 
 
-def test_times_of_two_runs_say_what_they_do_not_cover_and_of_two_machines_are_refused(maker: RunMaker, capsys):
+def test_times_of_two_runs_say_what_they_do_not_cover_and_of_two_machines_are_refused(maker: RunMaker, refused: Any):
     runs = [maker.latency({BASE_640: value}) for value in (100.0, 90.0)]
     found = pair(compared(maker, runs[0].run_id, runs[1].run_id), f"latency_cpu_ms/{BASE_640}/640x864/network")
     assert found.delta.word == "better"
     assert "machine" in found.delta.basis
     other = runs[0].machine.__class__("host", "Other CPU", "x86_64", 2, 24.0, "Linux", [])
     third = maker.latency({BASE_640: 50.0}, machine=other)
-    assert main(["compare", runs[0].run_id, third.run_id, "--records", str(maker.folder)]) == 3
-    assert capsys.readouterr().err.count("\n") == 1
+    refused(["compare", runs[0].run_id, third.run_id, "--records", maker.folder], 3)
 
 
 def test_other_data_or_settings_are_not_compared(maker: RunMaker):
@@ -164,13 +164,8 @@ def test_other_data_or_settings_are_not_compared(maker: RunMaker):
         ([TINY, TINY, "--metric", "parity_max_abs"], 3, "parity_max_abs"),
     ],
 )
-def test_a_side_that_is_nothing_is_one_line(
-    filled: RunMaker, capsys: pytest.CaptureFixture[str], words: list[str], code: int, text: str
-):
-    assert main(["compare", *words, "--records", str(filled.folder)]) == code
-    error = capsys.readouterr().err
-    assert text in error
-    assert error.count("\n") == 1
+def test_a_side_that_is_nothing_is_one_line(filled: RunMaker, refused: Any, words: list[str], code: int, text: str):
+    assert text in refused(["compare", *words, "--records", filled.folder], code)
 
 
 def test_every_output_has_interval_and_verdict(filled: RunMaker, capsys: pytest.CaptureFixture[str]):

@@ -24,7 +24,7 @@ from suite.training.recipe import RECIPES, Recipe
 from tests.suite.training.tiny import weights_of
 
 SMALL = {
-    'model = "mobileinst_topformer_base_640"': 'model = "mobileinst_topformer_tiny_640"',
+    'model = "mobileinst_topformer_base_640"': 'model = "mobileinst_topformer_tiny_shapes"',
     "iterations = 270000": "iterations = 6",
     "batch_size = 64": "batch_size = 2",
     "threads = 4": "threads = 1",

@@ -19,7 +19,8 @@ from tests.suite.datasets.lists import write_list
 
 
 def small() -> Recipe:
-    recipe = load_recipe("youtube_vis_2019", iterations=1, batch_size=2, threads=1, evaluations=1, picture_every=0)
+    changes = {"batch_size": 2, "threads": 1, "evaluations": 1, "picture_every": 0}
+    recipe = load_recipe("youtube_vis_2019", model="mobileinst_topformer_tiny_shapes", iterations=1, **changes)
     assert recipe.resizing is not None
     resizing = msgspec.structs.replace(recipe.resizing, short_sides_px=(64,), long_side_px=96)
     return msgspec.structs.replace(recipe, resizing=resizing, model_options={"num_queries": 5})

@@ -16,7 +16,7 @@ from suite.errors import InputError, StoppedError
 from suite.training import log
 from suite.training.loop import LOSS_TERMS, learning_rate_factor
 from suite.training.state import StateFiles
-from tests.suite.training.tiny import FixedEvaluation, run, small_recipe, weights_of
+from tests.suite.training.tiny import FixedEvaluation, KilledError, run, small_recipe, weights_of
 
 
 class Stopping(FixedEvaluation):
@@ -91,10 +91,6 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert max(factors) == factors[9] == 1.0
     assert all(later <= earlier for earlier, later in itertools.pairwise(factors[10:]))
     assert factors[-1] == pytest.approx(0.01, abs=0.002)
-
-
-class KilledError(Exception):
-    """Stands for a kill: nothing is saved on the way out."""
 
 
 class DyingEvaluation(FixedEvaluation):

@@ -57,6 +57,10 @@ def square_pool(uneven: bool) -> Pool:
     return video_pool(YoutubeVisDataset.load(folder / "videos.json", folder), folder)
 
 
+class KilledError(Exception):
+    """Stands for a kill: nothing is saved on the way out."""
+
+
 class FixedEvaluation(Evaluation):
     """Says the same score each time, and calls what a test wants to happen meanwhile."""
 
@@ -82,7 +86,8 @@ class FixedEvaluation(Evaluation):
 def small_recipe(**changes: object) -> Recipe:
     """Four iterations, scored after two; the state is kept after three, so not where a test stops at a score."""
     small = load_recipe("shapes", iterations=4, batch_size=4, threads=1, evaluations=2, checkpoint_every=3)
-    return msgspec.structs.replace(small, **{"model_options": {"num_queries": 5}, **changes})
+    narrow = {"num_queries": 5, "hidden_dim": 32, "kernel_dim": 16}
+    return msgspec.structs.replace(small, **{"model_options": narrow, **changes})
 
 
 def small_source(recipe: Recipe, seed: int = 0, uneven: bool = False) -> FileSource:

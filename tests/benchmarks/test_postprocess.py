@@ -1,4 +1,4 @@
-"""How long the code around the network takes: `pytest tests/benchmarks --benchmark-only`."""
+"""How long postprocessing takes beside the straightforward way: `pytest tests/benchmarks --benchmark-only`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,12 @@ from pycocotools import mask as coco_mask
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch.nn import functional
 
-from reference_model.config import get_config
-from reference_model.images import Geometry, Thresholds, instance_scores, maskness, postprocess, preprocess
-from reference_model.losses import Criterion
-from reference_model.mobileinst import MobileInst
-from reference_model.targets import InstanceTargets
-from reference_model.tracking import OnlineTracker
+from reference_model.images import Geometry, Thresholds, instance_scores, maskness, postprocess
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def test_preprocess_480x640(benchmark: BenchmarkFixture) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    benchmark(preprocess, image, get_config("mobileinst_topformer_base_640"))
 
 
 def blobs(surviving: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -83,27 +73,3 @@ def test_postprocess_100_queries_to_480x640_against_the_naive_way(benchmark: Ben
     )
     benchmark.extra_info.update(ours_ms=ours_ms, naive_ms=naive_ms, cpu_ratio=naive_ms / ours_ms)
     print({key: round(value, 2) for key, value in benchmark.extra_info.items()})
-
-
-def test_criterion_forward_and_backward_batch_8(benchmark: BenchmarkFixture) -> None:
-    torch.manual_seed(0)
-    config = get_config("mobileinst_topformer_tiny_shapes")
-    with torch.no_grad():
-        output = MobileInst(config)(torch.randn(8, 3, 128, 192))
-    output = output._replace(
-        **{name: value.requires_grad_() for name, value in output._asdict().items() if value is not None}
-    )
-    targets = [
-        InstanceTargets(torch.randint(0, 6, (3,)), torch.rand(3, 128, 192) > 0.7, torch.arange(3)) for _ in range(8)
-    ]
-    criterion = Criterion(config)
-    benchmark(lambda: sum(criterion(output, targets).values()).backward())
-
-
-@pytest.mark.parametrize("key_frame_interval", [1, 3, 6])
-def test_tracking_six_frames_of_128x192(benchmark: BenchmarkFixture, key_frame_interval: int) -> None:
-    torch.manual_seed(0)
-    config = get_config("mobileinst_topformer_tiny_shapes")
-    tracker = OnlineTracker(MobileInst(config), config, key_frame_interval)
-    frames = np.random.default_rng(0).integers(0, 256, (6, 128, 192, 3), dtype=np.uint8)
-    benchmark(tracker.track_video, frames)
