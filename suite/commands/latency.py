@@ -250,7 +250,9 @@ def gate(
 @click.option("--serial", help="Which phone, if several are connected (see adb devices).")
 @click.option("--ssh", metavar="USER@HOST", help="A Linux board instead of a phone; keys belong in ~/.ssh/config.")
 @click.option("--folder", default="/tmp", show_default=True, help="Folder on a board whose storage lets programs run.")
-@click.option("--engine", type=click.Choice(["ncnn", "ncnn_fp16"]), default="ncnn", show_default=True)
+@click.option(
+    "--engine", type=click.Choice(["ncnn", "ncnn_fp16"]), default="ncnn", show_default=True, help="What runs the graph."
+)
 @click.option("--runner", type=EXISTING, help="The runner; default: where docs/phone.md builds it.")
 @click.option("--core", type=click.IntRange(0, 63), help="Core to measure on; default: the fastest.")
 @_timing_options
