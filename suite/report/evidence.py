@@ -179,9 +179,12 @@ class Evidence:
         return sorted(self.find(metric, protocol={"experiment": None}, dataset=dataset), key=order)
 
     def reuse(self) -> dict[str, list[Cell]]:
-        """Return video AP on shapes with association by training setting, each ordered by T."""
-        cells = (cell for cell in self.accuracy("video_ap", "shapes") if cell.get("association") is not False)
-        return grouped(cells, lambda cell: cell.setting)
+        """Return video AP with association on the newest version of shapes by training setting, each ordered by T."""
+        cells = [cell for cell in self.accuracy("video_ap", "shapes") if cell.get("association") is not False]
+        newest = max(cells, key=lambda cell: cell.latest.started_utc, default=None)
+        return grouped(
+            (cell for cell in cells if newest and cell.data_digest == newest.data_digest), lambda cell: cell.setting
+        )
 
     def frame_time(self, accuracy: Cell) -> Cell | None:
         """Return the newest CPU time per frame on the host, end to end, of the model and T of a video AP."""

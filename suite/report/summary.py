@@ -99,7 +99,7 @@ def _reuse(evidence: Evidence) -> Iterator[Highlight]:
         first, last = newest
         sentence = (
             f"Kernels reused over T = {last.frames} frames take {ratio_text(saved.value, saved.interval)} of the "
-            f"time of T = 1, and video AP on shapes falls from {points(first.value)} to {points(last.value)}."
+            f"time of T = 1, and video AP on shapes goes from {points(first.value)} to {points(last.value)}."
         )
         yield Highlight(sentence, 0, "python -m suite reproduce", "ap_reuse")
 

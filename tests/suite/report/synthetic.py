@@ -51,7 +51,9 @@ class RunMaker:
                 writer.add(line)
         return run
 
-    def training(self, seed: int, mask_ap: float, query_passing: bool = True, **changes: Any) -> Run:
+    def training(
+        self, seed: int, mask_ap: float, query_passing: bool = True, dataset: Dataset = SHAPES, **changes: Any
+    ) -> Run:
         """Write one training run on shapes: curve, mask AP, and video AP at T = 1, 3, 6."""
         run = self.run("reproduce", seed=seed, **changes)
         setting: dict[str, Scalar] = {
@@ -65,20 +67,20 @@ class RunMaker:
         image = setting | {"task": "coco", "short_side_px": 128, "long_side_px": 192}
         for metric, factor in {"mask_ap": 1, "mask_ap50": 1.5, "mask_ap75": 1.05, "mask_ap_large": 1.2}.items():
             interval = Interval(mask_ap - 0.02, mask_ap + 0.02, 0.95, "image sampling only") if factor == 1 else None
-            lines.append(Measurement(metric, mask_ap * factor, subject, image, SHAPES, interval))
-        lines.append(Measurement("mask_ap_small", None, subject, image, SHAPES, reason="no ground truth of that size"))
+            lines.append(Measurement(metric, mask_ap * factor, subject, image, dataset, interval))
+        lines.append(Measurement("mask_ap_small", None, subject, image, dataset, reason="no ground truth of that size"))
         for frames in (1, 3, 6):
             video = setting | {"task": "youtube-vis", "key_frame_interval": frames, "association": True}
             value = mask_ap - 0.1 - 0.01 * frames
             for metric, factor in {"video_ap": 1.0, "video_ap50": 1.4, "video_ar1": 0.9}.items():
-                lines.append(Measurement(metric, value * factor, subject, video, SHAPES))
-        lines.append(Measurement("train_time_s", 300.0 + seed, subject, setting, SHAPES))
+                lines.append(Measurement(metric, value * factor, subject, video, dataset))
+        lines.append(Measurement("train_time_s", 300.0 + seed, subject, setting, dataset))
         columns = ["iteration", "loss", "loss_class", "loss_mask_bce", "loss_dice", "loss_objectness", "mask_ap"]
         rows: list[list[Scalar]] = [
             [step, 8 / step**0.2, 2.0, 1.0, 1.0, 0.5, mask_ap * step / 1800 if step % 450 == 0 else None]
             for step in range(30, 1801, 30)
         ]
-        lines.append(Series("training_curve", subject, columns, rows, setting, SHAPES))
+        lines.append(Series("training_curve", subject, columns, rows, setting, dataset))
         return self.write(run, *lines)
 
     def latency(

@@ -3,6 +3,7 @@
 import csv
 import io
 
+import msgspec
 import pytest
 
 from suite.claims.loader import load_claims
@@ -15,12 +16,20 @@ from suite.report.tables.arithmetic import counts
 from suite.report.tables.latency import latency, later
 from suite.report.tables.paper import table1
 from suite.report.verdicts import load_evidence
-from tests.suite.report.synthetic import RunMaker
+from tests.suite.report.synthetic import SHAPES, RunMaker
 
 
 @pytest.fixture
 def evidence(filled: RunMaker) -> Evidence:
     return load_evidence(filled.folder)
+
+
+def test_kernel_reuse_is_compared_on_the_newest_version_of_the_data_alone(filled: RunMaker):
+    newest = msgspec.structs.replace(SHAPES, digest="d" * 32 + ".dir")
+    filled.training(0, 0.9, dataset=newest)
+    (cells,) = load_evidence(filled.folder).reuse().values()
+    assert [cell.value for cell in cells] == pytest.approx([0.79, 0.77, 0.74])
+    assert {cell.data_digest for cell in cells} == {newest.digest}
 
 
 @pytest.fixture
