@@ -29,6 +29,8 @@ Decoder = Literal["global_local", "local_local", "global_global", "local_global"
 COMPARED = ("kernels", "queries", "embedding", "masks")
 ASSOCIATIONS = (*COMPARED, *(f"{compared}+active" for compared in COMPARED))
 """Names of the rules by which a tracker links queries, see `reference_model.association.Association`."""
+ASSOCIATION = "kernels+active"
+"""The rule where none is named: the paper's kernels, weighed by how active queries are (docs/decisions.md)."""
 SHIPPED = Path(__file__).parent / "checkpoints"
 """Trained weights that come with the package, one ``NAME.safetensors`` with its model card ``NAME.md`` each."""
 HUB_WEIGHTS = "model.safetensors"

@@ -22,7 +22,7 @@ from torch import Tensor
 from reference_model.association import Association, KeyFrame, Linker
 from reference_model.association import TrackingError as TrackingError
 from reference_model.association import associate as associate
-from reference_model.config import ModelConfig
+from reference_model.config import ASSOCIATION, ModelConfig
 from reference_model.images import (
     BoxedMask,
     Detection,
@@ -157,7 +157,7 @@ class OnlineTracker:
         config: ModelConfig,
         key_frame_interval: int = 3,
         association: bool = True,
-        associate_on: str | Linker = "kernels",
+        associate_on: str | Linker = ASSOCIATION,
         score_maskness: bool = True,
         thresholds: Thresholds | None = None,
     ) -> None:

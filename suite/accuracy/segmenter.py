@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reference_model.config import ModelConfig, config_to_dict
+from reference_model.config import ASSOCIATION, ModelConfig, config_to_dict
 from reference_model.images import Detection, Thresholds, detect
 from reference_model.mobileinst import MobileInst
 from reference_model.tracking import OnlineTracker, Track
@@ -36,7 +36,7 @@ class PredictionProtocol:
         max_tracks: at most this many (query, class) pairs of a video.
         key_frame_interval: kernel-reuse length T, for videos.
         association: whether queries of key frames are associated, for videos.
-        associate_on: the rule of association; in records where it is not the paper's ``"kernels"``.
+        associate_on: the rule of association; in records of tracks that were associated by another than ``"kernels"``.
         score_maskness: whether a track's score is multiplied by its masks' mean foreground probability.
         as_sparseinst: masks are interpolated as probabilities, padding counts in scores; in records where on.
     """
@@ -50,7 +50,7 @@ class PredictionProtocol:
     max_tracks: int = 10
     key_frame_interval: int = 1
     association: bool = True
-    associate_on: str = "kernels"
+    associate_on: str = ASSOCIATION
     score_maskness: bool = True
     as_sparseinst: bool = False
 
@@ -63,7 +63,7 @@ class PredictionProtocol:
         """Return the fields that matter to a task (``"coco"`` or ``"youtube-vis"``), for a record's protocol."""
         video = {"max_tracks", "key_frame_interval", "association", "associate_on", "score_maskness"}
         unused = {"max_detections"} if task == "youtube-vis" else video
-        unused |= {"associate_on"} if self.associate_on == "kernels" else set()
+        unused |= {"associate_on"} if self.associate_on == "kernels" or not self.association else set()
         unused |= set() if self.as_sparseinst else {"as_sparseinst"}
         return {"task": task, **{name: value for name, value in asdict(self).items() if name not in unused}}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reference_model.config import ASSOCIATIONS
+from reference_model.config import ASSOCIATION, ASSOCIATIONS
 from suite.command_options import PATH, CommandGroup, checkpoint_option, json_option, options, show
 
 if TYPE_CHECKING:
@@ -87,7 +87,13 @@ def youtube_vis(**words: Any) -> None:
 @click.option("--annotations", type=PATH, required=True, help="YouTube-VIS annotations with the ground truth.")
 @click.option("--images", type=PATH, required=True, help="Folder that the file names of frames start from.")
 @click.option("--key-frame-interval", "intervals", type=click.IntRange(min=1), multiple=True, default=(1, 3), help="T.")
-@click.option("--associate-on", type=click.Choice(ASSOCIATIONS), multiple=True, default=("kernels",), help="Repeats.")
+@click.option(
+    "--associate-on",
+    type=click.Choice(ASSOCIATIONS),
+    multiple=True,
+    default=("kernels", ASSOCIATION),
+    help="Repeats.",
+)
 @json_option()
 def tracking(as_json: bool, **words: Any) -> None:
     """Show what association gains a checkpoint (docs/tracking.md); options of T and rule may be repeated."""

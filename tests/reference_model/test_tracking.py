@@ -134,8 +134,8 @@ def test_association_follows_kernels_that_turn_further_than_they_are_apart(frame
         return permuted(call, prediction._replace(kernels=kernels))
 
     plain, turned = (
-        OnlineTracker(build(), CONFIG, 1, score_maskness=False),
-        OnlineTracker(build(turning), CONFIG, 1, score_maskness=False),
+        OnlineTracker(build(), CONFIG, 1, associate_on="kernels", score_maskness=False),
+        OnlineTracker(build(turning), CONFIG, 1, associate_on="kernels", score_maskness=False),
     )
     for _ in range(6):
         plain.push(frames[0])

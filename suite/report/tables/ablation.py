@@ -102,7 +102,7 @@ def tracking(evidence: Evidence) -> Table:
         )
     gains = ablation_scores(evidence).gain
     hard = (
-        f"Ablation, kernels over none at T = 1 where {meaning}: "
+        f"Ablation, association over none at T = 1 where {meaning}: "
         f"{described(gains(Trial(DEFAULT_CELL, 1, True, trait), Trial(DEFAULT_CELL, 1, False, trait)))}."
         for trait, meaning in TRAITS.items()
     )

@@ -47,7 +47,7 @@ def _joined(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
     """Return (what was scored, cell); a cell that repeats another's numbers without association is joined with it."""
 
     def key(cell: Cell) -> tuple[object, ...]:
-        rest = frozenset(item for item in cell.protocol.items() if item[0] != "association")
+        rest = frozenset(item for item in cell.protocol.items() if item[0] not in ("association", "associate_on"))
         values = tuple((sample.seed, sample.value) for sample in cell.samples)
         return cell.metric, cell.model, cell.dataset, rest, values
 
