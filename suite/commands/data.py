@@ -68,15 +68,13 @@ def add(group: str, source: Path | None, unpacking: bool, as_json: bool) -> None
     """Use files that you have: link what GROUP needs from SOURCE, never copy it, then verify and unpack it.
 
     SOURCE is a file, or a folder with the archives; without it, the files at their places are taken. A file nobody
-    has published a digest of is pinned in datasets.dvc, if its counts are the official ones.
+    has published a digest of is pinned in datasets.dvc, after the health check of what was unpacked.
     """
-    from suite.datasets.fetch import add, fetch, overview, overview_table
+    from suite.datasets.fetch import add, overview, overview_table
     from suite.datasets.pins import select_pins
 
-    add(select_pins((group,)), source)
-    pins = select_pins((group,))
-    fetch(pins, downloading=False, unpacking=unpacking)
-    rows = overview(pins)
+    add(select_pins((group,)), source, unpacking)
+    rows = overview(select_pins((group,)))
     show(as_json, rows, overview_table(rows))
 
 

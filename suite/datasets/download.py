@@ -12,6 +12,7 @@ from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -51,16 +52,10 @@ class DownloadOptions:
     pause_s: float = 1.0
 
     def address(self, url: str) -> str:
-        """Return where to load ``url`` from.
-
-        Raises:
-            InputError: if it is no http or https address.
-        """
-        if self.mirror is not None:
-            url = "/".join([self.mirror.rstrip("/"), *urllib.parse.urlsplit(url).path.split("/")[-2:]])
-        if not url.startswith(("http://", "https://")):
-            raise InputError(f"{url}: only http and https addresses can be fetched; correct --mirror or {PINS_NAME}")
-        return url
+        """Return where to load ``url`` from."""
+        if self.mirror is None:
+            return url
+        return "/".join([self.mirror.rstrip("/"), *urllib.parse.urlsplit(url).path.split("/")[-2:]])
 
 
 def _size(part: Path) -> int:
@@ -176,8 +171,8 @@ def _answer(session: requests.Session, pin: Pin, start: int, options: DownloadOp
     asked = {"Range": f"bytes={start}-"} if start else {}
     try:
         answer = session.get(url, headers=asked, stream=True, timeout=options.timeout_s)
-    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL) as error:
-        raise InputError(f"{url}: is not an address ({error}); correct --mirror or {PINS_NAME}") from None
+    except (InvalidURL, InvalidSchema, MissingSchema) as error:
+        raise InputError(f"{url}: is no http or https address ({error}); correct --mirror or {PINS_NAME}") from None
     except requests.RequestException as error:
         raise DataError(
             f"{pin.path}: {url} cannot be reached ({error}); check the network and https_proxy, use --mirror, {by_hand}"

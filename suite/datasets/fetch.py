@@ -1,4 +1,4 @@
-"""Brings groups of pinned datasets to their places: generate, download, unpack, check, ask DVC.
+"""Brings groups of pinned datasets to their places: generate, download, unpack, check.
 
 Files that are on this disk already are linked, and pinned where nobody has published a digest.
 """
@@ -22,34 +22,32 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import msgspec
-
 from suite.datasets.embedded import ensure
 from suite.datasets.health import require_health
-from suite.datasets.pins import PINS_NAME, Pin, pins_path
-from suite.datasets.state import GOOD, State, directory_digest, examine, remembered_md5, stamp_path, unpacked_from
-from suite.errors import DataError, InputError
+from suite.datasets.pins import PINS_NAME, Pin, load_pins, pins_path
+from suite.datasets.state import GOOD, directory_digest, examine, remembered_md5, stamp_path, unpacked_from
+from suite.errors import DataError, InputError, first_few
 from suite.files import check_space, disk_faults, file_digest, write_json, write_text
 from suite.locks import exclusive
 from suite.paths import repository_root, shown
 from suite.progress import say, track
 from suite.text_table import TextColumn, text_table
-from suite.typed import read_typed
 
 
-def fetch(pins: Sequence[Pin], mirror: str | None = None, downloading: bool = True, unpacking: bool = True) -> None:
+def fetch(pins: Sequence[Pin], mirror: str | None = None, unpacking: bool = True, adding: bool = False) -> None:
     """Bring datasets to their places; what needs a login is described, after the others were brought.
 
     Args:
         pins: which ones.
         mirror: see `suite.datasets.download.DownloadOptions`.
-        downloading: whether what is absent is downloaded or generated.
         unpacking: whether archives are unpacked too.
+        adding: download and generate nothing; pin what has no digest in ``datasets.dvc``, after the health check.
 
     Raises:
         DataError: if something could not be brought or is not what it should be.
+        InputError: if ``datasets.dvc`` cannot be read.
     """
-    for pin in pins if downloading else ():
+    for pin in () if adding else pins:
         if pin.meta.generator:
             ensure()
         elif pin.meta.url:
@@ -68,13 +66,11 @@ def fetch(pins: Sequence[Pin], mirror: str | None = None, downloading: bool = Tr
         split = pin.meta.split
         if split and (pin.folder / split.annotations).is_file() and (pin.folder / split.images).is_dir():
             say(require_health(split.task, pin.folder / split.annotations, pin.folder / split.images).text())
-    if len(missing) > 1:
-        for line in missing:
-            say(line)
-        raise DataError(f"{missing[0]} (and {len(missing) - 1} more, listed above)")
+    for pin in pins if adding else ():
+        if examine(pin).status == "unpinned":
+            _write_pin(pin)
     if missing:
-        raise DataError(missing[0])
-    confirm_with_dvc(pins)
+        raise DataError(first_few(missing, len(missing), "; "))
 
 
 def unpack(pin: Pin) -> bool:
@@ -176,8 +172,9 @@ def overview(pins: Sequence[Pin], again: bool = False) -> dict[str, dict[str, An
             where = {"name": pin.name, "group": pin.meta.group, "path": pin.path, "pinned": pin.md5}
             rows[pin.name] = where | asdict(state) | {"size": pin.size if state.size is None else state.size}
             step(pin.name)
-    if again:
-        confirm_with_dvc([pin for pin in pins if rows[pin.name]["status"] == "verified"])
+    verified = [pin.path for pin in pins if rows[pin.name]["status"] == "verified"]
+    if again and verified:
+        _confirm_with_dvc(verified)
     return rows
 
 
@@ -194,15 +191,8 @@ def overview_table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join([*text_table(columns, cells), *([""] if notes else []), *notes])
 
 
-def confirm_with_dvc(pins: Sequence[Pin]) -> None:
-    """Let DVC compare pinned files too, where it is installed and this is a checkout; say so where it is not.
-
-    Raises:
-        DataError: if DVC does not agree that they are as pinned, or cannot tell.
-    """
-    here = [pin.path for pin in pins if pin.md5 is not None and pin.file.exists()]
-    if not here:
-        return
+def _confirm_with_dvc(here: Sequence[str]) -> None:
+    """Let DVC compare verified paths too, where it is installed and this is a checkout; say so where it is not."""
     root = repository_root()
     if importlib.util.find_spec("dvc") is None or not (root / ".dvc").is_dir():
         say(f"{PINS_NAME}: digests compared here only; with DVC in a checkout, 'dvc status' compares them too")
@@ -218,15 +208,18 @@ def confirm_with_dvc(pins: Sequence[Pin]) -> None:
         )
 
 
-def add(pins: Sequence[Pin], source: Path | None) -> None:
-    """Link files to their places, and pin those without a digest.
+def add(pins: Sequence[Pin], source: Path | None, unpacking: bool = True) -> None:
+    """Link files to their places, unpack and check them, and pin those without a digest.
+
+    A published digest is never replaced; that of a generated set is, where no source is named.
 
     Args:
         pins: what is wanted.
         source: a file, or a folder that holds the files; None for files at their places.
+        unpacking: whether archives are unpacked too.
 
     Raises:
-        DataError: if nothing of it is there, or what is there is not the pinned or official file; it is left as it is.
+        DataError: if nothing of it is there, or what is there is not the pinned file; it is left as it is.
         InputError: if ``datasets.dvc`` or an annotations file cannot be read.
     """
     if source is not None and not source.exists():
@@ -236,13 +229,10 @@ def add(pins: Sequence[Pin], source: Path | None) -> None:
         names = ", ".join(PurePosixPath(pin.path).name for pin in pins)
         raise DataError(f"{source or pins[0].path}: nothing of it is there; looked for {names}")
     for pin in taken:
-        if _may_be_pinned(pin, examine(pin)):
+        if pin.meta.generator and examine(pin).status == "mismatch":
             _write_pin(pin)
-
-
-def _may_be_pinned(pin: Pin, state: State) -> bool:
-    """Whether a measured digest may be written; a published one is never replaced, one of a generated set is."""
-    return state.status == "unpinned" or (pin.meta.generator is not None and state.status == "mismatch")
+    known = load_pins()
+    fetch([known[pin.name] for pin in pins], unpacking=unpacking, adding=True)
 
 
 def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
@@ -252,7 +242,8 @@ def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
         DataError: if there is no source and nothing usable at the place, or what ``source`` holds is another file.
     """
     state, path = examine(pin), PurePosixPath(pin.path)
-    if state.status in GOOD or (source is None and _may_be_pinned(pin, state)):
+    usable = ("unpinned", "mismatch") if pin.meta.generator else ("unpinned",)
+    if state.status in GOOD or (source is None and state.status in usable):
         return True
     if source is None:
         raise DataError(state.explanation)
@@ -263,9 +254,7 @@ def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         return False
-    if pin.md5 is None:
-        _check_videos(pin, found)
-    elif (have := file_digest(found, "md5")) != pin.md5:
+    if pin.md5 is not None and (have := file_digest(found, "md5")) != pin.md5:
         raise DataError(f"{found}: digest is {have} but {PINS_NAME} pins {pin.md5} for {pin.path}; get it again")
     with disk_faults(pin.path), exclusive(pin.file):
         if pin.file.exists() and pin.file.samefile(found):
@@ -280,67 +269,25 @@ def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
     return True
 
 
-class _Videos(msgspec.Struct):
-    """The list of an annotations file, counted but not parsed."""
-
-    videos: list[msgspec.Raw]
-
-
-def _check_videos(pin: Pin, path: Path) -> None:
-    """Compare the number of videos in an archive or annotations file with the official one, where there is one.
-
-    Raises:
-        DataError: if it is no zip although it should be, or the numbers differ.
-        InputError: if it is no annotations file although it should be.
-    """
-    if pin.meta.videos is None:
-        return
-    if pin.meta.unpack is None:
-        remedy = "give the whole annotations file, not a results file"
-        have = len(read_typed(path, _Videos, "annotations file", remedy).videos)
-    else:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = [PurePosixPath(name) for name in archive.namelist() if name.endswith((".jpg", ".png"))]
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"{path}: not a readable zip ({error}); get it again from {pin.meta.page}") from None
-        have = len({name.parent for name in names})
-    if have != pin.meta.videos:
-        raise DataError(
-            f"{path}: holds {have} videos, officially {pin.meta.videos}; it is not {pin.name}, or not all of it; get "
-            "it again"
-        )
-
-
 def _write_pin(pin: Pin) -> None:
-    """Write the digest and size of what is at a pin's place into ``datasets.dvc``, and say so.
-
-    Raises:
-        DataError: if its counts are not the official ones.
-        InputError: if the file is not written as one key a line.
-    """
+    """Write the digest and size of what is at a pin's place into ``datasets.dvc``; all other lines stay as they are."""
     if pin.is_folder:
         md5, size, files = directory_digest(pin.file)
         measured: dict[str, str | int] = {"md5": md5, "size": size, "nfiles": files, "hash": "md5"}
     else:
-        _check_videos(pin, pin.file)
         measured = {"md5": remembered_md5(pin.file), "size": pin.file.stat().st_size, "hash": "md5"}
+    # DVC reads a digest of digits alone as a number unless it is quoted.
+    fresh = [f"  {key}: '{value}'\n" if key == "md5" else f"  {key}: {value}\n" for key, value in measured.items()]
     path = repository_root() / PINS_NAME
     with exclusive(path):
-        write_text(path, _with_measured(pins_path().read_text(encoding="utf-8"), pin, measured))
+        blocks = re.split(r"(?m)^(?=- )", pins_path().read_text(encoding="utf-8"))
+        for number, block in enumerate(blocks):
+            lines = re.sub(r"\A- ", "  ", block).splitlines(keepends=True)
+            if any(re.fullmatch(rf"  path: ['\"]?{re.escape(pin.path)}['\"]?\n?", line) for line in lines):
+                others = [line for line in lines if not re.match(r"  (md5|size|nfiles|hash):", line)]
+                blocks[number] = "- " + "".join(fresh + others)[2:]
+                break
+        else:
+            raise InputError(f"{PINS_NAME}: the entry of {pin.path} is not written as one key a line; pin it by hand")
+        write_text(path, "".join(blocks))
     say(f"{pin.path}: {PINS_NAME} pins {measured['md5']}, {measured['size']} bytes; commit it")
-
-
-def _with_measured(text: str, pin: Pin, measured: dict[str, str | int]) -> str:
-    """Return the file's text with the measured keys of one out replaced; all other lines stay as they are."""
-    blocks = re.split(r"(?m)^(?=- )", text)
-    for number, block in enumerate(blocks):
-        lines = re.sub(r"\A- ", "  ", block).splitlines(keepends=True)
-        if not any(re.fullmatch(rf"  path: ['\"]?{re.escape(pin.path)}['\"]?\n?", line) for line in lines):
-            continue
-        others = [line for line in lines if not re.match(r"  (md5|size|nfiles|hash):", line)]
-        # DVC reads a digest of digits alone as a number unless it is quoted.
-        fresh = [f"  {key}: '{value}'\n" if key == "md5" else f"  {key}: {value}\n" for key, value in measured.items()]
-        blocks[number] = "- " + "".join(fresh + others)[2:]
-        return "".join(blocks)
-    raise InputError(f"{PINS_NAME}: the entry of {pin.path} is not written as one key a line; pin it by hand")

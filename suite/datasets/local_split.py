@@ -33,6 +33,8 @@ LOCAL_TRAIN = "local-train"
 VALID_VIDEOS = {"youtube-vis-2019": 302, "youtube-vis-2021": 421}
 """Number of videos in the official valid split of each year, and so in `LOCAL_VALID`."""
 
+TRAIN_VIDEOS = {"youtube-vis-2019": 2238, "youtube-vis-2021": 2985}
+
 Unit = Literal["image", "video"]
 
 
@@ -154,8 +156,8 @@ def list_path(dataset: str) -> Path:
     return repository_root() / LISTS / f"{dataset.replace('-', '_')}.json"
 
 
-def _train_annotations(dataset: str) -> tuple[Path, int | None]:
-    """Return the train annotations and the official number of videos, after checking that they are the pinned ones.
+def _train_annotations(dataset: str) -> Path:
+    """Return the train annotations, after checking that they are the pinned ones.
 
     Raises:
         DataError: if they are absent, not as pinned, or nobody has pinned them.
@@ -173,7 +175,7 @@ def _train_annotations(dataset: str) -> tuple[Path, int | None]:
     annotations = pictures.folder / pictures.meta.split.annotations
     if not annotations.is_file():
         raise DataError(f"{shown(annotations)}: absent; {pin.how_to_get()}")
-    return annotations, pin.meta.videos
+    return annotations
 
 
 def make_local_split(dataset: str) -> LocalSplit:
@@ -190,14 +192,14 @@ def make_local_split(dataset: str) -> LocalSplit:
 
     if dataset not in VALID_VIDEOS:
         raise InputError(f"{dataset}: no dataset to split; give one of {', '.join(VALID_VIDEOS)}")
-    annotations, videos = _train_annotations(dataset)
+    annotations = _train_annotations(dataset)
     loaded = YoutubeVisDataset.load(annotations)
-    if videos not in (None, len(loaded.videos)):
-        raise DataError(f"{shown(annotations)}: holds {len(loaded.videos)} videos, officially {videos}; get it again")
-    category_ids = loaded.categories.ids
+    count, official = len(loaded.videos), TRAIN_VIDEOS[dataset]
+    if count != official:
+        raise DataError(f"{shown(annotations)}: holds {count} videos, officially {official}; get it again")
     categories_of = {
         int(video.video_id): frozenset(
-            int(category_ids[track.class_index]) for track in loaded.tracks_of(video.video_id)
+            int(loaded.categories.ids[track.class_index]) for track in loaded.tracks_of(video.video_id)
         )
         for video in loaded.videos
     }

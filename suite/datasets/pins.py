@@ -55,7 +55,6 @@ class Meta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         generator: the command that makes it.
         unpack: the folder its archive is unpacked into, relative to the repository.
         split: the official split whose pictures it holds.
-        videos: official number of videos in it.
     """
 
     group: _Text
@@ -65,7 +64,6 @@ class Meta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generator: _Text | None = None
     unpack: _Inside | None = None
     split: Split | None = None
-    videos: _Count | None = None
 
 
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

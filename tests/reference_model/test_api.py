@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -66,16 +64,6 @@ def test_a_result_is_what_detection_finds(model: Model, picture: np.ndarray) -> 
     assert len(model(picture, score=0.1, max_instances=1)) == 1
 
 
-def test_boxes_are_tight(model: Model, picture: np.ndarray) -> None:
-    result = model(picture, score=0.1)
-    for (left, top, right, bottom), mask in zip(result.boxes, result.masks, strict=True):
-        assert mask[top:bottom, left:right].sum() == mask.sum()
-        assert mask[top].any()
-        assert mask[bottom - 1].any()
-        assert mask[:, left].any()
-        assert mask[:, right - 1].any()
-
-
 def test_files_pillow_images_and_arrays_give_the_same_and_no_warning(
     model: Model, picture: np.ndarray, tmp_path: Path
 ) -> None:
@@ -85,25 +73,21 @@ def test_files_pillow_images_and_arrays_give_the_same_and_no_warning(
     turned.save(tmp_path / "turned.png", exif=exif)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        results = [
-            model(image, score=0.1)
-            for image in (
-                picture,
-                Image.fromarray(picture),
-                np.asarray(Image.fromarray(picture)),
-                tmp_path / "turned.png",
-            )
-        ]
+        images = (picture, Image.fromarray(picture), tmp_path / "turned.png")
+        results = [model(image, score=0.1) for image in images]
     for result in results[1:]:
         np.testing.assert_array_equal(result.masks, results[0].masks)
 
 
-def test_coco_entries_decode_to_the_masks(model: Model, picture: np.ndarray) -> None:
+def test_coco_entries_decode_to_the_masks_and_boxes_are_tight(model: Model, picture: np.ndarray) -> None:
     result = model(picture, score=0.1)
     entries = json.loads(json.dumps(result.to_coco(image_id=5)))
     assert {entry["image_id"] for entry in entries} == {5}
     assert [entry["category_id"] for entry in entries] == [CATEGORIES[index][0] for index in result.class_indices]
-    np.testing.assert_array_equal([coco_mask.decode(entry["segmentation"]) for entry in entries], result.masks)
+    codes = [entry["segmentation"] for entry in entries]
+    np.testing.assert_array_equal(coco_mask.decode(codes).transpose(2, 0, 1), result.masks)
+    left_top, sides = np.hsplit(coco_mask.toBbox(codes), 2)
+    np.testing.assert_array_equal(result.boxes, np.hstack([left_top, left_top + sides]))
     with pytest.raises(ValueError, match="category ids"):
         Model(model.network)(picture, score=0.1).to_coco(1)
 
@@ -169,12 +153,7 @@ def test_categories_that_are_not_those_of_the_classes(text: str, tmp_path: Path)
         load(tmp_path / "model.safetensors")
 
 
-def test_the_package_offers_its_public_names_and_loads_torch_only_for_them() -> None:
+def test_the_package_offers_its_public_names() -> None:
     assert set(reference_model.__all__) <= set(dir(reference_model))
     with pytest.raises(AttributeError):
         reference_model.nonsense  # noqa: B018
-    code = (
-        "import sys, reference_model; print('torch' in sys.modules); reference_model.load; print('cv2' in sys.modules)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert found == ["False", "False"]

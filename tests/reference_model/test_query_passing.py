@@ -27,9 +27,8 @@ def with_ids(ids: list[int]) -> InstanceTargets:
 def model() -> MobileInst:
     torch.manual_seed(3)
     model = MobileInst(CONFIG).double().eval()
-    torch.nn.init.normal_(
-        model.instance_decoder.kernel_head.weight, std=0.001
-    )  # logits of a few units: no saturated ties
+    # Logits of a few units: no saturated ties.
+    torch.nn.init.normal_(model.instance_decoder.kernel_head.weight, std=0.001)
     torch.nn.init.normal_(model.instance_decoder.class_head.weight, std=0.3)
     return model
 

@@ -65,10 +65,18 @@ def test_every_seed_is_a_whole_number_from_0() -> None:
     assert all(isinstance(option.type, click.IntRange) and option.type.min in (0, 1) for option in seeds)
 
 
-def test_help_loads_no_numpy() -> None:
-    code = "import sys; from suite.cli import main; main(['--help']); print({'numpy', 'msgspec'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "set()"
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("from suite.cli import main; main(['--help'])", {"numpy", "msgspec"}),
+        ("import reference_model.config, suite.models; suite.models.discover()", {"torch"}),
+        ("import reference_model", {"torch"}),
+        ("import reference_model; reference_model.load", {"cv2"}),
+    ],
+)
+def test_what_is_not_needed_is_not_loaded(code: str, absent: set[str]) -> None:
+    code += f"; import sys; sys.exit(bool({absent} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_missing_extra_is_one_line_that_says_what_to_install() -> None:

@@ -81,7 +81,7 @@ def place_train(root: Path, dataset: str, content: dict[str, Any]) -> Path:
     inside = "train/instances.json" if dataset == "youtube-vis-2021" else "train.json"
     split = {"task": "youtube-vis", "annotations": inside, "images": "train/JPEGImages"}
     archive, annotations = root / "data" / "archives" / name / "train.zip", root / "data" / name / inside
-    meta: dict[str, Any] = {"group": dataset, "page": "a page", "videos": SIZES[dataset][0]}
+    meta: dict[str, Any] = {"group": dataset, "page": "a page"}
     metas = {archive: meta | {"name": f"{name}_train", "unpack": f"data/{name}", "split": split}}
     archive.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(archive, "w") as packed:

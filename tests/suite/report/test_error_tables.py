@@ -1,4 +1,4 @@
-"""Recorded errors become a table; without them it says so."""
+"""Recorded errors become a table."""
 
 from pathlib import Path
 
@@ -45,8 +45,3 @@ def test_every_kind_is_a_row_with_what_it_costs(recorded: RunMaker, analyses: tu
     assert not by_kind["identity switch"][names.index(f"{accuracy.ALONE}: images")].text
     assert {"small objects", "medium objects", "large objects"} <= set(by_kind)
     assert any(name.startswith("category name") for name in by_kind)
-
-
-def test_without_records_the_table_says_so(filled: RunMaker) -> None:
-    evidence = load_evidence(filled.folder)
-    assert accuracy.errors(evidence).footnotes == [accuracy.NOT_RECORDED]

@@ -1,4 +1,4 @@
-"""No number of README.md or of the report is typed: `report --check` shows that files are what the code renders."""
+"""No number of the report is typed: `report --check` shows that files are what the code renders."""
 
 import ast
 import re
@@ -8,23 +8,7 @@ from pathlib import Path
 import suite.report
 from suite.claims.consistency import check_consistency
 from suite.claims.loader import load_claims
-from suite.report.summary import BEGIN, END
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-IN_README = {
-    "3.11": "version of Python",
-    "10": "minutes the main job takes, as a whole number",
-    "2": "cores it takes them on; an exit code",
-    "2024": "year of the paper",
-    "2303.17594": "number of the paper on arXiv",
-    "16": "photographs that the overfit check learns by heart",
-    "70": "exit code of an unexpected error, as in suite/errors.py",
-    "75": "exit code of a run the system stopped, as in suite/errors.py",
-    "130": "exit code of an interrupted command, as in suite/errors.py",
-    **{str(code): "exit code, as in suite/errors.py" for code in (0, 1, 3, 4)},
-    **{str(interval): "kernel-reuse length T that the main job scores" for interval in (1, 3, 6)},
-}
-"""Numbers of README.md outside its generated part that are no results."""
 TYPED = {
     "95": "level of every interval",
     "100": "percent",
@@ -59,13 +43,6 @@ def typed_words(path: Path) -> list[str]:
     skipped |= {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     words = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in skipped]
     return [node.value for node in words if isinstance(node.value, str)]
-
-
-def test_readmes_own_words_hold_no_results():
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    outside = text.split(BEGIN)[0] + text.split(END)[1]
-    outside = re.sub(r"```.*?```|<!--.*?-->|`[^`]*`|<sup>.*?</sup>", " ", outside, flags=re.DOTALL)
-    assert numbers([re.sub(r"\]\([^)]*\)", "] ", outside)]) <= set(IN_README)
 
 
 def test_no_number_is_typed_into_the_code_that_draws_the_report():

@@ -9,15 +9,6 @@ from suite.report.verdicts import load_evidence
 from tests.suite.report.synthetic import BASE_512, BASE_640, SHAPES, TINY, WEIGHTS, RunMaker
 
 
-def test_accuracy_is_the_mean_over_seeds_with_its_deviation(filled: RunMaker):
-    (cell,) = load_evidence(filled.folder).find("mask_ap", TINY)
-    assert [sample.seed for sample in cell.samples] == [0, 1, 2]
-    assert cell.value == pytest.approx((0.55 + 0.57 + 0.52) / 3)
-    assert cell.deviation == pytest.approx(0.0251661)
-    assert cell.interval is None
-    assert len(cell.run_ids) == 3
-
-
 def test_a_repeated_seed_replaces_the_older_run_and_says_so(maker: RunMaker):
     old = maker.training(0, 0.40)
     new = maker.training(0, 0.50)

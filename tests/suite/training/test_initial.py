@@ -48,20 +48,15 @@ def test_an_official_backbone_is_loaded(tmp_path: Path, kind: str) -> None:
     assert How(backbone=path).initial_digest() == sha256(path.read_bytes()).hexdigest()
 
 
-class Harmful:
-    """Unpickling it would write a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.path,)
-
-
 def test_a_backbone_file_runs_no_code_and_is_refused_in_one_line(tmp_path: Path) -> None:
     model, tensors = official("mobileinst_topformer_tiny_640")
+
+    class Harmful:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "touched",)
+
     harmful, short, foreign = (tmp_path / f"{name}.pth" for name in ("harmful", "short", "foreign"))
-    torch.save({"state_dict": tensors, "extra": Harmful(tmp_path / "touched")}, harmful)
+    torch.save({"state_dict": tensors, "extra": Harmful()}, harmful)
     short.write_bytes(harmful.read_bytes()[:1000])
     torch.save({"conv.weight": torch.zeros(1)}, foreign)
     for path, reason in ((harmful, "without executing code"), (short, "not a checkpoint"), (foreign, "missing keys")):

@@ -124,9 +124,8 @@ def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
     expected = np.zeros_like(found)
     expected[: len(rows), : len(columns)] = cut[np.ix_(rows, columns)]
     scale = 4 * np.array([view.rows / view.height, view.columns / view.width])
-    for place in np.argwhere(
-        found != expected
-    ):  # Only where an outline crosses the cell may the two ways round differently.
+    # Only where an outline crosses the cell may the two ways round differently.
+    for place in np.argwhere(found != expected):
         (first_row, first_column), (last_row, last_column) = np.floor(place * scale), np.ceil((place + 1) * scale)
         cell = cut[int(first_row) : int(last_row), int(first_column) : int(last_column)]
         assert cell.any()
