@@ -17,11 +17,6 @@ from torch.nn import functional
 from reference_model.images import Geometry, Thresholds, instance_scores, maskness, postprocess
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def blobs(surviving: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return class, objectness and mask logits of 100 round objects of radius 3 to 33 cells."""
     rng = np.random.default_rng(0)

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.suite.accuracy.cases import written
+
 SIZE = (480, 640)
 VIDEO_SIZE = (360, 640)
 METER = """
@@ -43,14 +45,6 @@ HOTCOCO = (
 OURS_COCO = (
     "import hotcoco; from suite.accuracy.mask_ap import score_coco",
     "values = score_coco(annotations, results).stats.values()",
-)
-OURS_INTERVAL = (
-    "import hotcoco; from suite.accuracy.mask_ap import score_coco",
-    "interval = score_coco(annotations, results, resamples=1000).intervals['AP']; values = interval.low, interval.high",
-)
-OURS_ERRORS = (
-    "import hotcoco; from suite.accuracy.error_analysis.analysis import analyse_coco",
-    "analysis = analyse_coco(annotations, results); values = analysis.ap50, *(rung.gain for rung in analysis.rungs)",
 )
 OURS_VIDEO = (
     "from suite.accuracy.video_ap import score_youtube_vis",
@@ -166,14 +160,6 @@ def video_files(folder: Path) -> tuple[Path, Path]:
     return written(folder, truth, results)
 
 
-def written(folder: Path, truth: Any, results: Any) -> tuple[Path, Path]:
-    """Write both documents and return their paths."""
-    paths = folder / "annotations.json", folder / "results.json"
-    for path, document in zip(paths, (truth, results), strict=True):
-        path.write_text(json.dumps(document))
-    return paths
-
-
 def per_pair_video_stats(annotations: Path, results: Path) -> list[float]:
     """Score plainly: two merges for every pair of tracks in every frame, then COCOeval's matching."""
     from pycocotools.cocoeval import COCOeval
@@ -254,20 +240,6 @@ def test_coco_at_val2017_scale_against_pycocotools(benchmark: Any, tmp_path: Pat
 def test_coco_at_val2017_scale_against_the_engine_alone(benchmark: Any, tmp_path: Path) -> None:
     """What reading with every check costs beside the engine's own unchecked reading."""
     compare(benchmark, OURS_COCO, HOTCOCO, coco_files(tmp_path))
-
-
-def test_coco_at_val2017_scale_with_an_interval_of_1000_draws(benchmark: Any, tmp_path: Path) -> None:
-    cpu_s, peak_mb, values = benchmark.pedantic(measured, args=(OURS_INTERVAL, coco_files(tmp_path)), rounds=1)
-    assert values[0] <= values[1]
-    benchmark.extra_info.update(cpu_s=cpu_s, peak_mb=peak_mb)
-    print({key: round(value, 2) for key, value in benchmark.extra_info.items()})
-
-
-def test_coco_errors_at_val2017_scale(benchmark: Any, tmp_path: Path) -> None:
-    cpu_s, peak_mb, values = benchmark.pedantic(measured, args=(OURS_ERRORS, coco_files(tmp_path)), rounds=1)
-    assert all(0 <= value <= 1 for value in values)
-    benchmark.extra_info.update(cpu_s=cpu_s, peak_mb=peak_mb)
-    print({key: round(value, 2) for key, value in benchmark.extra_info.items()})
 
 
 def test_youtube_vis_at_valid_scale_against_merging_every_pair(benchmark: Any, tmp_path: Path) -> None:
