@@ -15,8 +15,6 @@ from reference_model.mask_decoder import MaskDecoder, SemanticEnhancer
 from reference_model.mobileinst import MaskProduct
 from tests.reference_model.small import image, small_config, small_model
 
-torch.set_num_threads(1)
-
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"pyramid": "injected"},

@@ -14,8 +14,6 @@ from reference_model.config import config_to_dict
 from reference_model.weights import CheckpointError, checkpoint_config, load_checkpoint, save_checkpoint
 from tests.reference_model.small import image, small_config, small_model
 
-torch.set_num_threads(1)
-
 METADATA = {"git_sha": "0123abcd", "dataset_digest": "ff.dir", "seed": "3"}
 
 

@@ -10,8 +10,6 @@ from reference_model.mobileinst import MobileInst
 from suite.export.artifact import GraphArtifact
 from suite.export.counts import count, count_graph
 
-torch.set_num_threads(1)
-
 GOLDEN = {
     ("mobileinst_topformer_base_640", 640, 640): {
         "backbone": (4683104, 1886464000),

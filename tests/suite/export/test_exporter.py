@@ -19,8 +19,6 @@ from suite.export.exporter import OPSET, ParityError
 from suite.export.mobileinst import OnnxSegmenter, export_mobileinst
 from tests.reference_model.small import image, small_model, spread
 
-torch.set_num_threads(1)
-
 
 def run(path: Path, **inputs: torch.Tensor) -> dict[str, np.ndarray]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -33,7 +33,7 @@ def graph(nodes: list[onnx.NodeProto], shapes: dict[str, list[int]], constants: 
     outputs = [info for name, info in infos.items() if name in made]
     items = [numpy_helper.from_array(content, name) for name, content in constants.items()]
     for number, node in enumerate(nodes):
-        node.name = f"part.{number}/{node.op_type}"
+        node.name = node.name or f"part.{number}/{node.op_type}"
     body = helper.make_graph(nodes, "graph", inputs, outputs, items)
     return helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 

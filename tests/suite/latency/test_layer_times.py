@@ -10,22 +10,20 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from suite.commands.latency import command
 from suite.errors import NothingMeasuredError
 from suite.latency import layer_times
 from suite.latency.layer_times import UNKNOWN_MODULE, LayerTime, profile_layers, steady_layers
+from tests.suite.export.test_rewriting import graph as graph_of
 
 
 @pytest.fixture
 def graph(tmp_path: Path) -> Path:
     """Two convolutions of two modules with a pooling of neither's name between them; the output has a plain name."""
     generator = np.random.default_rng(0)
-    weights = [
-        numpy_helper.from_array(generator.standard_normal((32, 32, 3, 3), dtype=np.float32), f"w{number}")
-        for number in range(2)
-    ]
+    weights = {name: generator.standard_normal((32, 32, 3, 3), dtype=np.float32) for name in ("w0", "w1")}
     options: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
     nodes = [
         helper.make_node("Conv", ["image", "w0"], ["first.conv/a"], name="first.conv/a", **options),
@@ -33,13 +31,8 @@ def graph(tmp_path: Path) -> Path:
         helper.make_node("MaxPool", ["first.act/b"], ["pool/c"], name="pool/c", kernel_shape=[2, 2], strides=[2, 2]),
         helper.make_node("Conv", ["pool/c", "w1"], ["features"], name="second/features", **options),
     ]
-    values = [
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 32, 32, 32]),
-        helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 32, 16, 16]),
-    ]
-    body = helper.make_graph(nodes, "graph", values[:1], values[1:], weights)
     path = tmp_path / "graph.onnx"
-    onnx.save(helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    onnx.save(graph_of(nodes, {"image": [1, 32, 32, 32], "features": [1, 32, 16, 16]}, weights), path)
     return path
 
 

@@ -30,19 +30,14 @@ def counted(names: str, protocol: Protocol) -> tuple[list[str], list[Any], Any]:
     return calls, inputs, time_candidates([candidate(name) for name in names], protocol)
 
 
-def test_rounds_go_there_and_back_so_that_drift_falls_on_all_alike(quick: Protocol) -> None:
+def test_rounds_go_there_and_back_on_fresh_inputs_and_each_warm_up_group_repeats_one(quick: Protocol) -> None:
+    """There and back: drift falls on all alike."""
     protocol = msgspec.structs.replace(quick, min_samples=5, min_duration_s=0.0)
-    calls, _, (timings, _) = counted("ABC", protocol)
+    calls, inputs, (timings, _) = counted("ABC", protocol)
     warm_up = 3 * 3 * protocol.warm_up_groups
     assert "".join(calls[warm_up:]) == 3 * "ABCCBA"  # three rounds are the first to give five samples each
     assert [timing.positions for timing in timings] == [(0, 5), (1, 4), (2, 3)]
     assert [len(timing.rounds) for timing in timings] == [3, 3, 3]
-
-
-def test_every_timed_input_is_fresh_and_each_warm_up_group_repeats_one(quick: Protocol) -> None:
-    protocol = msgspec.structs.replace(quick, min_samples=20, min_duration_s=0.0)
-    _, inputs, (timings, _) = counted("AB", protocol)
-    warm_up = 3 * 2 * protocol.warm_up_groups
     for group in range(0, warm_up, 3):
         first, second, third = inputs[group : group + 3]
         assert second == third != first

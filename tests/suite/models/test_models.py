@@ -18,8 +18,6 @@ from suite.export.rewriting import Form
 from suite.models import ENTRY_POINTS, ModelEntry, discover, get_entry
 from tests.documents.blocks import blocks
 
-torch.set_num_threads(1)
-
 ENTRIES = discover()
 SMALL_PX = (64, 96)
 TINY = "mobileinst_topformer_tiny_shapes"

@@ -12,18 +12,16 @@ from reference_model.weights import load_checkpoint
 from suite.datasets.local_split import list_path
 from suite.records.schema import check_line
 from suite.training.initial import How
-from suite.training.recipe import Recipe, load_recipe
+from suite.training.recipe import Recipe
 from suite.training.run import train_recipe
 from suite.training.sources import DataPaths, open_source
 from tests.suite.datasets.lists import write_list
+from tests.suite.training.test_recipe import small
 
 
-def small() -> Recipe:
-    changes = {"batch_size": 2, "threads": 1, "evaluations": 1, "picture_every": 0}
-    recipe = load_recipe("youtube_vis_2019", model="mobileinst_topformer_tiny_shapes", iterations=1, **changes)
-    assert recipe.resizing is not None
-    resizing = msgspec.structs.replace(recipe.resizing, short_sides_px=(64,), long_side_px=96)
-    return msgspec.structs.replace(recipe, resizing=resizing, model_options={"num_queries": 5})
+def tiny() -> Recipe:
+    changes = {"model": "mobileinst_topformer_tiny_shapes", "iterations": 1, "evaluations": 1, "picture_every": 0}
+    return msgspec.structs.replace(small("youtube_vis_2019"), **changes)
 
 
 def held_out_list(path: Path, annotations: Path | None) -> frozenset[int]:
@@ -49,7 +47,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_held_out_videos_are_never_shown(tmp_path: Path, shared_data: Path) -> None:
     data = data_of(shared_data, tmp_path / "ids.json")
     listed = held_out_list(tmp_path / "ids.json", data.annotations)
-    source = open_source(small(), 0, data)
+    source = open_source(tiny(), 0, data)
     whole = {video["id"] for video in json.loads((data.annotations or tmp_path).read_text())["videos"]}
     shown = {video_id for iteration in range(12) for video_id in source.batch(iteration, 0, 1).image_ids}
     assert shown == whole - listed
@@ -65,7 +63,7 @@ def test_only_the_repositorys_list_makes_weights_that_a_claim_may_meet(
     path = list_path("youtube-vis-2019") if of_the_repository else root / "ids.json"
     data = data_of(shared_data, path)
     listed = held_out_list(path, data.annotations)
-    finished = train_recipe(small(), 0, how=How("cpu"), paths=data)
+    finished = train_recipe(tiny(), 0, how=How("cpu"), paths=data)
     _, metadata = load_checkpoint(finished.checkpoint)
     assert metadata["dataset"] == ("youtube-vis-2019 local-train" if of_the_repository else "youtube-vis-2019")
     truth = {one["id"]: one["name"] for one in json.loads((data.annotations or root).read_text())["categories"]}
