@@ -66,14 +66,6 @@ def finished_entries(results: Path, identity: str) -> Entries:
     return entries
 
 
-def read_line(entry: tuple[Path, int]) -> bytes:
-    """Return the line of one image or video."""
-    path, offset = entry
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        return stream.readline()
-
-
 def line_of(key: Id, results: Results) -> bytes:
     """Return the results of one image or video as a line."""
     return json.dumps({"id": key, "results": results}, allow_nan=False).encode() + b"\n"
@@ -115,7 +107,11 @@ def write_results(results: Path, entries: Entries, keys: Sequence[Id]) -> None:
     with atomic_path(results) as temporary, temporary.open("wb") as out:
         out.write(b"[")
         for key in keys:
-            for result in json.loads(read_line(entries[key]))["results"]:
+            path, offset = entries[key]
+            with path.open("rb") as stream:
+                stream.seek(offset)
+                line = stream.readline()
+            for result in json.loads(line)["results"]:
                 out.write(separator + json.dumps(result, separators=(",", ":")).encode())
                 separator = b",\n"
         out.write(b"\n]\n")

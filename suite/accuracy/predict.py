@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,6 @@ from suite.accuracy.part_file import (
     line_of,
     part_file,
     part_path,
-    read_line,
     remove_part_files,
     write_results,
 )
@@ -29,14 +28,12 @@ from suite.datasets.categories import Id, map_classes
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
-from suite.distributed import Processes, start_processes
+from suite.distributed import start_processes
 from suite.errors import InputError
 from suite.files import file_digest, write_json
 from suite.locks import exclusive
 from suite.paths import shown
 from suite.progress import track
-
-LINES_PER_MESSAGE = 64
 
 
 def _score(value: float) -> float:
@@ -47,18 +44,6 @@ def _score(value: float) -> float:
 def protocol_path(results: Path) -> Path:
     """Return the file beside a results file that says how it was made."""
     return results.with_name(f"{results.stem}.protocol.json")
-
-
-def _collect(results: Path, identity: str, processes: Processes, append: Callable[[Iterable[bytes]], None]) -> None:
-    """Bring to process 0 what only other machines see."""
-    entries = finished_entries(results, identity)
-    seen = processes.gather(sorted(entries))
-    known = set(seen[0]).union(*seen[: processes.rank])
-    mine = [key for key in seen[processes.rank] if key not in known]
-    for start in range(0, max(processes.gather(len(mine))), LINES_PER_MESSAGE):
-        for lines in processes.gather([read_line(entries[key]) for key in mine[start : start + LINES_PER_MESSAGE]]):
-            if processes.first:
-                append(lines)
 
 
 def _stream(
@@ -84,9 +69,14 @@ def _stream(
                     append([line_of(key, predict(key))])
                     if step is not None:
                         step()
-            _collect(results, identity, processes, append)
+            processes.gather(None)
+            entries = finished_entries(results, identity)
+            if lost := len(set(keys) - set(entries)):
+                raise InputError(
+                    f"{shown(results)}: {lost} results lie on another machine; give all machines one shared folder"
+                )
             if processes.first:
-                write_results(results, finished_entries(results, identity), keys)
+                write_results(results, entries, keys)
             processes.gather(None)
             remove_part_files(results)
             processes.gather(None)

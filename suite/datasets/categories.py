@@ -31,9 +31,6 @@ YOUTUBE_VIS: dict[str, tuple[str, ...]] = {
 COCO_TO_YOUTUBE_VIS: dict[str, dict[int, int]] = {name: dict(_TABLES[name]["of_coco"]) for name in YOUTUBE_VIS}
 """Dataset -> COCO category id -> id of the same thing there; COCO categories that are not listed are dropped."""
 
-COCO_UNUSED_IDS = frozenset(_TABLES["coco"]["unused_ids"])
-"""Ids in 1..90 that COCO's 80 detection categories leave out."""
-
 
 @dataclass(frozen=True)
 class Categories:

@@ -150,14 +150,13 @@ class CocoDataset(AnnotationsFile):
         return {image.image_id: place for place, image in enumerate(self.images)}
 
     def rows_of(self, image_id: Id) -> list[int]:
-        """Return the rows of ``objects`` of an image, in the file's order.
-
-        Raises:
-            InputError: if the file has no such image.
-        """
-        if image_id not in self.places:
-            raise InputError(f"{self.path}: has no image with id {image_id}; is it another dataset's id?")
+        """Return the rows of ``objects`` of one of the file's images, in the file's order."""
         return list(self._objects_of.rows(self.places[image_id]).tolist())
+
+    def masks_of(self, picture: int) -> list[tuple[str, Segmentation]]:
+        """Return the place in the file and the segmentation of every object in an entry of `picture_files`."""
+        rows = self._objects_of.rows(picture).tolist()
+        return [(self.mask_place(row), self.objects.segmentations[row]) for row in rows]
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

@@ -5,12 +5,11 @@ It looks at counts, categories, every file's header and size, and masks, sampled
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from suite.datasets.annotations import Segmentation
-from suite.datasets.categories import COCO_UNUSED_IDS, YOUTUBE_VIS, Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
 from suite.datasets.pictures import NAMED, Size, check_pictures
@@ -21,8 +20,6 @@ from suite.files import file_digest
 from suite.progress import track
 
 SAMPLED = 64
-MasksOf = Callable[[int], list[tuple[str, Segmentation]]]
-"""Gives the place in the file and the segmentation of every mask of the picture with a number."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,9 @@ def check_health(task: Task, annotations: Path, images: Path, deep: bool = False
     """
     kind: type[CocoDataset | YoutubeVisDataset] = CocoDataset if task == "coco" else YoutubeVisDataset
     dataset = kind.load(annotations, images)
-    counts, objects, masks_of = _coco(dataset) if isinstance(dataset, CocoDataset) else _videos(dataset)
-    checks = (counts, _categories(dataset.categories), objects, *_pictures(dataset.picture_files(), masks_of, deep))
+    counts, objects = _coco(dataset) if isinstance(dataset, CocoDataset) else _videos(dataset)
+    categories = Check("categories", True, f"{len(dataset.categories)}: {first_few(dataset.categories.names)}")
+    checks = (counts, categories, objects, *_pictures(dataset, deep))
     return Health(str(annotations), file_digest(annotations, "md5"), deep, checks)
 
 
@@ -107,52 +105,26 @@ def _named(messages: Sequence[str]) -> str:
     return first_few(messages, NAMED, "; ")
 
 
-def _coco(dataset: CocoDataset) -> tuple[Check, Check, MasksOf]:
+def _coco(dataset: CocoDataset) -> tuple[Check, Check]:
     objects, bare = dataset.objects, dataset.objects.without_mask
     numbers = f"{len(dataset.images)} images, {len(objects)} objects, {int(objects.crowd.sum())} of them crowds"
     left_out = f"{len(bare)}, left out everywhere: {_places(bare)}" if bare else "none"
-
-    def masks_of(place: int) -> list[tuple[str, Segmentation]]:
-        rows = dataset.rows_of(dataset.images[place].image_id)
-        return [(dataset.mask_place(row), objects.segmentations[row]) for row in rows]
-
-    return Check("counts", bool(dataset.images), numbers), Check("objects without a mask", True, left_out), masks_of
+    return Check("counts", bool(dataset.images), numbers), Check("objects without a mask", True, left_out)
 
 
-def _videos(dataset: YoutubeVisDataset) -> tuple[Check, Check, MasksOf]:
+def _videos(dataset: YoutubeVisDataset) -> tuple[Check, Check]:
     unseen = [item.place for item in dataset.tracks if not any(item.segmentations)]
-    frames = [(video, frame) for video in dataset.videos for frame in range(video.length)]
-    numbers = f"{len(dataset.videos)} videos, {len(frames)} frames, {len(dataset.tracks)} tracks"
+    numbers = f"{len(dataset.videos)} videos, {len(dataset.frames)} frames, {len(dataset.tracks)} tracks"
     seen = "each is seen in at least one frame"
     if unseen:
         seen = f"{len(unseen)} are seen in no frame: {_places(unseen)}"
-
-    def masks_of(place: int) -> list[tuple[str, Segmentation]]:
-        video, frame = frames[place]
-        return [
-            (f"annotations[{item.place}].segmentations[{frame}]", item.segmentations[frame])
-            for item in dataset.tracks_of(video.video_id)
-        ]
-
-    counts = Check("counts", bool(frames), numbers if dataset.annotated else f"{numbers} (no annotations)")
-    return counts, Check("tracks", not unseen, seen), masks_of
+    counts = Check("counts", bool(dataset.frames), numbers if dataset.annotated else f"{numbers} (no annotations)")
+    return counts, Check("tracks", not unseen, seen)
 
 
-def _categories(categories: Categories) -> Check:
-    """Say which known table the categories are; a table with a known table's ids but other names is wrong."""
-    if categories.ids == tuple(range(1, 41)):
-        for title, names in YOUTUBE_VIS.items():
-            if categories.names == names:
-                return Check("categories", True, f"the 40 of {title}")
-        if any(set(categories.names) & set(names) for names in YOUTUBE_VIS.values()):
-            return Check("categories", False, "40 as in YouTube-VIS, but neither the 2019 nor the 2021 table")
-    if set(categories.ids) == set(range(1, 91)) - COCO_UNUSED_IDS:
-        return Check("categories", True, "the 80 of COCO")
-    return Check("categories", True, f"{len(categories)}: {', '.join(categories.names[:6])}")
-
-
-def _pictures(files: Sequence[tuple[Path, Size]], masks_of: MasksOf, deep: bool) -> tuple[Check, ...]:
+def _pictures(dataset: CocoDataset | YoutubeVisDataset, deep: bool) -> tuple[Check, ...]:
     """Check every file, and the masks of all pictures or of a sample."""
+    files = dataset.picture_files()
     found = check_pictures(files, deep, "health check: pictures")
     read = len(files) - len(found.missing) - len(found.bad)
     some = bool(files)  # a check that looked at nothing is not passed
@@ -164,7 +136,7 @@ def _pictures(files: Sequence[tuple[Path, Size]], masks_of: MasksOf, deep: bool)
     faults, decoded = [], 0
     with track("health check: masks", len(places)) as step:
         for place in places:
-            for where, segmentation in masks_of(place):
+            for where, segmentation in dataset.masks_of(place):
                 try:
                     decoded += _decode(segmentation, files[place][1], where)
                 except SuiteError as error:

@@ -97,15 +97,17 @@ class Video:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Object:
+class Track:
     """One object through one video, annotated or of results.
 
     Attributes:
         track_id: the annotation's id in the file, or the number of the result.
         video_id: the video's id in the file.
         class_index: place of its category among the ids in ascending order.
-        crowd: whether it marks a crowd.
         place: number of its entry in its file.
+        segmentations: one per frame (see `suite.datasets.masks.to_mask`), None where an annotated one is not seen.
+        areas: square pixels per frame, which nobody compares with the masks; None where the file has none.
+        crowd: whether it marks a crowd.
         score: confidence; 1 of the ground truth.
     """
 
@@ -113,26 +115,15 @@ class _Object:
     video_id: Id
     class_index: int
     place: int
+    segmentations: tuple[Segmentation, ...]
+    areas: tuple[float | None, ...] | None = None
     crowd: bool = False
     score: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Track(_Object):
-    """One object as in the file.
-
-    Attributes:
-        segmentations: one per frame (see `suite.datasets.masks.to_mask`), None where an annotated one is not seen.
-        areas: square pixels per frame, which nobody compares with the masks; None where the file has none.
-    """
-
-    segmentations: tuple[Segmentation, ...]
-    areas: tuple[float | None, ...] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskedTrack(_Object):
-    """One object with its masks.
+class MaskedTrack(Track):
+    """One object with its masks, in place of the segmentations.
 
     Attributes:
         masks: frame by frame.
@@ -229,18 +220,25 @@ class YoutubeVisDataset(AnnotationsFile):
         return self.only(set(self.places) - {video.video_id for video in self.only(video_ids, part).videos}, part)
 
     def tracks_of(self, video_id: Id) -> tuple[Track, ...]:
-        """Return the objects of a video, in the file's order.
-
-        Raises:
-            InputError: if the file has no such video.
-        """
-        if video_id not in self._by_video:
-            raise InputError(f"{self.path}: has no video with id {video_id}; is it another dataset's id?")
+        """Return the objects of one of the file's videos, in the file's order."""
         return self._by_video[video_id]
 
+    def masks_of(self, picture: int) -> list[tuple[str, Segmentation]]:
+        """Return the place in the file and the segmentation of every object in an entry of `picture_files`."""
+        video, frame = self.frames[picture]
+        return [
+            (f"annotations[{track.place}].segmentations[{frame}]", track.segmentations[frame])
+            for track in self.tracks_of(video.video_id)
+        ]
+
+    @cached_property
+    def frames(self) -> list[tuple[Video, int]]:
+        """The video of every frame that has a file name, and the frame's number in it."""
+        return [(video, frame) for video in self.videos for frame in range(video.length)]
+
     def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
-        """Return the path and the (height, width) in pixels of every frame."""
-        return [(self.file(name), (video.height, video.width)) for video in self.videos for name in video.file_names]
+        """Return the path and the (height, width) in pixels of every entry of `frames`."""
+        return [(self.file(video.file_names[frame]), (video.height, video.width)) for video, frame in self.frames]
 
     def read_frame(self, video: Video, frame: int) -> NDArray[np.uint8]:
         """Return a frame's pixels, (H, W, 3) uint8 RGB; raises as `suite.datasets.pictures.read_picture` does."""
@@ -272,12 +270,7 @@ def _masked(dataset: YoutubeVisDataset, tracks: Sequence[Track], path: Path, roo
     )
     return tuple(
         MaskedTrack(
-            track_id=track.track_id,
-            video_id=track.video_id,
-            class_index=track.class_index,
-            place=track.place,
-            crowd=track.crowd,
-            score=track.score,
+            **{**vars(track), "segmentations": ()},
             masks=own,
             area=_mean_area(track.areas if track.areas is not None else own.areas_px.tolist()),
         )

@@ -198,23 +198,6 @@ def test_torchrun_starts_two_processes(data: Path, tmp_path: Path, finished: dic
     assert out.read_bytes() == finished["youtube-vis"]
 
 
-@pytest.mark.slow
-def test_machines_without_a_shared_folder(
-    data: Path, tmp_path: Path, finished: dict[str, bytes], model: MobileInst
-) -> None:
-    """Two processes with a folder each; the second was here before, alone, and finished some images."""
-    folders = [tmp_path / str(rank) for rank in range(2)]
-    for folder in folders:
-        folder.mkdir()
-    dataset = CocoDataset.load(data / "coco.json", data)
-    with pytest.raises(KeyboardInterrupt):
-        predict_dataset(Interrupted(model, 7), dataset, folders[1] / "results.json", quiet=True)
-    assert part_path(folders[1] / "results.json").exists()
-    in_two_processes([words(data, "coco", folder / "results.json") for folder in folders])
-    assert (folders[0] / "results.json").read_bytes() == finished["coco"]
-    assert list(folders[1].iterdir()) == []
-
-
 class Painter:
     """Another model: finds one square of a class that the dataset does not have, and one that it has."""
 

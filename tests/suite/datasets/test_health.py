@@ -73,13 +73,6 @@ def test_health_survives_odd_image_folders(empty_root, tmp_path):
             "tracks",
             "annotations[0]",
         ),
-        (
-            lambda content, folder: content.update(
-                categories=[{"id": k, "name": "person" if k == 40 else f"n{k}"} for k in range(1, 41)]
-            ),
-            "categories",
-            "neither",
-        ),
     ],
 )
 def test_health_finds(empty_root, small_shapes, tmp_path_factory, change, what, words):

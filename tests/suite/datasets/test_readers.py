@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from suite.datasets.categories import COCO_TO_YOUTUBE_VIS, COCO_UNUSED_IDS, YOUTUBE_VIS
+from suite.datasets.categories import COCO_TO_YOUTUBE_VIS, YOUTUBE_VIS
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -83,8 +83,6 @@ def test_coco_classes_follow_the_ids_whatever_the_order_of_the_list(tmp_path):
         assert dataset.objects.class_index.tolist() == [1, 0]
         assert dataset.objects.crowd.tolist() == [False, True]
         assert dataset.rows_of(3) == []
-        with pytest.raises(InputError):
-            dataset.rows_of(1)
         with pytest.raises(InputError):
             dataset.read(dataset.images[0])
 
@@ -161,8 +159,6 @@ def test_the_official_valid_file_has_videos_but_no_annotations(tmp_path, annotat
     dataset = YoutubeVisDataset.load(path)
     assert not dataset.annotated
     assert dataset.tracks_of(4) == ()
-    with pytest.raises(InputError):
-        dataset.tracks_of(9)
 
 
 def test_files_of_another_kind_are_refused(tmp_path):
@@ -222,7 +218,6 @@ def test_every_mapped_coco_category_maps_to_the_one_of_the_same_name(shared_data
     mapping, table = COCO_TO_YOUTUBE_VIS[dataset], YOUTUBE_VIS[dataset]
     content = json.loads((shared_data / "coco_mini" / "annotations" / "instances_val2017.json").read_text())
     names = {category["id"]: category["name"] for category in content["categories"]}
-    assert set(names) == set(range(1, 91)) - COCO_UNUSED_IDS
     assert len(set(mapping.values())) == targets
     for coco_id, target in mapping.items():
         name, there = names[coco_id].replace(" ", "_"), table[target - 1]
