@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from reference_model.config import (
-    VARIANTS,
-    ConfigError,
-    config_from_dict,
-    get_config,
-)
+from reference_model.config import VARIANTS, ConfigError, config_from_dict, get_config
 from tests.reference_model.small import small_config
 
 

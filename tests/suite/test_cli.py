@@ -43,12 +43,6 @@ def test_a_usage_error_is_one_line_that_names_the_word(words: list[str], named: 
     assert named in refused(words, 2)
 
 
-@pytest.mark.parametrize("size", ["64x96", "64X96"])
-def test_a_size_is_height_by_width_in_either_case(size: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["model", "mobileinst_topformer_tiny_shapes", "--size", size]) == 0
-    assert "64x96" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
 def test_every_command_has_help_and_no_option_of_it_is_unexplained(
     words: tuple[str, ...], command: click.Command, capsys: pytest.CaptureFixture[str]

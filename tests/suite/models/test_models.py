@@ -149,7 +149,7 @@ def test_a_damaged_file_is_named_with_its_line(text: str, place: str, a_new_fold
 
 def test_json_of_a_model_adds_up_with_the_masks_of_100_instances(capsys: Capsys) -> None:
     sizes = []
-    for words in ([TINY, "--size", "64x96"], ["condinst_topformer_base_640"]):
+    for words in ([TINY, "--size", "64X96"], ["condinst_topformer_base_640"]):
         assert main(["model", *words, "--json"]) == PASS
         sizes.append(json.loads(capsys.readouterr().out))
         assert sizes[-1]["model"] == words[0]

@@ -11,14 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.models import get_entry
-from suite.models.parts.selection import (
-    Floats,
-    Selection,
-    box_iou,
-    fast_nms,
-    greedy_nms,
-    matrix_nms,
-)
+from suite.models.parts.selection import Floats, Selection, box_iou, fast_nms, greedy_nms, matrix_nms
 
 
 def random_boxes(generator: np.random.Generator, *shape: int) -> Floats:

@@ -1,7 +1,6 @@
 """The page is one honest file: everything escaped, every link lands, and it works in a real browser."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from suite.records.schema import Artifact, Subject
 from suite.report.render import build_page, build_tables
 from suite.report.summary import BEGIN, END, results_block, with_block
 from suite.report.verdicts import load_evidence
+from tests.suite.deploy.test_browser import CHROMIUM
 from tests.suite.report.synthetic import TINY, RunMaker
 
 
@@ -44,7 +44,6 @@ def test_hostile_record_text_is_escaped(maker: RunMaker):
     assert with_block(with_block(f"{BEGIN}\n{END}", block), block).count(END) == 1
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SOURCE = "document.querySelector('.motion img').currentSrc"
 ASK = f"document.title = [document.documentElement.scrollWidth, {SOURCE}].join(' ')"
 

@@ -10,24 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from reference_model.config import ModelConfig
-from reference_model.mobileinst import MobileInst
 from suite.errors import InputError, StoppedError
 from suite.training import log
 from suite.training.loop import LOSS_TERMS, learning_rate_factor
 from suite.training.state import StateFiles
 from tests.suite.training.tiny import FixedEvaluation, KilledError, run, small_recipe, weights_of
-
-
-class Stopping(FixedEvaluation):
-    """Signals this process at the first evaluation, as a scheduler does."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-    def predict(self, model: MobileInst, config: ModelConfig) -> None:
-        os.kill(os.getpid(), self.number)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +31,9 @@ def test_an_interrupted_run_continues_bit_for_bit(
 ) -> None:
     recipe = small_recipe(image_stage_fraction=0.5, **changes)
     whole = run(recipe, tmp_path / "whole")
+    stopping = FixedEvaluation(meanwhile=lambda _: os.kill(os.getpid(), number))  # as a scheduler does
     with pytest.raises(error):
-        run(recipe, tmp_path / "parts", evaluation=Stopping(number))
+        run(recipe, tmp_path / "parts", evaluation=stopping)
     assert [path.name for path in (tmp_path / "parts").glob("state-*")] == ["state-00000002.safetensors"]
     continued = run(recipe, tmp_path / "parts")
     assert torch.equal(weights_of(whole.model), weights_of(continued.model))
@@ -93,23 +81,19 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert factors[-1] == pytest.approx(0.01, abs=0.002)
 
 
-class DyingEvaluation(FixedEvaluation):
-    """Scores once; the second time it is asked, the process dies."""
-
-    def score(self) -> float:
-        if self.asked:
-            raise KilledError
-        return super().score()
-
-
 def test_a_killed_run_loses_no_bit_and_no_score_and_its_log_ends_with_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Scored after 2 and 4 iterations, saved after 3, killed in the fourth; rows of ten iterations."""
     monkeypatch.setattr(log, "LOG_ROWS", 0.4)
     recipe = small_recipe(query_passing=False)
+
+    def die(asked: int) -> None:
+        if asked:
+            raise KilledError
+
     with pytest.raises(KilledError):
-        run(recipe, tmp_path, evaluation=DyingEvaluation(0.5))
+        run(recipe, tmp_path, evaluation=FixedEvaluation(0.5, meanwhile=die))
     continued = run(recipe, tmp_path, evaluation=FixedEvaluation(0.75))
     whole = run(recipe, tmp_path / "whole", evaluation=FixedEvaluation(0.75))
     assert torch.equal(weights_of(continued.model), weights_of(whole.model))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,17 +63,19 @@ class KilledError(Exception):
 
 
 class FixedEvaluation(Evaluation):
-    """Says the same score each time, and calls what a test wants to happen meanwhile."""
+    """Says the scores of a test, one at a time and then the last; before each it does what the test wants to happen."""
 
     metric = "mask_ap"  # type: ignore[assignment]
     metadata: ClassVar[dict[str, str]] = {}  # type: ignore[misc]
 
-    def __init__(self, *scores: float) -> None:
+    def __init__(self, *scores: float, meanwhile: Callable[[int], object] = bool) -> None:
         self.scores = list(scores) or [0.25]
+        self.meanwhile = meanwhile
         self.asked = 0
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         assert not model.training
+        self.meanwhile(self.asked)
 
     def score(self) -> float:
         self.asked += 1

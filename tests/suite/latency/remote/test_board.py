@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from suite.cli import main
 from suite.errors import USAGE, InputError, NothingMeasuredError
 from suite.latency.device import Board
 from suite.latency.remote import target as targets
@@ -129,14 +128,12 @@ def test_a_runner_that_fails_is_one_line_and_leaves_nothing(
 
 
 def test_a_board_that_cannot_be_reached_is_one_line_with_what_ssh_said(
-    board: FakeSsh, compiled: Path, capsys: pytest.CaptureFixture[str]
+    board: FakeSsh, compiled: Path, refused: Any
 ) -> None:
     text = "ssh: Could not resolve hostname board: Name or service not known"
     board.says(text + "\n")
-    assert main(["latency", "device", "--ssh", "user@board", "--models", MODEL, "--runner", str(compiled)]) == USAGE
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert text in err
+    words = ["latency", "device", "--ssh", "user@board", "--models", MODEL, "--runner", compiled]
+    assert text in refused(words, USAGE)
 
 
 def test_an_answer_is_read_up_to_a_limit_and_a_client_that_hangs_is_given_up(board: FakeSsh) -> None:

@@ -90,11 +90,9 @@ def test_denied_sensors_are_a_note_while_the_thermal_service_answers(phone: Fake
     assert any("thermal status" in what for what in refusals(capsys))
 
 
-def test_two_fastest_cores_need_a_choice(phone: FakePhone, capsys: Capsys) -> None:
+def test_two_fastest_cores_need_a_choice(phone: FakePhone, refused: Any) -> None:
     phone.answers("cpufreq", said(told("cpufreq_sm7325")["stdout"].replace("2208000", "2400000")))
-    code, _, err = run(capsys)
-    assert code == USAGE
-    assert "4, 5, 6, 7" in err
+    assert "4, 5, 6, 7" in refused(["latency", "device"], USAGE)
 
 
 def test_a_core_that_nothing_can_be_pinned_to_is_refused(phone: FakePhone, capsys: Capsys, shared_data: Path) -> None:
@@ -114,13 +112,11 @@ def test_a_core_that_nothing_can_be_pinned_to_is_refused(phone: FakePhone, capsy
     ],
 )
 def test_the_wrong_number_or_kind_of_phones_is_one_line(
-    phone: FakePhone, client: Client, capsys: Capsys, own_runs: Path, devices: str, words: list[str], named: str
+    phone: FakePhone, client: Client, refused: Any, own_runs: Path, devices: str, words: list[str], named: str
 ) -> None:
     phone.tells(devices=client(devices))
-    code, out, err = run(capsys, *words, "--models", MODEL, "--runner", __file__, "--record")
-    assert (code, out) == (USAGE, "")
-    assert err.count("\n") == 1
-    assert named in err
+    asked = ["latency", "device", *words, "--models", MODEL, "--runner", __file__, "--record"]
+    assert named in refused(asked, USAGE)
     assert not own_runs.exists()
 
 
@@ -144,7 +140,7 @@ def test_a_phone_that_goes_away_is_never_taken_for_one_that_answers(
     assert "\n" not in str(caught.value)
 
 
-def test_bad_words_are_one_line(phone: FakePhone, capsys: Capsys, monkeypatch: Patch, tmp_path: Path) -> None:
+def test_bad_words_are_one_line(phone: FakePhone, refused: Any, monkeypatch: Patch, tmp_path: Path) -> None:
     for words, named in (
         (["--device", "toaster"], "toaster"),
         (["--device", "host"], "latency host"),
@@ -156,13 +152,9 @@ def test_bad_words_are_one_line(phone: FakePhone, capsys: Capsys, monkeypatch: P
         (["--ssh", "user@bo ard"], "bo ard"),
         (["--size", "640"], "--size"),
     ):
-        code, out, err = run(capsys, *words)
-        assert (code, out) == (USAGE, ""), words
-        assert named in err
+        assert named in refused(["latency", "device", *words], USAGE)
     monkeypatch.setenv("PATH", str(tmp_path))
-    code, _, err = run(capsys)
-    assert code == USAGE
-    assert "adb" in err
+    assert "adb" in refused(["latency", "device"], USAGE)
 
 
 def test_only_a_phone_that_answers_is_named_in_a_record(
