@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from suite.accuracy.intervals import bootstrap, with_difference
 from suite.accuracy.matches import THRESHOLDS, Floats, Instances, Integers, Pairs, find_pairs, match
 from suite.accuracy.score import Curves, Score, per_category, summarize
-from suite.datasets.coco import CocoDataset, Detections, Groups, read_detections
+from suite.datasets.coco import CocoDataset, Detections, grouped, read_detections
 from suite.datasets.masks import collection_paused
 from suite.errors import InputError
 
@@ -122,14 +122,14 @@ def hotcoco_curves(dataset: CocoDataset, detections: Detections) -> Curves:
     import hotcoco
 
     annotated, ranks = _annotated(dataset), _ranks(dataset)
-    objects_of = Groups(dataset.objects.image, len(dataset.images))
-    results_of = Groups(detections.image, len(dataset.images))
+    objects_of = grouped(dataset.objects.image, len(dataset.images))
+    results_of = grouped(detections.image, len(dataset.images))
     stream, places = hotcoco.StreamingEval(annotated["categories"], "segm"), np.argsort(ranks).tolist()
     for start in range(0, len(places), IMAGES_PER_CHUNK):
         chunk = places[start : start + IMAGES_PER_CHUNK]
         images = [annotated["images"][place] for place in chunk]
-        objects = [annotated["annotations"][row] for place in chunk for row in objects_of.rows(place).tolist()]
-        rows = np.concatenate([results_of.rows(place) for place in chunk])
+        objects = [annotated["annotations"][row] for place in chunk for row in objects_of[place].tolist()]
+        rows = np.concatenate([results_of[place] for place in chunk])
         masks = cast("list[Any]", detections.codes.rles(rows))
         stream.update(images, objects, _results(detections, rows, ranks), segmentation=masks)
     evaluator = stream.finalize()
@@ -163,11 +163,7 @@ def mask_pairs(
 ) -> tuple[tuple[int, int], Instances, Instances, Pairs]:
     """Return numbers of images and categories, the detections that count, the objects, and which of them overlap.
 
-    Args:
-        dataset: the ground truth.
-        detections: of its images.
-        at_least: smallest mask IoU of a pair.
-        across: whether pairs of different categories are wanted too.
+    ``at_least`` and ``across`` are those of `find_pairs`.
     """
     objects, ranks = dataset.objects, _ranks(dataset)
     asked = Instances.of(ranks[objects.image], objects.class_index, _object_areas(dataset), crowd=objects.crowd)

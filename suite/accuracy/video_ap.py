@@ -48,12 +48,7 @@ def track_pairs(
 ) -> tuple[tuple[int, int], Instances, Instances, Pairs]:
     """Return numbers of videos and categories, the results that count, the objects, and which of them overlap.
 
-    Args:
-        dataset: whose videos and categories count.
-        annotated: the ground truth.
-        results: of these videos.
-        at_least: smallest track IoU of a pair.
-        across: whether pairs of different categories are wanted too.
+    ``at_least`` and ``across`` are those of `find_pairs`.
     """
     ranks = {key: rank for rank, key in enumerate(sorted(dataset.places))}
     asked, found = (
@@ -144,9 +139,9 @@ def score_youtube_vis(
         official_quirks: also repeat what the official code gets silently wrong: ragged tracks are cut, masks of
             another size vanish, unknown categories are dropped, duplicate ids replace each other, matches with
             annotation id 0 count as false positives. Without it these are errors (id 0 is matched properly).
-        resamples: number of bootstrap draws of the videos for 95 % intervals; 0 leaves them out.
+        resamples: number of bootstrap draws of the videos, for intervals as of `suite.accuracy.mask_ap.score_coco`.
         seed: base seed of the draws.
-        against: another model's results file, from whose numbers the difference is taken, with its interval.
+        against: another model's results file, likewise.
         video_ids: score only these videos; results of others are left out.
         hota_min_score: also give HOTA and IDF1 (`suite.accuracy.hota`) of the results that score as much; None leaves
             them out.

@@ -137,8 +137,8 @@ def command() -> None:
     skipped; exit code 3 if nothing could be read.
 
     The commands below write official results files of datasets. A killed run continues where it stopped when the
-    command is repeated. Under torchrun the images are shared out over processes and machines, and the file is the
-    same: torchrun --nproc-per-node 2 -m suite predict coco ...
+    command is repeated. Under torchrun the images are shared out over processes (of machines that share the folder
+    of --out), and the file is the same: torchrun --nproc-per-node 2 -m suite predict coco ...
     """
 
 

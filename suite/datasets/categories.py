@@ -75,11 +75,9 @@ class Categories:
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Which category of a dataset each class of a model stands for.
+    """Which category of a dataset each class of a model stands for, None where the dataset has no such category.
 
-    Attributes:
-        category_ids: one per class of the model, None where the dataset has no such category.
-        caution: what a reader of the AP must know; empty where every category has its class.
+    ``caution`` is what a reader of the AP must know; empty where every category has its class.
     """
 
     category_ids: tuple[Id | None, ...]

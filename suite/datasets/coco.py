@@ -141,8 +141,8 @@ class CocoDataset(AnnotationsFile):
         return cls(annotations, images, categories, entries is not None, listed, objects)
 
     @cached_property
-    def _objects_of(self) -> Groups:
-        return Groups(self.objects.image, len(self.images))
+    def _objects_of(self) -> list[NDArray[np.int64]]:
+        return grouped(self.objects.image, len(self.images))
 
     @cached_property
     def places(self) -> dict[Id, int]:
@@ -151,11 +151,11 @@ class CocoDataset(AnnotationsFile):
 
     def rows_of(self, image_id: Id) -> list[int]:
         """Return the rows of ``objects`` of one of the file's images, in the file's order."""
-        return list(self._objects_of.rows(self.places[image_id]).tolist())
+        return list(self._objects_of[self.places[image_id]].tolist())
 
     def masks_of(self, picture: int) -> list[tuple[str, Segmentation]]:
         """Return the place in the file and the segmentation of every object in an entry of `picture_files`."""
-        rows = self._objects_of.rows(picture).tolist()
+        rows = self._objects_of[picture].tolist()
         return [(self.mask_place(row), self.objects.segmentations[row]) for row in rows]
 
     @property
@@ -194,21 +194,10 @@ class CocoDataset(AnnotationsFile):
         return read_picture(self.image_path(image), (image.height, image.width))
 
 
-class Groups:
-    """Rows of a column grouped by value.
-
-    Args:
-        column: (N,) value of each row, 0 to ``count`` - 1.
-        count: number of values.
-    """
-
-    def __init__(self, column: NDArray[np.int64], count: int) -> None:
-        self._order = np.argsort(column, kind="stable")
-        self._bounds = np.searchsorted(column[self._order], np.arange(count + 1))
-
-    def rows(self, value: int) -> NDArray[np.int64]:
-        """Return the rows with a value, ascending."""
-        return self._order[self._bounds[value] : self._bounds[value + 1]]
+def grouped(column: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
+    """Return the rows of an (N,) column that have each of the values 0 to ``count`` - 1, ascending."""
+    order = np.argsort(column, kind="stable")
+    return np.split(order, np.searchsorted(column[order], np.arange(1, count)))
 
 
 def _images(path: Path, entries: list[_Image], named: bool) -> tuple[CocoImage, ...]:

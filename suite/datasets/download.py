@@ -122,13 +122,9 @@ def _session(options: DownloadOptions) -> requests.Session:
 
 
 def _transfer(pin: Pin, part: Path, options: DownloadOptions) -> bool:
-    """Fill the part until it is complete, connecting again after cuts.
+    """Fill the part until it is complete, connecting again after cuts, as long as the file comes further.
 
-    Returns:
-        Whether it is from more than one connection, whose answers may not fit together.
-
-    Raises:
-        DataError: if the server refuses, sends another file, or the file comes no further.
+    Return whether it is from more than one connection, whose answers may not fit together.
     """
     if pin.size is not None and _size(part) >= pin.size:
         part.unlink(missing_ok=True)
@@ -160,12 +156,7 @@ def _transfer(pin: Pin, part: Path, options: DownloadOptions) -> bool:
 
 
 def _answer(session: requests.Session, pin: Pin, start: int, options: DownloadOptions) -> requests.Response:
-    """Ask for a file from its byte ``start`` on; a server may send all of it instead.
-
-    Raises:
-        DataError: if it cannot be reached or refuses for good.
-        InputError: if the address is none.
-    """
+    """Ask for a file from its byte ``start`` on; a server may send all of it instead."""
     url = options.address(pin.meta.url or "")
     by_hand = f"or get the file by hand and run 'python -m suite data add {pin.name} FILE'"
     asked = {"Range": f"bytes={start}-"} if start else {}
@@ -190,11 +181,8 @@ def _answer(session: requests.Session, pin: Pin, start: int, options: DownloadOp
 def _receive(pin: Pin, part: Path, answer: requests.Response, most: int, step: Step) -> None:
     """Append an answer's body to the part, or begin the part anew where the answer is the whole file.
 
-    ``most`` is the number of bytes that the whole file may have, ``step`` is called with the megabytes that arrive.
-
-    Raises:
-        ConnectionCutError: if it ends too early.
-        DataError: if it is a web page, or a file of another size.
+    ``most`` is the number of bytes that the whole file may have, ``step`` is called with the megabytes that arrive. A
+    web page and a file of another size are refused.
     """
     size = _size(part) if answer.status_code == 206 else 0
     pieces = _pieces(answer)
@@ -233,11 +221,7 @@ def _receive(pin: Pin, part: Path, answer: requests.Response, most: int, step: S
 
 
 def _pieces(answer: requests.Response) -> Iterator[bytes]:
-    """Yield the body as it arrives.
-
-    Raises:
-        ConnectionCutError: if the connection breaks or is silent for too long.
-    """
+    """Yield the body as it arrives, until the connection breaks or is silent for too long."""
     try:
         while piece := answer.raw.read1(_PIECE_BYTES, decode_content=False):
             yield piece

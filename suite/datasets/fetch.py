@@ -236,11 +236,7 @@ def add(pins: Sequence[Pin], source: Path | None, unpacking: bool = True) -> Non
 
 
 def _take(pin: Pin, source: Path | None, sole: bool) -> bool:
-    """Return whether a pin's file is at its place, after linking it from ``source`` where it is not.
-
-    Raises:
-        DataError: if there is no source and nothing usable at the place, or what ``source`` holds is another file.
-    """
+    """Return whether a pin's file is at its place, after linking it from ``source`` where it is not."""
     state, path = examine(pin), PurePosixPath(pin.path)
     usable = ("unpinned", "mismatch") if pin.meta.generator else ("unpinned",)
     if state.status in GOOD or (source is None and state.status in usable):

@@ -33,14 +33,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Health:
-    """The result of a health check.
-
-    Attributes:
-        annotations: the annotations file.
-        digest: its MD5.
-        deep: whether everything was decoded or only a sample.
-        checks: what was looked at, in order.
-    """
+    """What was looked at in an annotations file (with its MD5) and its pictures: all of them, or a sample."""
 
     annotations: str
     digest: str

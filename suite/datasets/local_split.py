@@ -157,11 +157,7 @@ def list_path(dataset: str) -> Path:
 
 
 def _train_annotations(dataset: str) -> Path:
-    """Return the train annotations, after checking that they are the pinned ones.
-
-    Raises:
-        DataError: if they are absent, not as pinned, or nobody has pinned them.
-    """
+    """Return the train annotations, after checking that they are the pinned ones."""
     pins = load_pins()
     pictures = pins[f"{dataset.replace('-', '_')}_train"]
     assert pictures.meta.split is not None

@@ -123,11 +123,7 @@ def _from_polygons(polygons: list[list[float]], size: Size) -> str:
 
 
 def _compressed(segmentation: Segmentation, size: Size) -> str:
-    """Return the compressed counts of one segmentation; those of a string are not looked at.
-
-    Raises:
-        ValueError: saying what is wrong with it.
-    """
+    """Return the compressed counts of one segmentation, or say what is wrong with it; a string is not looked at."""
     if segmentation is None:
         raise ValueError("is null; give a mask or remove the object")
     if not isinstance(segmentation, Rle):

@@ -62,12 +62,7 @@ def located(folder: Path, name: str) -> Path:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a picture of one of the formats.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: if it is no picture, or a fault shows while it is decoded.
-    """
+    """Open a picture of one of the formats; whatever fault shows, also while it is decoded, is named with the file."""
     if path.exists() and not path.is_file():  # reading a pipe or a device may never end
         raise InputError(f"{path}: is not a regular file; give the path of a picture")
     try:
@@ -112,10 +107,7 @@ def _turned(path: Path, image: Image.Image, size: Size | None) -> bool:
     """Tell whether a picture is to be shown as its EXIF orientation says.
 
     Without a size it is, as every viewer does. Otherwise the annotations' size decides: it is the turned picture's or
-    the stored one's; where it is both, the stored one is taken.
-
-    Raises:
-        InputError: if the size is neither.
+    the stored one's; where it is both, the stored one is taken, and where it is neither, the picture is refused.
     """
     orientation = _orientation(image)
     if size is None:
@@ -179,12 +171,7 @@ def _ends_well(image: Image.Image, path: Path) -> bool:
 def check_picture(path: Path, size: Size, deep: bool = False) -> str:
     """Look at a picture's header, size and end; decode it where these do not tell, or if ``deep``.
 
-    Returns:
-        A caution, or an empty string.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: if it is not what `read_picture` reads.
+    Return a caution, or an empty string; errors as of `read_picture`.
     """
     with _opened(path) as image:
         turned = _turned(path, image, size)

@@ -90,11 +90,7 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     desc: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be fetched or compared; the reader adds file and place.
-
-        Raises:
-            ValueError: saying what is missing.
-        """
+        """Refuse what cannot be fetched or compared, saying what is missing; the reader adds file and place."""
         if self.cache:
             raise ValueError("needs 'cache: false', or DVC would copy the dataset into its cache")
         if not (self.meta.url or self.meta.page or self.meta.generator):

@@ -79,10 +79,10 @@ def draw_detections(
         DataError: if the results file or an image is absent.
         InputError: if the results file is damaged or for other images.
     """
-    from suite.datasets.coco import Groups, read_detections  # The report draws in an environment without pycocotools.
+    from suite.datasets.coco import grouped, read_detections  # The report draws in an environment without pycocotools.
 
     found, objects, names = read_detections(results_path, dataset), dataset.objects, dataset.categories.names
-    predicted = Groups(found.image, len(dataset.images))
+    predicted = grouped(found.image, len(dataset.images))
     images, rule = _chosen_images(dataset, image_ids)
     truths, predictions = [], []
     for image in images:
@@ -92,7 +92,7 @@ def draw_detections(
             colour = CROWD_COLOUR if crowd else COLOURS[index % len(COLOURS)]
             shapes.append(Shape(dataset.codes.mask(row), colour, names[index] + (" (crowd)" if crowd else "")))
         truths.append(_framed(pixels, shapes))
-        rows = predicted.rows(dataset.places[image.image_id])
+        rows = predicted[dataset.places[image.image_id]]
         rows = rows[found.scores[rows] >= score_threshold]
         shapes = []
         for row in rows[np.argsort(found.scores[rows], kind="stable")].tolist():

@@ -113,7 +113,7 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
         for index, coco_id in enumerate(coco.categories.ids)
         if isinstance(coco_id, int) and (target := COCO_TO_YOUTUBE_VIS[recipe.dataset].get(coco_id, -1)) in place
     }
-    return coco_pool(coco, found.images, classes)
+    return coco_pool(coco, classes)
 
 
 def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
@@ -123,7 +123,7 @@ def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     dataset = _read_coco(found)
     for note in dataset.notes():
         say(note)
-    pool = coco_pool(dataset, found.images)
+    pool = coco_pool(dataset)
     if not paths.skip_check:
         require_pictures(dataset.picture_files())
     described = Dataset(found.name, found.split, found.digest, found.pinned, images=len(dataset.images))
@@ -148,7 +148,7 @@ def _open_videos(recipe: Recipe, seed: int, paths: DataPaths, found: RealInput, 
         found = replace(held_out, split=LOCAL_TRAIN, part=None)
     if scored is None:
         say("nothing is scored during training: hold videos out with --split-ids, or name --evaluation-annotations")
-    pool = video_pool(dataset, found.images)
+    pool = video_pool(dataset)
     if not paths.skip_check:
         require_pictures(dataset.picture_files())
     joint = _joint_pool(recipe, paths, dataset) if recipe.joint_dataset else None

@@ -49,9 +49,8 @@ def source_of(dataset: CocoDataset) -> FileSource:
         query_passing=False,
         resizing=resizing,
     )
-    assert dataset.folder is not None
     identity = Dataset("coco", "sample", "0", False)
-    return FileSource(recipe, 0, identity, dataset.categories, coco_pool(dataset, dataset.folder))
+    return FileSource(recipe, 0, identity, dataset.categories, coco_pool(dataset))
 
 
 def plain_picture(dataset: CocoDataset, view: View) -> tuple[torch.Tensor, torch.Tensor]:

@@ -93,12 +93,12 @@ class Analysis:
         """Return the object that ``--json`` prints; fractions in full precision, -1 where undefined."""
         unit = "image_id" if self.score.task == "coco" else "video_id"
 
-        def part(item: Part) -> dict[str, Any]:
-            gains = {kind.name: value for kind, value in item.gains.items()}
-            return {"AP": item.ap, "AP50": item.ap50, "objects": item.objects, "dAP50": gains, **counts(item.counts)}
+        def named(values: dict[Kind, Any]) -> dict[str, Any]:
+            return {kind.name: value for kind, value in values.items()}
 
-        def counts(items: dict[Kind, int]) -> dict[str, Any]:
-            return {"counts": {kind.name: amount for kind, amount in items.items()}}
+        def part(item: Part) -> dict[str, Any]:
+            costs = {"dAP50": named(item.gains), "counts": named(item.counts)}
+            return {"AP": item.ap, "AP50": item.ap50, "objects": item.objects, **costs}
 
         return {
             "task": self.score.task,
@@ -109,10 +109,10 @@ class Analysis:
                 {"error": rung.kind.name, "count": rung.count, "dAP50": rung.gain, "reached_AP50": rung.reached}
                 for rung in self.rungs
             ],
-            "special": {kind.name: gain for kind, gain in self.special.items()},
+            "special": named(self.special),
             "per_category": {name: part(item) for name, item in self.by_category.items()},
             "per_size": {name: part(item) for name, item in self.by_size.items()},
-            "worst": [{unit: item.id, "dAP50": item.gain, **counts(item.counts)} for item in self.worst],
+            "worst": [{unit: item.id, "dAP50": item.gain, "counts": named(item.counts)} for item in self.worst],
             "notes": list(self.score.notes),
         }
 

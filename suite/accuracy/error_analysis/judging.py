@@ -115,13 +115,10 @@ def _iou(shared: Integers, areas: Integers, frames: Flags) -> float:
 
 
 def _localisation_kind(shared: Integers, area: Integers, object_areas: Integers, own: int) -> Kind:
-    """Return which of the three localisation errors a track has.
+    """Return which of the three localisation errors a track has that is measured by the object ``own``.
 
-    Args:
-        shared: pixels that the track and each object have in common, frame by frame, shape (T, G).
-        area: pixels of the track, shape (T,).
-        object_areas: pixels of each object, shape (T, G).
-        own: the object that the track is measured by.
+    ``shared`` has the pixels that the track and each object have in common, frame by frame, (T, G); ``area`` those of
+    the track, (T,), and ``object_areas`` those of each object, (T, G).
     """
     both = area[:, None] + object_areas
     union = both - shared

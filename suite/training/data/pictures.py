@@ -21,7 +21,7 @@ from reference_model.images import IMAGE_MEAN, IMAGE_STD, padded_size
 from reference_model.targets import MASK_STRIDE, InstanceTargets
 from suite.datasets.annotations import Segmentation
 from suite.datasets.masks import Place, compress
-from suite.datasets.pictures import located, read_picture
+from suite.datasets.pictures import read_picture
 from suite.training.data.views import View
 
 cv2.setNumThreads(1)  # Workers are as many as cores; a pool of threads in each would only take them from each other.
@@ -128,8 +128,7 @@ class PictureTable:
     """All pictures of a training set and what is on them.
 
     Attributes:
-        folder: where the file names start.
-        file_names: one per picture.
+        files: where each picture is.
         ids: the dataset's id of each picture, for messages; a number or text.
         sizes: (N, 2) height and width in pixels.
         first: (N + 1,) first object of each picture.
@@ -139,8 +138,7 @@ class PictureTable:
         segments: the segmentation of each.
     """
 
-    folder: Path
-    file_names: tuple[str, ...]
+    files: tuple[str, ...]
     ids: NDArray[np.object_]
     sizes: NDArray[np.int32]
     first: NDArray[np.int64]
@@ -166,8 +164,7 @@ class PictureTable:
             DataError: if the file is absent.
             InputError: if it is no image, or not of the size that the annotations give.
         """
-        path = located(self.folder, self.file_names[view.picture])
-        pixels = read_picture(path, (view.picture_height, view.picture_width))
+        pixels = read_picture(Path(self.files[view.picture]), (view.picture_height, view.picture_width))
         part = view.cut(pixels)
         if part.shape[:2] != (view.height, view.width):
             way = cv2.INTER_AREA if view.height < view.rows else cv2.INTER_LINEAR

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,9 +90,8 @@ def _numbers(ids: Sequence[Id]) -> NDArray[np.int64]:
 
 
 def _table(
-    path: Path,
-    folder: Path,
-    pictures: Sequence[tuple[str, Id, tuple[int, int]]],
+    dataset: CocoDataset | YoutubeVisDataset,
+    ids: Sequence[Id],
     picture: NDArray[np.int64],
     labels: NDArray[np.int64],
     numbers: NDArray[np.int64],
@@ -101,48 +99,38 @@ def _table(
     segmentation: Callable[[int], Segmentation],
     where: Place,
 ) -> PictureTable:
-    """Return the table of P pictures with N objects in any order; crowds are no instances, their pixels are ignored.
+    """Return the table of a dataset's P pictures with N objects in any order.
 
-    Args:
-        path: the annotations file, for messages.
-        folder: where the file names start.
-        pictures: file name, id, and height and width in pixels.
-        picture: (N,) number of each object's picture.
-        labels: (N,) class of the model.
-        numbers: (N,) instance numbers, the same in every frame of a video.
-        crowd: (N,) whether it marks a crowd.
-        segmentation: gives the segmentation of an object as in the file.
-        where: names its place there, for messages.
+    ``ids`` has the id of each picture; ``picture``, ``labels``, ``numbers`` and ``crowd``, of shape (N,), are the
+    columns of the table; ``segmentation`` gives an object's segmentation as in the file, ``where`` its place there.
 
     Raises:
         InputError: if there is no instance, or a segmentation is malformed, with its place.
     """
-    order = np.argsort(picture, kind="stable")
-    sizes = [size for _, _, size in pictures]
+    order, files = np.argsort(picture, kind="stable"), dataset.picture_files()
+    sizes = [size for _, size in files]
     table = PictureTable(
-        folder=folder,
-        file_names=tuple(name for name, _, _ in pictures),
-        ids=np.array([key for _, key, _ in pictures], np.object_),
+        files=tuple(str(path) for path, _ in files),
+        ids=np.array(ids, np.object_),
         sizes=np.array(sizes, np.int32).reshape(-1, 2),
-        first=np.searchsorted(picture[order], np.arange(len(pictures) + 1)),
+        first=np.searchsorted(picture[order], np.arange(len(files) + 1)),
         labels=labels[order],
         instance_ids=numbers[order],
         crowd=crowd[order],
         segments=Segments.of(
-            list(map(segmentation, order.tolist())), sizes, picture[order], path, lambda row: where(order[row])
+            list(map(segmentation, order.tolist())), sizes, picture[order], dataset.path, lambda row: where(order[row])
         ),
     )
     if not table.counts().any():
-        raise InputError(f"{path}: has no instance to train on; is it a file without truth?")
+        raise InputError(f"{dataset.path}: has no instance to train on; is it a file without truth?")
     return table
 
 
-def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | None = None) -> Pool:
+def coco_pool(dataset: CocoDataset, classes: Mapping[int, int] | None = None) -> Pool:
     """Return the pictures of a COCO file that have an instance; the others would teach nothing but background.
 
     Args:
-        dataset: the annotations.
-        folder: where the pictures are.
+        dataset: the annotations, with their image folder.
         classes: COCO class index -> class index of the model; objects and crowds of other classes are background. None
             keeps all.
 
@@ -154,9 +142,8 @@ def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | N
     rows = np.flatnonzero(np.isin(objects.class_index, list(known)))
     label_of = np.array([known.get(index, -1) for index in range(len(dataset.categories))], np.int64)
     table = _table(
-        dataset.path,
-        folder,
-        [(image.file_name or "", image.image_id, (image.height, image.width)) for image in dataset.images],
+        dataset,
+        list(dataset.places),
         objects.image[rows],
         label_of[objects.class_index[rows]],
         _numbers(objects.ids)[rows],
@@ -168,15 +155,10 @@ def coco_pool(dataset: CocoDataset, folder: Path, classes: Mapping[int, int] | N
     return Pool(table, pictures, pictures + 1, still=True)
 
 
-def video_pool(dataset: YoutubeVisDataset, folder: Path) -> Pool:
+def video_pool(dataset: YoutubeVisDataset) -> Pool:
     """Return the videos of a YouTube-VIS file; every frame's picture carries its video's id, crowds are as in COCO.
 
-    Args:
-        dataset: the annotations.
-        folder: where the frames are.
-
-    Raises:
-        InputError: if a segmentation is malformed, with its place, or there is no instance.
+    The annotations need their frame folder; errors as in `coco_pool`.
     """
     first, tracks = np.cumsum([0, *(video.length for video in dataset.videos)]), dataset.tracks
     seen = [
@@ -189,9 +171,8 @@ def video_pool(dataset: YoutubeVisDataset, folder: Path) -> Pool:
     starts = np.array([first[dataset.places[track.video_id]] for track in tracks], np.int64)
 
     table = _table(
-        dataset.path,
-        folder,
-        [(name, video.video_id, (video.height, video.width)) for video in dataset.videos for name in video.file_names],
+        dataset,
+        [video.video_id for video, _ in dataset.frames],
         starts[of_track] + np.array([frame for _, frame in seen], np.int64),
         np.array([track.class_index for track in tracks], np.int64)[of_track],
         _numbers([track.track_id for track in tracks])[of_track],

@@ -20,17 +20,10 @@ class View:
     """One picture as it goes into a batch; all sizes in pixels.
 
     Attributes:
-        picture: number of the picture in its table.
-        picture_height: of the file.
-        picture_width: of the file.
-        top: first row of the rectangle that is shown.
-        left: first column of it.
-        rows: its height.
-        columns: its width.
-        height: to which it is resized.
-        width: to which it is resized.
-        flip_horizontal: whether left and right are exchanged.
-        flip_vertical: whether top and bottom are exchanged.
+        picture: number of the picture in its table; ``picture_height`` and ``picture_width`` are those of the file.
+        top: first row of the rectangle that is shown; ``left`` its first column, ``rows`` and ``columns`` its size.
+        height: to which it is resized, as ``width``.
+        flip_horizontal: whether left and right are exchanged; ``flip_vertical``: top and bottom.
         gain: factor on the intensities.
     """
 

@@ -55,7 +55,7 @@ def square_pool(uneven: bool) -> Pool:
             tracks.append(known | {"iscrowd": 0, "segmentations": [encode_mask(mask) for mask in frames]})
     categories = [{"id": key, "name": name} for key, name in zip(CATEGORIES.ids, CATEGORIES.names, strict=True)]
     (folder / "videos.json").write_text(json.dumps({"videos": videos, "annotations": tracks, "categories": categories}))
-    return video_pool(YoutubeVisDataset.load(folder / "videos.json", folder), folder)
+    return video_pool(YoutubeVisDataset.load(folder / "videos.json", folder))
 
 
 class KilledError(Exception):

@@ -77,7 +77,7 @@ def test_a_crowd_is_no_object_and_its_pixels_are_ignored_where_no_object_lies(fo
     again = {"id": 99, "image_id": 1, "category_id": 1, "area": 1500, "bbox": [20, 20, 50, 30], "iscrowd": 1}
     content["annotations"].append(again | {"segmentation": encode_mask(crowd)})
     (folder / "train.json").write_text(json.dumps(content))
-    pool = coco_pool(CocoDataset.load(folder / "train.json", folder), folder)
+    pool = coco_pool(CocoDataset.load(folder / "train.json", folder))
     assert pool.first.tolist() == [0, 2, 4]
     assert pool.table.targets(whole(60, 80, picture=2), (64, 96)).ignored is None
     for flip in (False, True):
