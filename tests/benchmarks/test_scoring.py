@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -217,8 +218,24 @@ def measured(program: tuple[str, str], paths: tuple[Path, Path]) -> tuple[float,
     return cpu_s, peak_mb, values
 
 
-def compare(benchmark: Any, ours: tuple[str, str], plain: tuple[str, str], paths: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize(
+    ("ours", "plain", "files"),
+    [
+        pytest.param(OURS_COCO, PYCOCOTOOLS, coco_files, id="val2017 against pycocotools"),
+        # What reading with every check costs beside the engine's own unchecked reading.
+        pytest.param(OURS_COCO, HOTCOCO, coco_files, id="val2017 against the engine alone"),
+        pytest.param(OURS_VIDEO, PER_PAIR, video_files, id="YouTube-VIS against merging every pair"),
+    ],
+)
+def test_scoring(
+    benchmark: Any,
+    tmp_path: Path,
+    ours: tuple[str, str],
+    plain: tuple[str, str],
+    files: Callable[[Path], tuple[Path, Path]],
+) -> None:
     """Time our side as the benchmark and set the plain side beside it."""
+    paths = files(tmp_path)
     cpu_s, peak_mb, values = benchmark.pedantic(measured, args=(ours, paths), rounds=1)
     plain_cpu_s, plain_peak_mb, plain_values = measured(plain, paths)
     assert values == pytest.approx(plain_values, abs=1e-12)
@@ -231,16 +248,3 @@ def compare(benchmark: Any, ours: tuple[str, str], plain: tuple[str, str], paths
         memory_ratio=peak_mb / plain_peak_mb,
     )
     print({key: round(value, 2) for key, value in benchmark.extra_info.items()})
-
-
-def test_coco_at_val2017_scale_against_pycocotools(benchmark: Any, tmp_path: Path) -> None:
-    compare(benchmark, OURS_COCO, PYCOCOTOOLS, coco_files(tmp_path))
-
-
-def test_coco_at_val2017_scale_against_the_engine_alone(benchmark: Any, tmp_path: Path) -> None:
-    """What reading with every check costs beside the engine's own unchecked reading."""
-    compare(benchmark, OURS_COCO, HOTCOCO, coco_files(tmp_path))
-
-
-def test_youtube_vis_at_valid_scale_against_merging_every_pair(benchmark: Any, tmp_path: Path) -> None:
-    compare(benchmark, OURS_VIDEO, PER_PAIR, video_files(tmp_path))
