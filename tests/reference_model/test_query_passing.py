@@ -41,9 +41,6 @@ class FramePair(NamedTuple):
     later_images: torch.Tensor
     later_targets: list[InstanceTargets]
 
-    def swapped(self) -> FramePair:
-        return FramePair(self.later_images, self.later_targets, self.images, self.targets)
-
 
 @pytest.fixture
 def pair() -> FramePair:

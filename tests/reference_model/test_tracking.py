@@ -196,6 +196,8 @@ def test_wrong_use_is_refused(frames: list[np.ndarray]) -> None:
             call()
     with pytest.raises(ImageError):
         tracker.push(frames[0].astype(np.float32))
+    with pytest.raises(NonFiniteError):
+        associate(torch.ones(2, 3), torch.full((2, 3), float("nan")))
 
 
 @settings(max_examples=20, deadline=None)
@@ -212,11 +214,6 @@ def test_order_has_the_largest_sum_of_cosines(seed: int, count: int, length: int
     torch.testing.assert_close(cosine_similarity(previous, current), torch.tensor(table, dtype=torch.float64))
     best = max(itertools.permutations(range(count)), key=lambda order: sum(table[i][j] for i, j in enumerate(order)))
     assert associate(previous, current).tolist() == list(best)
-
-
-def test_kernels_that_are_not_numbers_are_refused() -> None:
-    with pytest.raises(NonFiniteError):
-        associate(torch.ones(2, 3), torch.full((2, 3), float("nan")))
 
 
 def test_masks_active_classes_against_loops(frames: list[np.ndarray]) -> None:

@@ -15,22 +15,30 @@ from suite.export.artifact import GraphArtifact, graph_digest, write_reference
 SIZE = 24
 
 
+def graph(
+    nodes: list[onnx.NodeProto], shapes: dict[str, list[int]], constants: dict[str, np.ndarray]
+) -> onnx.ModelProto:
+    """A model from its nodes; of the values in ``shapes``, those that no node makes are inputs, the others outputs."""
+    made = {value for node in nodes for value in node.output}
+    infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
+    inputs = [info for name, info in infos.items() if name not in made]
+    outputs = [info for name, info in infos.items() if name in made]
+    items = [numpy_helper.from_array(content, name) for name, content in constants.items()]
+    for number, node in enumerate(nodes):
+        node.name = node.name or f"part.{number}/{node.op_type}"
+    body = helper.make_graph(nodes, "graph", inputs, outputs, items)
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
 def convolution(weights: np.ndarray, weight_type: int = TensorProto.FLOAT) -> onnx.ModelProto:
     """A one-layer network image (1, 3, SIZE, SIZE) -> mask_logits; its weights may be stored as fp16."""
-    dtype = helper.tensor_dtype_to_np_dtype(weight_type)
-    nodes = [helper.make_node("Conv", ["image", "weights_fp32"], ["mask_logits"], pads=[1, 1, 1, 1])]
-    initialiser = numpy_helper.from_array(weights.astype(dtype), "weights_stored")
-    kind = "Identity" if weight_type == TensorProto.FLOAT else "Cast"
-    options = {} if kind == "Identity" else {"to": TensorProto.FLOAT}
-    nodes.insert(0, helper.make_node(kind, ["weights_stored"], ["weights_fp32"], **options))
-    graph = helper.make_graph(
-        nodes,
-        "one convolution",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIZE, SIZE])],
-        [helper.make_tensor_value_info("mask_logits", TensorProto.FLOAT, [1, len(weights), SIZE, SIZE])],
-        [initialiser],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    kind, options = ("Identity", {}) if weight_type == TensorProto.FLOAT else ("Cast", {"to": TensorProto.FLOAT})
+    nodes = [
+        helper.make_node(kind, ["weights_stored"], ["weights_fp32"], **options),
+        helper.make_node("Conv", ["image", "weights_fp32"], ["mask_logits"], pads=[1, 1, 1, 1]),
+    ]
+    shapes = {"image": [1, 3, SIZE, SIZE], "mask_logits": [1, len(weights), SIZE, SIZE]}
+    return graph(nodes, shapes, {"weights_stored": weights.astype(helper.tensor_dtype_to_np_dtype(weight_type))})
 
 
 def convolve(image: np.ndarray, weights: np.ndarray) -> np.ndarray:

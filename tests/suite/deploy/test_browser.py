@@ -20,6 +20,13 @@ from suite.deploy.browser import RUNTIME_VERSION, build_page
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def dump_dom(url: str, profile: Path, *options: str) -> str:
+    """The page as a browser without a window has it once it is loaded."""
+    words = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", *options]
+    done = subprocess.run([*words, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: chromium)")
 @pytest.mark.skipif(shutil.which("npm") is None, reason="no npm here, which installs onnxruntime-web")
@@ -31,10 +38,9 @@ def test_a_browser_finds_the_shapes_of_the_clip(tmp_path: Path) -> None:
     assert not re.findall(r"https?://", (out / "index.html").read_text())  # nothing comes from elsewhere
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(SimpleHTTPRequestHandler, directory=str(out)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    words = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    words += ["--virtual-time-budget=60000", "--dump-dom", f"http://127.0.0.1:{server.server_port}/index.html#check"]
+    url = f"http://127.0.0.1:{server.server_port}/index.html#check"
     try:
-        dom = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
+        dom = dump_dom(url, tmp_path / "profile", "--virtual-time-budget=60000")
     finally:
         server.shutdown()
     found = re.search(r'data-check="([^"]*)"', dom)

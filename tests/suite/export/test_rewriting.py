@@ -14,28 +14,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from suite.export.graph_editor import fold_constants
 from suite.export.mobileinst import export_mobileinst
 from suite.export.rewriting import keep_blocks, module_of
 from suite.export.winograd import MIN_CHANNELS, winograd_convolutions
 from tests.reference_model.small import image, small_model
-
-Arrays = dict[str, NDArray[np.float32]]
-
-
-def graph(nodes: list[onnx.NodeProto], shapes: dict[str, list[int]], constants: Arrays) -> onnx.ModelProto:
-    """A model from its nodes; of the values in ``shapes``, those that no node makes are inputs, the others outputs."""
-    made = {value for node in nodes for value in node.output}
-    infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
-    inputs = [info for name, info in infos.items() if name not in made]
-    outputs = [info for name, info in infos.items() if name in made]
-    items = [numpy_helper.from_array(content, name) for name, content in constants.items()]
-    for number, node in enumerate(nodes):
-        node.name = node.name or f"part.{number}/{node.op_type}"
-    body = helper.make_graph(nodes, "graph", inputs, outputs, items)
-    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+from tests.suite.conftest import graph
 
 
 def run(proto: onnx.ModelProto, **inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from suite.commands.latency import command
 from suite.errors import NothingMeasuredError
 from suite.latency import layer_times
 from suite.latency.layer_times import UNKNOWN_MODULE, LayerTime, profile_layers, steady_layers
-from tests.suite.export.test_rewriting import graph as graph_of
+from tests.suite.conftest import graph as graph_of
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ from suite.records.store import read_run
 from suite.report.gate import load_rules
 from tests.suite.report.synthetic import RunMaker
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-
 
 @pytest.fixture
 def sides(tmp_path: Path) -> tuple[RunMaker, RunMaker]:

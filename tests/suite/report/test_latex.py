@@ -28,15 +28,6 @@ IN_PAPER = [table for table in discover().values() if table.in_paper]
 HOSTILE = {"method": "a&b_c#{x}\\ $1 ~^ %", "published: AP": TableCell("31.2", 31.2, bold=True, mark="t", note="50 %")}
 
 
-def compiled(folder: Path, *sources: str) -> tuple[str, bytes]:
-    """Return the log and the uncompressed PDF of an article with these tables."""
-    (folder / "article.tex").write_text(ARTICLE % "\n".join(sources))
-    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "article.tex"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
-    return (folder / "article.log").read_text(errors="replace"), (folder / "article.pdf").read_bytes()
-
-
 def has_tex() -> bool:
     """Tell whether pdflatex and what the tables need are installed."""
     found = [shutil.which("pdflatex"), shutil.which("kpsewhich")]
@@ -50,9 +41,12 @@ def test_tables_of_a_paper_print_in_two_columns(tmp_path: Path, filled: RunMaker
     evidence = load_evidence(REPOSITORY / "reports" / "records" if records == "committed" else filled.folder)
     sources = [latex(table.build(evidence)) for table in IN_PAPER]
     sources.append(latex(make_table("An odd one", [HOSTILE, {"method": "b"}], ("a note",))))
-    log, pdf = compiled(tmp_path, *sources)
-    assert "Overfull" not in log, re.findall(r"Overfull.*", log)
-    sizes = {float(size) for size in re.findall(rb"/F\d+ ([\d.]+) Tf", pdf)}
+    (tmp_path / "article.tex").write_text(ARTICLE % "\n".join(sources))
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "article.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert not re.findall(r"Overfull.*", (tmp_path / "article.log").read_text(errors="replace"))
+    sizes = {float(size) for size in re.findall(rb"/F\d+ ([\d.]+) Tf", (tmp_path / "article.pdf").read_bytes())}
     assert sizes
     assert min(sizes) >= 6.97
 

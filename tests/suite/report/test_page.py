@@ -1,7 +1,6 @@
 """The page is one honest file: everything escaped, every link lands, and it works in a real browser."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from suite.records.schema import Artifact, Subject
 from suite.report.render import build_page, build_tables
 from suite.report.summary import BEGIN, END, results_block, with_block
 from suite.report.verdicts import load_evidence
-from tests.suite.deploy.test_browser import CHROMIUM
+from tests.suite.deploy.test_browser import CHROMIUM, dump_dom
 from tests.suite.report.synthetic import TINY, RunMaker
 
 
@@ -56,17 +55,7 @@ def test_a_browser_shows_it_without_sideways_scrolling_and_respects_reduced_moti
     opened = (rendered / "index.html").read_text().replace("<details", "<details open")
     copy = rendered / f"opened_{width}.html"
     copy.write_text(opened.replace("</body>", f"<script>window.onload = () => {{ {ASK}; }}</script></body>"))
-    words = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--window-size={width},900",
-        option,
-        "--dump-dom",
-    ]
-    words += [f"--user-data-dir={tmp_path}", copy.as_uri()]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
-    found, source = re.search(r"<title>(\d+) (\S+)</title>", done.stdout).groups()
+    dom = dump_dom(copy.as_uri(), tmp_path, f"--window-size={width},900", option)
+    found, source = re.search(r"<title>(\d+) (\S+)</title>", dom).groups()
     assert int(found) <= width
     assert source.endswith("shapes_tracks.png" if "motion" in option else "shapes_tracks_animated.png")
