@@ -94,8 +94,7 @@ class WeightedAp:
     def __call__(self, weights: Integers) -> Floats:
         """Return AP per threshold and category, shape (10, categories), NaN where no object is left.
 
-        Args:
-            weights: number of times each unit is in the dataset, shape (units,).
+        ``weights`` has the number of times each unit is in the dataset, shape (units,).
         """
         of_detection = weights.astype(np.int32)[self.unit]
         counted, hits = _prefix(of_detection), _prefix(of_detection[self.place])

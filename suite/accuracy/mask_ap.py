@@ -141,8 +141,7 @@ def hotcoco_curves(dataset: CocoDataset, detections: Detections) -> Curves:
 def choose_engine(asked: str, dataset: CocoDataset, detections: Detections) -> str:
     """Return the engine to use: hotcoco unless it is known to differ from pycocotools on this input.
 
-    Raises:
-        InputError: if the engine is unknown, or hotcoco was asked for where it would give another number.
+    An unknown engine is refused, and hotcoco where it would give another number.
     """
     if asked not in ENGINES:
         raise InputError(f"unknown engine {asked!r}; choose one of {', '.join(ENGINES)}")

@@ -119,12 +119,7 @@ def summarize(curves: Curves) -> dict[str, float]:
 
 
 def per_category(curves: Curves, categories: Categories) -> dict[str, dict[str, float]]:
-    """Return the twelve numbers of each category by its name; a name used twice gets its id appended.
-
-    Args:
-        curves: the accumulated curves, categories in ascending order of id.
-        categories: the table of the annotations file.
-    """
+    """Return the twelve numbers of each category by its name; a name used twice gets its id appended."""
     return {
         name if categories.names.count(name) == 1 else f"{name} (id {number})": summarize(
             Curves(curves.precision[:, :, index : index + 1], curves.recall[:, index : index + 1])
@@ -206,13 +201,8 @@ def score_lines(
     """Return the metrics of a score, and the AP of every bootstrap draw as one series where there are draws.
 
     Draw number k takes the same images (or videos) for every model of the same dataset and seed, so that the
-    difference of two records has an interval of its own, narrower than two intervals side by side.
-
-    Args:
-        score: to record.
-        subject: the scored model.
-        dataset: the scored data.
-        protocol: everything that defines the numbers.
+    difference of two records has an interval of its own, narrower than two intervals side by side. The arguments are
+    those of `stat_lines`.
     """
     metrics, interval = METRICS[score.task], score.intervals.get("AP")
     lines: list[Measurement | Series] = [*stat_lines(score.stats, metrics, subject, dataset, protocol, score.intervals)]

@@ -106,11 +106,7 @@ class Segmenter(Protocol):
 
 
 def open_checkpoint(path: Path) -> tuple[MobileInst, dict[str, str]]:
-    """Return the model of a checkpoint and its metadata.
-
-    Raises:
-        InputError: if the file is no checkpoint.
-    """
+    """Return the model of a checkpoint and its metadata; InputError if the file is none."""
     try:
         return load_checkpoint(path)
     except CheckpointError as error:

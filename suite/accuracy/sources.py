@@ -136,12 +136,7 @@ def _silence_ffmpeg() -> None:
 
 
 def open_source(source: Source) -> Frames:
-    """Open a source to read its frames.
-
-    Raises:
-        DataError: if a camera is absent.
-        InputError: if a file cannot be opened as a video.
-    """
+    """Open a source to read its frames; DataError if a camera is absent, InputError if a file is no video."""
     if source.video is None:
         return Frames(_read_pictures(source.pictures), len(source.pictures))
     _silence_ffmpeg()

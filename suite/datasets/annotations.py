@@ -63,11 +63,7 @@ def _bad(value: object, where: str, wanted: str) -> InputError:
 
 
 def whole_number(value: Number, where: str, lowest: int, highest: int) -> int:
-    """Return a whole number within limits, which may be written as a float.
-
-    Raises:
-        InputError: if it is a fraction or out of range.
-    """
+    """Return a whole number within limits, which may be written as a float; InputError if it is none."""
     if not lowest <= value <= highest or value != int(value):
         raise _bad(value, where, f"a whole number from {lowest} to {highest}")
     return int(value)
@@ -138,11 +134,7 @@ def references(
 
 
 def read_flags(values: Sequence[Flag], path: Path, root: str) -> NDArray[np.bool_]:
-    """Return ``iscrowd`` flags, shape (N,): 0 and 1 as number or boolean; null or absent is 0.
-
-    Raises:
-        InputError: naming the first other value.
-    """
+    """Return (N,) ``iscrowd`` flags: 0 and 1 as number or boolean; null or absent is 0; InputError names any other."""
     for place, value in enumerate(values):
         if value not in (0, 1, None):
             raise _bad(value, f"{path}: {root}[{place}].iscrowd", "0 or 1")
@@ -150,11 +142,7 @@ def read_flags(values: Sequence[Flag], path: Path, root: str) -> NDArray[np.bool
 
 
 def read_size(height: Number, width: Number, where: str) -> tuple[int, int]:
-    """Return height and width of a picture in pixels.
-
-    Raises:
-        InputError: if one is no whole number from 1 to `MAX_SIDE_PX`.
-    """
+    """Return height and width of a picture in pixels; InputError if one is no whole number from 1 to `MAX_SIDE_PX`."""
     return (
         whole_number(height, f"{where}.height", 1, MAX_SIDE_PX),
         whole_number(width, f"{where}.width", 1, MAX_SIDE_PX),
@@ -162,11 +150,7 @@ def read_size(height: Number, width: Number, where: str) -> tuple[int, int]:
 
 
 def check_name(value: str, where: str) -> None:
-    """Check that a file name stays inside its folder, whether it is written with slashes or backslashes.
-
-    Raises:
-        InputError: if it is empty or absolute, or climbs out with ``..``.
-    """
+    """Refuse a file name that is empty or absolute, or climbs out with ``..``, be it with slashes or backslashes."""
     slashed = PurePosixPath(value.replace("\\", "/"))
     if not value or "\0" in value:
         raise _bad(value, where, "a file name")
@@ -191,21 +175,13 @@ class AnnotationsFile:
     annotated: bool
 
     def file(self, name: str | None) -> Path:
-        """Return where the picture of a file name is.
-
-        Raises:
-            InputError: if the dataset was loaded without its image folder.
-        """
+        """Return where the picture of a file name is; InputError if the dataset was loaded without its image folder."""
         if self.folder is None or name is None:
             raise InputError(f"{self.path}: loaded without its image folder; name it (--images)")
         return located(self.folder, name)
 
     def require_truth(self) -> Self:
-        """Return the dataset; refuse a file without annotations, which nothing can be scored against.
-
-        Raises:
-            InputError: if it has none.
-        """
+        """Return the dataset; InputError if the file has no annotations, so that nothing can be scored against it."""
         if not self.annotated:
             raise InputError(
                 f"{self.path}: no 'annotations', so there is nothing to score against; the ground truth of test splits "

@@ -57,11 +57,7 @@ class Categories:
 
     @classmethod
     def of_checkpoint(cls, metadata: Mapping[str, str], path: Path) -> Categories | None:
-        """Return the table in a checkpoint's metadata, None where they have none.
-
-        Raises:
-            InputError: if what they have is none; the message names the checkpoint.
-        """
+        """Return the table in a checkpoint's metadata, None where they have none; InputError if it is no table."""
         if METADATA_KEY not in metadata:
             return None
         try:

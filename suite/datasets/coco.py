@@ -165,11 +165,7 @@ class CocoDataset(AnnotationsFile):
 
     @cached_property
     def codes(self) -> Codes:
-        """The masks of all objects, compressed and checked.
-
-        Raises:
-            InputError: naming the entry of a bad mask.
-        """
+        """The masks of all objects, compressed and checked; InputError names the entry of a bad one."""
         return compress(self.objects.segmentations, self.sizes, self.objects.image, self.path, self.mask_place)
 
     def mask_place(self, row: int) -> str:
@@ -183,15 +179,11 @@ class CocoDataset(AnnotationsFile):
 
     def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
         """Return the path and the (height, width) in pixels of every image."""
-        return list(zip(map(self.image_path, self.images), self.sizes, strict=True))
-
-    def image_path(self, image: CocoImage) -> Path:
-        """Return where an image's file is; raises as `file` does."""
-        return self.file(image.file_name)
+        return [(self.file(image.file_name), (image.height, image.width)) for image in self.images]
 
     def read(self, image: CocoImage) -> NDArray[np.uint8]:
         """Return an image's pixels, (H, W, 3) uint8 RGB; raises as `suite.datasets.pictures.read_picture` does."""
-        return read_picture(self.image_path(image), (image.height, image.width))
+        return read_picture(self.file(image.file_name), (image.height, image.width))
 
 
 def grouped(column: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
@@ -240,7 +232,6 @@ class Detections:
     """The N results of a COCO file, column by column, in file order.
 
     Attributes:
-        path: the results file.
         image: (N,) place of each one's image in the dataset's ``images``.
         class_index: (N,) class of each.
         scores: (N,) confidences.
@@ -248,7 +239,6 @@ class Detections:
         box_areas: (N,) square pixels of the boxes, where the file carries boxes.
     """
 
-    path: Path
     image: NDArray[np.int64]
     class_index: NDArray[np.int64]
     scores: NDArray[np.float64]
@@ -300,4 +290,4 @@ def read_detections(path: Path, dataset: CocoDataset) -> Detections:
         lambda index: f"results[{index}].segmentation",
     )
     scores = np.fromiter(map(attrgetter("score"), results), np.float64, len(results))
-    return Detections(path, image, class_index, scores, codes, _box_areas(path, results))
+    return Detections(image, class_index, scores, codes, _box_areas(path, results))

@@ -75,11 +75,7 @@ def check_health(task: Task, annotations: Path, images: Path, deep: bool = False
 
 
 def require_health(task: Task, annotations: Path, images: Path) -> Health:
-    """Do a sampled health check and refuse a dataset that is not well.
-
-    Raises:
-        DataError: naming the first fault.
-    """
+    """Do a sampled health check; DataError names the first fault of a dataset that is not well."""
     health = check_health(task, annotations, images)
     for check in health.checks:
         if not check.well:

@@ -62,11 +62,7 @@ def only_part(data: RealInput, split_ids: Path) -> RealInput:
 
 
 def named_input(task: Task, annotations: Path, images: Path) -> RealInput:
-    """Return files the user names; they count as pinned only if the annotations are byte for byte official ones.
-
-    Raises:
-        DataError: if a file or folder is absent.
-    """
+    """Return files the user names; they count as pinned only if the annotations are byte for byte official ones."""
     _require(annotations, images, "check the path")
     digest = file_digest(annotations)
     name, split = OFFICIAL_ANNOTATIONS.get(digest, (task, annotations.stem))

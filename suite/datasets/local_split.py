@@ -41,10 +41,7 @@ Unit = Literal["image", "video"]
 def part_of(content: Mapping[str, Any], unit: Unit, ids: Collection[Id]) -> dict[str, Any]:
     """Return a document of COCO or YouTube-VIS with only these images or videos, everything else as it is.
 
-    Args:
-        content: the document; one without ``annotations`` gets an empty list of them.
-        unit: what the file lists.
-        ids: which of them to keep; their order stays the file's.
+    Their order stays the file's; one without ``annotations`` gets an empty list of them.
     """
     return {
         **content,
@@ -156,24 +153,6 @@ def list_path(dataset: str) -> Path:
     return repository_root() / LISTS / f"{dataset.replace('-', '_')}.json"
 
 
-def _train_annotations(dataset: str) -> Path:
-    """Return the train annotations, after checking that they are the pinned ones."""
-    pins = load_pins()
-    pictures = pins[f"{dataset.replace('-', '_')}_train"]
-    assert pictures.meta.split is not None
-    pin = pins[pictures.meta.split.annotations_pin or pictures.name]
-    try:
-        verified_digest(pin)
-    except DataError as error:
-        raise DataError(
-            f"{error}; the local split of {dataset} follows from the pinned train annotations alone"
-        ) from None
-    annotations = pictures.folder / pictures.meta.split.annotations
-    if not annotations.is_file():
-        raise DataError(f"{shown(annotations)}: absent; {pin.how_to_get()}")
-    return annotations
-
-
 def make_local_split(dataset: str) -> LocalSplit:
     """Write the list of held-out videos of one year to its place (`list_path`) and return it.
 
@@ -188,7 +167,17 @@ def make_local_split(dataset: str) -> LocalSplit:
 
     if dataset not in VALID_VIDEOS:
         raise InputError(f"{dataset}: no dataset to split; give one of {', '.join(VALID_VIDEOS)}")
-    annotations = _train_annotations(dataset)
+    pins = load_pins()
+    pictures = pins[f"{dataset.replace('-', '_')}_train"]
+    assert pictures.meta.split is not None
+    pin = pins[pictures.meta.split.annotations_pin or pictures.name]
+    try:
+        verified_digest(pin)
+    except DataError as error:
+        raise DataError(
+            f"{error}; the local split of {dataset} follows from the pinned train annotations alone"
+        ) from None
+    annotations = pictures.folder / pictures.meta.split.annotations
     loaded = YoutubeVisDataset.load(annotations)
     count, official = len(loaded.videos), TRAIN_VIDEOS[dataset]
     if count != official:

@@ -191,16 +191,9 @@ def without_empty_runs(codes: Codes) -> Codes:
 
 
 def to_mask(segmentation: Segmentation, height: int, width: int, where: str) -> NDArray[np.bool_] | None:
-    """Return a segmentation as an (H, W) boolean mask, None where there is no mask.
+    """Return a segmentation of a frame as an (H, W) boolean mask, None where there is no mask.
 
-    Args:
-        segmentation: as a reader has it.
-        height: frame height in pixels.
-        width: frame width in pixels.
-        where: file and place, for the message.
-
-    Raises:
-        InputError: if the segmentation is ragged, has another size or counts that do not fill the frame.
+    Errors are those of `compress`; ``where`` is file and place, for the message.
     """
     if is_absent(segmentation):
         return None

@@ -226,12 +226,7 @@ def check_pictures(
 
 
 def require_pictures(files: Sequence[tuple[Path, Size]]) -> None:
-    """Check many pictures before any work; say cautions.
-
-    Raises:
-        DataError: naming the missing and bad files, if one is missing.
-        InputError: naming the bad files.
-    """
+    """Check many pictures before any work; say cautions, and name bad files (DataError if one is missing)."""
     found = check_pictures(files)
     if found.cautions:
         say(f"caution: {first_few(found.cautions, NAMED, '; ')}")

@@ -137,12 +137,7 @@ def pins_path() -> Path:
 
 
 def load_pins() -> dict[str, Pin]:
-    """Return the pins by name, in the file's order.
-
-    Raises:
-        DataError: if the file is absent.
-        InputError: if it is not what it should be; the message names the line or the out.
-    """
+    """Return the pins by name, in the file's order; an error names the file, and the line or out that is wrong."""
     path = pins_path()
     return dict(_pins_of(path, path.stat().st_mtime_ns if path.exists() else 0))
 

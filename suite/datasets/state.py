@@ -165,11 +165,7 @@ def examine(pin: Pin, again: bool = False) -> State:
 
 
 def verified_digest(pin: Pin) -> str:
-    """Return the digest of a dataset after checking that it is the pinned one, and unpacked where it is an archive.
-
-    Raises:
-        DataError: if the dataset is absent, unpinned, not the pinned one or not unpacked.
-    """
+    """Return the digest of a dataset; DataError unless it is here, the pinned one, and unpacked if it is an archive."""
     state = examine(pin)
     if state.have is None or state.status not in GOOD:
         raise DataError(state.explanation)

@@ -155,18 +155,10 @@ class YoutubeVisDataset(AnnotationsFile):
     def load(
         cls, annotations: Path, frames: Path | None = None, truth: bool = True, official_quirks: bool = False
     ) -> YoutubeVisDataset:
-        """Read and check an annotations file; the frames themselves are not opened.
+        """Read and check a YouTube-VIS file; arguments and errors as of `suite.datasets.coco.CocoDataset.load`.
 
-        Args:
-            annotations: a YouTube-VIS JSON; ``annotations`` in it may be absent or null.
-            frames: the folder of the frames (``JPEGImages``), if they are going to be read.
-            truth: whether to read the annotated objects; prediction needs videos and categories only.
-            official_quirks: let through what the official evaluator does not notice: duplicate ids, tracks of unknown
-                videos or categories, ragged tracks and masks of another size than the video.
-
-        Raises:
-            DataError: if the file or the folder is absent.
-            InputError: if the file is not a YouTube-VIS file; the message names the entry.
+        With ``official_quirks`` what the official evaluator does not notice is let through: duplicate ids, tracks of
+        unknown videos or categories, ragged tracks and masks of another size than the video.
         """
         kind: type[_VideoFile] = _AnnotationFile if truth else _VideoFile
         remedy = "the annotations are not in YouTube-VIS format (a COCO file is read as coco)"
@@ -190,22 +182,13 @@ class YoutubeVisDataset(AnnotationsFile):
 
     @cached_property
     def masked_tracks(self) -> tuple[MaskedTrack, ...]:
-        """The tracks with their masks, compressed and checked.
-
-        Raises:
-            InputError: naming the entry and frame of a bad mask.
-        """
+        """The tracks with their masks, compressed and checked; InputError names entry and frame of a bad one."""
         return _masked(self, self.tracks, self.path, "annotations")
 
     def only(self, video_ids: Collection[Id], part: str) -> YoutubeVisDataset:
-        """Return the dataset with only these videos.
+        """Return the dataset with only these videos; InputError if the file lacks one of them.
 
-        Args:
-            video_ids: ids of videos of the file.
-            part: what identifies the choice, e.g. a digest.
-
-        Raises:
-            InputError: if the file lacks one of them.
+        ``part`` is what identifies the choice, e.g. a digest.
         """
         chosen = set(video_ids)
         if missing := [key for key in chosen if key not in self.places]:

@@ -100,7 +100,7 @@ def parity_lines(prepared: TimedModel) -> list[Measurement]:
 
 def latency_lines(trained: FinishedRun, seed: int) -> list[Line]:
     """Time the trained model (all spans, T = 1, 3, 6) beside the paper-size variants with random weights."""
-    pictures = [embedded.images("val").image_path(image) for image in embedded.images("val").images[:8]]
+    pictures = [path for path, _ in embedded.images("val").picture_files()[:8]]
     say("exporting to ONNX, each graph checked against torch")
     prepared = [
         prepare_model(name, spans=("network", "preprocess", "postprocess"), seed=seed) for name in PAPER_SIZE_MODELS

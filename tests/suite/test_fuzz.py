@@ -93,9 +93,9 @@ def test_spoilt_annotations_and_results_are_scored_or_refused(tmp_path: Path, ta
         with contextlib.suppress(SuiteError):  # a file name may be gone
             if task == "coco":
                 dataset = CocoDataset.load(annotations, tmp_path)
-                assert coco_pool(dataset, tmp_path).table.counts().sum() == (~dataset.objects.crowd).sum()
+                assert coco_pool(dataset).table.counts().sum() == (~dataset.objects.crowd).sum()
             else:
-                video_pool(YoutubeVisDataset.load(annotations, tmp_path), tmp_path)
+                video_pool(YoutubeVisDataset.load(annotations, tmp_path))
 
     check()
     assert refused

@@ -122,21 +122,16 @@ class Ladder:
         return table
 
     def mean(self, by_category: Floats) -> float:
-        """Return the mean over categories; -1 where nothing is annotated, 1 where undoing errors left nothing to judge.
-
-        Args:
-            by_category: AP50 by category, NaN where it is not defined, shape (categories,).
-        """
+        """Return the mean of AP50 by category without NaN; -1 if nothing is annotated, 1 if nothing is left to judge."""
         defined = by_category[~np.isnan(by_category)]
         if len(defined):
             return float(defined.mean())
         return 1.0 if self._categories else -1.0
 
     def fixed(self, kinds: Collection[Kind]) -> Floats:
-        """Return AP50 by category after all errors of these kinds were undone, shape (categories,).
+        """Return AP50 by category, (categories,), after all errors of these kinds, or of a special one, were undone.
 
-        Args:
-            kinds: kinds of the task or one of the special ones; all of the task's together bring every AP to 1.
+        All kinds of the task together bring every AP to 1; NaN where there is no AP.
         """
         judged = self.judged
         chosen = np.array([kind in kinds for kind in judged.kinds])

@@ -51,15 +51,9 @@ def error_lines(
 ) -> list[Measurement]:
     """Return what each kind of error costs, the ladder, and AP and AP50 by category and by size.
 
-    Args:
-        analysis: of the scored results file.
-        subject: the scored model.
-        dataset: the scored data.
-        protocol: everything that defines the numbers; ``error``, ``category`` or ``size`` is added to it.
-
-    Returns:
-        Metrics ``*_error_ap50``, ``*_ladder_ap50``, ``*_part_ap`` and ``*_part_ap50``, for masks or videos. Where
-        nothing is annotated a value is null with its reason.
+    The metrics are ``*_error_ap50``, ``*_ladder_ap50``, ``*_part_ap`` and ``*_part_ap50``, for masks or videos. Where
+    nothing is annotated a value is null with its reason. Subject, dataset and protocol are those of
+    `suite.accuracy.score.stat_lines`; ``error``, ``category`` or ``size`` is added to the protocol.
     """
     kind_of_ap = "mask" if analysis.score.task == "coco" else "video"
     lines: list[Measurement] = []

@@ -89,16 +89,12 @@ def draw_worst(analysis: Analysis, folder: Path, score_threshold: float) -> list
     """Draw the images or videos of ``analysis.worst``, one PNG each: images side by side, videos as strips of frames.
 
     Args:
-        analysis: of data whose image folder is known.
+        analysis: of data whose image folder is known; reading its pictures may raise DataError or InputError.
         folder: where to write; made if absent.
         score_threshold: detections below it are not drawn, 0 to 1.
 
     Returns:
         The files, the dearest first.
-
-    Raises:
-        DataError: if an image is absent.
-        InputError: if one is damaged.
     """
     ladder, paths, ids = Ladder(analysis.judged), [], sorted(analysis.dataset.places)
     what, names = "image" if analysis.score.task == "coco" else "video", analysis.dataset.categories.names

@@ -158,12 +158,7 @@ class PictureTable:
         return counts
 
     def read(self, view: View) -> NDArray[np.uint8]:
-        """Return the shown part of a picture, (height, width, 3) uint8 RGB.
-
-        Raises:
-            DataError: if the file is absent.
-            InputError: if it is no image, or not of the size that the annotations give.
-        """
+        """Return the shown part of a picture, (height, width, 3) uint8 RGB; errors as of `read_picture`."""
         pixels = read_picture(Path(self.files[view.picture]), (view.picture_height, view.picture_width))
         part = view.cut(pixels)
         if part.shape[:2] != (view.height, view.width):

@@ -158,10 +158,10 @@ def test_08_a_track_without_iscrowd_is_no_crowd(cases: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["ann_empty", "ann_null"])
 def test_09_an_object_without_a_mask_is_left_out_and_counted(cases: Path, empty_root: Path, name: str) -> None:
     path = cases / "09_segm_empty_remedy" / f"{name}.json"
-    dataset = CocoDataset.load(path)
+    dataset = CocoDataset.load(path, path.parent)
     assert len(dataset.objects) == 5
     assert len(dataset.objects.without_mask) == 1
-    assert coco_pool(dataset, path.parent).size == 5
+    assert coco_pool(dataset).size == 5
     (place,) = dataset.objects.without_mask
     report = check_health("coco", path, path.parent)
     assert any(f"annotations[{place}]" in check.detail for check in report.checks)
