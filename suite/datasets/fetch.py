@@ -26,7 +26,7 @@ from suite.datasets.embedded import ensure
 from suite.datasets.health import require_health
 from suite.datasets.pins import PINS_NAME, Pin, load_pins, pins_path
 from suite.datasets.state import GOOD, directory_digest, examine, remembered_md5, stamp_path, unpacked_from
-from suite.errors import DataError, InputError, first_few
+from suite.errors import DataError, InputError
 from suite.files import check_space, disk_faults, file_digest, write_json, write_text
 from suite.locks import exclusive
 from suite.paths import repository_root, shown
@@ -70,7 +70,7 @@ def fetch(pins: Sequence[Pin], mirror: str | None = None, unpacking: bool = True
         if examine(pin).status == "unpinned":
             _write_pin(pin)
     if missing:
-        raise DataError(first_few(missing, len(missing), "; "))
+        raise DataError("; ".join(missing))
 
 
 def unpack(pin: Pin) -> bool:

@@ -122,7 +122,7 @@ class Ladder:
         return table
 
     def mean(self, by_category: Floats) -> float:
-        """Return the mean of AP50 by category without NaN; -1 if nothing is annotated, 1 if nothing is left to judge."""
+        """Return the mean of AP50 by category without NaN: -1 if nothing is annotated, 1 if nothing is left over."""
         defined = by_category[~np.isnan(by_category)]
         if len(defined):
             return float(defined.mean())
