@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,17 @@ class RegularFile(click.ParamType[Path]):
         if path.exists() and not path.is_file():
             self.fail(f"{path} is not a regular file", param, ctx)
         return path
+
+
+class FiniteRange(click.FloatRange):
+    """A finite number in a range; click takes "nan" for one in any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; raises `click.BadParameter` for any other text."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 class InputSize(click.ParamType[tuple[int, int]]):

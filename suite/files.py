@@ -241,9 +241,11 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
         algorithm: ``"sha256"`` or ``"md5"``.
 
     Raises:
-        DataError: if it is absent or cannot be read.
+        DataError: if it is absent, no regular file or cannot be read.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path}: is no regular file; put the file there that belongs there")
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
     except OSError as error:

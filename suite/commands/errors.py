@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reference_model.config import ASSOCIATION, ASSOCIATIONS
-from suite.command_options import PATH, CommandGroup, checkpoint_option, json_option, options, show
+from suite.command_options import PATH, CommandGroup, FiniteRange, checkpoint_option, json_option, options, show
 
 if TYPE_CHECKING:
     from suite.accuracy.error_analysis.analysis import Analysis
@@ -33,7 +33,7 @@ common = options(
     click.option("--worst", type=click.IntRange(min=0), default=10, show_default=True, help="Worst ones to list."),
     click.option("--pictures", type=PATH, help="Draw the worst ones into this folder; needs --images."),
     click.option("--images", type=PATH, help="Folder that the file names of images or frames start from."),
-    click.option("--score-threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Least drawn."),
+    click.option("--score-threshold", type=FiniteRange(0, 1), default=0.3, show_default=True, help="Least drawn."),
     json_option("tables"),
 )
 

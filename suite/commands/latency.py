@@ -12,6 +12,7 @@ import click
 
 from suite.command_options import (
     CommandGroup,
+    FiniteRange,
     Option,
     core_option,
     json_option,
@@ -200,7 +201,7 @@ def count_readings() -> None:
 @command.command(name="gate")
 @click.option("--baseline", metavar="REV", help="Commit to compare with; default: HEAD if files changed, else HEAD~1.")
 @click.option("--models", metavar="A,B,...", help="Models to compare; default: those of suite/latency/gate.toml.")
-@click.option("--tolerance", type=click.FloatRange(0, 1, max_open=True), help="Permitted growth; default: gate.toml's.")
+@click.option("--tolerance", type=FiniteRange(0, 1, max_open=True), help="Permitted growth; default: gate.toml's.")
 @click.option("--cycles", is_flag=True, help="Compare cycles of an emulated inference, which are exact, and no time.")
 @core_option()
 @json_option("lines")

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reference_model.config import ASSOCIATIONS
-from suite.command_options import PATH, CommandGroup, RegularFile, checkpoint_option, json_option, options, show
+from suite.command_options import (
+    PATH,
+    CommandGroup,
+    FiniteRange,
+    RegularFile,
+    checkpoint_option,
+    json_option,
+    options,
+    show,
+)
 
 if TYPE_CHECKING:
     from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
 protocol_options = options(
     click.option("--short-side", "short_side_px", type=click.IntRange(1, 4096), help="Replace the short side, px."),
     click.option("--long-side", "long_side_px", type=click.IntRange(1, 4096), help="Replace the long side, px."),
-    click.option("--mask-threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Replace 0.45."),
+    click.option("--mask-threshold", type=FiniteRange(0, 1, min_open=True, max_open=True), help="Replace 0.45."),
 )
 common = options(
     checkpoint_option(),
@@ -29,7 +38,7 @@ common = options(
     click.option("--annotations", type=PATH, required=True, help="Annotations file; ground truth in it is not read."),
     click.option("--images", type=PATH, required=True, help="Folder that the file names in it start from."),
     click.option("--out", type=RegularFile(), required=True, help="Results file to write, e.g. results.json."),
-    click.option("--score-threshold", type=click.FloatRange(0, 1, max_open=True), help="Replace 0.005."),
+    click.option("--score-threshold", type=FiniteRange(0, 1, max_open=True), help="Replace 0.005."),
     protocol_options,
     # With one thread, results do not depend on the number of processes.
     click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each process."),
@@ -154,7 +163,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print all instances as one JSON object, masks as COCO's RLE.")
 @click.option("--frames", is_flag=True, help="The pictures of a folder or pattern are the frames of one clip.")
 @click.option(
-    "--score-threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True, help="Least score."
+    "--score-threshold", type=FiniteRange(0, 1, max_open=True), default=0.3, show_default=True, help="Least score."
 )
 @protocol_options
 @click.option("--key-frame-interval", type=click.IntRange(min=1), default=3, show_default=True, help="T of clips.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from suite.command_options import PATH, CommandGroup, json_option, options, seed_option, show
+from suite.command_options import PATH, CommandGroup, FiniteRange, json_option, options, seed_option, show
 
 if TYPE_CHECKING:
     from suite.accuracy.score import Score
@@ -66,7 +66,7 @@ def coco(interval: bool, resamples: int, as_json: bool, **words: Any) -> None:
 @click.option(
     "--hota",
     "hota_min_score",
-    type=float,
+    type=FiniteRange(),
     is_flag=False,
     flag_value=0.3,
     help="Also HOTA and IDF1 (extra 'trackers') of results that score as much; 0.3 if no number follows.",

@@ -8,6 +8,7 @@ picture and each other's ways, leave, come back elsewhere and hide. An AP on it 
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,8 @@ def ensure() -> str:
 
 
 def _generate_pinned(pin: Pin) -> None:
+    for left in pin.file.parent.glob(f".{NAME}.*.part"):  # by a killed process: the lock is this one's
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=pin.file.parent, prefix=f".{NAME}.", suffix=".part") as aside:
         fresh = Path(aside) / NAME
         generate(fresh)

@@ -17,6 +17,7 @@ CHUNK_CHARACTERS = 1 << 18
 """Arrays of one chunk stay in the processor's cache."""
 
 MAX_GROUPS_PER_RUN = 7
+"""Of a number below 0, pycocotools reads six: it shifts the sign of a seventh out of its 32 bits."""
 LONGEST_RUN = (1 << 31) - 1
 PADDING = "00"
 """Two empty runs, put behind every code: there the running sums return to 0."""
@@ -80,6 +81,7 @@ def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int 
             return written, None
         number = (number << 5) + (signed[place - back] & 31)
         too_long = (np.abs(number) > LONGEST_RUN) | (back == MAX_GROUPS_PER_RUN)
+        too_long |= (number < 0) & (back == MAX_GROUPS_PER_RUN - 1)
         if too_long.any():
             break
         written[run] = number

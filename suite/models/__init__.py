@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 INTERFACE = "see suite/models/__init__.py for what a method's file defines"
 ENTRY_POINTS = "mobileinst_suite.models"
+Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 15)]
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,11 +64,11 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         package: the installed package that brings it; empty for the suite's own.
     """
 
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z", max_length=80)]
     method: str
     backbone: str
-    input_shapes: tuple[tuple[int, int], ...] = ((640, 864), (640, 640))
-    num_classes: int = 80
+    input_shapes: Annotated[tuple[tuple[Side, Side], ...], msgspec.Meta(min_length=1)] = ((640, 864), (640, 640))
+    num_classes: Annotated[int, msgspec.Meta(ge=1)] = 80
     trunk: str = ""
     variant: str = ""
     published_rows: tuple[str, ...] = ()
@@ -108,15 +111,16 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """
         import torch
 
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), redirect_stdout(sys.stderr):
             torch.manual_seed(derive_seed(seed, f"models/{self.name}"))
             try:
                 network: nn.Module = self._module().build(self)
                 return network.eval()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if not self.package:
                     raise
-                raise InputError(f"package {self.package}: cannot build {self.name} ({error!r}); mend it") from None
+                what = f"package {self.package}: cannot build {self.name}"
+                raise InputError(f"{what} ({error!r:.200}); mend it") from None
 
     def _module(self) -> ModuleType:
         return importlib.import_module(self.module)
@@ -146,6 +150,9 @@ def _entries(path: Path, module: str, package: str = "") -> Iterator[ModelEntry]
             fields = {keyword.arg: ast.literal_eval(keyword.value) for keyword in row.keywords}
         except ValueError:
             raise InputError(f"{where}: an argument is not a literal; {INTERFACE}") from None
+        texts = [node.value for node in ast.walk(row) if isinstance(node, ast.Constant) and type(node.value) is str]
+        if not all(map(str.isprintable, texts)):
+            raise InputError(f"{where}: holds a character that no terminal prints; remove it")
         own = {"module": module, "selects": "select" in functions, "package": package}
         yield convert(fields | own, ModelEntry, where, INTERFACE)
 
@@ -179,15 +186,18 @@ def discover_installed() -> tuple[dict[str, ModelEntry], list[str]]:
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.value, point.name)):
         package = (point.dist and point.dist.name) or point.name
         try:
-            spec = importlib.util.find_spec(point.module)
+            with redirect_stdout(sys.stderr):
+                spec = importlib.util.find_spec(point.module)
             if spec is None or not spec.has_location or spec.origin is None:
                 raise InputError(f"there is no module {point.module}")
-            rows = {entry.name: entry for entry in _entries(Path(spec.origin), point.module, package)}
-            if repeated := sorted(rows.keys() & (own.keys() | entries.keys())):
-                raise InputError(f"its model {repeated[0]!r} repeats a known name; rename it")
+            rows: dict[str, ModelEntry] = {}
+            for entry in _entries(Path(spec.origin), point.module, package):
+                if entry.name in own.keys() | entries.keys() | rows.keys():
+                    raise InputError(f"its model {entry.name!r} repeats a known name; rename it")
+                rows[entry.name] = entry
             entries |= rows
-        except Exception as error:  # a package that is imported to find its module may raise anything
-            faults.append(f"package {package}: {error if isinstance(error, InputError) else repr(error)}")
+        except (Exception, SystemExit) as error:  # a package that is imported to find its module may raise anything
+            faults.append(f"package {package}: {error if isinstance(error, InputError) else f'{error!r:.200}'}")
     return dict(sorted(entries.items())), faults
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -35,7 +35,7 @@ class AccuracyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metric: str
     dataset: str
     protocol: dict[str, Scalar]
-    tolerance_points: float
+    tolerance_points: Annotated[float, msgspec.Meta(ge=0, le=100)]
     reason: str
 
 
@@ -67,8 +67,8 @@ def load_rules(path: Path = GATES_FILE) -> list[AccuracyRule]:
     rules = read_typed(path, _Rules, "file of gate rules", "see suite/report/gate.toml").accuracy
     for number, rule in enumerate(rules):
         metric = METRICS.get(rule.metric)
-        if metric is None or metric.unit != "fraction" or not metric.higher_is_better or rule.tolerance_points < 0:
-            raise InputError(f"{path}: rule {number} needs an AP metric of the catalogue and a tolerance of at least 0")
+        if metric is None or metric.unit != "fraction" or not metric.higher_is_better:
+            raise InputError(f"{path}: rule {number} needs an AP metric of the catalogue")
     if not rules:
         raise InputError(f"{path}: holds no rule, so nothing would be compared; write one")
     return rules

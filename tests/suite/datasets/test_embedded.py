@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import zlib
@@ -131,6 +132,9 @@ def test_one_flipped_byte_is_refused_with_both_digests_and_the_remedy(empty_root
     frame.unlink()
     with pytest.raises(DataError, match="data/shapes"):
         embedded.ensure()
+    os.mkfifo(frame)
+    with pytest.raises(DataError, match=frame.name):
+        embedded.ensure()
 
 
 def test_a_generator_that_makes_something_else_leaves_nothing_behind(empty_root, monkeypatch):
@@ -151,6 +155,7 @@ def test_of_two_at_once_one_generates(empty_root, small_shapes, monkeypatch):
         shutil.copytree(small_shapes, folder)
 
     monkeypatch.setattr(embedded, "generate", generate)
+    (empty_root / "data" / ".shapes.killed.part" / "shapes").mkdir(parents=True)
     with ThreadPoolExecutor(2) as pool:
         digests = list(pool.map(lambda _: embedded.ensure(), range(2)))
     assert digests == [directory_digest(small_shapes)[0]] * 2

@@ -77,6 +77,7 @@ def test_a_damaged_string_of_counts_is_read_or_refused(mask, place, code):
         {"size": [4, 4], "counts": [2**32, -(2**32) + 16]},
         {"size": [4, 4], "counts": "ö"},
         {"size": [4, 4], "counts": ""},
+        {"size": [4, 4], "counts": "191goooooO4"},  # -9 in seven groups: pycocotools reads -1
     ],
 )
 def test_what_is_not_a_mask_is_refused_with_its_place(segmentation):

@@ -198,6 +198,9 @@ def test_the_documented_package_is_timed_beside_ours(site: Path, capsys: Capsys)
         ("ROWS = (", "ROWS = ["),
         ("import torch\n", "import no_such_module\n"),
         ("OwnNet(row.num_classes)", "OwnNet()"),
+        ("OwnNet(row.num_classes)", "exit()"),
+        ("own_net_416", "\\x1b[31m"),
+        ("own_net_416", "../own_net_416"),
         (FILES["own_net.py"], ""),  # no module
     ],
 )
@@ -212,3 +215,14 @@ def test_a_broken_package_is_named_where_it_is_asked_for_and_nowhere_else(
     assert (get_entry("other_net").package, get_entry(TINY).package) == ("other", "")
     assert main(["model", "--json"]) == PASS
     assert {"other_net", TINY} <= {entry["model"] for entry in json.loads(capsys.readouterr().out)["models"]}
+
+
+def test_a_package_that_prints_and_ends_the_process_when_imported_is_left_out(site: Path, capsys: Capsys) -> None:
+    install(site, "ender", "")
+    (site / "ender-1.0.dist-info" / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\nnet = ender.net\n")
+    (site / "ender").mkdir()
+    (site / "ender" / "__init__.py").write_text("print('x')\nraise SystemExit(0)")
+    assert main(["model", "--json"]) == PASS
+    out, error = capsys.readouterr()
+    assert TINY in {entry["model"] for entry in json.loads(out)["models"]}
+    assert "package ender" in error

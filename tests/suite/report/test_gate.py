@@ -107,6 +107,7 @@ def test_spoiled_and_missing_records_are_refused(sides, capsys: pytest.CaptureFi
         "[[accuracy]]\nmetric = 'mask_ap'",
         "[[accuracy]]\nmetric='speed'\ndataset='shapes'\nprotocol={}\ntolerance_points=1.0\nreason='r'",
         "[[accuracy]]\nmetric='mask_ap'\ndataset='shapes'\nprotocol={}\ntolerance_points=-1.0\nreason='r'",
+        "[[accuracy]]\nmetric='mask_ap'\ndataset='shapes'\nprotocol={}\ntolerance_points=nan\nreason='r'",
         "[[accuracy]]\nmetric='mask_ap'\ndataset='shapes'\nprotocol={}\ntolerance_points=1.0\nreason='r'\nextra=1",
         "not toml",
     ],
