@@ -61,6 +61,8 @@ def _stream(
         results.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(part_path(results, processes.rank)), part_file(results, identity, processes.rank) as append:
             finished = set().union(*processes.gather(set(finished_entries(results, identity))))
+            if not all(part_path(results, rank).exists() for rank in range(processes.count)):
+                raise InputError(f"{shown(results)}: the processes see different folders; give them one they share")
             mine = [key for key in keys if key not in finished][processes.rank :: processes.count]
             done = len(finished) // processes.count
             silent = quiet or not processes.first
@@ -70,13 +72,8 @@ def _stream(
                     if step is not None:
                         step()
             processes.gather(None)
-            entries = finished_entries(results, identity)
-            if lost := len(set(keys) - set(entries)):
-                raise InputError(
-                    f"{shown(results)}: {lost} results lie on another machine; give all machines one shared folder"
-                )
             if processes.first:
-                write_results(results, entries, keys)
+                write_results(results, finished_entries(results, identity), keys)
             processes.gather(None)
             remove_part_files(results)
             processes.gather(None)

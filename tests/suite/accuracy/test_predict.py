@@ -161,7 +161,7 @@ def test_only_what_is_missing_is_predicted_and_nothing_of_another_protocol_is_ke
     assert (tmp_path / "results.json").read_bytes() != finished["coco"]
 
 
-def in_two_processes(commands: list[list[str]]) -> list[str]:
+def in_two_processes(commands: list[list[str]], exit_code: int = 0) -> list[str]:
     """Run a command in each of two processes, in the environment that torchrun gives them; return what they print."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -177,7 +177,7 @@ def in_two_processes(commands: list[list[str]]) -> list[str]:
         for rank, command in enumerate(commands)
     ]
     outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    assert [process.returncode for process in processes] == [exit_code] * 2
     return outputs
 
 
@@ -196,6 +196,13 @@ def test_torchrun_starts_two_processes(data: Path, tmp_path: Path, finished: dic
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "suite"]
     subprocess.run([*launch, *words(data, "youtube-vis", out)], env=environment(), check=True)
     assert out.read_bytes() == finished["youtube-vis"]
+
+
+@pytest.mark.slow
+def test_processes_without_a_shared_folder_are_refused(data: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / str(rank) / "results.json" for rank in range(2)]
+    in_two_processes([words(data, "coco", out) for out in outs], exit_code=2)
+    assert not any(out.exists() for out in outs)
 
 
 class Painter:
