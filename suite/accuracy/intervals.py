@@ -57,9 +57,6 @@ class WeightedAp:
     Only hits need to be looked at: between two of them precision falls, so that it is sampled at hits alone. The value
     is that of the official evaluator on the dataset with every image repeated by its weight.
 
-    Args:
-        matches: of one model on one dataset.
-
     Attributes:
         objects: counted objects of each unit and category, shape (units, categories).
     """

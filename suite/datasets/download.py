@@ -63,14 +63,10 @@ def _size(part: Path) -> int:
 
 
 def download(pin: Pin, options: DownloadOptions | None = None) -> None:
-    """Bring a pinned file to its place.
+    """Bring the file of a pin with a ``url`` to its place.
 
     Nothing appears at the place unless its digest is right. After a cut, what has arrived stays beside it as ``.part``
     and the next call goes on from there. What arrived whole but wrong is set aside as ``.bad``.
-
-    Args:
-        pin: a pin with a ``url``.
-        options: how to download.
 
     Raises:
         DataError: naming file, cause and remedy, if the file cannot be brought.

@@ -74,13 +74,9 @@ def fetch(pins: Sequence[Pin], mirror: str | None = None, unpacking: bool = True
 
 
 def unpack(pin: Pin) -> bool:
-    """Unpack a pin's archive into its folder, unless it was unpacked before.
+    """Unpack a pin's archive into its folder, unless it was unpacked before; return whether anything had to be done.
 
-    Args:
-        pin: a pin with ``unpack``; its archive must be here, and as pinned where a digest is pinned.
-
-    Returns:
-        Whether anything had to be done.
+    The archive must be here, and as pinned where a digest is pinned.
 
     Raises:
         DataError: if the archive is absent, wrong, damaged or would write outside its folder, or the disk refuses.

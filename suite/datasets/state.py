@@ -61,12 +61,7 @@ def directory_digest(folder: Path) -> tuple[str, int, int]:
 def remembered_md5(path: Path, again: bool = False) -> str:
     """Return the MD5 of a file, read only if its size, time or inode differ from when it was last read.
 
-    Args:
-        path: the file.
-        again: read it whether or not it has changed.
-
-    Raises:
-        DataError: if it cannot be read.
+    With ``again`` it is read whether or not it has changed; DataError if it cannot be read.
     """
     notes, name = data_dir() / MEMORY_NAME, str(path.resolve())
     try:
