@@ -80,8 +80,7 @@ def _written(characters: NDArray[np.uint8], followed: Flags) -> tuple[Runs, int 
         if not len(place):
             return written, None
         number = (number << 5) + (signed[place - back] & 31)
-        too_long = (np.abs(number) > LONGEST_RUN) | (back == MAX_GROUPS_PER_RUN)
-        too_long |= (number < 0) & (back == MAX_GROUPS_PER_RUN - 1)
+        too_long = (np.abs(number) > LONGEST_RUN) | (back + (number < 0) >= MAX_GROUPS_PER_RUN)
         if too_long.any():
             break
         written[run] = number

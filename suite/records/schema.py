@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,7 +19,9 @@ from suite.typed import read_typed
 
 SCHEMA_VERSION = 1
 
-Scalar = bool | int | float | str | None
+LONGEST_TEXT = 4000
+Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
+Scalar = bool | int | float | Text | None
 Origin = Literal["measured", "estimated", "third-party"]
 
 
@@ -47,16 +49,16 @@ SERIES_COLUMNS: dict[str, tuple[str, ...]] = {
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was measured: a model by its name, and its weights by their digest (null = random weights)."""
 
-    model: str
-    weights_sha256: str | None = None
+    model: Text
+    weights_sha256: Text | None = None
 
 
 class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The data of a measurement; ``digest`` is the pinned one of ``datasets.dvc``, or of the files read."""
 
-    name: str
-    split: str
-    digest: str
+    name: Text
+    split: Text
+    digest: Text
     pinned: bool
     images: int | None = None
     videos: int | None = None
@@ -68,7 +70,7 @@ class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low: float
     high: float
     level: float
-    covers: str
+    covers: Text
     resamples: int | None = None
     seed: int | None = None
 
@@ -76,62 +78,62 @@ class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The computer or phone a run happened on, described once per run."""
 
-    name: str
-    cpu: str
-    architecture: str
+    name: Text
+    cpu: Text
+    architecture: Text
     cores: int
     memory_gib: float | None
-    system: str
-    isa_flags: list[str]
+    system: Text
+    isa_flags: list[Text]
 
 
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="run", tag_field="kind"):
     """First line: where, when, from which code and by which command."""
 
     schema_version: int
-    run_id: str
-    started_utc: str
-    command: str
-    suite_version: str
-    git_sha: str | None
+    run_id: Text
+    started_utc: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
+    command: Text
+    suite_version: Text
+    git_sha: Text | None
     git_dirty: bool | None
     machine: Machine
-    packages: dict[str, str]
+    packages: dict[Text, Text]
     seed: int | None
 
 
 class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="measurement", tag_field="kind"):
     """One number; ``value`` is null exactly where ``reason`` says why, ``protocol`` holds all that defines it."""
 
-    metric: str
+    metric: Text
     value: float | None
     subject: Subject
-    protocol: dict[str, Scalar]
+    protocol: dict[Text, Scalar]
     dataset: Dataset | None = None
     interval: Interval | None = None
     origin: Origin = "measured"
-    reason: str | None = None
+    reason: Text | None = None
 
 
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="series", tag_field="kind"):
     """A table of raw numbers: a training curve or timing samples."""
 
-    name: str
+    name: Text
     subject: Subject
-    columns: list[str]
+    columns: list[Text]
     rows: list[list[Scalar]]
-    protocol: dict[str, Scalar] = {}
+    protocol: dict[Text, Scalar] = {}
     dataset: Dataset | None = None
 
 
 class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="artifact", tag_field="kind"):
     """A file made by the run, by its path under ``reports/`` or ``runs/`` and its digest."""
 
-    name: str
-    path: str
-    sha256: str
+    name: Text
+    path: Text
+    sha256: Text
     subject: Subject
-    caption: str
+    caption: Text
 
 
 class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="end", tag_field="kind"):
@@ -157,9 +159,9 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def printable(value: Any) -> Any:
-    """Return plain values without the control characters of their strings, e.g. those of a category's or CPU's name."""
+    """Return plain values, their strings cut to `LONGEST_TEXT` and without control characters, e.g. of a CPU's name."""
     if isinstance(value, str):
-        return "".join(character for character in value if character.isprintable())
+        return "".join(character for character in value if character.isprintable())[:LONGEST_TEXT]
     if isinstance(value, dict):
         return {printable(key): printable(item) for key, item in value.items()}
     return [printable(item) for item in value] if isinstance(value, list) else value

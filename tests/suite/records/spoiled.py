@@ -47,6 +47,8 @@ SPOILED: dict[str, tuple[Spoil, int, str]] = {
     "text that runs backwards": (edit(1, subject={"model": "\u202eevil", "weights_sha256": None}), 2, "control"),
     "artifact outside the report": (edit(4, path="reports/../../x.png"), 5, "path"),
     "artifact that is a script": (edit(4, path="reports/x.png)](javascript:alert(1)"), 5, "path"),
+    "text without end": (edit(1, subject={"model": "x" * 100_000, "weights_sha256": None}), 2, "model"),
+    "no time": (edit(0, started_utc="yesterday"), 1, "started_utc"),
     "byte order mark": (lambda lines: ["\ufeff" + lines[0], *lines[1:]], 1, ""),
     "Windows line ends": (lambda lines: [f"{line}\r" for line in lines], 6, "bytes before"),
 }
