@@ -25,6 +25,7 @@ from suite import __version__
 from suite.command_options import CommandGroup
 from suite.errors import INTERRUPTED, PASS, UNEXPECTED, USAGE, InputError, SuiteError
 from suite.files import DiskError
+from suite.progress import CONTROLS
 
 CONSOLE_SCRIPT = "mobileinst-suite"
 
@@ -205,5 +206,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def failed(message: str, exit_code: int) -> int:
     """Print an error as one line and return its exit code."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {' '.join(message.split()).translate(CONTROLS)}", err=True)
     return exit_code

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from suite.progress import CONTROLS
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Option = Callable[[Decorated], Decorated]
@@ -58,7 +59,7 @@ class FiniteRange(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number; raises `click.BadParameter` for any other text."""
         number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
+        if not abs(number) < float("inf"):
             self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
 
@@ -158,7 +159,7 @@ def json_option(instead_of: str = "a table") -> Option[Any]:
 
 def show(as_json: bool, values: Any, text: str) -> None:
     """Print a result on standard output: as one JSON object, in which NaN is refused, or as text."""
-    click.echo(json.dumps(values, allow_nan=False) if as_json else text.removesuffix("\n"))
+    click.echo(json.dumps(values, allow_nan=False) if as_json else text.removesuffix("\n").translate(CONTROLS))
 
 
 def records_option() -> Option[Any]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LINES_PER_TASK = 20
+CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
+"""What a terminal obeys; for `str.translate`, which leaves it out. Names in files of others may hold it."""
 
 
 class Step(Protocol):
@@ -81,4 +83,4 @@ def track(title: str, total: int, done: int = 0) -> Iterator[Step]:
 
 def say(message: str) -> None:
     """Print one line for the person watching, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    print(message.translate(CONTROLS), file=sys.stderr, flush=True)

@@ -115,7 +115,7 @@ def export_kept(
     exported = {}
     for part in parts:
         key = hashlib.sha256("\n".join([*shared, repr(part)]).encode()).hexdigest()[:16]
-        path = folder / f"{name}-{part.name}-{size[0]}x{size[1]}-{key}.onnx"
+        path = folder / f"{Path(name).name}-{part.name}-{size[0]}x{size[1]}-{key}.onnx"
         found = _found(path)
         if found is None:
             say(f"export: {name} {part.name} at {size[0]}x{size[1]}")

@@ -150,9 +150,6 @@ def _entries(path: Path, module: str, package: str = "") -> Iterator[ModelEntry]
             fields = {keyword.arg: ast.literal_eval(keyword.value) for keyword in row.keywords}
         except ValueError:
             raise InputError(f"{where}: an argument is not a literal; {INTERFACE}") from None
-        texts = [node.value for node in ast.walk(row) if isinstance(node, ast.Constant) and type(node.value) is str]
-        if not all(map(str.isprintable, texts)):
-            raise InputError(f"{where}: holds a character that no terminal prints; remove it")
         own = {"module": module, "selects": "select" in functions, "package": package}
         yield convert(fields | own, ModelEntry, where, INTERFACE)
 
@@ -190,11 +187,9 @@ def discover_installed() -> tuple[dict[str, ModelEntry], list[str]]:
                 spec = importlib.util.find_spec(point.module)
             if spec is None or not spec.has_location or spec.origin is None:
                 raise InputError(f"there is no module {point.module}")
-            rows: dict[str, ModelEntry] = {}
-            for entry in _entries(Path(spec.origin), point.module, package):
-                if entry.name in own.keys() | entries.keys() | rows.keys():
-                    raise InputError(f"its model {entry.name!r} repeats a known name; rename it")
-                rows[entry.name] = entry
+            rows = {entry.name: entry for entry in _entries(Path(spec.origin), point.module, package)}
+            if repeated := sorted(rows.keys() & (own.keys() | entries.keys())):
+                raise InputError(f"its model {repeated[0]!r} repeats a known name; rename it")
             entries |= rows
         except (Exception, SystemExit) as error:  # a package that is imported to find its module may raise anything
             faults.append(f"package {package}: {error if isinstance(error, InputError) else f'{error!r:.200}'}")

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from suite.cli import entry, main
+from suite.command_options import show
 
 
 def commands(group: click.Group = entry, words: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
@@ -91,3 +92,10 @@ def test_records_fit_a_terminal_and_are_exact_as_csv(capsys: pytest.CaptureFixtu
     assert any(line.split()[:2] == ["mask_ap", "0.666102"] for line in lines)
     assert main(["records", "--metric", "mask_ap", "--csv"]) == 0
     assert "0.6661021865226141" in capsys.readouterr().out
+
+
+def test_what_a_terminal_obeys_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    show(False, {}, "a\x1b[2J\tb\n\x9bc")
+    assert main(["model", "\x1b[31mx"]) == 2
+    out, error = capsys.readouterr()
+    assert (out, "\x1b" in error) == ("a[2J\tb\nc\n", False)

@@ -48,6 +48,11 @@ def test_another_stride_weight_or_form_is_another_graph(tmp_path: Path) -> None:
     assert len(paths | {export(tmp_path, Network(1), "onnxruntime").path}) == 4
 
 
+def test_a_name_from_a_stranger_s_checkpoint_names_no_other_folder(tmp_path: Path) -> None:
+    graph = export_kept("../../away", Network(1), [Part("whole")], (32, 32), tmp_path / "own")["whole"]
+    assert graph.path.parent == tmp_path / "own"
+
+
 def test_functions_that_a_network_calls_are_part_of_its_code() -> None:
     behind = modules_behind({"suite.models.mask2former", "torch.nn"})
     used = {"reference_model.instance_decoder", "suite.models.parts.attention", "suite.models.parts.feature_maps"}
