@@ -91,7 +91,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     model: str
     dataset: str
     iterations: Count
-    batch_size: Count
+    batch_size: Annotated[int, Meta(ge=1, le=1 << 16)]
     threads: Count
     learning_rate: Positive
     backbone_learning_rate_multiplier: NotNegative

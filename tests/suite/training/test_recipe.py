@@ -22,6 +22,7 @@ GOOD = (RECIPES / "shapes.toml").read_text()
         ("iterations = ", "iteration = ", "iteration"),
         ("batch_size = 8", "batch_size = 'eight'", "batch_size"),
         ("batch_size = 8", "batch_size = 7", "batch_size"),
+        ("batch_size = 8", "batch_size = 1000000000", "batch_size"),
         ("clip_norm = 1.0", "clip_norm = 0.0", "clip_norm"),
         ("horizontal_flip = 0.5", "horizontal_flip = 1.5", "horizontal_flip"),
         ("model = ", "model ", "line 4"),
