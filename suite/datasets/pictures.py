@@ -63,9 +63,9 @@ def located(folder: Path, name: str) -> Path:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture of one of the formats; whatever fault shows, also while it is decoded, is named with the file."""
-    if path.exists() and not path.is_file():  # reading a pipe or a device may never end
-        raise InputError(f"{path}: is not a regular file; give the path of a picture")
     try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+            raise InputError(f"{path}: is not a regular file; give the path of a picture")
         with Image.open(path, formats=FORMATS) as image:
             if max(image.size) > MAX_SIDE_PX:
                 raise InputError(

@@ -132,8 +132,10 @@ def test_processes_that_nobody_started_are_named(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("read", [read_picture, read_run])
-def test_a_pipe_or_a_device_is_no_picture_and_no_record(read: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_pipe_a_device_or_a_name_without_end_is_no_picture_and_no_record(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, tmp_path / ("x" * 300)):
         with pytest.raises(InputError, match=str(path)):
             read(path)
