@@ -37,7 +37,7 @@ common = options(
         is_flag=True,
         help="Add 95 % intervals by a (paired) bootstrap over images or videos; 15 s for COCO val2017.",
     ),
-    click.option("--resamples", type=click.IntRange(min=2), default=1000, show_default=True, help="Draws."),
+    click.option("--resamples", type=click.IntRange(2, 100_000), default=1000, show_default=True, help="Draws."),
     seed_option("Base seed of the draws."),
     json_option(),
 )

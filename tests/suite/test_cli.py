@@ -37,6 +37,7 @@ COMMANDS = commands()
         (["predict", "coco", "--annotations", "a", "--images", "b", "--out", "/"], "--out"),
         (["score", "youtube-vis", "--annotations", "a", "--results", "b", "--hota", "inf"], "--hota"),
         (["latency", "gate", "--tolerance", "nan"], "--tolerance"),
+        (["score", "coco", "--annotations", "a", "--results", "b", "--resamples", "1000000000000"], "--resamples"),
         (["predict", "a", "--score-threshold", "nan"], "--score-threshold"),
         (["model", "mobileinst_topformer_base_640", "--size", "640"], "--size"),
         (["model", "mobileinst_topformer_base_640", "--size", "31x640"], "--size"),
