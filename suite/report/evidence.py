@@ -186,6 +186,13 @@ class Evidence:
             (cell for cell in cells if newest and cell.data_digest == newest.data_digest), lambda cell: cell.setting
         )
 
+    @cached_property
+    def processor(self) -> str:
+        """The processor of this host on which most models were timed, empty where none was."""
+        timed = {(cell.cpu, cell.model) for cell in self.find("latency_cpu_ms", protocol={"device": "host"})}
+        counts = Counter(cpu for cpu, _ in timed)
+        return max(counts, key=lambda cpu: counts[cpu], default="")
+
     def frame_time(self, accuracy: Cell) -> Cell | None:
         """Return the newest CPU time per frame on the host, end to end, of the model and T of a video AP."""
         wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": accuracy.get("key_frame_interval")}

@@ -57,7 +57,11 @@ def _latencies(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, Ta
     here = relative = TableCell(note=NO_COUNTERPART)
     if models:
         wanted = {"span": masks_span(models[0]), "key_frame_interval": None, "device": "host"}
-        cells = [cell for cell in evidence.find("latency_cpu_ms", models[0], wanted) if is_primary(cell)]
+        cells = [
+            cell
+            for cell in evidence.find("latency_cpu_ms", models[0], wanted)
+            if is_primary(cell) and cell.cpu == evidence.processor
+        ]
         preferred = [cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells
         here = record_cell(next(reversed(preferred), None), NOT_TIMED)
     if models and anchors:

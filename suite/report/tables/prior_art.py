@@ -98,7 +98,7 @@ def _beyond(ratio: RatioInterval | None, limit: float) -> bool | None:
 def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
     """Return every published latency of Tables 1 and 2 in print order, further readings below their default.
 
-    ``engine`` is the runtime of the networks, e.g. ``"onnxruntime"``.
+    All times are of `Evidence.processor`. ``engine`` is the runtime of the networks, e.g. ``"onnxruntime"``.
     """
     rows = []
     for claim in evidence.claims.values():
@@ -122,7 +122,8 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
 def _cell(evidence: Evidence, clock: Clock, engine: str) -> Cell | None:
     size = {"height_px": clock.height_px, "width_px": clock.width_px}
     wanted = {"span": clock.span, "runtime": engine, "device": "host", "key_frame_interval": None, **size}
-    return evidence.newest("latency_cpu_ms", clock.model, wanted)
+    found = evidence.find("latency_cpu_ms", clock.model, wanted)
+    return next((cell for cell in reversed(found) if cell.cpu == evidence.processor), None)
 
 
 def orderings(evidence: Evidence, rows: Sequence[PriorArtRow], engine: str) -> dict[str, tuple[int, int]]:

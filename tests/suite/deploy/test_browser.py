@@ -46,7 +46,7 @@ def test_a_browser_finds_the_shapes_of_the_clip(tmp_path: Path) -> None:
     found = re.search(r'data-check="([^"]*)"', dom)
     assert found
     seen = json.loads(html.unescape(found[1]))
-    assert len(seen) == 8
+    assert len(seen) == len(list(out.glob("0*.png"))) > 5
     expected = load("shapes")(out / "00000.png")
     assert [name for name, _ in seen[0]["found"]] == expected.class_names
     assert [score for _, score in seen[0]["found"]] == pytest.approx(expected.scores.tolist(), abs=0.01)

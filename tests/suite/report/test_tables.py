@@ -16,7 +16,7 @@ from suite.report.tables.arithmetic import counts
 from suite.report.tables.latency import latency, later
 from suite.report.tables.paper import table1
 from suite.report.verdicts import load_evidence
-from tests.suite.report.synthetic import SHAPES, RunMaker
+from tests.suite.report.synthetic import BASE_640, MACHINE, SHAPES, RunMaker
 
 
 @pytest.fixture
@@ -30,6 +30,13 @@ def test_kernel_reuse_is_compared_on_the_newest_version_of_the_data_alone(filled
     (cells,) = load_evidence(filled.folder).reuse().values()
     assert [cell.value for cell in cells] == pytest.approx([0.79, 0.77, 0.74])
     assert {cell.data_digest for cell in cells} == {newest.digest}
+
+
+def test_times_in_one_table_are_of_the_processor_that_timed_most_models(filled: RunMaker):
+    filled.latency({BASE_640: 200.0}, machine=msgspec.structs.replace(MACHINE, cpu="another"))
+    evidence = load_evidence(filled.folder)
+    assert evidence.processor == MACHINE.cpu
+    assert cells_of(table1(evidence), "MobileInst TopFormer-Base 640")["ours: host CPU ms"].value == 100.0
 
 
 @pytest.fixture
