@@ -193,6 +193,13 @@ class Evidence:
         counts = Counter(cpu for cpu, _ in timed)
         return max(counts, key=lambda cpu: counts[cpu], default="")
 
+    def host_times(self, model: str, protocol: Wanted) -> list[Cell]:
+        """Return the CPU times of a model on `processor` with these protocol entries, newest last."""
+        found = self.find(
+            "latency_cpu_ms", model, {"device": "host", "key_frame_interval": None} | dict(protocol or {})
+        )
+        return [cell for cell in found if cell.cpu == self.processor]
+
     def frame_time(self, accuracy: Cell) -> Cell | None:
         """Return the newest CPU time per frame on the host, end to end, of the model and T of a video AP."""
         wanted = {"device": "host", "span": "end_to_end", "key_frame_interval": accuracy.get("key_frame_interval")}

@@ -24,7 +24,7 @@ from suite.report.tables import table
 NOT_RUN = "not run: python -m suite ablation"
 MEASURED = "AP points, mean ± standard deviation over seeds"
 GAIN = "gain of the cell it differs from in one choice, AP points"
-ASSOCIATION = (
+ASSOCIATION_METRICS = (
     *("linked_video_ap", "shuffled_video_ap", "track_links", "track_query_changes", "track_query_losses"),
     *("track_changes_followed", "identity_switches"),
 )
@@ -90,8 +90,8 @@ def tracking(evidence: Evidence) -> Table:
     """Return what association is worth, a row for each T and rule: video AP, shuffled queries, identities' fate."""
     absent = "not run: python -m suite reproduce"
     rows: list[Row] = []
-    for cell in evidence.find(ASSOCIATION[0], dataset=DATASET):
-        found = {name: evidence.newest(name, cell.model, cell.protocol, DATASET) for name in ASSOCIATION}
+    for cell in evidence.find(ASSOCIATION_METRICS[0], dataset=DATASET):
+        found = {name: evidence.newest(name, cell.model, cell.protocol, DATASET) for name in ASSOCIATION_METRICS}
         rows.append(
             {
                 "training": str(cell.get("experiment") or "main job"),

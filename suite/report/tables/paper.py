@@ -56,12 +56,7 @@ def _latencies(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, Ta
     models, anchors = (evidence.counterparts.get(row, ()) for row in (row_id, anchor_row))
     here = relative = TableCell(note=NO_COUNTERPART)
     if models:
-        wanted = {"span": masks_span(models[0]), "key_frame_interval": None, "device": "host"}
-        cells = [
-            cell
-            for cell in evidence.find("latency_cpu_ms", models[0], wanted)
-            if is_primary(cell) and cell.cpu == evidence.processor
-        ]
+        cells = [cell for cell in evidence.host_times(models[0], {"span": masks_span(models[0])}) if is_primary(cell)]
         preferred = [cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells
         here = record_cell(next(reversed(preferred), None), NOT_TIMED)
     if models and anchors:

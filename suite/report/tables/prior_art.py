@@ -121,9 +121,8 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
 
 def _cell(evidence: Evidence, clock: Clock, engine: str) -> Cell | None:
     size = {"height_px": clock.height_px, "width_px": clock.width_px}
-    wanted = {"span": clock.span, "runtime": engine, "device": "host", "key_frame_interval": None, **size}
-    found = evidence.find("latency_cpu_ms", clock.model, wanted)
-    return next((cell for cell in reversed(found) if cell.cpu == evidence.processor), None)
+    found = evidence.host_times(clock.model, {"span": clock.span, "runtime": engine, **size})
+    return found[-1] if found else None
 
 
 def orderings(evidence: Evidence, rows: Sequence[PriorArtRow], engine: str) -> dict[str, tuple[int, int]]:
