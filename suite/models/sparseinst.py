@@ -6,7 +6,6 @@ authors' release (hustvl/SparseInst). SparseInst-VIS, by MobileInst's authors, i
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +20,11 @@ from reference_model.backbones.official import OfficialLayout, load_into
 from reference_model.config import ModelConfig
 from reference_model.mobileinst import MobileInst
 from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
-from suite.errors import DataError, InputError
+from suite.errors import InputError
 from suite.models import ModelEntry
 from suite.models.parts.attention import mask_product
 from suite.models.parts.feature_maps import CoordinateConv, PyramidPooling
+from suite.models.parts.official import read_official
 from suite.models.parts.selection import Selection, sigmoid_query_selection
 from suite.models.parts.synthetic import MASKS, draw_weights
 from suite.models.parts.trunks import BLOCKS, TRUNKS
@@ -227,14 +227,9 @@ def load_official(network: SparseInst, path: Path) -> None:
         InputError: if it is no checkpoint, holds more than tensors and plain values, or does not fit; nothing is
             loaded then.
     """
-    try:
-        official = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such checkpoint; check the path") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        kind = type(error).__name__
-        raise InputError(f"{path}: cannot be read without executing code ({kind}); give the official .pth") from None
-    tensors = official.get("model", official) if isinstance(official, Mapping) else {}
+    official = read_official(path)
+    inner = official.get("model")
+    tensors = inner if isinstance(inner, Mapping) else official
     try:
         load_into(network, _split_coordinates(tensors), _official_layout())
     except BackboneError as error:

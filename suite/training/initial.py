@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from reference_model.backbones.blocks import BackboneError
 from reference_model.mobileinst import MobileInst
 from reference_model.weights import CheckpointError, load_checkpoint, refuse_misfit
 from suite.distributed import Processes, available_cores
-from suite.errors import DataError, InputError
+from suite.errors import InputError
 from suite.files import file_digest
+from suite.models.parts.official import read_official
 from suite.progress import say
 from suite.seeds import derive_seed
 from suite.training.parts import synchronise_batch_norm
@@ -99,26 +94,9 @@ def load_backbone(model: MobileInst, path: Path) -> str:
         InputError: if it is no checkpoint, holds more than tensors and plain values, or does not fit; nothing is
             loaded then.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such backbone checkpoint; check the path")
-    try:
-        if path.suffix == ".safetensors":
-            official: Any = load_file(path)
-        else:
-            # timm's and DeiT's training scripts save their options beside the weights; a Namespace runs no code.
-            with torch.serialization.safe_globals([argparse.Namespace]):
-                official = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        # torch's own text recommends executing what is in the file, which nobody should do to find out what it is.
-        raise InputError(
-            f"{path}: not a checkpoint that can be read without executing code ({type(error).__name__}); give the "
-            "official .pth, or convert it to safetensors"
-        ) from None
-    if not isinstance(official, Mapping):
-        raise InputError(f"{path}: holds a {type(official).__name__}, not a dictionary of tensors")
     # A classifier knows no injection of semantics; where a recipe builds one, it is learned from the start.
     try:
-        dropped = model.backbone.load_official(official, optional=("injection.",))
+        dropped = model.backbone.load_official(read_official(path), optional=("injection.",))
     except BackboneError as error:
         raise InputError(f"{path}: {error}") from None
     return f"backbone from {path.name}" + (f", without its {len(dropped)} tensors of heads" if dropped else "")

@@ -161,7 +161,7 @@ def train(
             if average is not None:
                 average.update_parameters(model)
             done, score, columns = iteration + 1, None, _loss_columns(losses)
-            if done in scoring.at or scoring.draws(done):
+            if done in scoring.at:
                 score = scoring(done, progress)
                 if recipe.batch_norm == "frozen":
                     freeze_batch_norm(model)

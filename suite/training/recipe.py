@@ -84,7 +84,6 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         joint_dataset: images that are mixed into a video recipe as pairs of two views; ``""``: none.
         joint_share: share of the pairs that come from ``joint_dataset``.
         keep_checkpoints: states kept at a time, the newest ones.
-        picture_every: iterations between pages of predictions; 0: at evaluations only.
         num_classes: of the model; 0: the variant's own, or as many as the user's annotations have categories.
     """
 
@@ -122,7 +121,6 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     joint_dataset: str = ""
     joint_share: Fraction = 0.0
     keep_checkpoints: Count = 1
-    picture_every: CountOrNone = 0
     num_classes: Annotated[int, Meta(ge=0, le=10000)] = 0
 
     def digest(self) -> str:

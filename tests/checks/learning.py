@@ -125,7 +125,6 @@ def run(trial: Trial, samples: Path, folder: Path, checkpoint: Path | None) -> T
         batch_size=trial.batch_size,
         learning_rate=trial.learning_rate,
         evaluations=trial.evaluations,
-        picture_every=0,
     )
     folder.mkdir(parents=True)
     if trial.pictures is not None:

@@ -19,8 +19,7 @@ from torch import Tensor
 
 from reference_model.images import IMAGE_MEAN, IMAGE_STD, padded_size
 from reference_model.targets import MASK_STRIDE, InstanceTargets
-from suite.datasets.annotations import Segmentation
-from suite.datasets.masks import Place, compress
+from suite.datasets.masks import Codes
 from suite.datasets.pictures import read_picture
 from suite.training.data.views import View
 
@@ -29,60 +28,27 @@ cv2.setNumThreads(1)  # Workers are as many as cores; a pool of threads in each 
 
 @dataclass(frozen=True)
 class Segments:
-    """Segmentations by number, 0..N - 1.
-
-    A segmentation has either polygons or a run-length encoding.
+    """Masks by number, 0..N - 1, as the compressed run-length codes that scoring compares, too.
 
     Attributes:
-        points: (P, 2) float32 x, y of all polygons, in pixels of the picture.
-        polygon_starts: first point of each polygon, and P at the end.
-        first_polygon: (N + 1,) first polygon of each segmentation; none for one with an encoding.
-        codes: the compressed counts of all encodings, one after the other.
-        code_starts: (N + 1,) first byte of each segmentation's encoding; none for one with polygons.
+        codes: the counts of all masks, one after the other, ASCII.
+        starts: (N + 1,) first byte of each, and their number at the end.
     """
 
-    points: NDArray[np.float32]
-    polygon_starts: NDArray[np.int64]
-    first_polygon: NDArray[np.int64]
     codes: NDArray[np.uint8]
-    code_starts: NDArray[np.int64]
+    starts: NDArray[np.int64]
 
     @classmethod
-    def of(
-        cls,
-        segmentations: Sequence[Segmentation],
-        sizes: Sequence[tuple[int, int]],
-        picture: NDArray[np.int64],
-        path: Path,
-        where: Place,
-    ) -> Segments:
-        """Collect segmentations; arguments and errors as `suite.datasets.masks.compress`."""
-        points: list[NDArray[np.float32]] = []
-        lengths, polygons, codes = [0], [0], [b""]
-        compressed = compress(segmentations, sizes, picture, path, where)
-        for segmentation, counts in zip(segmentations, compressed.counts, strict=True):
-            if isinstance(segmentation, list):
-                found = [np.asarray(polygon, np.float32).reshape(-1, 2) for polygon in segmentation]
-                points += found
-                lengths += [len(polygon) for polygon in found]
-                polygons.append(len(found))
-                codes.append(b"")
-            else:
-                polygons.append(0)
-                codes.append(counts.encode("ascii"))
-        return cls(
-            np.concatenate(points) if points else np.zeros((0, 2), np.float32),
-            np.cumsum(lengths),
-            np.cumsum(polygons),
-            np.frombuffer(b"".join(codes), np.uint8),
-            np.cumsum([len(code) for code in codes]),
-        )
+    def of(cls, codes: Codes) -> Segments:
+        """Collect checked codes."""
+        joined = "".join(codes.counts).encode("ascii")
+        return cls(np.frombuffer(joined, np.uint8), np.cumsum([0, *map(len, codes.counts)]))
 
-    def masks(self, numbers: Sequence[int], view: View, canvas: tuple[int, int], stride: int) -> NDArray[np.bool_]:
-        """Rasterise segmentations as a view shows them.
+    def masks(self, numbers: NDArray[np.int64], view: View, canvas: tuple[int, int], stride: int) -> NDArray[np.bool_]:
+        """Return masks as a view shows them: true where at least half of what a pixel covers belongs to the object.
 
         Args:
-            numbers: which.
+            numbers: which, (M,).
             view: where the picture's part goes.
             canvas: height and width of the padded input in pixels, multiples of ``stride``.
             stride: pixels of the input per pixel of the result.
@@ -90,37 +56,17 @@ class Segments:
         Returns:
             (M, height / stride, width / stride).
         """
-        height, width = canvas[0] // stride, canvas[1] // stride
-        drawn = np.zeros((len(numbers), height, width), np.bool_)
-        for place, number in enumerate(numbers):
-            if self.first_polygon[number] < self.first_polygon[number + 1]:
-                drawn[place] = self._polygons(number, view, (height, width), stride)
-            elif self.code_starts[number] < self.code_starts[number + 1]:
-                self._paste(drawn[place], number, view, stride)
-        return drawn
-
-    def _polygons(self, number: int, view: View, size: tuple[int, int], stride: int) -> NDArray[np.bool_]:
-        """Return polygons moved and scaled in coordinates, so that no mask of the picture's own size is made."""
-        moved = []
-        for polygon in range(self.first_polygon[number], self.first_polygon[number + 1]):
-            points = self.points[self.polygon_starts[polygon] : self.polygon_starts[polygon + 1]]
-            moved.append((view.placed(points) / stride).ravel().tolist())
-        encoded = coco_mask.merge(coco_mask.frPyObjects(moved, *size))
-        shown = np.asarray(coco_mask.decode(encoded), np.bool_)
-        # What a crop cuts off must not reach into the padding.
-        bottom, right = (-(-side // stride) for side in (view.height, view.width))
-        shown[bottom:], shown[:, right:] = False, False
-        return shown
-
-    def _paste(self, canvas: NDArray[np.bool_], number: int, view: View, stride: int) -> None:
-        counts = self.codes[self.code_starts[number] : self.code_starts[number + 1]].tobytes()
-        whole = coco_mask.decode({"size": [view.picture_height, view.picture_width], "counts": counts})
-        part = np.ascontiguousarray(view.cut(whole))
+        drawn = np.zeros((len(numbers), canvas[0] // stride, canvas[1] // stride), np.bool_)
         height, width = (max(1, round(side / stride)) for side in (view.height, view.width))
-        # The mean over what a pixel of the loss covers, at least half of it.
-        shown = cv2.resize(part * np.uint8(255), (width, height), interpolation=cv2.INTER_AREA) > 127
-        height, width = min(height, canvas.shape[0]), min(width, canvas.shape[1])
-        canvas[:height, :width] = view.flipped(shown)[:height, :width]
+        for mask, number in zip(drawn, numbers, strict=True):
+            counts = self.codes[self.starts[number] : self.starts[number + 1]].tobytes()
+            whole = coco_mask.decode({"size": [view.picture_height, view.picture_width], "counts": counts})
+            # Decoded column by column: the other way round, every step would read the whole mask in strides.
+            part = np.ascontiguousarray(view.cut(whole).T) * np.uint8(255)
+            shown = cv2.resize(part, (height, width), interpolation=cv2.INTER_AREA).T > 127
+            rows, columns = min(height, canvas[0] // stride), min(width, canvas[1] // stride)
+            mask[:rows, :columns] = view.flipped(shown)[:rows, :columns]
+        return drawn
 
 
 @dataclass(frozen=True)
@@ -178,7 +124,7 @@ class PictureTable:
             canvas: height and width of the padded input.
         """
         numbers = np.arange(self.first[view.picture], self.first[view.picture + 1])
-        masks, crowd = self.segments.masks(numbers.tolist(), view, canvas, MASK_STRIDE), self.crowd[numbers]
+        masks, crowd = self.segments.masks(numbers, view, canvas, MASK_STRIDE), self.crowd[numbers]
         seen = masks.any((1, 2)) & ~crowd
         ignored = masks[crowd].any(0) & ~masks[~crowd].any(0) if crowd.any() else None
         return InstanceTargets(

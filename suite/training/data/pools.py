@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from suite.datasets.annotations import Segmentation
 from suite.datasets.categories import Id
 from suite.datasets.coco import CocoDataset
-from suite.datasets.masks import Place
+from suite.datasets.masks import Place, compress
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import InputError
 from suite.training.data.pictures import PictureTable, Segments
@@ -108,7 +108,8 @@ def _table(
         InputError: if there is no instance, or a segmentation is malformed, with its place.
     """
     order, files = np.argsort(picture, kind="stable"), dataset.picture_files()
-    sizes = [size for _, size in files]
+    sizes, shapes = [size for _, size in files], list(map(segmentation, order.tolist()))
+    codes = compress(shapes, sizes, picture[order], dataset.path, lambda row: where(order[row]))
     table = PictureTable(
         files=tuple(str(path) for path, _ in files),
         ids=np.array(ids, np.object_),
@@ -117,9 +118,7 @@ def _table(
         labels=labels[order],
         instance_ids=numbers[order],
         crowd=crowd[order],
-        segments=Segments.of(
-            list(map(segmentation, order.tolist())), sizes, picture[order], dataset.path, lambda row: where(order[row])
-        ),
+        segments=Segments.of(codes),
     )
     if not table.counts().any():
         raise InputError(f"{dataset.path}: has no instance to train on; is it a file without truth?")

@@ -49,16 +49,6 @@ class View:
         steps = (slice(None, None, -1 if flip else 1) for flip in (self.flip_vertical, self.flip_horizontal))
         return pixels[tuple(steps)]
 
-    def placed(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (N, 2) points x, y of the picture in pixels of the input."""
-        scale = np.array([self.width / self.columns, self.height / self.rows], np.float32)
-        moved = (points - np.array([self.left, self.top], np.float32)) * scale
-        if self.flip_horizontal:
-            moved[:, 0] = self.width - moved[:, 0]
-        if self.flip_vertical:
-            moved[:, 1] = self.height - moved[:, 1]
-        return moved
-
 
 def _rectangle(size: tuple[int, int], resizing: Resizing, generator: np.random.Generator) -> tuple[int, int, int, int]:
     """Return top, left, rows and columns of a random part, its size drawn at one of the crop's own scales."""

@@ -20,7 +20,7 @@ from tests.suite.training.test_recipe import small
 
 
 def tiny() -> Recipe:
-    changes = {"model": "mobileinst_topformer_tiny_shapes", "iterations": 1, "evaluations": 1, "picture_every": 0}
+    changes = {"model": "mobileinst_topformer_tiny_shapes", "iterations": 1, "evaluations": 1}
     return msgspec.structs.replace(small("youtube_vis_2019"), **changes)
 
 

@@ -42,17 +42,17 @@ def test_bad_recipes_are_one_line(tmp_path: Path, old: str, new: str, text: str)
 
 
 DIGESTS = {
-    "coco_mobilenetv2_640": "a0cf87f70bc6134f",
-    "coco_seaformer_base_640": "0be1dcf5f9cfe2e9",
-    "coco_topformer_base_512": "ea7661e5bd9e995a",
-    "coco_topformer_base_640": "ad9978356a770b32",
-    "coco_topformer_base_640_crop": "5a86eddf8232abed",
+    "coco_mobilenetv2_640": "df5cfae8d78f803b",
+    "coco_seaformer_base_640": "11b3e65d09d55004",
+    "coco_topformer_base_512": "4ef4cf88263dc722",
+    "coco_topformer_base_640": "d1547ff6a1376ed7",
+    "coco_topformer_base_640_crop": "0e3cad97fc9dd42b",
     "shapes": "2c8fcd73f39fe251",
     "shapes_ablation": "537b3c6d30d2fb7e",
-    "youtube_vis_2019": "cd41e5b3f8aa0217",
-    "youtube_vis_2019_joint": "bb1bdeae38a3a76b",
-    "youtube_vis_2021": "ff2bc28c3459bc38",
-    "youtube_vis_2021_joint": "6ac4947f8d4cdb4e",
+    "youtube_vis_2019": "9a6a262b7effdf49",
+    "youtube_vis_2019_joint": "adb73ff69673d2f2",
+    "youtube_vis_2021": "735a2ecba5a19a0a",
+    "youtube_vis_2021_joint": "52df5bc23f886ea7",
 }
 
 

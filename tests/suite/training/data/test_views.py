@@ -17,7 +17,7 @@ from PIL import Image
 
 from suite.datasets.annotations import Rle
 from suite.datasets.coco import CocoDataset
-from suite.datasets.masks import encode_mask
+from suite.datasets.masks import compress, encode_mask
 from suite.training.data.batches import FileSource
 from suite.training.data.pictures import Segments, common_canvas
 from suite.training.data.pools import coco_pool
@@ -106,7 +106,7 @@ def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
     mask[top:bottom, left:right] = True
     polygon = [[left, top, right, top, right, bottom, left, bottom]]
     shape = polygon if form == "polygon" else Rle((height, width), encode_mask(mask)["counts"])
-    segments = Segments.of([shape], [(height, width)], np.zeros(1, int), Path("here"), str)
+    segments = Segments.of(compress([shape], [(height, width)], np.zeros(1, int), "here", str))
     crop = Resizing(
         short_sides_px=(64, 80, 100),
         long_side_px=160,
@@ -116,7 +116,7 @@ def test_a_mask_lies_where_its_pixels_lie(seed: int, form: str) -> None:
     )
     view = draw_view(recipe(resizing=crop), 0, (height, width), generator)
     canvas = common_canvas([view], 32)
-    (found,) = segments.masks([0], view, canvas, 4)
+    (found,) = segments.masks(np.zeros(1, int), view, canvas, 4)
     # The plain way: cut and flip the mask at the picture's size and look up each pixel's centre.
     cut = view.flipped(view.cut(mask.astype(np.uint8)))
     rows = ((np.arange(view.height // 4) + 0.5) * 4 * view.rows / view.height).astype(int)
