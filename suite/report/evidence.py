@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+import msgspec
+
 from suite.claims.claim import Claim
 from suite.claims.consistency import Finding, check_consistency
 from suite.records.cells import LATENCY_KEYS, Cell, grouped, short_cpu
@@ -86,32 +88,8 @@ class Verdict:
         return f"{text} ({self.origin})" if with_origin and self.origin != "measured" else text
 
     def to_json(self) -> dict[str, Any]:
-        """Return claim and verdict as plain values."""
-        claim = self.claim
-        return {
-            "claim": claim.claim_id,
-            "kind": claim.kind,
-            "statement": claim.statement,
-            "published": claim.value,
-            "published_high": claim.value_high,
-            "unit": claim.unit,
-            "dataset": claim.dataset,
-            "source": claim.source,
-            "protocol": claim.protocol,
-            "doubts": list(claim.doubts),
-            "verdict": self.word,
-            "rule": self.rule,
-            "reason": self.reason,
-            "ours": self.ours,
-            "interval": self.interval and list(self.interval),
-            "origin": self.origin,
-            "upstream": claim.upstream,
-            "ours_on": self.scored_on,
-            "splits_note": self.split_note,
-            "command": self.command,
-            "inputs": self.inputs,
-            "runs": list(self.run_ids),
-        }
+        """Return all fields as plain values, those of the claim under ``claim``, and what is known of the split."""
+        return {**msgspec.to_builtins(self), "scored_on": self.scored_on, "split_note": self.split_note}
 
 
 @dataclass(eq=False)

@@ -41,7 +41,7 @@ def test_a_claim_names_rule_interval_and_runs_and_the_text_says_the_same(
 ):
     assert main(["explain", RATIO, "--json", "--records", str(filled.folder)]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["ledger"]["verdict"] == "partly"
+    assert document["ledger"]["word"] == "partly"
     assert document["ledger"]["rule"]
     assert document["runs"][0]["git_sha"] == "c" * 40
     assert main(["explain", RATIO, "--records", str(filled.folder)]) == 0
