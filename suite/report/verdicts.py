@@ -221,7 +221,7 @@ def load_evidence(records: Path) -> Evidence:
         records: folder of ``*.jsonl`` run files; absent or empty means that nothing was measured yet.
     """
     enabled = gc.isenabled()
-    gc.disable()  # Nothing read here is garbage, and looking for some takes as long as reading.
+    gc.disable()  # Nothing read here is garbage; looking for some, now or later, takes as long as reading.
     try:
         runs, refused = read_folder(records)
         cells, unused = select_cells(runs)
@@ -233,5 +233,6 @@ def load_evidence(records: Path) -> Evidence:
                 evidence.verdicts[claim_id] = replace(judge(claim, evidence), command=command, inputs=inputs)
         return evidence
     finally:
+        gc.freeze()
         if enabled:
             gc.enable()

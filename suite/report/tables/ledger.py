@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from suite.datasets.pins import load_pins
+from suite.records.cells import grouped
 from suite.report.evidence import Evidence, Verdict
 from suite.report.rules import RULES
 from suite.report.table import Row, Table, TableCell, make_table, number_cell
@@ -42,17 +43,18 @@ def ledger(evidence: Evidence) -> Table:
 
 
 def judged_table(evidence: Evidence) -> Table:
-    """Return the claims that have a verdict other than "not run", with the factor of ratios."""
+    """Return the claims that have a verdict other than "not run"; claims that repeat each other share a row."""
+    judged = (verdict for verdict in evidence.verdicts.values() if verdict.word != "not run")
+    groups = grouped(judged, lambda item: (item.claim.label, item.claim.printed, item.text(), item.word, item.reason))
     rows: list[Row] = [
         {
-            "the paper claims": verdict.claim.label,
-            "published": TableCell(verdict.claim.printed, verdict.claim.value),
-            "here": TableCell(verdict.text(), verdict.ours, runs=verdict.run_ids),
-            "verdict": TableCell(verdict.word, bold=True, note=verdict.rule),
-            "found": verdict.reason,
+            "the paper claims": label + (f" (printed {len(same)} times)" if len(same) > 1 else ""),
+            "published": TableCell(printed, same[0].claim.value),
+            "here": TableCell(ours, same[0].ours, runs=same[0].run_ids),
+            "verdict": TableCell(word, bold=True, note=same[0].rule),
+            "found": reason,
         }
-        for verdict in evidence.verdicts.values()
-        if verdict.word != "not run"
+        for (label, printed, ours, word, reason), same in groups.items()
     ]
     changes = [f"Rule {change.rule}, changed {change.date}: {change.what}." for change in RULES.change]
     return make_table("Claims that have a verdict", rows, changes if rows else (), name="judged")
