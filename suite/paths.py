@@ -40,7 +40,13 @@ def records_dir() -> Path:
 
 
 def shown(path: Path) -> str:
-    """Return ``path`` relative to the repository where possible, so that messages and records hold no home folders."""
+    """Return ``path`` as a command typed here would name it: relative to the working directory, or from the root."""
+    whole = path.resolve()
+    return whole.relative_to(Path.cwd()).as_posix() if whole.is_relative_to(Path.cwd()) else str(whole)
+
+
+def recorded(path: Path) -> str:
+    """Return ``path`` relative to the repository where possible, so that records hold no home folders."""
     try:
         return path.resolve().relative_to(repository_root()).as_posix()
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -215,12 +215,12 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     lines = []
     for source in result["sources"]:
         frames = source.get("frames", [source])
-        objects = {
-            (item.get("track", place), item["category"])
-            for frame in frames
-            for place, item in enumerate(frame["instances"])
-        }
-        counts = Counter(name for _, name in sorted(objects))
+        classes: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        for frame in frames:
+            for place, item in enumerate(frame["instances"]):
+                classes[item.get("track", place)][item["category"]] += 1
+        # A track whose class changes is one object, of its most frequent class.
+        counts = Counter(found.most_common(1)[0][0] for _, found in sorted(classes.items()))
         words = ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
         length = f" in {len(frames)} frames" if "frames" in source else ""
         drawn = f"; drawn in {shown(Path(source['drawn']))}" if "drawn" in source else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from suite.command_options import PATH, RegularFile, json_option, seed_option, show
+from suite.command_options import PATH, Checkpoint, RegularFile, json_option, seed_option, show
 
 REPLACED = ("iterations", "batch_size", "accumulation", "precision", "query_passing")
 """Fields of a recipe that an option replaces."""
@@ -39,7 +39,7 @@ REPLACED = ("iterations", "batch_size", "accumulation", "precision", "query_pass
 @click.option("--compile", "compiled", is_flag=True, help="Compile backbone and mask decoder with torch.compile.")
 @click.option("--tensorboard/--no-tensorboard", default=False, show_default=True, help="Also write TensorBoard files.")
 @click.option("--backbone", type=RegularFile(), help="Official ImageNet checkpoint of the backbone to start from.")
-@click.option("--initial-weights", type=RegularFile(), help="Checkpoint of this suite to start from (fine-tuning).")
+@click.option("--initial-weights", type=Checkpoint(), help="Checkpoint of this suite to start from; shapes: shipped.")
 @click.option("--annotations", type=PATH, help="Training annotations instead of the pinned ones.")
 @click.option("--images", type=PATH, help="Folder that their file names start from.")
 @click.option("--evaluation-annotations", type=PATH, help="Annotations scored during training.")

@@ -28,7 +28,7 @@ from suite.export.mobileinst import (
     mobileinst_parts,
 )
 from suite.export.parity import ExportParity, compare_engines, first_pictures, measure_export_parity
-from suite.export.runtime import open_session, prepare_graph
+from suite.export.runtime import graph_form, open_session, prepare_graph
 from suite.files import atomic_path, file_digest, write_json
 from suite.models import build_model
 from suite.records.provenance import git_state
@@ -131,6 +131,14 @@ def own_size(config: ModelConfig) -> tuple[int, int]:
     return padded_size(config.short_side_px, config.long_side_px, config.size_divisor_px)
 
 
+def _filled(config: ModelConfig, size: Size) -> ModelConfig:
+    """Return the configuration whose pictures fill a graph of a larger input than the model's own."""
+    own, asked = sorted(own_size(config)), sorted(size)
+    if asked == own or asked[0] < own[0] or asked[1] < own[1]:
+        return config
+    return replace(config, short_side_px=asked[0], long_side_px=asked[1])
+
+
 def export_files(
     out: Path,
     kind: str,
@@ -151,7 +159,8 @@ def export_files(
         checkpoint: weights of a MobileInst.
         name: instead of a checkpoint, a variant.
         seed: of random weights.
-        size: (height_px, width_px) of the input; None: as the model's pictures are padded.
+        size: (height_px, width_px) of the input; None: as the model's pictures are padded. Larger than that, pictures
+            are resized to fill it.
         part: ``whole``, ``key_frame`` or ``frame``.
         form: of `suite.export.rewriting`, for ONNX.
         dynamic: leave height and width open, to multiples of 64 (ONNX).
@@ -166,6 +175,8 @@ def export_files(
         raise InputError("give either --checkpoint FILE or --model NAME")
     if kind in CONVERTED and (dynamic or form != "portable"):
         raise InputError(f"--dynamic and --form are for ONNX; leave them out with {kind}")
+    if kind in CONVERTED:
+        graph_form(CONVERTED[kind][0])  # a package that is missing is told before any work
     if pictures and part == "frame":
         raise InputError("--annotations needs a graph that finds instances; give --part whole")
     if checkpoint is not None:
@@ -177,6 +188,7 @@ def export_files(
             raise InputError(f"{name}: is prior art, whose graphs `latency` exports to time them; name a MobileInst")
         model, categories, digest = built, None, None
     chosen = size or own_size(model.config)
+    model.config = _filled(model.config, chosen)
     carried = _metadata(model.config, None if dynamic else chosen, categories, digest)
     if kind in CONVERTED:
         return _export_converted(model, out, kind, chosen, part, carried, pictures)

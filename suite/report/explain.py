@@ -9,6 +9,7 @@ import msgspec
 from suite.errors import InputError
 from suite.records.cells import cell_ids
 from suite.report.evidence import Evidence
+from suite.report.table import cell_text
 
 SHOWN_MATCHES = 12
 
@@ -33,12 +34,14 @@ def names(evidence: Evidence) -> list[str]:
 
 
 def find(evidence: Evidence, wanted: str) -> str:
-    """Return the one id that is, or contains, ``wanted``.
+    """Return the one id that is, or contains, ``wanted``, else that of the one cell that is printed so: ``"0.875"``.
 
     Raises:
         InputError: if none or several do; the message lists the first ones.
     """
     matches = [name for name in names(evidence) if wanted in name]
+    if not matches:
+        matches = [name for name, cell in cell_ids(evidence.cells).items() if wanted in cell_text(cell).split()]
     if wanted in matches or len(matches) == 1:
         return wanted if wanted in matches else matches[0]
     if not matches:

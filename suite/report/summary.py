@@ -16,7 +16,7 @@ from suite.errors import InputError
 from suite.paths import reports_dir, shown
 from suite.report.evidence import Evidence
 from suite.report.formats import escape_markdown, markdown, visible
-from suite.report.models import MAIN_ENGINE
+from suite.report.models import MAIN_ENGINE, display_name
 from suite.report.table import Table, points, ratio_text
 from suite.report.tables.ledger import judged_table, missing_table
 from suite.report.tables.prior_art import orderings, prior_art_rows
@@ -72,9 +72,10 @@ def _rivals(evidence: Evidence) -> Iterator[Highlight]:
     if against:
         ours = sorted(item.ours or 0.0 for item in against)
         theirs = sorted(item.claim.value for item in against)
+        rivals = ", ".join(dict.fromkeys(evidence.claims[item.claim.operands[1]].method for item in against))
         sentence = (
-            f"MobileInst takes {ratio_text(ours[0])} to {ratio_text(ours[-1])} of the time of its {len(against)} "
-            f"rivals here; the paper's numbers give {ratio_text(theirs[0])} to {ratio_text(theirs[-1])}."
+            f"MobileInst takes {ratio_text(ours[0])} to {ratio_text(ours[-1])} of the time of {rivals}, rebuilt here; "
+            f"the paper's numbers give {ratio_text(theirs[0])} to {ratio_text(theirs[-1])}."
         )
         yield Highlight(sentence, len(against), against[0].command, "latency_ratio")
 
@@ -98,9 +99,12 @@ def _reuse(evidence: Evidence) -> Iterator[Highlight]:
     saved = timed and evidence.companion(timed, "latency_ratio_cpu")
     if newest and saved and saved.interval:
         first, last = newest
+        networks = evidence.find(saved.metric, protocol={"span": "network", "key_frame_interval": last.frames})
+        large = max(networks, key=lambda cell: cell.get("height_px") or 0, default=saved)
         sentence = (
-            f"Kernels reused over T = {last.frames} frames take {ratio_text(saved.value, saved.interval)} of the "
-            f"time of T = 1, and video AP on shapes goes from {points(first.value)} to {points(last.value)}."
+            f"Kernels reused over T = {last.frames} frames take {ratio_text(large.value, large.interval)} of the time "
+            f"of T = 1 in the network of {display_name(large.model)}; {ratio_text(saved.value, saved.interval)} end to "
+            f"end in the small one of shapes, whose video AP goes from {points(first.value)} to {points(last.value)}."
         )
         yield Highlight(sentence, 0, "python -m suite reproduce", "ap_reuse")
 
@@ -123,11 +127,10 @@ def _association(evidence: Evidence) -> Iterator[Highlight]:
         return
     none, kernels, chosen, truth = (cells[rule] for rule in rules)
     seeds = f"{len(none.samples)} seed{'s' if len(none.samples) > 1 else ''}"
-    before, after = points(none.value), points(truth.value)
     sentence = (
-        f"Links between key frames by ground truth would raise video AP on shapes at T = 1 from {before} to {after} "
-        f"({seeds}); links by kernels alone, as the paper words it, give {points(kernels.value)}, by kernels of active "
-        f"queries (ours, the default) {points(chosen.value)}"
+        f"Video AP on shapes at T = 1 ({seeds}): {points(none.value)} without association, {points(kernels.value)} by "
+        f"kernels as the paper words it, {points(chosen.value)} by kernels of active queries (ours, the default), "
+        f"{points(truth.value)} by ground truth"
     )
     yield Highlight(f"{sentence}.", 0, "python -m suite reproduce")
 

@@ -23,7 +23,7 @@ from suite.drawing.detections import draw_detections
 from suite.drawing.tracks import draw_track_strip, show_video
 from suite.errors import InputError
 from suite.files import file_digest
-from suite.paths import runs_dir, shown
+from suite.paths import recorded, runs_dir, shown
 from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Subject
@@ -119,7 +119,7 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         caption = draw_track_strip(show_video(dataset, results), picture)
     described = Dataset(data.name, data.split, data.digest, data.pinned, **amount)
     lines = score_lines(score, subject, described, {**protocol.scalars(task), "trained_on": trained_on})
-    write_run(run, [*lines, Artifact(f"{task}_{key}", shown(picture), file_digest(picture), subject, caption)])
+    write_run(run, [*lines, Artifact(f"{task}_{key}", recorded(picture), file_digest(picture), subject, caption)])
     say(f"results {shown(results)}; picture {shown(picture)}; AP {100 * score.stats['AP']:.2f}")
     if caution:
         say(caution)

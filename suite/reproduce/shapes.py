@@ -19,7 +19,7 @@ from suite.latency.report import record_lines
 from suite.latency.spans import TimedModel
 from suite.locks import claimed
 from suite.models import ModelEntry, discover
-from suite.paths import records_dir, reports_dir, shown
+from suite.paths import recorded, records_dir, reports_dir, shown
 from suite.progress import say
 from suite.records.schema import Artifact, Measurement, Scalar, Subject
 from suite.records.store import write_run
@@ -47,7 +47,7 @@ def draw_pictures(finished: FinishedRun) -> list[Artifact]:
         moving: draw_track_animation(video, moving),
     }
     return [
-        Artifact(path.stem, shown(path), file_digest(path), finished.subject, caption)
+        Artifact(path.stem, recorded(path), file_digest(path), finished.subject, caption)
         for path, caption in captions.items()
     ]
 

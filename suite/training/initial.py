@@ -111,14 +111,17 @@ def load_initial(model: MobileInst, path: Path) -> str:
     Raises:
         InputError: if the file is no checkpoint, or anything but the class head does not fit.
     """
+    kinds = ""
     try:
         given, _ = load_checkpoint(path)
+        if given.config.name != model.config.name:
+            kinds = f"; it is {given.config.name}, the recipe's model is {model.config.name}"
         wanted, tensors = model.state_dict(), given.state_dict()
         other = [name for name in wanted if name.startswith(CLASS_HEAD) and tensors[name].shape != wanted[name].shape]
         tensors |= {name: wanted[name] for name in other}
         refuse_misfit(path, wanted, tensors)
     except CheckpointError as error:
-        raise InputError(str(error)) from None
+        raise InputError(f"{error}{kinds}") from None
     model.load_state_dict(tensors)
     classes = f"; its class head has {given.config.num_classes} classes, so it is drawn anew" if other else ""
     return f"all weights from {path.name}{classes}"

@@ -19,7 +19,7 @@ from suite.distributed import start_processes
 from suite.errors import InputError
 from suite.files import atomic_path, file_digest, write_text
 from suite.locks import claimed
-from suite.paths import records_dir, runs_dir, shown
+from suite.paths import recorded, records_dir, runs_dir, shown
 from suite.records.provenance import git_state, start_run
 from suite.records.schema import Artifact, Scalar, Subject
 from suite.records.store import writing
@@ -184,6 +184,6 @@ def train_and_record(
             for line in finished.record_lines():
                 record.add(line)
             for path, caption in ((finished.checkpoint, "weights"), (card, "model card")):
-                record.add(Artifact(path.stem.lower(), shown(path), file_digest(path), finished.subject, caption))
+                record.add(Artifact(path.stem.lower(), recorded(path), file_digest(path), finished.subject, caption))
     forget(folder)
     return finished, folders[-1] / f"{run.run_id}.jsonl"

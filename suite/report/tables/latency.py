@@ -14,7 +14,6 @@ from suite.report.tables import table
 ANCHOR = "mobileinst_topformer_base_640"
 """MobileInst's main row, which comes first."""
 COMPARED_WITH_LATER = (ANCHOR, "mobileinst_topformer_base_512")
-PHONE = "snapdragon_778g"
 NOT_TIMED = "its graph is not timed yet: export it as docs/latency.md says"
 SPAN_LABELS = {
     "network": "network",
@@ -103,7 +102,7 @@ def _later_row(evidence: Evidence, found: LaterRow) -> Row:
         return evidence.newest(metric, found.model, {"span": "network", **wanted})
 
     host = timed("latency_cpu_ms", device="host", runtime="onnxruntime")
-    on_phone = {name: timed("latency_wall_ms", device=PHONE, precision=name) for name in ("fp32", "fp16")}
+    on_phone = {name: timed("latency_wall_ms", device="snapdragon_778g", precision=name) for name in ("fp32", "fp16")}
     return {
         "method": found.method,
         "input": host.size if host else f"{found.size_px}x{found.size_px}",

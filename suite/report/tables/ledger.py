@@ -81,20 +81,24 @@ def missing_table(evidence: Evidence) -> Table:
     rows: list[Row] = []
     for reason, group in evidence.not_run.items():
         claim, command = group[0].claim, next((verdict.command for verdict in group if verdict.command), "")
-        data, training, hours = "", "", None
-        if claim.family and not claim.device:
+        data, training, hours, device = "", "", None, "any"
+        if claim.device:
+            device = reason.removeprefix("needs ")
+        elif claim.family and claim.kind != "trend":  # a trend is decided on shapes, which is generated
             data = "size not published; login"
             if claim.family == "coco":
                 groups = ("coco-val", "coco-train") if claim.own else ("coco-val",)
                 size = sum(pin.size or 0 for pin in load_pins().values() if pin.meta.group in groups)
                 data = f"{size / 1e9:.0f} GB"
-            training, hours = _training(evidence, group) if claim.own else ("that method's own", None)
+            training = "that method's own"
+            if claim.own:
+                (training, hours), device = _training(evidence, group), "a GPU"
         rows.append(
             {
                 "claims": number_cell(len(group)),
                 "what is missing": reason,
                 "archives": data,
-                "device": reason.removeprefix("needs ") if claim.device else "a GPU" if claim.own else "any",
+                "device": device,
                 "trainings": training,
                 "GPU hours": TableCell("" if hours is None else f"{hours:.{0 if hours >= 10 else 1}f}", hours),
                 "decided by": command or "no command of this suite",

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from suite.claims.claim import METRIC_LABELS, SNAPDRAGON, Claim, slug
+from suite.claims.claim import METRIC_LABELS, RECORD_METRICS, SNAPDRAGON, Claim, slug
 from suite.report.evidence import Evidence
 from suite.report.models import MAIN_ENGINE, is_primary, masks_span
 from suite.report.table import ORIGIN_MARKS, Row, Table, TableCell, make_table, number_cell, ratio_cell, record_cell
 from suite.report.tables import table
 
-NO_COUNTERPART = "this method is not runnable here yet"
 NOT_TIMED = "not timed here yet"
-IMAGE_ACCURACY = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
-VIDEO_ACCURACY = ("ap", "ap50", "ap75", "ar1")
 YEARS = ("2019", "2021")
 
 
@@ -54,7 +51,7 @@ def _latencies(evidence: Evidence, row_id: str, anchor_row: str) -> dict[str, Ta
     own, anchor = (evidence.claims.get(f"{row}/{SNAPDRAGON}") for row in (row_id, anchor_row))
     share = number_cell(own.value / anchor.value, ".2f") if own and anchor else TableCell(note="no latency is printed")
     models, anchors = (evidence.counterparts.get(row, ()) for row in (row_id, anchor_row))
-    here = relative = TableCell(note=NO_COUNTERPART)
+    here = relative = TableCell(note="this method is not runnable here yet")
     if models:
         cells = [cell for cell in evidence.host_times(models[0], {"span": masks_span(models[0])}) if is_primary(cell)]
         preferred = [cell for cell in cells if cell.get("runtime") == MAIN_ENGINE] or cells
@@ -90,7 +87,7 @@ def _doubts(evidence: Evidence, prefix: str) -> list[str]:
 def table1(evidence: Evidence) -> Table:
     """Return Table 1: published columns as printed, our columns with the reason for every missing cell."""
     columns = {"published: 778G ms": SNAPDRAGON}
-    columns |= {f"published: {METRIC_LABELS[name]}": name for name in IMAGE_ACCURACY}
+    columns |= {f"published: {METRIC_LABELS[name]}": name for name in RECORD_METRICS["coco"]}
     printed = [claim for claim in evidence.claims.values() if claim.row_id.startswith("table1/")]
     rows: list[Row] = [
         {
@@ -119,7 +116,7 @@ def table2(evidence: Evidence) -> Table:
     """Return Table 2, one row per method and backbone, both years side by side."""
     columns = {"published: 2080 Ti ms": ("2019", "latency_rtx_2080_ti_ms"), "published: 778G ms": ("2019", SNAPDRAGON)}
     for year in YEARS:
-        for name in VIDEO_ACCURACY:
+        for name in RECORD_METRICS["youtube-vis"]:
             columns[f"YouTube-VIS {year}, published: {METRIC_LABELS[name]}"] = (year, name)
     printed = [claim for claim in evidence.claims.values() if claim.row_id.startswith("table2/")]
     rows: list[Row] = []

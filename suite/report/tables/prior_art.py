@@ -18,7 +18,6 @@ from suite.report.table import Row, Table, TableCell, make_table, number_cell, r
 from suite.report.tables import table
 
 ANCHOR_ROWS = {"table1": "table1/mobileinst-topformer-base-640", "table2": "table2/2019/mobileinst-topformer-base"}
-SELECTION_ENGINE = "numpy"
 ENGINES = (MAIN_ENGINE, "ncnn")
 """ncnn is the closest well-kept relative of the paper's engine."""
 HALF = 2.0
@@ -112,7 +111,7 @@ def prior_art_rows(evidence: Evidence, engine: str) -> list[PriorArtRow]:
             clock = masks_clock(entry.name)
             masks, beside = _cell(evidence, clock, engine), evidence.timings.between(engine, clock, below)
             network = _cell(evidence, clock._replace(span="network"), engine)
-            selection = _cell(evidence, clock._replace(span="selection"), SELECTION_ENGINE)
+            selection = _cell(evidence, clock._replace(span="selection"), "numpy")
             reason, ratio = "" if masks else why_missing(evidence, clock, engine), beside and beside.interval
             timed = (network, masks, selection, reason, ratio)
             rows.append(PriorArtRow(claim, entry, entry is default, clock, share, *timed))
