@@ -16,6 +16,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -206,5 +207,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def failed(message: str, exit_code: int) -> int:
     """Print an error as one line and return its exit code."""
-    click.echo(f"error: {' '.join(message.split()).translate(CONTROLS)}", err=True)
+    with suppress(OSError):  # standard error is full or closed; the exit code still tells
+        click.echo(f"error: {' '.join(message.split()).translate(CONTROLS)}", err=True)
     return exit_code

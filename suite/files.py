@@ -22,7 +22,7 @@ from typing import Any
 
 from suite.errors import DataError, InputError
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.part")
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.part(\.\w+)?")
 _swept: set[Path] = set()
 """Folders in which this process has already removed what killed ones left."""
 
@@ -91,13 +91,14 @@ def check_space(what: str, folder: Path, wanted: int) -> int:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, keep_suffix: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well, delete it otherwise.
 
     The first write in a folder also removes the temporary files that killed processes left there.
 
     Args:
         path: the file to write; a link is followed.
+        keep_suffix: whether the temporary path ends in the file's suffix, for writers that go by it.
 
     Raises:
         InputError: if something is there that is no regular file, such as a device or a folder.
@@ -109,7 +110,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             raise InputError(f"{path}: is not a regular file, so it is not replaced; give the path of a file")
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target.parent)
-        temporary, handle = _locked_temporary(target)
+        temporary, handle = _locked_temporary(target, target.suffix if keep_suffix else "")
         try:
             yield temporary
             temporary.replace(target)
@@ -118,10 +119,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.close(handle)
 
 
-def _locked_temporary(target: Path) -> tuple[Path, int]:
+def _locked_temporary(target: Path, suffix: str) -> tuple[Path, int]:
     """Make an empty file beside ``target``; the lock on its open handle tells others that its writer lives."""
     while True:
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part{suffix}")
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         with suppress(OSError):  # a file system without locks, or a sweeper that was faster
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

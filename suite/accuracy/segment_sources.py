@@ -63,6 +63,7 @@ class SourceSegmenter:
         self.categories = categories
         self.skipped: list[dict[str, str]] = []
         self._taken: set[str] = set()
+        self._read: set[Path] = set()
 
     def run(self, sources: list[Source]) -> dict[str, Any]:
         """Predict over sources: all pictures first, then clip by clip.
@@ -76,6 +77,7 @@ class SourceSegmenter:
             DataError: if a result cannot be written.
         """
         found: list[dict[str, Any]] = []
+        self._read = {path.resolve() for source in sources for path in source.files}
         pictures = [source for source in sources if not source.clip]
         try:
             if pictures:
@@ -200,10 +202,10 @@ class SourceSegmenter:
         return paint(frame, shapes[::-1], min(max(width, DRAWN_PX[0]), DRAWN_PX[1]))
 
     def _path(self, source: Source, suffix: str) -> Path:
-        """Return where a source is drawn; sources of one name get numbers."""
+        """Return where a source is drawn, never over what is read; sources of one name get numbers."""
         assert self.folder is not None
         name, number = f"{source.stem}{suffix}", 1
-        while name in self._taken:
+        while name in self._taken or (self.folder / name).resolve() in self._read:
             number += 1
             name = f"{source.stem}-{number}{suffix}"
         self._taken.add(name)
@@ -224,5 +226,5 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         words = ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
         length = f" in {len(frames)} frames" if "frames" in source else ""
         drawn = f"; drawn in {shown(Path(source['drawn']))}" if "drawn" in source else ""
-        lines.append(f"{source['source']}: {words}{length}{drawn}")
+        lines.append(" ".join(f"{source['source']}: {words}{length}{drawn}".splitlines()))
     return lines

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from suite.datasets.pictures import read_picture
 from suite.errors import DataError, InputError, SuiteError
-from suite.files import disk_faults
+from suite.files import atomic_path
 
 if TYPE_CHECKING:
     import cv2
@@ -57,7 +56,14 @@ class Source:
     def stem(self) -> str:
         """What files drawn from it are called, without suffix."""
         path = self.video if self.clip else self.pictures[0]
-        return path.stem if isinstance(path, Path) else re.sub(r"\W+", "-", Path(self.name).name)
+        stem = path.stem if isinstance(path, Path) else re.sub(r"\W+", "-", Path(self.name).name)
+        # File systems take 255 bytes, and a number and a suffix follow.
+        return os.fsdecode(os.fsencode(stem)[:200]) if len(os.fsencode(stem)) > 200 else stem
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files."""
+        return (self.video,) if isinstance(self.video, Path) else self.pictures
 
 
 def _in_order(path: Path) -> list[tuple[int, int, str]]:
@@ -177,6 +183,10 @@ def _decode(name: str, capture: cv2.VideoCapture, total: int | None) -> Generato
         yield InputError(f"{name}: ends after frame {number - 1} of {total}; copy the file again if it was cut short")
 
 
+class _NoFramesError(Exception):
+    """Ends the writing of a video that got none."""
+
+
 @contextmanager
 def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame], None]]:
     """Write a video that appears at ``path`` when the block ends well and frames were added.
@@ -212,17 +222,13 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame],
         writer.write(cv2.cvtColor(np.ascontiguousarray(frame[:height, :width]), cv2.COLOR_RGB2BGR))
         count += 1
 
-    with disk_faults(str(path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
-            # The suffix tells the container, so a temporary name ends alike.
-            temporary = Path(folder) / path.name
-            try:
-                yield add
-            finally:
-                writer.release()
-            if count:
-                # OpenCV says nothing when the disk takes no more.
-                if round(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
-                    raise OSError(errno.ENOSPC, "its frames were cut short")
-                temporary.replace(path)
+    with suppress(_NoFramesError), atomic_path(path, keep_suffix=True) as temporary:
+        try:
+            yield add
+        finally:
+            writer.release()
+        if not count:
+            raise _NoFramesError
+        # OpenCV says nothing when the disk takes no more.
+        if round(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
+            raise OSError(errno.ENOSPC, "its frames were cut short")

@@ -175,6 +175,9 @@ def export_files(
         raise InputError("give either --checkpoint FILE or --model NAME")
     if kind in CONVERTED and (dynamic or form != "portable"):
         raise InputError(f"--dynamic and --form are for ONNX; leave them out with {kind}")
+    of_others = {ending: other for other, (_, endings, *_) in CONVERTED.items() for ending in endings if other != kind}
+    if out.suffix in of_others:
+        raise InputError(f"{out}: ends like a file of {of_others[out.suffix]}; name it otherwise or give --format")
     if kind in CONVERTED:
         graph_form(CONVERTED[kind][0])  # a package that is missing is told before any work
     if pictures and part == "frame":

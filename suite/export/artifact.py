@@ -63,11 +63,19 @@ class ConvertedSession:
         return dict(self.inputs)
 
 
-def external_files(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the files beside the graph that hold its weights, sorted."""
-    return sorted(
-        {entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"}
-    )
+def external_files(model: onnx.ModelProto, path: Path) -> list[str]:
+    """Return the names of the files beside the graph ``path`` that hold its weights, sorted.
+
+    Raises:
+        InputError: if one is not below the graph's folder: a graph must not name what else is to be read or replaced.
+    """
+    names = {
+        entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
+    }
+    for name in names:
+        if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{path}: names weights outside its folder ({name!a:.80}); export it with them beside it")
+    return sorted(names)
 
 
 def _type_name(number: int) -> str:
@@ -141,7 +149,7 @@ def graph_digest(path: Path) -> str:
     Raises:
         InputError: if a file is missing or not ONNX.
     """
-    names = external_files(read_graph(path))
+    names = external_files(read_graph(path), path)
     if not names:
         return file_digest(path)
     total = hashlib.sha256(file_digest(path).encode())

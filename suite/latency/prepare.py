@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import re
 import shutil
@@ -152,13 +153,18 @@ def file_and_name(text: str) -> tuple[Path, str]:
     return path, name
 
 
+MAX_SIDE_PX, MAX_VALUES = 1 << 15, 1 << 28
+"""Of a graph's input."""
+
+
 def _image_input(path: Path) -> tuple[str, tuple[int, ...]]:
     """Return name and shape of a graph's only input."""
     model = read_graph(path)
     shapes = input_shapes(model)
     kinds = [value.type.tensor_type.elem_type for value in model.graph.input if value.name in shapes]
     name, shape = next(iter(shapes.items()), ("", ()))
-    if kinds != [1] or len(shape) != 4 or not all(shape) or shape[0] != 1:
+    fits = all(0 < side <= MAX_SIDE_PX for side in shape) and math.prod(shape) <= MAX_VALUES
+    if kinds != [1] or len(shape) != 4 or shape[0] != 1 or not fits:
         shown = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()) or "none"
         raise InputError(
             f"{path}: its inputs are {shown}; export it with one fp32 input of fixed shape (1, channels, height, width)"
@@ -184,7 +190,7 @@ def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
     digest = graph_digest(source)
     folder = runs_dir() / "onnx" / "given" / f"{name}-{digest[:12]}"
     graph = folder / f"{name}.onnx"
-    beside = {source.parent / file: folder / file for file in external_files(read_graph(source))}
+    beside = {source.parent / file: folder / file for file in external_files(read_graph(source), source)}
     for path, target in {**beside, source: graph}.items():
         with atomic_path(target) as temporary:
             shutil.copyfile(path, temporary)

@@ -187,11 +187,15 @@ def discover_installed() -> tuple[dict[str, ModelEntry], list[str]]:
                 spec = importlib.util.find_spec(point.module)
             if spec is None or not spec.has_location or spec.origin is None:
                 raise InputError(f"there is no module {point.module}")
-            rows = {entry.name: entry for entry in _entries(Path(spec.origin), point.module, package)}
-            if repeated := sorted(rows.keys() & (own.keys() | entries.keys())):
-                raise InputError(f"its model {repeated[0]!r} repeats a known name; rename it")
+            rows: dict[str, ModelEntry] = {}
+            for entry in _entries(Path(spec.origin), point.module, package):
+                if entry.name in (own | entries | rows):
+                    raise InputError(f"its model {entry.name!r} repeats a known name; rename it")
+                rows[entry.name] = entry
             entries |= rows
-        except (Exception, SystemExit) as error:  # a package that is imported to find its module may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a package that is imported to find its module may raise anything
             faults.append(f"package {package}: {error if isinstance(error, InputError) else f'{error!r:.200}'}")
     return dict(sorted(entries.items())), faults
 

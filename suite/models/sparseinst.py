@@ -207,7 +207,8 @@ def _official_layout() -> OfficialLayout:
 def _split_coordinates(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Return upstream's tensors with each branch's first convolution apart: coordinates x and y come first there."""
     split = dict(tensors)
-    for name in [name for name in tensors if name.endswith("_convs.0.weight") and isinstance(tensors[name], Tensor)]:
+    texts = [name for name in tensors if isinstance(name, str) and name.endswith("_convs.0.weight")]
+    for name in [name for name in texts if isinstance(tensors[name], Tensor)]:
         stem, weight = name.removesuffix("weight"), split.pop(name)
         split |= {f"{stem}of_coordinates.weight": weight[:, :2], f"{stem}of_features.weight": weight[:, 2:]}
         if f"{stem}bias" in split:

@@ -20,6 +20,8 @@ from suite.typed import read_typed
 SCHEMA_VERSION = 1
 
 LONGEST_TEXT = 4000
+LARGEST = 1e15
+"""No number of a record reaches it."""
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 Scalar = bool | int | float | Text | None
 Origin = Literal["measured", "estimated", "third-party"]
@@ -31,6 +33,13 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str
     unit: str
     higher_is_better: bool
+    signed: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a number can be one of this metric: fractions reach 1, times and ratios are above 0."""
+        if self.unit == "fraction":
+            return (-1 if self.signed else 0) <= value <= 1
+        return 0 <= value < LARGEST and (value > 0 or self.unit not in ("ms", "ratio"))
 
 
 METRICS = read_typed(
@@ -44,6 +53,10 @@ SERIES_COLUMNS: dict[str, tuple[str, ...]] = {
     "module_macs": ("module", "macs"),
 }
 """Columns without which the report cannot read a series of this name; others may stand beside them."""
+TEXT_COLUMNS = frozenset({"module", "operator", "node"})
+"""Those of them that hold text; the others hold numbers."""
+WHOLE_KEYS = ("seed", "iterations", "height_px", "width_px", "key_frame_interval")
+"""Protocol entries that are whole numbers or null."""
 
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +94,7 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Text
     cpu: Text
     architecture: Text
-    cores: int
+    cores: Annotated[int, msgspec.Meta(ge=0)]
     memory_gib: float | None
     system: Text
     isa_flags: list[Text]
@@ -92,7 +105,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="run", ta
 
     schema_version: int
     run_id: Text
-    started_utc: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
+    started_utc: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ\Z")]
     command: Text
     suite_version: Text
     git_sha: Text | None
@@ -173,6 +186,41 @@ def _is_plain(path: str) -> bool:
     return all(re.fullmatch(r"[\w.+-]+", part, re.ASCII) and part not in (".", "..") for part in parts)
 
 
+def _check_measurement(line: Measurement) -> None:
+    metric, interval = METRICS.get(line.metric), line.interval
+    if metric is None:
+        raise ValueError(f"names the unknown metric {line.metric!r}; known: {', '.join(METRICS)}")
+    if (line.value is None) != (line.reason is not None):
+        raise ValueError(f"must give {line.metric} either a value or a reason for having none")
+    if line.value is not None and not metric.holds(line.value):
+        raise ValueError(f"gives {line.metric} the value {line.value:g}, which no {metric.unit} can be")
+    if interval and not (-LARGEST < interval.low <= interval.high < LARGEST and 0 < interval.level < 1):
+        raise ValueError(f"gives {line.metric} an interval whose ends or level cannot be")
+    for key in WHOLE_KEYS:
+        if not isinstance(line.protocol.get(key), int | None):
+            raise ValueError(f"has {key} {line.protocol[key]!r} in its protocol, which must be a whole number")
+
+
+def _check_series(line: Series) -> None:
+    needed = SERIES_COLUMNS.get(line.name, ())
+    if absent := set(needed) - set(line.columns):
+        raise ValueError(f"has no column {', '.join(sorted(absent))} in its {line.name}")
+    if len(set(line.columns)) < len(line.columns):
+        raise ValueError(f"names a column of its {line.name} twice")
+    if not set(map(len, line.rows)) <= {len(line.columns)}:
+        raise ValueError(f"has a row of {line.name} whose length differs from its {len(line.columns)} columns")
+    for name, values in zip(line.columns, zip(*line.rows, strict=True), strict=False):
+        kinds = set(map(type, values))
+        if name in needed:
+            fits = kinds <= ({str} if name in TEXT_COLUMNS else {int, float})
+        else:
+            fits = any(kinds - {type(None)} <= one for one in ({int, float}, {str}, {bool}))
+        lowest = 0 if name in needed and name.endswith("_ms") else -LARGEST
+        numbers = [value for value in values if isinstance(value, int | float)] if fits else []
+        if not fits or (numbers and not lowest < min(numbers) <= max(numbers) < LARGEST):
+            raise ValueError(f"has a value in column {name} of its {line.name} that cannot stand there")
+
+
 def check_line(line: Line, every_value: bool = True) -> None:
     """Check what types alone cannot say.
 
@@ -191,13 +239,8 @@ def check_line(line: Line, every_value: bool = True) -> None:
     if isinstance(line, Run) and line.schema_version != SCHEMA_VERSION:
         raise ValueError(f"has schema version {line.schema_version}, this suite reads {SCHEMA_VERSION}")
     if isinstance(line, Measurement):
-        if line.metric not in METRICS:
-            raise ValueError(f"names the unknown metric {line.metric!r}; known: {', '.join(METRICS)}")
-        if (line.value is None) != (line.reason is not None):
-            raise ValueError(f"must give {line.metric} either a value or a reason for having none")
-    if isinstance(line, Series) and (absent := set(SERIES_COLUMNS.get(line.name, ())) - set(line.columns)):
-        raise ValueError(f"has no column {', '.join(sorted(absent))} in its {line.name}")
-    if isinstance(line, Series) and not set(map(len, line.rows)) <= {len(line.columns)}:
-        raise ValueError(f"has a row of {line.name} whose length differs from its {len(line.columns)} columns")
+        _check_measurement(line)
+    if isinstance(line, Series):
+        _check_series(line)
     if isinstance(line, Artifact) and line.path.startswith("reports/") and not _is_plain(line.path):
         raise ValueError(f"names the artifact path {line.path!a}; only letters, digits and . _ + - are allowed")

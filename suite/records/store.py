@@ -17,6 +17,9 @@ from suite.paths import records_dir, shown
 from suite.progress import say
 from suite.records.schema import Artifact, End, Line, Measurement, Run, Series, check_line, printable
 
+LARGEST_BYTES = 64 << 20
+"""Of a run file; a hundred times the largest one."""
+
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -93,8 +96,9 @@ def read_run(path: Path) -> RunFile:
             or misplaced closing line, or bytes that differ from the closing line's digest.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{path}: is no regular file; remove it from the folder of records")
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_BYTES:
+            raise InputError(f"{path}: is no regular file, or too large; remove it from the folder of records")
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot read this record ({error.strerror})") from None
@@ -151,6 +155,9 @@ def read_folder(folder: Path) -> tuple[list[RunFile], list[str]]:
     except OSError as error:
         raise DataError(f"{folder}: cannot read this folder of records ({error.strerror}); make it readable") from None
     for path in sorted(paths):
+        if not path.name.isprintable():
+            refused.append(f"{path.name!a}: a record's name must be plain text; rename the file")
+            continue
         try:
             runs.append(read_run(path))
         except InputError as error:

@@ -22,6 +22,7 @@ import msgspec
 
 from suite.errors import DataError, NothingMeasuredError, SuiteError
 from suite.files import disk_faults, file_digest
+from suite.locks import exclusive
 from suite.progress import say
 from suite.typed import read_typed
 
@@ -270,8 +271,9 @@ def set_up() -> Path:
     if target.is_dir():
         say(f"estimate: already set up in {target}")
         return target
-    with disk_faults(str(target.parent)):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with disk_faults(str(target.parent)), exclusive(target):
+        for left in target.parent.glob(".set-up-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".set-up-") as name:
             made, fetched = Path(name) / "made", Path(name) / "fetched"
             for folder in (made / "root", made / "site", fetched):
@@ -281,6 +283,7 @@ def set_up() -> Path:
             _fetch_packages(pins, fetched, made / "root")
             _fetch_wheel(pins, fetched, made / "site")
             describe_machine(pins, made / "root")
-            made.rename(target)
+            if not target.is_dir():  # where another process has just done the same
+                made.rename(target)
     say(f"estimate: set up in {target}")
     return target

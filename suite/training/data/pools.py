@@ -117,7 +117,7 @@ def _table(
         first=np.searchsorted(picture[order], np.arange(len(files) + 1)),
         labels=labels[order],
         instance_ids=numbers[order],
-        crowd=crowd[order],
+        crowd=crowd[order] | (codes.areas_px == 0),  # a mask without pixels is nothing to find, nor background
         segments=Segments.of(codes),
     )
     if not table.counts().any():

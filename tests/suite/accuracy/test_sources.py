@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,19 @@ def test_a_clip_that_was_cut_short_gives_what_it_has_and_says_so(predict: Any, t
     assert 5 < len(found["sources"][0]["frames"]) < 35
     assert [skipped["source"] for skipped in found["skipped"]] == [str(path)]
     assert str(path) in errors
+
+
+def test_what_is_read_is_never_drawn_over(predict: Any, tmp_path: Path) -> None:
+    Image.fromarray(picture(0)).save(tmp_path / "a.png")
+    write_clip(tmp_path / "b.mp4", [picture(number) for number in range(3)])
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    code, found, _ = predict(tmp_path, "--save", tmp_path)
+    assert (code, {path: path.read_bytes() for path in before}) == (0, before)
+    assert [Path(source["drawn"]).name for source in found["sources"]] == ["a-2.png", "b-2.mp4"]
+    (tmp_path / "b-2.mp4").unlink()
+    os.mkfifo(tmp_path / "b-2.mp4")
+    assert predict(tmp_path / "b.mp4", "--save", tmp_path)[0] == 2
+    assert (tmp_path / "b-2.mp4").is_fifo()
 
 
 def test_what_cannot_be_read_at_all_ends_with_its_exit_code(predict: Any, refused: Any, tmp_path: Path) -> None:

@@ -79,6 +79,19 @@ def test_a_graph_of_open_shape_is_refused_with_its_inputs(
     assert "image [1, 3, 0," in capsys.readouterr().err
 
 
+def test_a_graph_names_no_files_outside_its_folder(
+    make_graph: Callable[..., GraphArtifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Any
+) -> None:
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
+    path = make_graph().path
+    model = onnx.load(path)
+    for location in ("../../../../weights", "/etc/hostname", "a/../../weights"):
+        onnx.external_data_helper.set_external_data(model.graph.initializer[0], location)
+        path.write_bytes(model.SerializeToString())
+        assert "outside its folder" in refused(["latency", "host", "--onnx", str(path)], USAGE)
+    assert not (tmp_path / "root").exists()
+
+
 @pytest.mark.slow  # exports two graphs of a model
 def test_every_span_of_a_real_model_is_timed_and_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys

@@ -201,6 +201,7 @@ def test_the_documented_package_is_timed_beside_ours(site: Path, capsys: Capsys)
         ("OwnNet(row.num_classes)", "exit()"),
         ("own_net_416", "\\x1b[31m"),
         ("own_net_416", "../own_net_416"),
+        ("ROWS = (", 'ROWS = (\n    ModelEntry(name="own_net_416", method="x", backbone="x"),'),  # a name twice
         (FILES["own_net.py"], ""),  # no module
     ],
 )
@@ -221,7 +222,7 @@ def test_a_package_that_prints_and_ends_the_process_when_imported_is_left_out(si
     install(site, "ender", "")
     (site / "ender-1.0.dist-info" / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\nnet = ender.net\n")
     (site / "ender").mkdir()
-    (site / "ender" / "__init__.py").write_text("print('x')\nraise SystemExit(0)")
+    (site / "ender" / "__init__.py").write_text("print('x')\nraise BaseException")
     assert main(["model", "--json"]) == PASS
     out, error = capsys.readouterr()
     assert TINY in {entry["model"] for entry in json.loads(out)["models"]}

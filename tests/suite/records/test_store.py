@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,13 @@ def test_nothing_is_written_when_the_run_fails(tmp_path: Path) -> None:
         Measurement(metric="mask_ap", value=float("nan"), subject=SUBJECT, protocol={}),
         Measurement(metric="mask_ap", value=0.5, subject=SUBJECT, protocol={}, reason="has one"),
         Series(name="anything", subject=SUBJECT, columns=["a"], rows=[[1, 2]]),
+        *(Measurement(name, value, SUBJECT, {}) for name, value in (("mask_ap", 1.5), ("mask_ap", -0.1))),
+        *(Measurement("latency_cpu_ms", value, SUBJECT, {}) for value in (0.0, -1.0, 1e308)),
+        Measurement("mask_ap", 0.5, SUBJECT, {"seed": "x"}),
+        Measurement("mask_ap", 0.5, SUBJECT, {}, interval=Interval(0.6, 0.4, 0.95, "x")),
+        *(Series("module_macs", SUBJECT, ["module", "macs"], [["a", it]]) for it in (None, "x", 1e20)),
+        Series("anything", SUBJECT, ["a", "a"], [[1, 2]]),
+        Series("anything", SUBJECT, ["a"], [[1], ["x"]]),
     ],
 )
 def test_lines_that_break_the_schema_are_not_written(tmp_path: Path, line: Measurement | Series) -> None:
@@ -91,6 +99,16 @@ def test_spoiled_records_are_refused_with_their_line(tmp_path: Path, name: str) 
     runs, refused = read_folder(tmp_path)
     assert [run.path for run in runs] == [good], "the good record still counts"
     assert len(refused) == 1
+
+
+def test_files_that_are_no_records_by_name_or_size_are_left_out(tmp_path: Path) -> None:
+    good = write_one(tmp_path)
+    (tmp_path / os.fsdecode(b"bad\xff.jsonl")).write_bytes(good.read_bytes())
+    with (tmp_path / "large.jsonl").open("wb") as stream:
+        stream.truncate(1 << 40)
+    runs, refused = read_folder(tmp_path)
+    assert ([run.path for run in runs], len(refused)) == ([good], 2)
+    assert all(line.isprintable() for line in refused)
 
 
 def test_the_report_renders_from_the_rest_and_names_every_spoiled_record(tmp_path: Path) -> None:
