@@ -42,7 +42,7 @@ struct Extractor {
 };
 
 struct Net {
-    struct { int num_threads; } opt;
+    struct { int num_threads; bool use_fp16_packed, use_fp16_storage, use_fp16_arithmetic; } opt;
     std::string files;
     int load_param(const char* path) { return files += path, 0; }
     int load_model(const char* path) { return files += std::string(" ") + path, 0; }

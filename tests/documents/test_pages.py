@@ -109,7 +109,8 @@ def test_the_programs_without_torch_find_predict_s_masks(
 @pytest.mark.slow
 def test_the_commands_of_the_readme(folder: Path) -> None:
     run("README.md")
-    assert {path.name for path in Path("drawn").iterdir()} >= {"0003.mp4", "photo.png", "clip.mp4"}
+    drawn = {str(path) for folder in ("drawn", "own") for path in Path(folder).iterdir()}
+    assert drawn >= {"drawn/0003.mp4", "own/photo.png", "own/clip.mp4", "own/instances.json"}
 
 
 SMALL = """model = "mobileinst_topformer_tiny_shapes"
