@@ -55,8 +55,8 @@ SERIES_COLUMNS: dict[str, tuple[str, ...]] = {
 """Columns without which the report cannot read a series of this name; others may stand beside them."""
 TEXT_COLUMNS = frozenset({"module", "operator", "node"})
 """Those of them that hold text; the others hold numbers."""
-WHOLE_KEYS = ("seed", "iterations", "height_px", "width_px", "key_frame_interval")
-"""Protocol entries that are whole numbers or null."""
+WHOLE_KEYS = frozenset({"seed", "iterations", "height_px", "width_px", "key_frame_interval"})
+"""Protocol entries that are whole numbers."""
 
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,8 +196,8 @@ def _check_measurement(line: Measurement) -> None:
         raise ValueError(f"gives {line.metric} the value {line.value:g}, which no {metric.unit} can be")
     if interval and not (-LARGEST < interval.low <= interval.high < LARGEST and 0 < interval.level < 1):
         raise ValueError(f"gives {line.metric} an interval whose ends or level cannot be")
-    for key in WHOLE_KEYS:
-        if not isinstance(line.protocol.get(key), int | None):
+    for key in WHOLE_KEYS & line.protocol.keys():
+        if type(line.protocol[key]) is not int:
             raise ValueError(f"has {key} {line.protocol[key]!r} in its protocol, which must be a whole number")
 
 
