@@ -47,7 +47,7 @@ DIGESTS = {
     "coco_topformer_base_512": "4ef4cf88263dc722",
     "coco_topformer_base_640": "d1547ff6a1376ed7",
     "coco_topformer_base_640_crop": "0e3cad97fc9dd42b",
-    "shapes": "d60fe71ec509ce3d",
+    "shapes": "2762ca0d2d2e92c9",
     "shapes_ablation": "537b3c6d30d2fb7e",
     "youtube_vis_2019": "9a6a262b7effdf49",
     "youtube_vis_2019_joint": "adb73ff69673d2f2",
