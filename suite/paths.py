@@ -41,8 +41,8 @@ def records_dir() -> Path:
 
 def shown(path: Path) -> str:
     """Return ``path`` as a command typed here would name it: relative to the working directory, or from the root."""
-    whole = path.resolve()
-    return whole.relative_to(Path.cwd()).as_posix() if whole.is_relative_to(Path.cwd()) else str(whole)
+    whole, here = path.absolute(), Path.cwd()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(whole)
 
 
 def recorded(path: Path) -> str:
