@@ -56,7 +56,7 @@ SERIES_COLUMNS: dict[str, tuple[str, ...]] = {
 TEXT_COLUMNS = frozenset({"module", "operator", "node"})
 """Those of them that hold text; the others hold numbers."""
 WHOLE_KEYS = frozenset({"seed", "iterations", "height_px", "width_px", "key_frame_interval"})
-"""Protocol entries that are whole numbers."""
+"""Protocol entries that are whole numbers, or null where there is none, as of a program's input."""
 
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,7 +197,7 @@ def _check_measurement(line: Measurement) -> None:
     if interval and not (-LARGEST < interval.low <= interval.high < LARGEST and 0 < interval.level < 1):
         raise ValueError(f"gives {line.metric} an interval whose ends or level cannot be")
     for key in WHOLE_KEYS & line.protocol.keys():
-        if type(line.protocol[key]) is not int:
+        if type(line.protocol[key]) not in (int, type(None)):
             raise ValueError(f"has {key} {line.protocol[key]!r} in its protocol, which must be a whole number")
 
 
