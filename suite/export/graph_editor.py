@@ -125,10 +125,10 @@ def fold_constants(proto: onnx.ModelProto, largest_bytes: int = 1 << 24) -> None
         for output, result in zip(node.output, results, strict=True):
             if output:
                 editor.add_constant(output, result)
-    editor.rebuild(_alive(kept, editor.outputs))
+    editor.rebuild(alive(kept, editor.outputs))
 
 
-def _alive(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+def alive(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
     """Return the nodes that the outputs depend on, in order."""
     wanted = set(outputs)
     alive = []

@@ -1,6 +1,7 @@
 """ncnn on one CPU thread, fp32: the closest well-kept relative of TNN, the engine of the paper's phone numbers.
 
-pnnx, ncnn's own converter, makes ncnn's files from the exported ONNX graph; they lie beside it, named by its digest.
+pnnx, ncnn's own converter, makes ncnn's files from the exported ONNX graph, in which `suite.export.elementary` spells
+what ncnn lacks; they lie beside it, named by its digest.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import ncnn
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from suite.errors import InputError
 from suite.export.artifact import ConvertedSession, graph_digest, input_shapes, read_graph
+from suite.export.elementary import spell_elementary
 from suite.export.runtime import Arrays
 from suite.files import atomic_path
 
@@ -52,14 +55,17 @@ def convert(graph: Path, network: object = None) -> tuple[Path, Path]:
     targets = (graph.parent / f"{stem}.param", graph.parent / f"{stem}.bin")
     if all(target.is_file() for target in targets):
         return targets
-    shapes = []
-    for name, sides in input_shapes(read_graph(graph)).items():
+    model, shapes = read_graph(graph), []
+    for name, sides in input_shapes(model).items():
         if not all(sides):
             raise InputError(f"{graph}: input {name} has no fixed size; export it at one")
         shapes.append(f"[{','.join(map(str, sides))}]")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "graph.onnx"
-        source.symlink_to(graph.resolve())
+        if spell_elementary(model):
+            onnx.save(model, source)
+        else:
+            source.symlink_to(graph.resolve())
         try:
             done = subprocess.run(
                 [_converter(), source.name, f"inputshape={','.join(shapes)}", "fp16=0"],

@@ -115,7 +115,7 @@ def test_bad_words_are_one_line_and_leave_nothing(
         (["--checkpoint", str(tmp_path / "no.safetensors"), *out], "no.safetensors"),
         (out, "--checkpoint"),
         ([*known, "--images", str(tmp_path)], "--annotations"),
-        *(([*known, "--format", kind], "out.onnx") for kind in ("ncnn", "litert", "executorch")),
+        *(([*known, "--format", kind], kind) for kind in ("ncnn", "litert", "executorch")),
         ([*known, "--format", "ncnn", "--dynamic"], "--dynamic"),
         ([*known, "--part", "frame", *pictures(shared_data)], "--part"),
         ([*known, "--dynamic", "--size", "100x128"], "100x128"),

@@ -16,10 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import helper
 
+from suite.export.exporter import Part, export_graph
 from suite.export.graph_editor import fold_constants
 from suite.export.mobileinst import export_mobileinst
 from suite.export.rewriting import keep_blocks, module_of
+from suite.export.runtime import open_session
 from suite.export.winograd import MIN_CHANNELS, winograd_convolutions
+from suite.models.fastinst import choose_places
+from suite.models.parts.attention import QueryOutput, attention_bias, to_tokens
 from tests.reference_model.small import image, small_model
 from tests.suite.conftest import graph
 
@@ -126,3 +130,28 @@ def test_fastest_form_computes_what_the_model_computes(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (found,) = session.run(["mask_logits"], {"image": picture.numpy()})
     np.testing.assert_allclose(found, expected, atol=1e-4 * float(np.abs(expected).max()))
+
+
+class Choosing(torch.nn.Module):
+    """The tokens at the places that FastInst chooses, and masked attention's bias of the same maps as masks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.maps = torch.nn.Conv2d(3, 9, 3, padding=1)
+        with torch.no_grad():
+            self.maps.bias[4] = -9.0  # a mask without foreground sees everything
+
+    def forward(self, image: torch.Tensor) -> QueryOutput:
+        maps = self.maps(image)
+        return QueryOutput(to_tokens(maps).index_select(1, choose_places(maps, 7)), attention_bias(maps))
+
+
+def test_ncnn_chooses_the_same_places_and_hides_the_same_pixels(tmp_path: Path) -> None:
+    export_graph("choosing", Choosing(), Part("whole"), tmp_path / "graph.onnx", (12, 20))
+    ours, theirs = (open_session(runtime, tmp_path / "graph.onnx") for runtime in ("ncnn_cpu", "onnxruntime_cpu"))
+    for seed in range(5):
+        pixels = {"image": np.random.default_rng(seed).normal(size=(1, 3, 12, 20)).astype(np.float32)}
+        wanted = theirs.run(pixels)
+        for name, found in ours.run(pixels).items():
+            np.testing.assert_allclose(found.reshape(wanted[name].shape), wanted[name], atol=1e-4, err_msg=name)
