@@ -216,7 +216,7 @@ def _check_series(line: Series) -> None:
         else:
             fits = any(kinds - {type(None)} <= one for one in ({int, float}, {str}, {bool}))
         lowest = 0 if name in needed and name.endswith("_ms") else -LARGEST
-        numbers = [value for value in values if isinstance(value, int | float)] if fits else []
+        numbers = [] if not fits or kinds & {str, bool} else [value for value in values if value is not None]
         if not fits or (numbers and not lowest < min(numbers) <= max(numbers) < LARGEST):
             raise ValueError(f"has a value in column {name} of its {line.name} that cannot stand there")
 
@@ -236,11 +236,11 @@ def check_line(line: Line, every_value: bool = True) -> None:
             raise ValueError("holds NaN or infinity; write null with a reason")
         if isinstance(leaf, str) and not leaf.isprintable():
             raise ValueError(f"holds a control character in {leaf!a}; write plain text")
-    if isinstance(line, Run) and line.schema_version != SCHEMA_VERSION:
-        raise ValueError(f"has schema version {line.schema_version}, this suite reads {SCHEMA_VERSION}")
     if isinstance(line, Measurement):
         _check_measurement(line)
-    if isinstance(line, Series):
+    elif isinstance(line, Series):
         _check_series(line)
-    if isinstance(line, Artifact) and line.path.startswith("reports/") and not _is_plain(line.path):
+    elif isinstance(line, Run) and line.schema_version != SCHEMA_VERSION:
+        raise ValueError(f"has schema version {line.schema_version}, this suite reads {SCHEMA_VERSION}")
+    elif isinstance(line, Artifact) and line.path.startswith("reports/") and not _is_plain(line.path):
         raise ValueError(f"names the artifact path {line.path!a}; only letters, digits and . _ + - are allowed")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -102,7 +103,7 @@ def read_run(path: Path) -> RunFile:
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot read this record ({error.strerror})") from None
-    parsed: list[Line] = []
+    lines: dict[type[Line], list[Any]] = {kind: [] for kind in (Run, Measurement, Series, Artifact, End)}
     # JSON has no NaN, and without escapes ASCII has no control character but DEL.
     plain = raw.isascii() and not any(sign in raw for sign in (b"\\", b"\x7f"))
     texts = raw.split(b"\n")
@@ -114,25 +115,19 @@ def read_run(path: Path) -> RunFile:
             check_line(line, every_value=not plain)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise _fail(path, number, str(error)) from None
-        if isinstance(line, Run) != (number == 1):
+        kind = type(line)
+        if (kind is Run) != (number == 1):
             raise _fail(path, number, "a run file starts with its one run line")
-        if isinstance(line, End) and number != len(texts):
+        if kind is End and number != len(texts):
             raise _fail(path, number, "the closing line is not the last one")
-        parsed.append(line)
-    if not parsed or not isinstance(parsed[-1], End):
+        lines[kind].append(line)
+    if not lines[End]:
         raise _fail(path, len(texts), "no closing line: the run was interrupted")
-    end, run = parsed[-1], parsed[0]
+    (end,), (run,) = lines[End], lines[Run]
     body = raw[: len(raw) - len(texts[-1]) - (1 if raw.endswith(b"\n") else 0)]
-    if end.lines != len(parsed) - 1 or end.sha256 != hashlib.sha256(body).hexdigest():
+    if end.lines != len(texts) - 1 or end.sha256 != hashlib.sha256(body).hexdigest():
         raise _fail(path, len(texts), "the bytes before the closing line are not the ones it was written for")
-    assert isinstance(run, Run)
-    return RunFile(
-        path=path,
-        run=run,
-        measurements=tuple(line for line in parsed if isinstance(line, Measurement)),
-        series=tuple(line for line in parsed if isinstance(line, Series)),
-        artifacts=tuple(line for line in parsed if isinstance(line, Artifact)),
-    )
+    return RunFile(path, run, tuple(lines[Measurement]), tuple(lines[Series]), tuple(lines[Artifact]))
 
 
 def read_folder(folder: Path) -> tuple[list[RunFile], list[str]]:
