@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from suite.datasets.youtube_vis import MaskedTrack, Video, YoutubeVisDataset
 
 MATCH_IOU = 0.3
+FOUND_IOU = 0.5
 MAX_TRACKS = 10
 """No more tracks than the field's video methods keep per video."""
 STRIP_FRAMES = 6
@@ -50,21 +51,52 @@ class Track:
     crowd: bool = False
 
 
-def chosen_video(dataset: YoutubeVisDataset, video_id: int | None) -> tuple[Video, str]:
-    """Return the video to show and the rule by which it was chosen.
+def followed(truth: Sequence[MaskedTrack], predicted: Sequence[MaskedTrack]) -> int:
+    """Count the annotated objects of a video that keep one predicted track.
 
-    Raises:
-        InputError: if there is no such video, or none at all.
+    Such an object is found (by a mask of an IoU of at least `FOUND_IOU`) in half or more of the frames that show it,
+    and always by the same track.
     """
-    if video_id is None:
-        if not dataset.videos:
-            raise InputError(f"{dataset.path}: lists no video; nothing can be drawn")
-        video = max(dataset.videos, key=lambda item: len(dataset.tracks_of(item.video_id)))
-        return video, "the first video with the most annotated objects"
-    for video in dataset.videos:
-        if video.video_id == video_id:
-            return video, f"video {video_id}, as asked for"
-    raise InputError(f"{dataset.path}: has no video with id {video_id}; choose one of the file's ids")
+    from pycocotools import mask as coco_mask
+
+    shown = [track.masks.rles() for track in predicted]
+    count = 0
+    for track in truth:
+        seen = [(frame, code) for frame, code in enumerate(track.masks.rles()) if code is not None]
+        finders = []
+        for frame, code in seen:
+            there = [(number, codes[frame]) for number, codes in enumerate(shown) if codes[frame] is not None]
+            if there:
+                overlaps = coco_mask.iou([one for _, one in there], [code], [0])[:, 0]
+                if overlaps.max() >= FOUND_IOU:
+                    finders.append(there[overlaps.argmax()][0])
+        count += 2 * len(finders) >= len(seen) and len(set(finders)) == 1
+    return count
+
+
+def _chosen(
+    dataset: YoutubeVisDataset, video_id: int | None, predicted: Callable[[Video], Sequence[MaskedTrack]]
+) -> tuple[Video, str]:
+    """Return the video to show and the rule by which it was chosen."""
+    from suite.datasets.video_traits import videos_by_trait  # as `show_video` says
+
+    if video_id is not None:
+        for video in dataset.videos:
+            if video.video_id == video_id:
+                return video, f"video {video_id}, as asked for"
+        raise InputError(f"{dataset.path}: has no video with id {video_id}; choose one of the file's ids")
+    if not dataset.videos:
+        raise InputError(f"{dataset.path}: lists no video; nothing can be drawn")
+    hard = videos_by_trait(dataset)["look_alikes"]
+    videos = [video for video in dataset.videos if video.video_id in hard] or list(dataset.videos)
+    truth = [[one for one in dataset.masked_tracks if one.video_id == video.video_id] for video in videos]
+    kept = [followed(objects, predicted(video)) for objects, video in zip(truth, videos, strict=True)]
+    best = kept.index(max(kept))
+    where = "videos in which objects of one category touch" if hard else "videos"
+    return videos[best], (
+        f"of {len(videos)} {where}, the first with the most objects ({kept[best]} of {len(truth[best])}) that keep one "
+        f"track; in all of them {sum(kept)} of {sum(map(len, truth))} do"
+    )
 
 
 def track_iou(first: Sequence[Mask | None], second: Sequence[Mask | None]) -> float:
@@ -98,9 +130,9 @@ def assign_colours(truth: Sequence[Track], predicted: Sequence[Track]) -> list[i
     return numbers
 
 
-def _tracks(dataset: YoutubeVisDataset, video: Video, found: Sequence[MaskedTrack], scored: bool) -> list[Track]:
-    """Return the tracks of one video to paint, with their scores where they have some."""
-    return [
+def _tracks(dataset: YoutubeVisDataset, found: Sequence[MaskedTrack], scored: bool) -> tuple[Track, ...]:
+    """Return tracks as they are painted, with their scores where they have some."""
+    return tuple(
         Track(
             tuple(None if place < 0 else track.masks.codes.mask(place) for place in track.masks.places.tolist()),
             dataset.categories.names[track.class_index],
@@ -108,8 +140,7 @@ def _tracks(dataset: YoutubeVisDataset, video: Video, found: Sequence[MaskedTrac
             track.crowd,
         )
         for track in found
-        if track.video_id == video.video_id
-    ]
+    )
 
 
 @dataclass(frozen=True)
@@ -161,7 +192,8 @@ def show_video(
     Args:
         dataset: videos and ground truth; its frame folder must be known.
         results_path: YouTube-VIS results file (``.json`` or ``.json.gz``).
-        video_id: video to show; by default the first one with the most annotated objects.
+        video_id: video to show; by default, of those in which objects of one category touch, the first with the most
+            objects `followed`: the caption says how many keep their track in all of these videos.
         score_threshold: tracks below it are not shown, 0 to 1.
 
     Raises:
@@ -170,13 +202,16 @@ def show_video(
     """
     from suite.datasets.youtube_vis import read_tracks  # The report draws in an environment without pycocotools.
 
-    video, rule = chosen_video(dataset, video_id)
-    truth = _tracks(dataset, video, dataset.masked_tracks, scored=False)
     found = [track for track in read_tracks(results_path, dataset) if track.score >= score_threshold]
     best = sorted(found, key=lambda track: -track.score)
-    predicted = _tracks(dataset, video, best, scored=True)[:MAX_TRACKS]
-    numbers = tuple(assign_colours(truth, predicted))
-    return ShownVideo(dataset, video, rule, score_threshold, tuple(truth), tuple(predicted), numbers)
+
+    def shown_of(video: Video) -> list[MaskedTrack]:
+        return [track for track in best if track.video_id == video.video_id][:MAX_TRACKS]
+
+    video, rule = _chosen(dataset, video_id, shown_of)
+    truth = _tracks(dataset, [one for one in dataset.masked_tracks if one.video_id == video.video_id], scored=False)
+    predicted = _tracks(dataset, shown_of(video), scored=True)
+    return ShownVideo(dataset, video, rule, score_threshold, truth, predicted, tuple(assign_colours(truth, predicted)))
 
 
 def draw_track_strip(shown: ShownVideo, out_path: Path) -> str:

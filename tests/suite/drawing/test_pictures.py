@@ -129,7 +129,7 @@ def test_a_predicted_track_takes_the_colour_of_the_track_it_follows_and_the_anim
     assert has_colour(out, COLOURS[0], "upper")
     assert has_colour(out, COLOURS[1], "lower")
     assert not has_colour(out, COLOURS[0], "lower")
-    assert "most annotated objects" in caption
+    assert "1 of 2" in caption
     assert "frames 1, 2, 3" in caption
 
     out = folder / "moving.png"
@@ -149,6 +149,14 @@ def test_a_predicted_track_takes_the_colour_of_the_track_it_follows_and_the_anim
     assert not re.findall(rb"tEXt|iTXt|zTXt|tIME", out.read_bytes())
     draw_track_animation(video, folder / "again.png")
     assert (folder / "again.png").read_bytes() == out.read_bytes()
+
+
+def test_objects_whose_track_changes_or_rarely_finds_them_do_not_count_as_kept(folder: Path):
+    dataset = YoutubeVisDataset.load(folder / "vis.json", folder)
+    cup, plate = ([np.roll(square(*corner), 2 * frame, 1) for frame in range(3)] for corner in ((5, 5), (20, 30)))
+    kept, changed = [track(cup), track(plate)], [track([*cup[:2], plate[2]]), track([*plate[:2], cup[2]])]
+    for results, count in ((kept, 2), (changed, 0), ([track([None, None, plate[2]])], 0), ([], 0)):
+        assert f"({count} of 2)" in show_video(dataset, write_results(folder, results)).rule
 
 
 def test_tracks_for_other_videos_lengths_or_categories_are_refused(folder: Path):
