@@ -32,7 +32,7 @@ def command(parts: tuple[str, ...], check: bool, reports: Path | None) -> None:
     for name in outcome.written:
         click.echo(f"{'differs' if check else 'wrote'} {name}")
     for name in outcome.stale:
-        click.echo(f"{'stale' if check else 'removed'} {name}")
+        click.echo(f"nothing renders {name}: remove it if it is an old one")
     for line in outcome.left_out:
         click.echo(f"left out {line}")
     click.echo(f"{len(outcome.written)} {'differ' if check else 'written'}, {len(outcome.unchanged)} unchanged")

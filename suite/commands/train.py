@@ -34,7 +34,7 @@ REPLACED = ("iterations", "batch_size", "accumulation", "precision", "query_pass
     help="Where to compute; under torchrun each process takes its own GPU.",
 )
 @click.option(
-    "--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Workers that draw batches ahead."
+    "--workers", type=click.IntRange(0, 256), default=0, show_default=True, help="Workers that draw batches ahead."
 )
 @click.option("--compile", "compiled", is_flag=True, help="Compile backbone and mask decoder with torch.compile.")
 @click.option("--tensorboard/--no-tensorboard", default=False, show_default=True, help="Also write TensorBoard files.")

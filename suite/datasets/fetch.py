@@ -111,17 +111,21 @@ def _checked_members(pin: Pin, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo
                 "unpacked, do not trust this archive"
             )
         seen.add(path)
+    files = [PurePosixPath(member.filename) for member in archive.infolist() if not member.is_dir()]
+    if both := {parent for path in files for parent in path.parents}.intersection(files):
+        raise DataError(f"{pin.path}: entry {min(both)} is a file and a folder; nothing was unpacked, get it again")
     return [member for member in archive.infolist() if not member.is_dir()]
 
 
 def _extract(pin: Pin, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> list[str]:
     """Unpack aside, then move everything to its place; return the names directly under the folder."""
     folder = pin.folder
-    tops = sorted({PurePosixPath(member.filename).parts[0] for member in members})
-    for top in tops:
-        if (folder / top).is_symlink():
+    paths = [PurePosixPath(member.filename) for member in members]
+    tops = sorted({path.parts[0] for path in paths})
+    for inner in sorted({*tops, *(str(parent) for path in paths for parent in path.parents)} - {"."}):
+        if (folder / inner).is_symlink():
             raise DataError(
-                f"{shown(folder / top)}: is a link to a folder elsewhere, which unpacking {pin.path} would change; "
+                f"{shown(folder / inner)}: is a link to a folder elsewhere, which unpacking {pin.path} would change; "
                 "remove the link first"
             )
     prefix = f".unpacking.{pin.name}."

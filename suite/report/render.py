@@ -33,8 +33,8 @@ PARTS = ("tables", "figures", "page")
 class Outcome(NamedTuple):
     """What a rendering did, or would do: files that were new or differed, that were right, that nothing renders.
 
-    Those last ones were removed, or when only comparing, named. ``left_out`` has a line for each reason why records or
-    measurements are not used.
+    Those last ones are named and left alone: somebody may have put them there. ``left_out`` has a line for each reason
+    why records or measurements are not used.
     """
 
     written: tuple[str, ...]
@@ -155,7 +155,7 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
 
 
 def _write(files: Files, reports: Path, owned: Collection[str], left_out: tuple[str, ...], check: bool) -> Outcome:
-    """Write what differs, or with ``check`` only tell; in the owned folders every file is a rendered one."""
+    """Write what differs, or with ``check`` only tell; in the owned folders no other files are expected."""
     home = reports.resolve()
     placed = {
         home / name.removeprefix("reports/") if "/" in name else home.parent / name: content
@@ -164,11 +164,8 @@ def _write(files: Files, reports: Path, owned: Collection[str], left_out: tuple[
     written = [path for path, content in sorted(placed.items()) if not path.is_file() or path.read_bytes() != content]
     found = (path for name in owned for path in sorted((home / name).glob("*")))
     stale = [path for path in found if path.is_file() and path not in placed]
-    if not check:
-        for path in written:
-            write_bytes(path, placed[path])
-        for path in stale:
-            path.unlink()
+    for path in written if not check else ():
+        write_bytes(path, placed[path])
     right = sorted(set(placed) - set(written))
     names = [tuple(path.relative_to(home.parent).as_posix() for path in group) for group in (written, right, stale)]
     return Outcome(names[0], names[1], names[2], left_out)

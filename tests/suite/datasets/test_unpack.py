@@ -128,11 +128,12 @@ def test_a_damaged_archive_leaves_nothing(empty_root):
         unpack(pin(empty_root))
 
 
-def test_a_linked_folder_is_never_written_into(empty_root, tmp_path_factory):
-    target = archive(empty_root, [("val/1.txt", "one")])
+@pytest.mark.parametrize("link", ["val", "val/sub"])
+def test_a_linked_folder_is_never_written_into(empty_root, tmp_path_factory, link):
+    target = archive(empty_root, [("val/sub/1.txt", "one")])
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    (empty_root / "data/set").mkdir()
-    (empty_root / "data/set/val").symlink_to(elsewhere)
-    with pytest.raises(DataError, match="data/set/val"):
+    (empty_root / "data/set" / link).parent.mkdir(parents=True)
+    (empty_root / "data/set" / link).symlink_to(elsewhere)
+    with pytest.raises(DataError, match=f"data/set/{link}"):
         unpack(target)
     assert list(elsewhere.iterdir()) == []
