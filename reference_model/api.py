@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import colorsys
 import json
+import operator
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 SCORE = 0.3
 """Smallest score that is shown unless the caller says otherwise; scoring AP needs 0.005."""
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+"""Of files; Pillow would open others by starting programs."""
 OPACITY = 0.45
 GOLDEN_RATIO = 0.618034
 
@@ -187,8 +191,7 @@ class Model:
             ImageError: if the picture cannot be read or is not 8-bit RGB.
             ValueError: if a threshold is out of its range.
         """
-        picture = _as_array(image)
-        thresholds = Thresholds(score, mask_threshold, max_instances)
+        picture, thresholds = _as_array(image), _thresholds(score, mask_threshold, max_instances)
         return self._result(picture, detect(self.network, picture, self.config, thresholds), score)
 
     def track(
@@ -214,12 +217,12 @@ class Model:
             One result a frame; scores are means over the key frames so far.
 
         Raises:
-            ImageError: if the video cannot be opened, or a frame is not 8-bit RGB.
+            ImageError: if the video cannot be opened or ends early, or a frame is not 8-bit RGB.
             TrackingError: if the frames' sizes differ, or the interval is not positive.
-            ValueError: if a threshold is out of its range.
+            ValueError: if a threshold is out of its range, or the interval no whole number.
         """
-        thresholds = Thresholds(score, mask_threshold, max_instances)
-        tracker = OnlineTracker(self.network, self.config, key_frame_interval, association, thresholds=thresholds)
+        thresholds, interval = _thresholds(score, mask_threshold, max_instances), _whole(key_frame_interval)
+        tracker = OnlineTracker(self.network, self.config, interval, association, thresholds=thresholds)
         frames = _read_video(Path(video)) if isinstance(video, str | Path) else video
         for index, frame in enumerate(frames):
             picture = _as_array(frame)
@@ -286,35 +289,67 @@ def _categories(path: Path, metadata: Mapping[str, str], classes: int) -> tuple[
 
 
 def _as_array(image: str | Path | NDArray[np.uint8] | Image) -> NDArray[np.uint8]:
-    """Return a picture as (H, W, 3) uint8 RGB, files and Pillow images upright."""
+    """Return a picture as (H, W, 3) uint8 RGB of its own, files and Pillow images upright."""
     if isinstance(image, np.ndarray):
-        return image
+        return image.copy()  # A camera may fill its buffer again while a result is still in use.
     from PIL import Image, ImageOps
 
     try:
-        upright = ImageOps.exif_transpose(Image.open(image) if isinstance(image, str | Path) else image)
+        opened = Image.open(image, formats=PICTURE_FORMATS) if isinstance(image, str | Path) else image
+        upright = ImageOps.exif_transpose(opened)
         if upright.mode == "F" or upright.mode.startswith("I"):
             raise ImageError(f"{image}: has more than 8 bits a channel; reduce it to 8")
-        return np.asarray(upright.convert("RGB"))
-    except (OSError, AttributeError, SyntaxError, Image.DecompressionBombError) as error:
+        return np.array(upright.convert("RGB"))
+    except ImageError:
+        raise
+    except (OSError, AttributeError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{image}: not a picture that Pillow reads ({error})") from None
 
 
 def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Yield the frames of a video file, (H, W, 3) uint8 RGB."""
+    prepare_ffmpeg()
     import cv2
 
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
             raise ImageError(f"{path}: not a video that OpenCV reads; check the path")
-        while True:
-            read, frame = capture.read()
-            if not read:
-                return
-            yield np.ascontiguousarray(frame[:, :, ::-1])
+        total, number = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
+        while (found := capture.read())[0]:
+            yield np.ascontiguousarray(found[1][:, :, ::-1])
+            number += 1
     finally:
         capture.release()
+    if number < total - max(2, total // 50):  # Some containers count a frame or two more than they hold.
+        raise ImageError(f"{path}: ends after frame {number - 1} of {total}; copy the file again if it was cut short")
+
+
+def prepare_ffmpeg() -> None:
+    """Let OpenCV's FFmpeg open nothing but files, whatever a file asks for, and say nothing on standard error.
+
+    For the whole process, where its environment does not already say otherwise.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def _whole(value: int) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{value!r} is no whole number") from None
+
+
+def _thresholds(score: float, mask: float, max_instances: int) -> Thresholds:
+    """Return checked thresholds; ValueError if one is no number or out of its range."""
+    try:
+        return Thresholds(float(score), float(mask), _whole(max_instances))
+    except TypeError:
+        raise ValueError(f"score {score!r} and mask threshold {mask!r} must be numbers") from None
 
 
 def _colour(identity: int) -> tuple[int, int, int]:

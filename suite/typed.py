@@ -42,6 +42,10 @@ def convert(values: Any, kind: type[Kind], where: str, remedy: str, root: str = 
         raise _refusal(error, where, root, remedy) from None
 
 
+DEEPEST = 100
+"""Levels of a YAML file; libyaml's loader overflows the stack some thousands deeper."""
+
+
 def read_typed(path: Path, kind: type[Kind], what: str, remedy: str, root: str = "") -> Kind:
     """Read a file into a typed structure: TOML and YAML by suffix, everything else as JSON (gzip recognised).
 
@@ -85,6 +89,11 @@ def _plain_values(path: Path, raw: bytes, what: str) -> Any:
 
     try:
         # libyaml reads ten times as fast; where PyYAML was built without it, the slow loader reads the same.
-        return yaml.load(raw.decode("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        text, loader, depth = raw.decode("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader), 0
+        for event in yaml.parse(text, loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ValueError("nested too deeply")
+        return yaml.load(text, loader)
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: not a {what} in YAML ({error}); correct it or restore the file") from None

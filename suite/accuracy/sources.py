@@ -97,7 +97,7 @@ def find_sources(words: Sequence[str], frames_of_clips: bool = False) -> list[So
     found: list[Source] = []
     for word in words:
         path = Path(word)
-        if word.isdecimal() and word.isascii() and not path.exists():
+        if re.fullmatch(r"[0-9]{1,4}", word) and not path.exists():
             found.append(Source(f"camera {int(word)}", video=int(word)))
             continue
         pattern = "*" if path.is_dir() else word[len(path.anchor) :] or "."
@@ -133,19 +133,13 @@ class Frames:
     per_s: float = DEFAULT_FRAMES_PER_S
 
 
-def _silence_ffmpeg() -> None:
-    """Keep from standard error what FFmpeg says of damaged files, in a form that names none."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    import cv2
-
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-
 def open_source(source: Source) -> Frames:
     """Open a source to read its frames; DataError if a camera is absent, InputError if a file is no video."""
     if source.video is None:
         return Frames(_read_pictures(source.pictures), len(source.pictures))
-    _silence_ffmpeg()
+    from reference_model.api import prepare_ffmpeg
+
+    prepare_ffmpeg()
     import cv2
 
     capture = cv2.VideoCapture(source.video if isinstance(source.video, int) else str(source.video))
@@ -204,7 +198,9 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame],
     Raises:
         DataError: if the disk is full or may not be written.
     """
-    _silence_ffmpeg()
+    from reference_model.api import prepare_ffmpeg
+
+    prepare_ffmpeg()
     import cv2
 
     writer, size, count = cv2.VideoWriter(), (0, 0), 0

@@ -41,7 +41,7 @@ common = options(
     click.option("--score-threshold", type=FiniteRange(0, 1, max_open=True), help="Replace 0.005."),
     protocol_options,
     # With one thread, results do not depend on the number of processes.
-    click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each process."),
+    click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Of each process."),
     click.option("--classes-by-position", is_flag=True, help="Take class i for the i-th category id, not by name."),
     click.option("--skip-check", is_flag=True, help="Do not look at all pictures before the first is predicted."),
     json_option("text"),
@@ -170,7 +170,7 @@ def command() -> None:
 @click.option("--association/--no-association", default=True, help="Associate queries of key frames (clips).")
 @click.option("--max-frames", type=click.IntRange(min=1), help="End every clip or camera after so many frames.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to run.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU; default: torch's own choice.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads on the CPU; default: torch's own choice.")
 def sources(
     words: tuple[str, ...],
     checkpoint: Path,

@@ -112,9 +112,10 @@ def publish(
             api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Publish weights")
         except HFValidationError as error:
             raise InputError(f"{to}: {error}; name it hf:user/repo") from None
-        except OSError as error:
+        except Exception as error:  # without a network, those of its HTTP client, which share no base with others
             raise DataError(
-                f"{to}: Hugging Face refuses ({error}); log in with 'hf auth login' and try again"
+                f"{to}: Hugging Face refuses or cannot be reached ({' '.join(str(error).split())[:200]}); "
+                "log in with 'hf auth login' and try again"
             ) from None
     return str(address)
 

@@ -29,6 +29,8 @@ FILL_OPACITY = 0.38
 CONTOUR_PX = 3
 LABEL_SIZE_PX = 13
 MAX_LABELS = 12
+TALLEST_PX = 8192
+"""To which a picture is enlarged; a strip of a few pixels' width would become gigabytes."""
 """Only the largest masks of a picture are named: more labels would hide what they name."""
 
 Mask = NDArray[np.bool_]
@@ -113,8 +115,11 @@ def paint(pixels: NDArray[np.uint8], shapes: list[Shape], width: int) -> Image.I
     Args:
         pixels: (H, W, 3) uint8 RGB.
         shapes: masks of (H, W).
-        width: width of the returned picture; the aspect is kept.
+        width: width of the returned picture, less where it would become taller than itself and `TALLEST_PX`; the
+            aspect is kept.
     """
+    tallest = max(TALLEST_PX, pixels.shape[0])
+    width = max(1, min(width, tallest * pixels.shape[1] // pixels.shape[0]))
     height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
     base = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     canvas = np.asarray(base, dtype=np.float64).copy()

@@ -18,6 +18,9 @@ from suite.typed import convert, read_typed
 DEVICE_FOLDER = Path(__file__).parent / "devices"
 REMEDY = "compare with the files beside it"
 Positive = Annotated[int, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Ratio = Annotated[float, msgspec.Meta(gt=0, le=100)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,14 +39,14 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             magnitude.
     """
 
-    max_other_thread_share: float
-    max_cpu_over_wall: float
-    max_wall_over_cpu: float
-    max_disturbed_share: float
-    trimmed_share: float
-    max_anchor_drift: float
-    min_repeat_ratio: float
-    max_output_difference: float
+    max_other_thread_share: Share
+    max_cpu_over_wall: Ratio
+    max_wall_over_cpu: Ratio
+    max_disturbed_share: Share
+    trimmed_share: Share
+    max_anchor_drift: Ratio
+    min_repeat_ratio: Ratio
+    max_output_difference: Share
 
 
 class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,8 +72,8 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     warm_up_groups: Positive
     min_samples: Positive
-    min_duration_s: Annotated[float, msgspec.Meta(ge=0)]
-    max_duration_s: Annotated[float, msgspec.Meta(gt=0)]
+    min_duration_s: Seconds
+    max_duration_s: Seconds
     percentile: Annotated[int, msgspec.Meta(ge=50, le=100)]
     input_pool: Positive
     bootstrap_resamples: Positive
@@ -111,14 +114,14 @@ class Guards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_calibration_ratio: CPU time of the calibration loop over its shortest in the run.
     """
 
-    max_core_c: float
-    max_thermal_status: int
+    max_core_c: Annotated[float, msgspec.Meta(gt=0, le=200)]
+    max_thermal_status: Annotated[int, msgspec.Meta(ge=0, le=6)]
     blocks: Positive
-    max_cool_down_s: float
-    check_every_s: float
-    min_frequency_share: float
-    max_slow_share: float
-    max_calibration_ratio: float
+    max_cool_down_s: Seconds
+    check_every_s: Seconds
+    min_frequency_share: Share
+    max_slow_share: Share
+    max_calibration_ratio: Ratio
 
 
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="backend"):

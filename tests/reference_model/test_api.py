@@ -7,6 +7,7 @@ import json
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -132,8 +133,33 @@ def test_what_cannot_be_used_is_refused(model: Model, tmp_path: Path) -> None:
             model(image)  # type: ignore[arg-type]
     with pytest.raises(ImageError):
         next(iter(model.track(tmp_path / "none.mp4")))
+    for bad in ({"score": None}, {"mask_threshold": "high"}, {"max_instances": 1.5}, {"key_frame_interval": 1.5}):
+        with pytest.raises(ValueError, match=r"must be numbers|could not convert|whole number"):
+            next(iter(model.track([np.zeros((8, 8, 3), np.uint8)], **bad)))  # type: ignore[arg-type]
     with pytest.raises(CheckpointError):
         load(tmp_path / "none.safetensors")
+
+
+def test_a_result_keeps_its_own_picture(model: Model, picture: np.ndarray) -> None:
+    buffer = picture.copy()
+    found = [*model.track(buffer for buffer[:] in (picture, picture[::-1])), model(buffer)]
+    buffer[:] = 0
+    for result, shown in zip(found, (picture, picture[::-1], picture[::-1]), strict=True):
+        np.testing.assert_array_equal(result.image, shown)
+
+
+def test_a_clip_that_was_cut_short_ends_with_an_error(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (32, 32))
+    for number in range(40):
+        writer.write(np.full((32, 32, 3), number, np.uint8))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    seen = 0
+    with pytest.raises(ImageError, match=r"clip\.avi"):  # noqa: PT012
+        for _ in model.track(path):
+            seen += 1
+    assert 5 < seen < 35
 
 
 @pytest.mark.parametrize(

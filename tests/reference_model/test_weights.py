@@ -110,7 +110,8 @@ CONFIG = config_to_dict(small_config())
         (header_with(config={**CONFIG, "decoder": "both"}), "decoder"),
         (header_with(config={**CONFIG, "self_attention": False}), "self_attention.key.bias"),
         # These would fill the memory if anything were allocated.
-        (header_with(config={**CONFIG, "hidden_dim": 2**22, "num_queries": 2**30}), "instance_decoder"),
+        (header_with(config={**CONFIG, "hidden_dim": 2**22, "num_queries": 2**30}), "num_queries"),
+        (header_with(config={**CONFIG, "decoder_stride": 64.0}), "decoder_stride"),
         (header_with(config={**CONFIG, "hidden_dim": 2**40}), "configuration"),
         (header_with(config={**CONFIG, "num_classes": 10**4000}), "configuration"),
     ],

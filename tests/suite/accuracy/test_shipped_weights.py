@@ -19,8 +19,11 @@ def test_the_card_names_the_digest() -> None:
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in weights.with_suffix(".md").read_text()
 
 
-def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_that_name_comes_first_and_a_folder_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "shapes").mkdir()
+    assert find_checkpoint("shapes").is_file()
+    (tmp_path / "shapes").rmdir()
     (tmp_path / "shapes").write_text("")
     assert find_checkpoint("shapes") == Path("shapes")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,13 +218,18 @@ def test_what_is_read_is_never_drawn_over(predict: Any, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_at_all_ends_with_its_exit_code(predict: Any, refused: Any, tmp_path: Path) -> None:
-    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    # FFmpeg would wait for what a session description announces on the network.
+    session = ("v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=x", "c=IN IP4 127.0.0.1", "t=0 0", "m=video 5004 RTP/AVP 96", "")
+    (tmp_path / "clip.mp4").write_text("\n".join(session))
     (tmp_path / "notes.txt").touch()
+    started = time.monotonic()
     code, found, errors = predict(tmp_path / "clip.mp4", "--save", tmp_path / "drawn")
-    assert (code, found) == (3, None)
+    assert (code, found, time.monotonic() < started + 25) == (3, None, True)
     assert "clip.mp4" in errors
     assert not (tmp_path / "drawn").exists()
     assert predict(tmp_path / "notes.txt")[0] == 2
     assert predict(tmp_path / "missing.png")[0] == 4
     Image.fromarray(picture(0)).save(tmp_path / "0.png")
     refused(["predict", tmp_path / "0.png", "--checkpoint", tmp_path / "absent.safetensors"], 2)
+    refused(["predict", tmp_path / "0.png", "--threads", "99999999"], 2)
+    refused(["predict", "9" * 20], 4)

@@ -70,6 +70,12 @@ def test_verified_digest(empty_root):
     assert examine(load_pins()["one"]).status == "mismatch"
 
 
+def test_a_list_that_is_nested_without_end_is_one_line(empty_root):
+    (empty_root / "datasets.dvc").write_text("[" * 50_000)
+    with pytest.raises(InputError, match=r"datasets\.dvc"):
+        load_pins()
+
+
 def test_an_unpinned_file_has_no_verified_digest(empty_root):
     (empty_root / "datasets.dvc").write_text(
         "outs:\n- path: a.zip\n  cache: false\n  meta: {group: g, page: 'https://example.org/ (login)'}\n"

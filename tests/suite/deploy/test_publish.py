@@ -109,6 +109,9 @@ def test_a_repository_is_published_and_loaded_by_name(endpoint: str, tmp_path: P
     subprocess.run([sys.executable, "-c", STEPS], env=environment, check=True)
     assert set(Hub.files) == {"model.safetensors", "config.json", "README.md"}
     assert f'load("{NAME}")' in Hub.files["README.md"].decode()
+    nobody = {**environment, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    words = [sys.executable, "-m", "suite", "publish", "--to", f"hf:{NAME}"]
+    assert subprocess.run(words, env=nobody, stderr=subprocess.DEVNULL).returncode == 4
 
 
 def test_a_name_that_is_nothing_is_refused_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

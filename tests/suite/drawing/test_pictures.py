@@ -14,7 +14,7 @@ from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
-from suite.drawing.overlay import COLOURS
+from suite.drawing.overlay import COLOURS, paint
 from suite.drawing.tracks import Track, assign_colours, draw_track_animation, draw_track_strip, show_video, track_iou
 from suite.errors import InputError
 
@@ -166,6 +166,10 @@ def test_tracks_for_other_videos_lengths_or_categories_are_refused(folder: Path)
             show_video(dataset, write_results(folder, [bad]))
     with pytest.raises(InputError, match=r"\b5\b"):
         show_video(dataset, write_results(folder, []), video_id=5)
+
+
+def test_a_strip_of_two_pixels_is_not_drawn_at_gigabytes():
+    assert paint(np.zeros((4000, 2, 3), np.uint8), [], 480).size == (4, 8000)
 
 
 def test_track_iou_sums_before_it_divides():

@@ -35,6 +35,7 @@ def swap(old: str, new: str) -> Change:
         ("host", swap("min_samples = 30", "min_samples = 0"), "min_samples"),
         ("host", swap("min_duration_s = 3.0", "min_duration_s = 100.0"), "min_duration_s"),
         ("host", swap("max_cpu_over_wall = 1.05\n", ""), "max_cpu_over_wall"),
+        ("host", swap("max_disturbed_share = 0.25", "max_disturbed_share = nan"), "max_disturbed_share"),
         ("board", swap("max_core_c = 70.0\n", ""), "max_core_c"),
         ("snapdragon_778g", swap("max_thermal_status = 0", "max_thermal_status = 'none'"), "max_thermal_status"),
     ],
