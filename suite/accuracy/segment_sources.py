@@ -58,9 +58,7 @@ class SourceSegmenter:
     ) -> None:
         self.model, self.protocol, self.folder, self.max_frames = model.eval(), protocol, folder, max_frames
         self.config, numbers = protocol.at_size(model.config), tuple(range(1, model.config.num_classes + 1))
-        if categories is None or len(categories) != len(numbers):
-            categories = Categories(numbers, tuple(f"class {number}" for number in numbers))
-        self.categories = categories
+        self.categories = categories or Categories(numbers, tuple(f"class {number}" for number in numbers))
         self.skipped: list[dict[str, str]] = []
         self._taken: set[str] = set()
         self._read: set[Path] = set()

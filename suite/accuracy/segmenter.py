@@ -138,7 +138,8 @@ class ReferenceSegmenter:
     def open(cls, checkpoint: Path) -> ReferenceSegmenter:
         """Return the model of a checkpoint with its own categories; raises as `open_checkpoint` does."""
         model, metadata = open_checkpoint(checkpoint)
-        return cls(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
+        categories = Categories.of_checkpoint(metadata, checkpoint, model.config.num_classes)
+        return cls(model, model.config, categories=categories)
 
     def digest(self) -> str:
         """Return the SHA-256 of configuration and weights."""

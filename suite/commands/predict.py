@@ -202,7 +202,7 @@ def sources(
     protocol = _changed(PredictionProtocol.of(model.config), changes)
     if checkpoint.parent == SHIPPED:
         say("shipped weights: they know six drawn shapes, not photographs; other weights: --checkpoint FILE")
-    categories = Categories.of_checkpoint(metadata, checkpoint)
+    categories = Categories.of_checkpoint(metadata, checkpoint, model.config.num_classes)
     found = SourceSegmenter(model.to(device), categories, protocol, folder, max_frames).run(chosen)
     show(as_json, found, "\n".join(summary(found)))
 

@@ -56,16 +56,20 @@ class Categories:
         return json.dumps({"ids": self.ids, "names": self.names})
 
     @classmethod
-    def of_checkpoint(cls, metadata: Mapping[str, str], path: Path) -> Categories | None:
-        """Return the table in a checkpoint's metadata, None where they have none; InputError if it is no table."""
+    def of_checkpoint(cls, metadata: Mapping[str, str], path: Path, classes: int) -> Categories | None:
+        """Return the table in the metadata of a checkpoint of so many classes, None where they have none.
+
+        Raises:
+            InputError: if it is no table of one category for each class.
+        """
         if METADATA_KEY not in metadata:
             return None
         try:
             table = msgspec.json.decode(metadata[METADATA_KEY], type=cls)
         except (msgspec.MsgspecError, RecursionError):
             table = cls((), ())
-        if set(map(type, table.ids)) not in ({int}, {str}) or len(table.ids) != len(table.names):
-            raise InputError(f"{path}: its metadata hold no table of categories; write the checkpoint again")
+        if set(map(type, table.ids)) not in ({int}, {str}) or not len(set(table.ids)) == len(table.names) == classes:
+            raise InputError(f"{path}: its metadata hold no table of {classes} categories; write the checkpoint again")
         return table
 
 

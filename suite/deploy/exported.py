@@ -184,7 +184,10 @@ def export_files(
         raise InputError("--annotations needs a graph that finds instances; give --part whole")
     if checkpoint is not None:
         model, metadata = open_checkpoint(checkpoint)
-        categories, digest = Categories.of_checkpoint(metadata, checkpoint), file_digest(checkpoint)
+        categories, digest = (
+            Categories.of_checkpoint(metadata, checkpoint, model.config.num_classes),
+            file_digest(checkpoint),
+        )
     else:
         built = build_model(str(name), seed=seed)[0]
         if not isinstance(built, MobileInst):

@@ -28,7 +28,8 @@ def _measured(checkpoint: Path, annotations: Path, images: Path) -> tuple[dict[s
     """Score weights on annotated pictures; return the result as in Hugging Face's front matter, and as a sentence."""
     model, metadata = open_checkpoint(checkpoint)
     dataset = CocoDataset.load(annotations, images, truth=False)
-    segmenter = ReferenceSegmenter(model, model.config, categories=Categories.of_checkpoint(metadata, checkpoint))
+    categories = Categories.of_checkpoint(metadata, checkpoint, model.config.num_classes)
+    segmenter = ReferenceSegmenter(model, model.config, categories=categories)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
         predict_dataset(segmenter, dataset, results)

@@ -187,7 +187,7 @@ class OnnxSegmenter:
             raise InputError(f"{path}: holds the part {properties.get('part')!r}; export the part 'whole'")
         self.protocol = protocol or PredictionProtocol.of(self.config)
         self.name, self.num_classes = self.config.name, self.config.num_classes
-        self.categories = Categories.of_checkpoint(properties, path)
+        self.categories = Categories.of_checkpoint(properties, path, self.num_classes)
         sides = self._session.get_inputs()[0].shape[2:]
         self.fixed_size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None
         self._tracker_model = _GraphModel(self)

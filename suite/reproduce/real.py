@@ -93,7 +93,8 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     require_health(task, annotations, data.images)
     weights = checkpoint or find_checkpoint("shapes")
     model, metadata = open_checkpoint(weights)
-    config, trained = model.config, Categories.of_checkpoint(metadata, weights)
+    config = model.config
+    trained = Categories.of_checkpoint(metadata, weights, config.num_classes)
     key = data.digest[:8] if data.part else file_digest(annotations)[:8]
     folder = runs_dir() / "real" / f"{task}-{key}-{file_digest(weights)[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
