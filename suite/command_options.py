@@ -190,7 +190,15 @@ def metric_option() -> Option[Any]:
 
 def core_option() -> Option[Any]:
     """Return the option ``--core``, the processor core that a measurement is pinned to."""
-    return click.option("--core", type=click.IntRange(min=0), help="Core to pin to; default: the idlest one.")
+
+    def usable(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+        from suite.latency.child import usable_cores
+
+        if value is not None and value not in (cores := usable_cores()):
+            raise click.BadParameter(f"core {value} is not one of {', '.join(map(str, cores))} that this may run on")
+        return value
+
+    return click.option("--core", type=int, callback=usable, help="Core to pin to; default: the idlest one.")
 
 
 def record_option() -> Option[Any]:
