@@ -1,9 +1,8 @@
 """Trains recipes on sample photographs and videos, scores them there, and fails below a floor of train AP.
 
 ``nox -s checks -- overfit`` (about 15 minutes on two cores) learns 16 photographs by heart: targets, losses, matching,
-training and prediction belong together. ``nox -s checks -- recipes`` (nearly two hours; ``--recipe
-coco_topformer_base_512 --pictures 16 --iterations 1600`` trains the COCO half for 24 minutes on a fifth of the
-photographs) trains two shipped recipes. The COCO recipe starts from random weights and the YouTube-VIS recipe from what
+training and prediction belong together. ``nox -s checks -- recipes`` (nearly two hours; one alone with ``--recipe``)
+trains two shipped recipes. The COCO recipe starts from random weights and the YouTube-VIS recipe from what
 that left, as the paper's start from ImageNet and from COCO. Data, number of steps and images a step differ from the
 recipe's, since a step as on a cluster would take a CPU half a minute; random weights also need more than the learning
 rate of fine-tuning. It is no measurement of MobileInst, the pictures scored are those trained on; it shows that the
@@ -166,12 +165,7 @@ def judge(trial: Trial, result: TrainResult, seconds: float) -> list[str]:
 @click.argument("check", type=click.Choice(["overfit", "recipes"]))
 @click.argument("samples", type=click.Path(path_type=Path), default=sample_folder)
 @click.option("--recipe", "only", type=click.Choice([trial.recipe for trial in RECIPES]), help="Run this one alone.")
-@click.option("--iterations", type=click.IntRange(min=20), help="Other number of steps.")
-@click.option("--batch-size", type=click.IntRange(min=2), help="Other number of images a step.")
-@click.option("--pictures", type=click.IntRange(min=1), help="Only so many photographs of the COCO sample.")
-def main(
-    check: str, samples: Path, only: str | None, iterations: int | None, batch_size: int | None, pictures: int | None
-) -> None:
+def main(check: str, samples: Path, only: str | None) -> None:
     """Run a check on the folder SAMPLES, by default the one beside the repository."""
     short: list[str] = []
     try:
@@ -180,15 +174,9 @@ def main(
             for number, trial in enumerate((OVERFIT,) if check == "overfit" else RECIPES):
                 if only not in (None, trial.recipe):
                     continue
-                changed = replace(
-                    trial,
-                    iterations=iterations or trial.iterations,
-                    batch_size=batch_size or trial.batch_size,
-                    pictures=(pictures or trial.pictures) if trial.sample == PHOTOGRAPHS else None,
-                )
                 started = time.monotonic()
-                result = run(changed, samples, Path(name) / str(number), checkpoint)
-                short += judge(changed, result, time.monotonic() - started)
+                result = run(trial, samples, Path(name) / str(number), checkpoint)
+                short += judge(trial, result, time.monotonic() - started)
                 checkpoint = Path(name) / f"{number}.safetensors"
                 save_checkpoint(checkpoint, result.model, result.model.config, {})
         if short:
