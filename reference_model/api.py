@@ -29,6 +29,8 @@ SCORE = 0.3
 """Smallest score that is shown unless the caller says otherwise; scoring AP needs 0.005."""
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """Of files; Pillow would open others by starting programs."""
+VIDEO_FORMATS = "avi,mov,mp4,matroska,webm,mpeg,mpegts,mpegvideo,m4v,ogg,asf,flv,gif,h264,hevc,ivf"
+"""As FFmpeg names them: containers, and none that names other files."""
 OPACITY = 0.45
 GOLDEN_RATIO = 0.618034
 
@@ -326,11 +328,12 @@ def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def prepare_ffmpeg() -> None:
-    """Let OpenCV's FFmpeg open nothing but files, whatever a file asks for, and say nothing on standard error.
+    """Let OpenCV's FFmpeg open nothing but the file it is given, and say nothing on standard error.
 
     For the whole process, where its environment does not already say otherwise.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+    only = f"protocol_whitelist;file|format_whitelist;{VIDEO_FORMATS}"
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", only)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 

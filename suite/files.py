@@ -48,6 +48,11 @@ class DiskError(InputError, OSError):
         remedy = "free some space" if full else "check the path and its permissions"
         super().__init__(f"{what}: cannot be written ({reason}); {remedy}, then run the same command again")
         self.errno, self.strerror = error.errno, reason
+        self.made_of = what, error
+
+    def __reduce__(self) -> tuple[type[DiskError], tuple[str, OSError]]:
+        """Come whole out of another process."""
+        return DiskError, self.made_of
 
     def __str__(self) -> str:
         """Return the line for the user, not the system's."""

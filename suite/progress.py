@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LINES_PER_TASK = 20
-CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
-"""What a terminal obeys; for `str.translate`, which leaves it out. Names in files of others may hold it."""
+DIRECTIONS = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+CONTROLS = dict.fromkeys({*range(32), *range(127, 160), *DIRECTIONS} - {ord("\n"), ord("\t")})
+"""What a terminal obeys, and what turns the direction of text; for `str.translate`, which leaves it out.
+
+Names in files of others may hold it.
+"""
 
 
 class Step(Protocol):

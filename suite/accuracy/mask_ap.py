@@ -70,7 +70,9 @@ def _annotated(dataset: CocoDataset) -> dict[str, list[dict[str, Any]]]:
             {"id": rank, "height": image.height, "width": image.width}
             for rank, image in zip(ranks.tolist(), dataset.images, strict=True)
         ],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(dataset.categories.names, start=1)],
+        "categories": [
+            {"id": number, "name": name or str(number)} for number, name in enumerate(dataset.categories.names, start=1)
+        ],
         "annotations": [{"bbox": [0, 0, 0, 0], **dict(zip(names, row, strict=True))} for row in rows],
     }
 

@@ -92,9 +92,12 @@ def read_ids(values: Sequence[RawId], path: Path, root: str, key: str = "id", un
             raise _bad(value, where, "an id: a whole number, below 2**53 where it is written as a float")
         read.append(int(value))
     if unique and len(set(read)) < len(read):
-        place = next(place for place, number in enumerate(read) if number in read[:place])
-        first = f"{root}[{read.index(read[place])}]"
-        raise InputError(f"{path}: {root}[{place}].id: {read[place]!r:.60} is the id of {first} too; renumber one")
+        places: dict[Id, int] = {}
+        for place, number in enumerate(read):
+            if (first := places.setdefault(number, place)) != place:
+                raise InputError(
+                    f"{path}: {root}[{place}].id: {number!r:.60} is the id of {root}[{first}] too; renumber one"
+                )
     return read
 
 

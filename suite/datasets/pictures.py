@@ -81,6 +81,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             if stream.read(len(LFS_POINTER)) == LFS_POINTER:
                 what = "is a Git LFS pointer, not the picture; run 'git lfs pull' where it comes from"
         raise InputError(f"{path}: {what}") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: has more pixels than Pillow opens; make it smaller") from None
+    except UnicodeEncodeError:
+        raise InputError(f"{path!a}: this locale cannot write its name; set PYTHONUTF8=1") from None
     except (
         OSError,
         ValueError,
@@ -88,7 +92,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         EOFError,
         IndexError,
         OverflowError,
-        Image.DecompressionBombError,
     ) as error:
         raise InputError(f"{path}: cannot be read as an image ({error}); copy or download it again") from None
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from suite.errors import DataError
+from suite.errors import DataError, InputError
 from suite.files import write_bytes
 from suite.paths import reports_dir
 from suite.records.store import RunFile
@@ -161,6 +161,11 @@ def _write(files: Files, reports: Path, owned: Collection[str], left_out: tuple[
         home / name.removeprefix("reports/") if "/" in name else home.parent / name: content
         for name, content in files.items()
     }
+    for path in placed:
+        if not path.resolve().is_relative_to(home.parent):
+            raise InputError(
+                f"{path}: is or lies behind a link that leads elsewhere, where nothing is written; remove it"
+            )
     written = [path for path, content in sorted(placed.items()) if not path.is_file() or path.read_bytes() != content]
     found = (path for name in owned for path in sorted((home / name).glob("*")))
     stale = [path for path in found if path.is_file() and path not in placed]

@@ -21,7 +21,7 @@ from suite.datasets.local_split import LOCAL_TRAIN, VALID_VIDEOS, list_path, mak
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
 from suite.drawing.tracks import draw_track_strip, show_video
-from suite.errors import InputError
+from suite.errors import InputError, NothingMeasuredError
 from suite.files import file_digest
 from suite.paths import recorded, runs_dir, shown
 from suite.progress import say
@@ -90,6 +90,8 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         if data.part is not None:
             dataset = dataset.only(data.part.video_ids, data.digest)
     dataset.require_truth()
+    if all(dataset.objects.crowd if isinstance(dataset, CocoDataset) else (track.crowd for track in dataset.tracks)):
+        raise NothingMeasuredError(f"{annotations}: has no object that is scored; give annotated pictures")
     require_health(task, annotations, data.images)
     weights = checkpoint or find_checkpoint("shapes")
     model, metadata = open_checkpoint(weights)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from suite.errors import DataError
 from suite.files import file_digest, write_bytes
 from suite.paths import repository_root, runs_dir
 from suite.progress import say
@@ -43,7 +44,7 @@ class Stages:
             stage = msgspec.json.decode((self.folder / f"{name}.json").read_bytes(), type=Stage)
             artifacts = [line for line in stage.lines if isinstance(line, Artifact)]
             intact = all(file_digest(repository_root() / item.path) == item.sha256 for item in artifacts)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, DataError, msgspec.MsgspecError):
             return None
         return stage if intact and stage.job == self.job else None
 

@@ -98,12 +98,21 @@ class Workers:
         parts: to draw.
         numbers: which of them.
         count: number of processes.
+
+    Raises:
+        InputError: if the system has no place for their semaphores.
     """
 
     def __init__(self, parts: Parts, numbers: range, count: int) -> None:
         self.count = count
         # Forked, so that the workers share the annotations with this process.
-        self.pool = ProcessPoolExecutor(count, get_context("fork"), _begin_worker, (parts,))
+        try:
+            self.pool = ProcessPoolExecutor(count, get_context("fork"), _begin_worker, (parts,))
+        except OSError as error:
+            raise InputError(
+                f"--workers {count}: their semaphores need /dev/shm, which does not take them ({error.strerror}); "
+                "take --workers 0"
+            ) from None
         self.begun = (self.pool.submit(_drawn_by_worker, number) for number in numbers)
         self.pending = deque(islice(self.begun, count * AHEAD))
 

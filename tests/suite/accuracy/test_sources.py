@@ -227,6 +227,9 @@ def test_what_cannot_be_read_at_all_ends_with_its_exit_code(predict: Any, refuse
     assert (code, found, time.monotonic() < started + 25) == (3, None, True)
     assert "clip.mp4" in errors
     assert not (tmp_path / "drawn").exists()
+    write_clip(tmp_path / "real.mp4", [picture(0)])
+    (tmp_path / "list.webm").write_text("ffconcat version 1.0\nfile real.mp4\n")
+    assert predict(tmp_path / "list.webm")[0] == 3
     assert predict(tmp_path / "notes.txt")[0] == 2
     assert predict(tmp_path / "missing.png")[0] == 4
     Image.fromarray(picture(0)).save(tmp_path / "0.png")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,12 @@ def test_every_mapped_coco_category_maps_to_the_one_of_the_same_name(shared_data
     for coco_id, target in mapping.items():
         name, there = names[coco_id].replace(" ", "_"), table[target - 1]
         assert name == there or SAME_THING[name] == there
+
+
+def test_a_repeated_id_in_a_large_file_is_found_at_once(tmp_path: Path) -> None:
+    images = [{"id": number, "file_name": "a.png", "height": 1, "width": 1} for number in [*range(200_000), 199_999]]
+    (tmp_path / "truth.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    started = time.process_time()
+    with pytest.raises(InputError, match=r"images\[200000\]\.id: 199999 is the id of images\[199999\]"):
+        CocoDataset.load(tmp_path / "truth.json")
+    assert time.process_time() < started + 30, "a comparison with all before would take minutes"

@@ -52,6 +52,16 @@ def test_files_that_nothing_renders_are_named_and_left_alone(reports: Path):
     assert (reports / "tables" / "table9.md").read_text() == "somebody's"
 
 
+def test_nothing_is_written_through_a_link(reports: Path, tmp_path_factory: pytest.TempPathFactory):
+    kept = tmp_path_factory.mktemp("kept") / "ledger.md"
+    kept.write_text("somebody's")
+    (reports / "ledger.md").unlink()
+    (reports / "ledger.md").symlink_to(kept)
+    with pytest.raises(InputError, match=r"ledger\.md"):
+        render_report(reports, ["tables"])
+    assert kept.read_text() == "somebody's"
+
+
 def test_a_folder_without_records_is_refused_and_left_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["report", "--reports", str(tmp_path)]) == 4
     assert "has no records/" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -138,8 +139,14 @@ def test_a_dataset_that_is_not_the_pinned_one_stops_the_job(
         (["reproduce", "--iterations", "0"], 2, "iterations"),
         (["reproduce", "--recipe", "nonsense"], 4, "nonsense"),
         (["reproduce", "--dataset", "coco", "--annotations", "none.json", "--images", "."], 4, "none.json"),
+        (["reproduce", "--dataset", "coco", "--annotations", "crowd.json", "--images", "."], 3, "crowd.json"),
         (["train", "--seed", "one"], 2, "one"),
     ],
 )
-def test_bad_words_are_one_line(small_root: Path, refused: Any, words: list[str], code: int, text: str) -> None:
+def test_bad_words_are_one_line(
+    small_root: Path, refused: Any, words: list[str], code: int, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_root)
+    truth = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cup"}]}
+    Path("crowd.json").write_text(json.dumps(truth))
     assert text in refused(words, code)

@@ -88,9 +88,7 @@ class FixedEvaluation(Evaluation):
 
 def small_recipe(**changes: object) -> Recipe:
     """Four iterations, scored after two; the state is kept after three, so not where a test stops at a score."""
-    small = load_recipe(
-        "shapes", iterations=4, batch_size=4, learning_rate=1e-3, threads=1, evaluations=2, checkpoint_every=3
-    )
+    small = load_recipe("shapes", iterations=4, batch_size=4, threads=1, evaluations=2, checkpoint_every=3)
     narrow = {"num_queries": 5, "hidden_dim": 32, "kernel_dim": 16}
     return msgspec.structs.replace(small, **{"model_options": narrow, **changes})
 
