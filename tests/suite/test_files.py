@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import pickle
 import os
+import pickle
 import signal
 import subprocess
 import sys
