@@ -1,14 +1,18 @@
-"""Tables for a terminal or a pipe: one look for all commands, at most 100 columns wide."""
+"""Text and tables for a terminal, a pipe or a spreadsheet: one look for all commands, at most 100 columns wide."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 WIDTH = 100
 GAP = 2
 """Spaces between two columns."""
+FORMULA_STARTS = ("=", "+", "-", "@")
+"""First characters by which a spreadsheet takes a cell of words for a formula."""
+SIGNED_NUMBER = re.compile(r"[+-]\d+(\.\d+)?( ?(%|AP))?")
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,15 @@ def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]], wid
     stream = io.StringIO()
     Console(file=stream, width=width, color_system=None).print(table)
     return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def visible(text: str) -> str:
+    """Return text without control characters, so that none reaches a terminal; line ends become spaces."""
+    return "".join(character if character.isprintable() else " " if character.isspace() else "" for character in text)
+
+
+def csv_words(text: str, is_number: bool = False) -> str:
+    """Return text that no spreadsheet takes for a formula; a number with its sign stays as it is."""
+    plain_text = visible(text)
+    harmless = is_number or SIGNED_NUMBER.fullmatch(plain_text)
+    return f"'{plain_text}" if not harmless and plain_text.startswith(FORMULA_STARTS) else plain_text

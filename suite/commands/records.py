@@ -21,8 +21,7 @@ def command(records: Path, metric: str | None, as_csv: bool) -> None:
     from suite.progress import say
     from suite.records.long_table import long_table
     from suite.records.store import read_folder
-    from suite.report.formats import csv_words
-    from suite.text_table import TextColumn, text_table
+    from suite.text_table import TextColumn, csv_words, text_table
 
     runs, refused = read_folder(records)
     for line in refused:

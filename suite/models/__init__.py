@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -84,6 +85,14 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """One line for lists."""
         what = f"{self.method} with {self.backbone}, {self.num_classes} classes"
         return f"{what}: {self.reading}" if self.reading else what
+
+    @property
+    def title(self) -> str:
+        """The name for readers, e.g. ``"MobileInst, TopFormer-Base, 640 px"``."""
+        number = re.search(r"_(\d+)", self.name)
+        side = number.group(1) if number else min(self.input_shapes[0])
+        reading = self.name.removeprefix(self.alternative_to).replace("_", " ") if self.alternative_to else ""
+        return f"{self.method}, {self.backbone}, {side} px" + (f",{reading}" if reading.startswith(" ") else "")
 
     @property
     def masks_span(self) -> str:
@@ -169,6 +178,15 @@ def discover() -> dict[str, ModelEntry]:
                     raise InputError(f"{path}: model {entry.name!r} is already defined in {other}; rename one")
                 entries[entry.name] = entry
     return dict(sorted(entries.items()))
+
+
+def find_counterparts() -> dict[str, tuple[str, ...]]:
+    """Return published row id -> names of the models that stand for it, sorted."""
+    rows: dict[str, tuple[str, ...]] = {}
+    for name, entry in discover().items():
+        for row_id in entry.published_rows:
+            rows[row_id] = (*rows.get(row_id, ()), name)
+    return rows
 
 
 def discover_installed() -> tuple[dict[str, ModelEntry], list[str]]:

@@ -18,7 +18,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.records.schema import Interval
+from suite.records.cells import grouped
+from suite.records.schema import Interval, Series
 from suite.seeds import derive_seed
 
 LEVEL = 0.95
@@ -285,3 +286,12 @@ def ratio_of_medians(numerator: Floats, denominator: Floats, level: float, resam
     low, high = np.percentile(ratios, [tail, 100 - tail])
     value = float(np.median(numerator) / np.median(denominator))
     return RatioInterval(value, float(low), float(high), level, resamples)
+
+
+def rounds_of(series: Series, column: str = "cpu_ms") -> NDArray[np.float64]:
+    """Return milliseconds, shape (rounds, samples per round); all rounds are cut to the shortest one."""
+    number, value = series.columns.index("round"), series.columns.index(column)
+    by_round = grouped(series.rows, lambda row: str(row[number]))
+    shortest = min(map(len, by_round.values()), default=0)
+    cut = [[float(row[value] or 0) for row in by_round[name][:shortest]] for name in sorted(by_round)]
+    return np.array(cut, dtype=np.float64)

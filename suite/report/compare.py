@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from suite.accuracy.score import DRAWS
 from suite.errors import InputError, NothingMeasuredError
 from suite.records.cells import LATENCY_KEYS, Cell, Sample, cell_ids, select_cells
-from suite.records.difference import Difference, Draws, Number, difference
+from suite.records.difference import Difference, Draws, Number, difference, rounds_of
 from suite.records.provenance import git
 from suite.records.schema import METRICS, Series
 from suite.records.store import RunFile, read_folder, read_run
-from suite.report.models import rounds_of
 from suite.report.table import Row, Table, TableCell, cell_text, make_table, value_text
 
 JUDGED_KEYS = frozenset({"recipe_digest", "anchor"})

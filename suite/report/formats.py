@@ -12,13 +12,10 @@ from dataclasses import dataclass, replace
 import jinja2
 
 from suite.report.table import Table, TableCell, split_column
-from suite.text_table import WIDTH, TextColumn, text_table
+from suite.text_table import WIDTH, TextColumn, csv_words, text_table, visible
 
 GAP = "\u2013"
 MARK_CLASSES = {"e": "estimated", "t": "third-party", "†": "uncommitted"}
-FORMULA_STARTS = ("=", "+", "-", "@")
-"""First characters by which a spreadsheet takes a cell of words for a formula."""
-SIGNED_NUMBER = re.compile(r"[+-]\d+(\.\d+)?( ?(%|AP))?")
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -40,11 +37,6 @@ EM_SHARE = 0.58
 """Width of a character of Computer Modern over its size, rather too wide than too narrow."""
 LAYOUTS = ((False, 8, 6.0), (True, 8, 6.0), (True, 7, 6.0), (True, 7, 3.0))
 """Whether a table spans both columns, its type size and the gap between columns in points, the first that fits."""
-
-
-def visible(text: str) -> str:
-    """Return text without control characters, so that none reaches a terminal; line ends become spaces."""
-    return "".join(character if character.isprintable() else " " if character.isspace() else "" for character in text)
 
 
 def raised(cell: TableCell, footnotes: Sequence[str]) -> list[str]:
@@ -77,13 +69,6 @@ def markdown(table: Table, heading: str = "#") -> str:
     parts += [f"<sup>{number}</sup> {escape_markdown(note)}" for number, note in enumerate(footnotes, start=1)]
     parts += map(escape_markdown, (*table.notes, *table.origin, *table.legend))
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def csv_words(text: str, is_number: bool = False) -> str:
-    """Return text that no spreadsheet takes for a formula; a number with its sign stays as it is."""
-    plain_text = visible(text)
-    harmless = is_number or SIGNED_NUMBER.fullmatch(plain_text)
-    return f"'{plain_text}" if not harmless and plain_text.startswith(FORMULA_STARTS) else plain_text
 
 
 def csv_text(table: Table) -> str:

@@ -5,18 +5,14 @@ Ratios are of CPU time, of models timed in the same rounds of one run.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from suite.models import ModelEntry, discover
-from suite.records.cells import Cell, grouped
-from suite.records.difference import LEVEL, RESAMPLES, RatioInterval, ratio_of_medians
+from suite.records.cells import Cell
+from suite.records.difference import LEVEL, RESAMPLES, RatioInterval, ratio_of_medians, rounds_of
 from suite.records.schema import Run, Series
 from suite.records.store import RunFile
 
@@ -30,24 +26,10 @@ def entries() -> Mapping[str, ModelEntry]:
     return discover()
 
 
-def find_counterparts() -> Mapping[str, tuple[str, ...]]:
-    """Return published row id -> model names, from what each module of ``suite/models`` says of itself."""
-    rows: dict[str, tuple[str, ...]] = {}
-    for name, entry in sorted(entries().items()):
-        for row_id in entry.published_rows:
-            rows[row_id] = (*rows.get(row_id, ()), name)
-    return rows
-
-
 def display_name(model: str) -> str:
-    """Return a model's name for readers, e.g. ``"MobileInst, TopFormer-Base, 640 px"``; unknown ones as they are."""
+    """Return a model's name for readers; that of one which the suite does not know as it is."""
     entry = entries().get(model)
-    if entry is None:
-        return model
-    number = re.search(r"_(\d+)", model)
-    side = number.group(1) if number else min(entry.input_shapes[0])
-    reading = model.removeprefix(entry.alternative_to).replace("_", " ") if entry.alternative_to else model
-    return f"{entry.method}, {entry.backbone}, {side} px" + (f",{reading}" if reading.startswith(" ") else "")
+    return model if entry is None else entry.title
 
 
 def masks_span(model: str) -> str:
@@ -63,15 +45,6 @@ def is_primary(cell: Cell) -> bool:
     """Tell whether a cell's input is its model's primary one; any is for a model that the suite does not know."""
     entry = entries().get(cell.model)
     return entry is None or (cell.get("height_px"), cell.get("width_px")) == entry.input_shapes[0]
-
-
-def rounds_of(series: Series, column: str = "cpu_ms") -> NDArray[np.float64]:
-    """Return milliseconds, shape (rounds, samples per round); all rounds are cut to the shortest one."""
-    number, value = series.columns.index("round"), series.columns.index(column)
-    by_round = grouped(series.rows, lambda row: str(row[number]))
-    shortest = min(map(len, by_round.values()), default=0)
-    cut = [[float(row[value] or 0) for row in by_round[name][:shortest]] for name in sorted(by_round)]
-    return np.array(cut, dtype=np.float64)
 
 
 class Clock(NamedTuple):

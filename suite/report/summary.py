@@ -15,12 +15,12 @@ from reference_model.config import ASSOCIATION
 from suite.errors import InputError
 from suite.paths import reports_dir, shown
 from suite.report.evidence import Evidence
-from suite.report.formats import escape_markdown, markdown, visible
+from suite.report.formats import escape_markdown, markdown
 from suite.report.models import MAIN_ENGINE, display_name
 from suite.report.table import Table, points, ratio_text
 from suite.report.tables.ledger import judged_table, missing_table
 from suite.report.tables.prior_art import orderings, prior_art_rows
-from suite.text_table import WIDTH, TextColumn, text_table
+from suite.text_table import WIDTH, TextColumn, text_table, visible
 
 MOST = 7
 """Findings."""

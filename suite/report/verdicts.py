@@ -16,11 +16,12 @@ from typing import Any
 from suite.claims.claim import METRIC_LABELS, SNAPDRAGON, Claim
 from suite.claims.loader import load_claims
 from suite.datasets.local_split import LOCAL_TRAIN, LOCAL_VALID
+from suite.models import find_counterparts
 from suite.records.cells import Cell, select_cells, short_cpu
 from suite.records.store import read_folder
 from suite.report.ablation import DATASET, ablation_scores, deciding_trend, power
 from suite.report.evidence import Evidence, Verdict, VerdictWord, same_split
-from suite.report.models import find_counterparts, is_primary, masks_span
+from suite.report.models import is_primary, masks_span
 from suite.report.rules import RULES
 
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"
@@ -78,18 +79,22 @@ def missing_data(claim: Claim) -> str:
     return f"prior art's AP: needs {data} and that method's trained weights"
 
 
-def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
-    """Compare published milliseconds with milliseconds on the same device only; an estimate stays an estimate.
-
-    Ours count at the model's primary input size and up to its masks, in fp32; the paper does not say which precision
-    its times are of, so estimates in fp16 are told beside.
-    """
-    cells = [
+def device_times(claim: Claim, evidence: Evidence) -> list[Cell]:
+    """Return our milliseconds on a claim's device, at the model's primary input size and up to its masks."""
+    return [
         cell
         for model in evidence.counterparts.get(claim.row_id, ())
         for cell in evidence.find("latency_wall_ms", model, {"span": masks_span(model), "key_frame_interval": None})
         if str(cell.get("device")).replace("_", "-") == claim.device and is_primary(cell)
     ]
+
+
+def judge_latency(claim: Claim, evidence: Evidence) -> Verdict:
+    """Compare published milliseconds with milliseconds on the same device only; an estimate stays an estimate.
+
+    The paper does not say which precision its times are of, so estimates in fp16 are told beside those in fp32.
+    """
+    cells = device_times(claim, evidence)
     single = [cell for cell in cells if cell.get("precision") != "fp16"]
     if not single:
         return Verdict(claim, "not run", "", f"needs {METRIC_LABELS[claim.metric].removeprefix('ms on ')}")

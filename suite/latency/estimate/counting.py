@@ -27,7 +27,7 @@ from suite.latency.estimate.cycles import model_cycles
 from suite.latency.estimate.emulation import run_emulated
 from suite.latency.estimate.tools import FOLDER, Tools, find_tools
 from suite.latency.prepare import prepare_apart
-from suite.models import ModelEntry, discover, get_entry
+from suite.models import ModelEntry, find_counterparts, get_entry
 from suite.paths import runs_dir
 from suite.progress import say
 
@@ -47,9 +47,9 @@ def published_models(table: str = "") -> list[ModelEntry]:
 
     Only rows of ``table``, e.g. ``"table1"``; all if it is empty.
     """
-    by_row = {row: entry for entry in discover().values() for row in entry.published_rows}
+    standing = find_counterparts()
     rows = [claim.row_id for claim in load_claims() if claim.metric == SNAPDRAGON and claim.row_id.startswith(table)]
-    return list({by_row[row].name: by_row[row] for row in rows if row in by_row}.values())
+    return [get_entry(name) for name in dict.fromkeys(name for row in rows for name in standing.get(row, ()))]
 
 
 def _instruction_kinds(assembly: str) -> str:

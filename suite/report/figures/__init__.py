@@ -27,6 +27,7 @@ FIGURES = {
     "ap_reuse": "measured",
     "training_curve": "measured",
     "latency_ratio": "measured",
+    "latency_estimate": "measured",
 }
 """Figure, in the page's order -> the module here whose function of this name draws it."""
 COLUMN_IN, PAGE_IN = 3.3, 7.0

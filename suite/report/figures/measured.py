@@ -1,15 +1,23 @@
-"""What was measured here: kernel reuse, training curves, and latency ratios beside the published ones."""
+"""What was measured or estimated here: kernel reuse, training curves, latencies beside the published ones."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from suite.records.schema import Series
 from suite.report.evidence import Evidence
-from suite.report.figures import BLUE, COLUMN_IN, GREY, PAGE_IN, SEED_COLOURS, VERMILION, new_figure
+from suite.report.figures import BLUE, COLUMN_IN, GREEN, GREY, PAGE_IN, SEED_COLOURS, VERMILION, new_figure
 from suite.report.models import display_name
+from suite.report.verdicts import device_times
 
+Lines = dict[int, tuple[float, float, float]]
+"""Line of a figure -> a number of ours and the ends of its interval."""
 LINES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREY, "^", ":"))
 
 
@@ -98,6 +106,21 @@ def training_curve(evidence: Evidence) -> Figure | None:
     return figure
 
 
+def _beside(published: Mapping[str, float], ours: Mapping[str, Lines], title: str, unit: str) -> tuple[Figure, Axes]:
+    """Return a figure with one line a published number, the first at the top; ours: series -> its lines."""
+    figure = new_figure(PAGE_IN, 1.2 + 0.27 * len(published))
+    axes = figure.subplots()
+    for row, (name, numbers) in enumerate(ours.items()):
+        values, lows, highs = np.array(list(numbers.values())).T
+        places, errors = np.array(list(numbers)) + 0.3 * (row - (len(ours) - 1) / 2), [values - lows, highs - values]
+        axes.errorbar(values, places, xerr=errors, fmt="o", markersize=4, color=(BLUE, GREEN)[row], label=name)
+    axes.plot(list(published.values()), range(len(published)), "D", color=VERMILION, label="published, Snapdragon 778G")
+    axes.set_yticks(range(len(published)), list(published))
+    axes.set(ylim=(len(published) - 0.5, -0.5), xlabel=unit, title=title)
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure, axes
+
+
 def latency_ratio(evidence: Evidence) -> Figure | None:
     """Published latency ratios beside the same ratios on this host: what another core can test of the latency claims.
 
@@ -106,20 +129,33 @@ def latency_ratio(evidence: Evidence) -> Figure | None:
     rows = [row for row in evidence.verdicts.values() if row.claim.kind == "ratio" and row.ours is not None]
     if not rows:
         return None
-    figure = new_figure(PAGE_IN, 1.2 + 0.27 * len(rows))
-    axes = figure.subplots()
-    for place, row in enumerate(rows):
-        assert row.ours is not None
-        low, high = row.interval or (row.ours, row.ours)
-        axes.plot([row.claim.value, row.ours], [place, place], color=GREY, linewidth=0.8, zorder=1)
-        published, ours = (None, None) if place else ("published, Snapdragon 778G", "measured, one core here")
-        axes.plot(row.claim.value, place, "D", color=VERMILION, markersize=5, label=published)
-        errors = [[row.ours - low], [high - row.ours]]
-        axes.errorbar(row.ours, place, xerr=errors, fmt="o", color=BLUE, capsize=3, label=ours)
-    axes.set_yticks(range(len(rows)), [row.claim.statement for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    found = [(row.ours or 0.0, row.interval) for row in rows]
+    ours = {place: (value, *(interval or (value, value))) for place, (value, interval) in enumerate(found)}
+    published = {row.claim.statement: row.claim.value for row in rows}
+    title, unit = "Latency ratios, published and on this host", "latency ratio; bars: 95 % interval of timing noise"
+    figure, axes = _beside(published, {"measured, one core here": ours}, title, unit)
     axes.axvline(1.0, color=GREY, linewidth=0.8, linestyle=":")
-    axes.set_xlabel("latency ratio; bars: 95 % interval of timing noise")
-    axes.set_title("Latency ratios, published and on this host")
-    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def latency_estimate(evidence: Evidence) -> Figure | None:
+    """Published milliseconds of the phone beside estimates of its core in both precisions; no device ran them.
+
+    One line is drawn per network with an estimate; the paper does not say which precision its times are of.
+    """
+    rows = [row.claim for row in evidence.verdicts.values() if row.word == "estimated"]
+    claims = {display_name(evidence.counterparts[claim.row_id][0]): claim for claim in rows}
+    ours: dict[str, Lines] = {}
+    for place, claim in enumerate(claims.values()):
+        for cell in device_times(claim, evidence):
+            if (ends := cell.interval) is not None:
+                ours.setdefault(f"estimated, {cell.get('precision')}", {})[place] = (cell.value, ends.low, ends.high)
+    if not ours:
+        return None
+    published = {name: claim.value for name, claim in claims.items()}
+    unit = "ms on one core; bars: 90 % interval of the estimate, which no device ran"
+    figure, axes = _beside(published, ours, "One core of a Snapdragon 778G, published and estimated", unit)
+    ticks = [100, 200, 500, 1000, 2000, 5000]
+    axes.set(xscale="log", xticks=ticks, xticklabels=ticks)
+    axes.xaxis.set_minor_locator(NullLocator())
     return figure

@@ -11,9 +11,9 @@ import numpy as np
 from suite.claims.claim import SNAPDRAGON, Claim
 from suite.models import ModelEntry
 from suite.records.cells import Cell
-from suite.records.difference import RatioInterval
+from suite.records.difference import RatioInterval, rounds_of
 from suite.report.evidence import Evidence
-from suite.report.models import MAIN_ENGINE, Clock, display_name, entries, masks_clock, rounds_of
+from suite.report.models import MAIN_ENGINE, Clock, display_name, entries, masks_clock
 from suite.report.table import Row, Table, TableCell, make_table, number_cell, ratio_cell, record_cell
 from suite.report.tables import table
 
