@@ -153,7 +153,7 @@ def latency_estimate(evidence: Evidence) -> Figure | None:
     if not ours:
         return None
     published = {name: claim.value for name, claim in claims.items()}
-    unit = "ms on one core; bars: 90 % interval of the estimate, which no device ran"
+    unit = "ms on one core; bars: interval of the estimate, which no device ran"
     figure, axes = _beside(published, ours, "One core of a Snapdragon 778G, published and estimated", unit)
     ticks = [100, 200, 500, 1000, 2000, 5000]
     axes.set(xscale="log", xticks=ticks, xticklabels=ticks)

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 
 from suite.cli import entry
 from suite.datasets.local_split import LOCAL_VALID
-from suite.records.schema import Dataset, Measurement, Origin, Scalar, Series, Subject
+from suite.records.schema import Dataset, Interval, Measurement, Origin, Scalar, Series, Subject
 from suite.report.evidence import VERDICTS, Verdict
+from suite.report.figures.measured import latency_estimate
 from suite.report.rules import RULES, Rules
 from suite.report.tables.paper import table1
 from suite.report.verdicts import load_evidence
@@ -202,10 +203,16 @@ def test_the_walk_leaves_out_no_rule():
 def test_an_estimate_is_told_in_both_precisions(maker: RunMaker):
     fields: dict[str, Scalar] = {"span": "network", "device": "snapdragon_778g", "height_px": 640, "width_px": 864}
     for precision, value in {"fp16": 295.0, "fp32": 486.0}.items():
-        line = Measurement(
-            "latency_wall_ms", value, Subject(BASE_640), fields | {"precision": precision}, origin="estimated"
-        )
+        ends = Interval(value - 40, value + 60, 0.9, "calibration")
+        protocol = fields | {"precision": precision}
+        line = Measurement("latency_wall_ms", value, Subject(BASE_640), protocol, interval=ends, origin="estimated")
         maker.write(maker.run(f"estimate-{precision}"), line)
     row = row_of(maker, MS)
     assert (row.word, row.ours) == ("estimated", 486.0)
     assert all(f"{433 / value:.2f}" in row.reason for value in (295.0, 486.0))
+    figure = latency_estimate(load_evidence(maker.folder))
+    assert figure is not None
+    drawn = {str(line.get_label()): line.get_xdata()[0] for line in figure.axes[0].lines}
+    assert drawn["published, Snapdragon 778G"] == 433
+    spans = [tuple(bar.get_segments()[0][:, 0]) for bar in figure.axes[0].collections]
+    assert sorted(spans) == [(255.0, 355.0), (446.0, 546.0)]
