@@ -177,7 +177,9 @@ def deciding_command(claim: Claim, counterparts: Mapping[str, tuple[str, ...]]) 
     if claim.device:
         if not models or claim.metric != SNAPDRAGON:
             return "", ""
-        makes = "a phone on adb, and the runner that docs/phone.md builds"
+        makes = (
+            f"phone on adb, runner of docs/phone.md; estimated: python -m suite latency estimate --models {models[0]}"
+        )
         return f"python -m suite latency device --models {models[0]} --record", makes
     on_coco, year = claim.family == "coco", claim.dataset.split()[0]
     pin = year.replace("-", "_")
