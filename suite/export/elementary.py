@@ -1,21 +1,21 @@
 """Comparisons and choices of the highest scores, spelled in the sums, products and clamps that every engine has.
 
 ncnn has no comparisons, no arg max, no top-k and no gather by computed indices, on which Mask2Former and FastInst rest.
-Each is replaced by arithmetic with the same result on numbers that differ by more than a rounding: a comparison by a
-steep ramp, a rank by the number of higher scores, a gather by a product with a matrix of ones and zeros.
+Each is replaced by arithmetic with the same result where numbers that are compared are equal or differ by more than
+1e-9: a comparison by a steep ramp, a rank by the number of higher scores, a gather by a product with ones and zeros.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
 
 from suite.export.graph_editor import GraphEditor, NodeMaker, alive, attributes
 
-COMPARISONS = ("Less", "GreaterOrEqual")
+FLOAT = onnx.TensorProto.FLOAT
 STEEPNESS = 3e4
 """Applied twice, so that the product of a difference with it stays finite in half precision."""
 
@@ -81,12 +81,114 @@ class _Spelling(NodeMaker):
         return self.reshape(picks, (1, count, places), "matrix")
 
 
+def _axes(node: onnx.NodeProto, editor: GraphEditor) -> list[int] | None:
+    """Return the constant axes of a reduction, an attribute or an input; None where they are neither."""
+    given = attributes(node).get("axes")
+    found = given if given is not None or len(node.input) < 2 else editor.constant(node.input[1])
+    return None if found is None else [int(axis) for axis in found]
+
+
+class _Speller:
+    """Finds what can be spelled, node by node in the graph's order; each method returns whether it replaced a node."""
+
+    def __init__(self, editor: GraphEditor) -> None:
+        self.editor = editor
+        self.flags: set[str] = set()
+        self.largest: dict[str, str] = {}
+        self.matrices: dict[str, str] = {}
+
+    def comparison(self, node: onnx.NodeProto, make: _Spelling) -> bool:
+        """``Less`` or ``GreaterOrEqual``, cast to fp32."""
+        source = self.editor.producers.get(node.input[0])
+        if source is None or attributes(node)["to"] != FLOAT or source.op_type not in ("Less", "GreaterOrEqual"):
+            return False
+        left, right = source.input
+        if source.op_type == "Less":
+            make.above(right, left, "above", node.output[0])
+        else:
+            make.opposite(make.above(right, left, "above"), "not_above", node.output[0])
+        self.flags.add(node.output[0])
+        return True
+
+    def all_set(self, node: onnx.NodeProto, make: _Spelling) -> bool:
+        """The minimum of flags along the last axis."""
+        shape = self.editor.shape(node.input[0])
+        if node.input[0] not in self.flags or shape is None or not attributes(node).get("keepdims", 1):
+            return False
+        if _axes(node, self.editor) not in ([-1], [len(shape) - 1]):
+            return False
+        unset = make.row_sums(make.opposite(node.input[0], "unset"), shape[-1], "how_many")
+        make.opposite(make.clamp(unset, "any"), "all", node.output[0])
+        return True
+
+    def channel_maximum(self, node: onnx.NodeProto, make: _Spelling) -> bool:
+        """The maximum over the channels of one image."""
+        shape, kept = self.editor.shape(node.input[0]) or (), attributes(node).get("keepdims", 1)
+        if len(shape) != 4 or shape[0] != 1 or not kept or _axes(node, self.editor) != [1]:
+            return False
+        _, channels, height, width = shape
+        flat = make.reshape(node.input[0], (1, 1, channels, height * width), "flat")
+        top = make("MaxPool", [flat], "top", kernel_shape=[channels, 1])
+        self.largest[node.input[0]] = make.reshape(top, (1, 1, height, width), "map", node.output[0])
+        return True
+
+    def at_maximum(self, node: onnx.NodeProto, make: _Spelling) -> bool:
+        """The value of a map at the channel that is the most probable one in another."""
+        index, shape = self.editor.producers.get(node.input[1]), self.editor.shape(node.input[0])
+        if index is None or index.op_type != "ArgMax" or attributes(node).get("axis", 0) != 1 or shape is None:
+            return False
+        of, given = index.input[0], attributes(index)
+        if of not in self.largest or given.get("axis", 0) != 1 or not given.get("keepdims", 1):
+            return False
+        if self.editor.shape(of) != shape or not self._are_probabilities(of):
+            return False
+        _, channels, height, width = shape
+        is_top = make.opposite(make.above(self.largest[of], of, "below"), "is_top")
+        rows = make.reshape(make("Mul", [is_top, node.input[0]], "at_top"), (channels, height * width), "rows")
+        sums = make.row_sums(make("Transpose", [rows], "places", perm=[1, 0]), channels, "sums")
+        make.reshape(sums, (1, 1, height, width), "map", node.output[0])
+        return True
+
+    def _are_probabilities(self, value: str) -> bool:
+        """Tell whether values come from a softmax, so that two of them are hardly ever the same."""
+        source = self.editor.producers.get(value)
+        return source is not None and (
+            source.op_type == "Softmax" or (source.op_type == "Slice" and self._are_probabilities(source.input[0]))
+        )
+
+    def choice(self, node: onnx.NodeProto, make: _Spelling) -> bool:
+        """The places of the highest scores of a vector, where they are only read by a ``TopK`` that sorts them."""
+        shape, count = self.editor.shape(node.input[0]), self.editor.constant(node.input[1])
+        sorts = self.editor.only_reader(node.output[1])
+        if shape is None or len(shape) != 1 or count is None or node.output[0] in self.editor.readers:
+            return False
+        if not attributes(node).get("largest", 1) or sorts is None or sorts.op_type != "TopK":
+            return False
+        taken = self.editor.constant(sorts.input[1])
+        if attributes(sorts).get("largest", 1) or taken is None or taken.item() != count.item():
+            return False
+        self.matrices[sorts.output[0]] = make.chosen_rows(node.input[0], int(count.item()))
+        return True
+
+    def flat_places(self, node: onnx.NodeProto, make: _Spelling) -> bool:
+        """Chosen places in another shape are the same ones; the node goes when nothing reads it any more."""
+        if node.input[0] in self.matrices and len(self.editor.shape(node.output[0]) or ()) == 1:
+            self.matrices[node.output[0]] = self.matrices[node.input[0]]
+        return False
+
+    def gathered(self, node: onnx.NodeProto, make: _Spelling) -> bool:
+        """The tokens (1, N, C) at the chosen places."""
+        matrix, shape = self.matrices.get(node.input[1]), self.editor.shape(node.input[0])
+        if matrix is None or attributes(node).get("axis", 0) != 1 or shape is None or len(shape) != 3 or shape[0] != 1:
+            return False
+        make("MatMul", [matrix, node.input[0]], "picked", node.output[0])
+        return True
+
+
 def spell_elementary(proto: onnx.ModelProto) -> bool:
     """Replace comparisons, maxima over channels with their places, and gathers of the highest scores, in place.
 
-    Replaced are: a comparison that is cast to numbers; the minimum of such numbers along the last axis; ``ReduceMax``
-    over the channels of one image, and ``GatherElements`` at the ``ArgMax`` of the same map; ``Gather`` along axis 1 at
-    the indices of a ``TopK`` of a vector, sorted or not. Everything else stays as it is.
+    What `_Speller` does not know in just this form stays as it is, and so does what else reads a replaced value.
 
     Args:
         proto: a model of fixed sizes.
@@ -95,53 +197,21 @@ def spell_elementary(proto: onnx.ModelProto) -> bool:
         Whether anything was replaced.
     """
     editor = GraphEditor(proto)
-    nodes: list[onnx.NodeProto] = []
-    flags: set[str] = set()
-    matrices: dict[str, str] = {}
-    largest: dict[str, str] = {}
+    speller, nodes, replaced = _Speller(editor), list[onnx.NodeProto](), False
+    known: dict[str, Callable[[onnx.NodeProto, _Spelling], bool]] = {
+        "Cast": speller.comparison,
+        "ReduceMin": speller.all_set,
+        "ReduceMax": speller.channel_maximum,
+        "GatherElements": speller.at_maximum,
+        "TopK": speller.choice,
+        "Reshape": speller.flat_places,
+        "Gather": speller.gathered,
+    }
     for node in proto.graph.node:
         make = _Spelling(node, editor)
-        source = editor.producers.get(node.input[0]) if node.input else None
-        shape = editor.shape(node.input[0]) if node.input else None
-        last = node.output[0]
-        if node.op_type == "Cast" and source is not None and source.op_type in COMPARISONS:
-            left, right = source.input
-            if source.op_type == "Less":
-                make.above(right, left, "above", last)
-            else:
-                make.opposite(make.above(right, left, "above"), "not_above", last)
-            flags.add(last)
-        elif node.op_type == "ReduceMin" and node.input[0] in flags and shape is not None:
-            unset = make.row_sums(make.opposite(node.input[0], "unset"), shape[-1], "how_many")
-            make.opposite(make.clamp(unset, "any"), "all", last)
-        elif node.op_type == "ReduceMax" and shape is not None and len(shape) == 4 and shape[0] == 1:
-            channels, height, width = shape[1:]
-            flat = make.reshape(node.input[0], (1, 1, channels, height * width), "flat")
-            top = make("MaxPool", [flat], "top", kernel_shape=[channels, 1])
-            largest[node.input[0]] = make.reshape(top, (1, 1, height, width), "map", last)
-        elif node.op_type == "GatherElements" and (found := editor.producers.get(node.input[1])) is not None:
-            channels, height, width = (editor.shape(found.input[0]) or ())[1:]
-            below = make.above(largest[found.input[0]], found.input[0], "below")
-            at_top = make("Mul", [make.opposite(below, "is_top"), node.input[0]], "at_top")
-            lines = make(
-                "Transpose", [make.reshape(at_top, (channels, height * width), "lines")], "places", perm=[1, 0]
-            )
-            make.reshape(make.row_sums(lines, channels, "sums"), (1, 1, height, width), "map", last)
-        elif node.op_type == "TopK" and source is not None and source.op_type == "TopK":
-            matrices[last] = matrices[node.output[1]] = matrices[source.output[1]]
-            continue
-        elif node.op_type == "TopK" and shape is not None and len(shape) == 1:
-            count = editor.constant(node.input[1])
-            assert count is not None
-            matrices[node.output[1]] = make.chosen_rows(node.input[0], int(count.item()))
-        elif node.op_type == "Reshape" and node.input[0] in matrices:
-            matrices[last] = matrices[node.input[0]]
-            continue
-        elif node.op_type == "Gather" and node.input[1] in matrices and attributes(node).get("axis", 0) == 1:
-            make("MatMul", [matrices[node.input[1]], node.input[0]], "picked", last)
-        else:
-            make.nodes = [node]
-        nodes += make.nodes
-    replaced = len(nodes) != len(proto.graph.node)
+        done = node.op_type in known and known[node.op_type](node, make)
+        # A choice stays beside its matrix until nothing reads it.
+        nodes += [*make.nodes, *[node] * (not done or node.op_type == "TopK")]
+        replaced |= done
     editor.rebuild(alive(nodes, editor.outputs))
     return replaced

@@ -56,7 +56,7 @@ def source_of(dataset: CocoDataset) -> FileSource:
 def plain_picture(dataset: CocoDataset, view: View) -> tuple[torch.Tensor, torch.Tensor]:
     """Show a picture the straightforward way: Pillow decodes and resizes, every mask is made at full size."""
     image = dataset.images[view.picture]
-    with Image.open(dataset.image_path(image)) as file:
+    with Image.open(dataset.file(image.file_name)) as file:
         pixels = np.array(file.convert("RGB").resize((view.width, view.height), Image.Resampling.BILINEAR))
     if view.flip_horizontal:
         pixels = pixels[:, ::-1]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import helper
 
+from suite.export.elementary import spell_elementary
 from suite.export.exporter import Part, export_graph
 from suite.export.graph_editor import fold_constants
 from suite.export.mobileinst import export_mobileinst
@@ -155,3 +156,24 @@ def test_ncnn_chooses_the_same_places_and_hides_the_same_pixels(tmp_path: Path) 
         wanted = theirs.run(pixels)
         for name, found in ours.run(pixels).items():
             np.testing.assert_allclose(found.reshape(wanted[name].shape), wanted[name], atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "output", "options"),
+    [
+        ("ReduceMax", ["x", "last"], "y", {}),  # not over the channels
+        ("ReduceMin", ["x", "last"], "y", {}),  # not of flags
+        ("TopK", ["row", "two"], "values", {}),  # its values are wanted
+        ("Gather", ["x", "places"], "y", {"axis": 1}),  # in the order of the scores, which nothing restores
+    ],
+)
+def test_what_only_looks_alike_is_left(kind: str, inputs: list[str], output: str, options: dict[str, int]) -> None:
+    constants = {"last": np.array([3]), "two": np.array([2]), "flat": np.array([8])}
+    nodes = [
+        helper.make_node("Reshape", ["x", "flat"], ["row"]),
+        helper.make_node("TopK", ["row", "two"], ["best", "places"]),
+        helper.make_node(kind, inputs, [output, "rest"] if kind == "TopK" else [output], **options),
+    ]
+    proto = graph(nodes, {"x": [1, 2, 2, 2], output: []}, constants)
+    assert not spell_elementary(proto)
+    assert proto.graph.node[-1] == nodes[-1]
