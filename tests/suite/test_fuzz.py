@@ -57,7 +57,7 @@ def spoil(data: st.DataObject, document: Any) -> None:
             return
         container, key = known[data.draw(st.integers(0, len(known) - 1))]
         if data.draw(st.booleans()):
-            container[key] = data.draw(ODD)
+            container[key] = copy.deepcopy(data.draw(ODD))
         else:
             del container[key]
 
