@@ -64,7 +64,12 @@ def fetch(pins: Sequence[Pin], mirror: str | None = None, unpacking: bool = True
     for pin in pins:
         # A health check of the dataset an archive belongs to, as soon as its annotations and its images are here.
         split = pin.meta.split
-        if split and (pin.folder / split.annotations).is_file() and (pin.folder / split.images).is_dir():
+        whole = split and (pin.folder / split.annotations).is_file() and (pin.folder / split.images).is_dir()
+        if adding and split and not split.annotations_pin and not whole:
+            raise DataError(
+                f"{pin.path}: unpacked, it does not hold {split.annotations} and {split.images}; is it another archive?"
+            )
+        if split and whole:
             say(require_health(split.task, pin.folder / split.annotations, pin.folder / split.images).text())
     for pin in pins if adding else ():
         if examine(pin).status == "unpinned":
@@ -104,7 +109,8 @@ def _checked_members(pin: Pin, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo
     for member in archive.infolist():
         path = PurePosixPath(member.filename)
         kind = stat.S_IFMT(member.external_attr >> 16)
-        outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename
+        own = bool(path.parts) and path.parts[0].startswith((".unpacked", ".unpacking"))  # what unpacking keeps there
+        outside = own or path.is_absolute() or ".." in path.parts or "\\" in member.filename
         if outside or not path.parts or kind not in (0, stat.S_IFREG, stat.S_IFDIR) or path in seen:
             raise DataError(
                 f"{pin.path}: entry {member.filename!r} leaves the folder, is a link or comes twice; nothing was "

@@ -175,10 +175,10 @@ class YoutubeVisDataset(AnnotationsFile):
 
     @cached_property
     def _by_video(self) -> dict[Id, tuple[Track, ...]]:
-        grouped: dict[Id, tuple[Track, ...]] = {video.video_id: () for video in self.videos}
+        grouped: dict[Id, list[Track]] = {video.video_id: [] for video in self.videos}
         for track in self.tracks:
-            grouped[track.video_id] += (track,)
-        return grouped
+            grouped[track.video_id].append(track)
+        return {video_id: tuple(tracks) for video_id, tracks in grouped.items()}
 
     @cached_property
     def masked_tracks(self) -> tuple[MaskedTrack, ...]:

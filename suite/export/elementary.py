@@ -24,7 +24,7 @@ class _Spelling(NodeMaker):
     """Makes the nodes that replace one node of a graph, and the constants they read."""
 
     def __init__(self, node: onnx.NodeProto, editor: GraphEditor) -> None:
-        super().__init__(node.name)
+        super().__init__(node.name or node.output[0])
         self.editor = editor
 
     def number(self, value: float) -> str:
@@ -158,7 +158,7 @@ class _Speller:
 
     def choice(self, node: onnx.NodeProto, make: _Spelling) -> bool:
         """The places of the highest scores of a vector, where they are only read by a ``TopK`` that sorts them."""
-        shape, count = self.editor.shape(node.input[0]), self.editor.constant(node.input[1])
+        shape, count = self.editor.shape(node.input[0]), self.editor.constant(node.input[-1])
         sorts = self.editor.only_reader(node.output[1])
         if shape is None or len(shape) != 1 or count is None or node.output[0] in self.editor.readers:
             return False

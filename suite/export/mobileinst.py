@@ -181,12 +181,17 @@ class OnnxSegmenter:
         properties = self._session.get_modelmeta().custom_metadata_map
         try:
             self.config: ModelConfig = config_from_dict(json.loads(properties["config"]))
-        except (KeyError, ValueError, TypeError, ConfigError):
-            raise InputError(f"{path}: carries no MobileInst configuration; export it with this suite") from None
+        except (KeyError, ValueError, TypeError, RecursionError, ConfigError) as error:
+            why = f" ({error})" if isinstance(error, ConfigError) else ""
+            raise InputError(f"{path}: carries no MobileInst configuration{why}; export it with this suite") from None
         if properties.get("part") not in ("whole", "key_frame"):
             raise InputError(f"{path}: holds the part {properties.get('part')!r}; export the part 'whole'")
         self.protocol = protocol or PredictionProtocol.of(self.config)
         self.name, self.num_classes = self.config.name, self.config.num_classes
+        said = (self.config.num_queries, self.num_classes)
+        made = {output.name: tuple(output.shape[1:]) for output in self._session.get_outputs()}.get(LOGITS[0])
+        if made != said:
+            raise InputError(f"{path}: says {said} queries and classes, and gives {made}; export it with this suite")
         self.categories = Categories.of_checkpoint(properties, path, self.num_classes)
         sides = self._session.get_inputs()[0].shape[2:]
         self.fixed_size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None

@@ -162,7 +162,7 @@ def _write(files: Files, reports: Path, owned: Collection[str], left_out: tuple[
         for name, content in files.items()
     }
     for path in placed:
-        if not path.resolve().is_relative_to(home.parent):
+        if not path.resolve().is_relative_to(home if path.is_relative_to(home) else home.parent):
             raise InputError(
                 f"{path}: is or lies behind a link that leads elsewhere, where nothing is written; remove it"
             )

@@ -96,14 +96,14 @@ def test_a_pin_is_measured_after_the_health_check(empty_root, small_shapes, caps
     path = empty_root / "data/archives/youtube_vis_2021/valid.zip"
     path.parent.mkdir(parents=True)
     frames = sorted((small_shapes / "val").rglob("*.png"))
-    for count in (-1, None):
+    for count in (0, -1, None):
         with zipfile.ZipFile(path, "w") as archive:
             archive.write(small_shapes / "annotations" / "youtube_vis_val.json", "valid/instances.json")
             for frame in frames[:count]:
                 archive.write(frame, f"valid/JPEGImages/{frame.relative_to(small_shapes / 'val')}")
         assert examine(load_pins()["youtube_vis_2021_valid"]).status == "unpinned"
-        assert main(words) == (4 if count else 0)
-        assert (known.read_text() == before) == bool(count)
+        assert main(words) == (0 if count is None else 4)
+        assert (known.read_text() == before) == (count is not None)
     assert frames[-1].name in capsys.readouterr().err
     pinned = load_pins()["youtube_vis_2021_valid"]
     assert pinned.md5 == hashlib.md5(path.read_bytes()).hexdigest() == examine(pinned).have

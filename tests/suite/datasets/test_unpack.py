@@ -95,8 +95,10 @@ def test_what_a_killed_process_left_half_unpacked_is_removed(empty_root):
         ("..\\evil.txt", "x"),
         link_entry("val/link", "/etc/passwd"),
         ("val/1.txt", "two"),
+        ("val/1.txt/below.txt", "x"),
+        (".unpacked/b.json", '{"digest": "x", "tops": []}'),
     ],
-    ids=["up", "up inside", "absolute", "backslash", "link", "twice"],
+    ids=["up", "up inside", "absolute", "backslash", "link", "twice", "below a file", "stamp"],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_entry_that_leaves_the_folder_or_comes_twice_stops_everything(empty_root, entry):

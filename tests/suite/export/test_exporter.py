@@ -94,6 +94,18 @@ def test_a_graph_of_fixed_size_takes_every_shape(whole: tuple[Path, Any]) -> Non
             assert [track.class_index for track in tracks] == [track.class_index for track in wanted]
 
 
+@pytest.mark.parametrize(
+    "config", ['{"num_classes": 5}', '{"num_queries": 7}', '{"decoder_stride": 64.0}', "[" * 100_000]
+)
+def test_a_graph_that_is_not_what_it_says_is_refused(whole: tuple[Path, Any], tmp_path: Path, config: str) -> None:
+    proto = onnx.load(whole[0])
+    (entry,) = (item for item in proto.metadata_props if item.key == "config")
+    entry.value = json.dumps(json.loads(entry.value) | json.loads(config)) if config.startswith("{") else config
+    onnx.save(proto, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match=r"other\.onnx"):
+        OnnxSegmenter(tmp_path / "other.onnx")
+
+
 def test_frame_graph_takes_kernels_and_has_no_instance_decoder(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
