@@ -53,6 +53,12 @@ def test_an_unknown_rule_is_refused_before_anything_is_read(capsys: pytest.Captu
     assert "boxes" in capsys.readouterr().err
 
 
+def test_videos_without_an_object_give_no_number(words: list[str], tmp_path: Path) -> None:
+    empty = json.loads(Path(words[1]).read_text()) | {"annotations": []}
+    (tmp_path / "empty.json").write_text(json.dumps(empty))
+    assert main(["errors", "tracking", "--annotations", str(tmp_path / "empty.json"), *words[2:]]) == 3
+
+
 def test_counts_and_links_by_ground_truth() -> None:
     """Object 0 goes from query 2 to 1, which 2 still shows, hides, and comes back on 0; object 1 stays on query 3."""
     finders = [{0: [2], 1: [3]}, {0: [1, 2], 1: [3]}, {1: [3]}, {0: [0], 1: [3, 1]}]
