@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from suite.distributed import Processes
 from suite.errors import DataError, InputError, SuiteError
+from suite.files import disk_faults
 from suite.training.data.batches import FileSource
 from suite.training.parts import Batch
 from suite.training.state import STOP_SIGNALS
@@ -97,22 +98,14 @@ class Workers:
     Args:
         parts: to draw.
         numbers: which of them.
-        count: number of processes.
-
-    Raises:
-        InputError: if the system has no place for their semaphores.
+        count: number of processes; DiskError if the system has no place for their semaphores.
     """
 
     def __init__(self, parts: Parts, numbers: range, count: int) -> None:
         self.count = count
         # Forked, so that the workers share the annotations with this process.
-        try:
+        with disk_faults(f"--workers {count}: their semaphores in /dev/shm (--workers 0 needs none)"):
             self.pool = ProcessPoolExecutor(count, get_context("fork"), _begin_worker, (parts,))
-        except OSError as error:
-            raise InputError(
-                f"--workers {count}: their semaphores need /dev/shm, which does not take them ({error.strerror}); "
-                "take --workers 0"
-            ) from None
         self.begun = (self.pool.submit(_drawn_by_worker, number) for number in numbers)
         self.pending = deque(islice(self.begun, count * AHEAD))
 

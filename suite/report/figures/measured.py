@@ -155,7 +155,6 @@ def latency_estimate(evidence: Evidence) -> Figure | None:
     published = {name: claim.value for name, claim in claims.items()}
     unit = "ms on one core; bars: interval of the estimate, which no device ran"
     figure, axes = _beside(published, ours, "One core of a Snapdragon 778G, published and estimated", unit)
-    ticks = [100, 200, 500, 1000, 2000, 5000]
-    axes.set(xscale="log", xticks=ticks, xticklabels=ticks)
+    axes.set(xscale="log", xticks=(ticks := [100, 200, 500, 1000, 2000, 5000]), xticklabels=ticks)
     axes.xaxis.set_minor_locator(NullLocator())
     return figure
