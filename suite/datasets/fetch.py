@@ -113,14 +113,15 @@ def _checked_members(pin: Pin, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo
         outside = own or path.is_absolute() or ".." in path.parts or "\\" in member.filename
         if outside or not path.parts or kind not in (0, stat.S_IFREG, stat.S_IFDIR) or path in seen:
             raise DataError(
-                f"{pin.path}: entry {member.filename!r} leaves the folder, is a link or comes twice; nothing was "
-                "unpacked, do not trust this archive"
+                f"{pin.path}: entry {member.filename!r} leaves the folder, is a link, comes twice or stands in for "
+                "what unpacking notes; nothing was unpacked, do not trust this archive"
             )
         seen.add(path)
-    files = [PurePosixPath(member.filename) for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    files = [PurePosixPath(member.filename) for member in members]
     if both := {parent for path in files for parent in path.parents}.intersection(files):
         raise DataError(f"{pin.path}: entry {min(both)} is a file and a folder; nothing was unpacked, get it again")
-    return [member for member in archive.infolist() if not member.is_dir()]
+    return members
 
 
 def _extract(pin: Pin, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> list[str]:

@@ -73,7 +73,7 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warm_up_groups: Positive
     min_samples: Positive
     min_duration_s: Seconds
-    max_duration_s: Seconds
+    max_duration_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
     percentile: Annotated[int, msgspec.Meta(ge=50, le=100)]
     input_pool: Positive
     bootstrap_resamples: Positive
