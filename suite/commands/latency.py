@@ -47,7 +47,7 @@ _timing_options: Option[Any] = options(
         type=EXISTING,
         help="Weights of the named model that the file holds; may be repeated. Others get seeded random weights.",
     ),
-    click.option("--pairs", type=click.IntRange(min=1), help="Samples per model; default: the protocol's."),
+    click.option("--pairs", type=click.IntRange(1, 100_000), help="Samples per model; default: the protocol's."),
     click.option(
         "--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts)."
     ),

@@ -5,12 +5,15 @@ Files that are on this disk already are linked, and pinned where nobody has publ
 
 from __future__ import annotations
 
+import errno
 import glob
 import importlib.util
+import lzma
 import os
 import re
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,6 +35,20 @@ from suite.locks import exclusive
 from suite.paths import repository_root, shown
 from suite.progress import say, track
 from suite.text_table import TextColumn, text_table
+
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+)
+"""What reading a damaged archive raises, beside OSErrors without a disk's reason."""
+LONGEST_NAME = 255
+"""Bytes of a file's name that every usual file system takes."""
 
 
 def fetch(pins: Sequence[Pin], mirror: str | None = None, unpacking: bool = True, adding: bool = False) -> None:
@@ -97,8 +114,11 @@ def unpack(pin: Pin) -> bool:
                 members = _checked_members(pin, archive)
                 check_space(f"{pin.path}: unpacking it", pin.folder, sum(member.file_size for member in members))
                 tops = _extract(pin, archive, members)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise DataError(f"{pin.path}: cannot be unpacked ({error}); remove it, then {pin.how_to_get()}") from None
+        except (*DAMAGED, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # the disk's, not the archive's
+                raise
+            why = str(error) or type(error).__name__
+            raise DataError(f"{pin.path}: cannot be unpacked ({why}); remove it, then {pin.how_to_get()}") from None
         write_json(stamp_path(pin), {"digest": state.have, "tops": tops})
     return True
 
@@ -111,10 +131,11 @@ def _checked_members(pin: Pin, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo
         kind = stat.S_IFMT(member.external_attr >> 16)
         own = bool(path.parts) and path.parts[0].startswith((".unpacked", ".unpacking"))  # what unpacking keeps there
         outside = own or path.is_absolute() or ".." in path.parts or "\\" in member.filename
+        outside = outside or any(len(part.encode()) > LONGEST_NAME for part in path.parts)
         if outside or not path.parts or kind not in (0, stat.S_IFREG, stat.S_IFDIR) or path in seen:
             raise DataError(
-                f"{pin.path}: entry {member.filename!r} leaves the folder, is a link, comes twice or stands in for "
-                "what unpacking notes; nothing was unpacked, do not trust this archive"
+                f"{pin.path}: entry {member.filename[:100]!r} leaves the folder, is a link, comes twice, has a "
+                "long name or stands for what unpacking notes; nothing was unpacked, do not trust this archive"
             )
         seen.add(path)
     members = [member for member in archive.infolist() if not member.is_dir()]

@@ -48,7 +48,10 @@ class Health:
     def text(self) -> str:
         """Return the report for a person."""
         width = max(len(check.what) for check in self.checks)
-        lines = [f"{'ok ' if c.well else 'BAD'}  {c.what.ljust(width)}  {c.detail}" for c in self.checks]
+        lines = [
+            f"{'ok ' if c.well else 'BAD'}  {c.what.ljust(width)}  {' '.join(c.detail.splitlines())}"
+            for c in self.checks
+        ]
         looked = "everything decoded" if self.deep else f"masks of at most {SAMPLED} pictures decoded, --deep takes all"
         return "\n".join([f"{self.annotations} (md5 {self.digest}; {looked})", *lines])
 

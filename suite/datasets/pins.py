@@ -23,6 +23,7 @@ Task = Literal["coco", "youtube-vis"]
 """A format of annotations."""
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Name = Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]*\Z", max_length=100)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Inside = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!(.*/)?\.\.(/|$))[^\\]+$")]
 """A path inside the repository: relative, with forward slashes, without ``..``."""
@@ -58,7 +59,7 @@ class Meta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     group: _Text
-    name: _Text | None = None
+    name: _Name | None = None
     url: _Text | None = None
     page: _Text | None = None
     generator: _Text | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,29 @@ def read_graph(path: Path) -> onnx.ModelProto:
         InputError: if it is absent or not an ONNX file.
     """
     try:
-        return onnx.load(str(path), load_external_data=False)
+        model = onnx.load(str(path), load_external_data=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such ONNX file; check the path") from None
     except Exception as error:  # protobuf raises its own class, which differs between its implementations
         raise InputError(f"{path}: not an ONNX file ({error}); export it again") from None
+    named = (*model.graph.initializer, *model.graph.input, *model.graph.value_info, *model.graph.output)
+    words = [item.name for item in named]
+    for node in nodes_of(model):
+        words += (node.op_type, node.name, node.domain, *node.input, *node.output)
+    if not all(isinstance(word, str) for word in words):  # protobuf hands out what is no UTF-8 as bytes
+        raise InputError(f"{path}: not an ONNX file (a name in it is no UTF-8); export it again")
+    return model
+
+
+def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node of a graph, of its functions and of the graphs inside nodes (branches, loops)."""
+    waiting = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                waiting += inner.node
 
 
 def input_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
@@ -83,7 +102,7 @@ def _type_name(number: int) -> str:
 
 
 def graph_problems(model: onnx.ModelProto, where: str) -> list[str]:
-    """Return every kind of tensor or operator of a graph, and its functions, that is not plain fp32.
+    """Return every kind of tensor or operator of a graph, its functions and branches that is not plain fp32.
 
     Its weights are not needed; ``where`` is how the message calls it, e.g. ``"exported graph"``.
     """
@@ -96,14 +115,16 @@ def graph_problems(model: onnx.ModelProto, where: str) -> list[str]:
         name = _type_name(value.type.tensor_type.elem_type)
         if name not in FP32_GRAPH_TYPES:
             found.add(f"tensors of type {name}")
-    for node in (*graph.node, *(node for function in model.functions for node in function.node)):
+    for node in nodes_of(model):
         if any(mark in node.op_type.lower() for mark in QUANTISED_MARKS):
             found.add(f"operator {node.op_type}")
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.name == "to" and _type_name(attribute.i) not in FP32_GRAPH_TYPES:
                 found.add(f"casts to {_type_name(attribute.i)}")
-            if attribute.HasField("t") and _type_name(attribute.t.data_type) not in FP32_GRAPH_TYPES:
-                found.add(f"constants of type {_type_name(attribute.t.data_type)}")
+            inside = [tensor for graph in (attribute.g, *attribute.graphs) for tensor in graph.initializer]
+            for tensor in (*inside, *([attribute.t] if attribute.HasField("t") else [])):
+                if _type_name(tensor.data_type) not in FP32_GRAPH_TYPES:
+                    found.add(f"constants of type {_type_name(tensor.data_type)}")
     return [f"{where} has {what}" for what in sorted(found)]
 
 

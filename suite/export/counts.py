@@ -202,7 +202,8 @@ def count_graph(path: Path) -> GraphCounts:
     peak = alive
     macs = 0
     for number, node in enumerate(graph.node):
-        missing = [name for name in node.output if name and name not in sizes]
+        absent = {name for name in node.input if name and name not in shapes}
+        missing = [name for name in node.output if name and name not in sizes] or sorted(absent)
         if missing:
             raise InputError(f"{path}: tensor {missing[0]} has no known size; export the graph again")
         alive += sum(sizes[name] for name in node.output if name)

@@ -17,7 +17,7 @@ from suite.typed import convert, read_typed
 
 DEVICE_FOLDER = Path(__file__).parent / "devices"
 REMEDY = "compare with the files beside it"
-Positive = Annotated[int, msgspec.Meta(gt=0)]
+Positive = Annotated[int, msgspec.Meta(gt=0, le=100_000)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Ratio = Annotated[float, msgspec.Meta(gt=0, le=100)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
 import stat
 import zipfile
@@ -97,8 +98,9 @@ def test_what_a_killed_process_left_half_unpacked_is_removed(empty_root):
         ("val/1.txt", "two"),
         ("val/1.txt/below.txt", "x"),
         (".unpacked/b.json", '{"digest": "x", "tops": []}'),
+        ("val/" + 256 * "n", "x"),
     ],
-    ids=["up", "up inside", "absolute", "backslash", "link", "twice", "below a file", "stamp"],
+    ids=["up", "up inside", "absolute", "backslash", "link", "twice", "below a file", "stamp", "long"],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_entry_that_leaves_the_folder_or_comes_twice_stops_everything(empty_root, entry):
@@ -128,6 +130,27 @@ def test_a_damaged_archive_leaves_nothing(empty_root):
     (empty_root / "datasets.dvc").unlink()
     with pytest.raises(DataError, match=r"a\.zip"):
         unpack(pin(empty_root))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archives_with_any_bytes_changed_are_unpacked_or_refused(empty_root, method):
+    path = empty_root / "data/archives/a.zip"
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w", method) as target:
+        target.writestr("val/é.txt", "one" * 100)
+    whole, rng = path.read_bytes(), random.Random(0)
+    refused = []
+    for _ in range(40):
+        changed = bytearray(whole)
+        changed[rng.randrange(len(whole))] = rng.randrange(256)
+        path.write_bytes(changed)
+        (empty_root / "datasets.dvc").unlink(missing_ok=True)
+        try:
+            unpack(pin(empty_root))
+        except DataError as error:
+            refused.append(str(error))
+    assert 0 < len(refused) < 40
+    assert all("data/archives/a.zip" in message for message in refused)
 
 
 @pytest.mark.parametrize("link", ["val", "val/sub"])

@@ -70,10 +70,12 @@ def test_damaged_files_are_named(make_graph: GraphMaker, tmp_path: Path) -> None
     artifact.reference.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match=r"graph\.npz"):
         output_problems(session, artifact, 1e-3)
-    artifact.path.write_bytes(b"\x08not a graph")
-    for call in (graph_digest, lambda path: open_session(RUNTIME, path)):
-        with pytest.raises(InputError, match=r"graph\.onnx"):
-            call(artifact.path)
+    renamed = artifact.path.read_bytes().replace(b"image", b"\xff\xff\xff\xff\xff")
+    for content in (b"\x08not a graph", renamed):
+        artifact.path.write_bytes(content)
+        for call in (graph_digest, lambda path: open_session(RUNTIME, path)):
+            with pytest.raises(InputError, match=r"graph\.onnx"):
+                call(artifact.path)
     with pytest.raises(InputError, match=r"\.onnx"):
         graph_digest(tmp_path / "absent.onnx")
     with pytest.raises(InputError, match=f"known runtimes: .*{RUNTIME}"):
@@ -98,7 +100,17 @@ def test_every_other_number_format_is_seen_wherever_it_hides(number_type: int, n
     stored = helper.make_tensor("w", number_type, [1], [1])
     constant = helper.make_node("Constant", [], ["c"], value=helper.make_tensor("c", number_type, [1], [1]))
     cast = helper.make_node("Cast", ["x"], ["y"], to=number_type)
-    for nodes, initialisers, what in (([], [stored], "weights"), ([constant], [], "constants"), ([cast], [], "casts")):
+    found = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    branches = [helper.make_graph(nodes, "b", [], [found], [stored]) for nodes in ([], [cast])]
+    branch = [helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner) for inner in branches]
+    cases = [
+        ([], [stored], "weights"),
+        ([constant], [], "constants"),
+        ([cast], [], "casts"),
+        (branch[:1], [], "constants"),
+    ]
+    assert len(problems_of(branch, [])) == 2
+    for nodes, initialisers, what in cases:
         (problem,) = problems_of(nodes, initialisers)
         assert what in problem
         assert name in problem
