@@ -32,6 +32,8 @@ CONSOLE_SCRIPT = "mobileinst-suite"
 
 REFUSALS = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
 """What a disk or a permission refuses; nothing is wrong with the suite then."""
+MISNAMED = {errno.ELOOP, errno.ENAMETOOLONG}
+"""What is wrong with a path itself."""
 
 # Importable packages that only an extra of pyproject.toml installs, and the smallest such extra.
 EXTRAS = {
@@ -194,13 +196,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         silence_output()
         return PASS
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if error.errno not in REFUSALS | MISNAMED:
             return failed(unexpected_line(error), UNEXPECTED)
+        if error.errno in MISNAMED:
+            return failed(f"{error.filename}: {error.strerror}; give another path", USAGE)
         return failed(str(DiskError(error.filename or what_is_full(), error)), USAGE)
     except ModuleNotFoundError as error:
         remedy = missing_extra(error, next(iter(words), ""))
         return failed(remedy, USAGE) if remedy else failed(unexpected_line(error), UNEXPECTED)
     except Exception as error:
+        loop = error.__context__  # of links; pathlib made another error of it before Python 3.13
+        if isinstance(loop, OSError) and loop.errno == errno.ELOOP:
+            return failed(f"{loop.filename}: {loop.strerror}; give another path", USAGE)
         return failed(unexpected_line(error), UNEXPECTED)
     return result if isinstance(result, int) else PASS
 

@@ -203,6 +203,9 @@ def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
         raise InputError(f"{source}: ONNX Runtime cannot run this graph ({last}); export it again") from None
     reference = graph.with_suffix(".npz")
     named = dict(zip((output.name for output in session.get_outputs()), outputs, strict=True))
+    for output, value in named.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+            raise InputError(f"{source}: its output {output} is no tensor of numbers; export it without")
     write_reference(reference, {input_name: image}, named)
     prepare_graph(runtime, graph)
     artifact = GraphArtifact(graph, digest, reference)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from PIL import Image
 
 from suite.cli import entry, main
 from suite.command_options import show
@@ -39,6 +41,10 @@ COMMANDS = commands()
         (["latency", "gate", "--tolerance", "nan"], "--tolerance"),
         (["score", "coco", "--annotations", "a", "--results", "b", "--resamples", "1000000000000"], "--resamples"),
         (["predict", "a", "--score-threshold", "nan"], "--score-threshold"),
+        (["latency", "host", "--models", "a", "--pairs", "1000000000000"], "--pairs"),
+        (["export", "--checkpoint", "shapes", "--out", "x" * 5000], "x: File name too long"),
+        (["export", "--out", "model.onnx", "--checkpoint", "x" * 5000], "x.safetensors: File name too long"),
+        (["predict", "x" * 5000], "x: File name too long"),
         (["model", "mobileinst_topformer_base_640", "--size", "640"], "--size"),
         (["model", "mobileinst_topformer_base_640", "--size", "31x640"], "--size"),
         (["model", "mobileinst_topformer_base_640", "--size", "640x4097"], "--size"),
@@ -46,6 +52,13 @@ COMMANDS = commands()
 )
 def test_a_usage_error_is_one_line_that_names_the_word(words: list[str], named: str, refused: Any) -> None:
     assert named in refused(words, 2)
+
+
+def test_a_loop_of_links_in_place_of_an_output_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "instances.json").symlink_to(tmp_path / "instances.json")
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    assert main(["predict", str(tmp_path / "a.png"), "--save", str(tmp_path)]) == 2
+    assert "instances.json: Too many levels" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])

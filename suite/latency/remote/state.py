@@ -53,10 +53,12 @@ class DeviceState:
     thermal_status: int | None
 
 
-def core_list(text: str) -> frozenset[int]:
-    """Read a kernel list: ``"0-2,7"`` is {0, 1, 2, 7}."""
+def core_list(text: str) -> frozenset[int] | None:
+    """Read a kernel list: ``"0-2,7"`` is {0, 1, 2, 7}; None where the text is none."""
     cores: set[int] = set()
     for part in filter(None, text.strip().split(",")):
+        if not re.fullmatch(r"\d{1,4}(-\d{1,4})?", part, re.ASCII):
+            return None
         first, _, last = part.partition("-")
         cores.update(range(int(first), int(last or first) + 1))
     return frozenset(cores)
@@ -70,7 +72,7 @@ def allowed_cores(text: str) -> frozenset[int] | None:
 
 def _frequencies(text: str, name: str) -> dict[int, int]:
     """Return one cpufreq value in kHz by core."""
-    pairs = re.findall(rf"^{CPU_FOLDER}/cpu(\d+)/cpufreq/{name}:(\d+)\s*$", text, flags=re.MULTILINE)
+    pairs = re.findall(rf"^{CPU_FOLDER}/cpu(\d{{1,4}})/cpufreq/{name}:([1-9]\d{{0,8}})\s*$", text, flags=re.MULTILINE)
     return {int(core): int(value) for core, value in pairs}
 
 
@@ -96,8 +98,8 @@ def parse_state(text: str) -> DeviceState:
     # Lines ``path:value`` of grep; anything else, such as refusals, is left out.
     files = dict(re.findall(r"^(/[^:\n]+):([^\n]*)$", text, flags=re.MULTILINE))
     zones, online = _zone_files(files), files.get(f"{CPU_FOLDER}/online")
-    thermal = re.search(r"^Thermal Status: (\d+)", text, flags=re.MULTILINE)
-    readable = {name: files[path] for name, path in zones.items() if re.fullmatch(r"\s*-?\d+\s*", files[path])}
+    thermal = re.search(r"^Thermal Status: (\d{1,3})\s*$", text, flags=re.MULTILINE)
+    readable = {name: files[path] for name, path in zones.items() if re.fullmatch(r"\s*-?\d{1,9}\s*", files[path])}
     return DeviceState(
         soc=frozenset(value for key in CHIP_PROPERTIES if (value := named.get(key, "").strip())),
         product=" ".join(filter(None, (named.get("ro.product.manufacturer"), named.get("ro.product.model")))),

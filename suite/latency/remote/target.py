@@ -112,7 +112,7 @@ class Target:
         fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
         # An Arm kernel tells of the board and not of the processor.
         named = (shell("tr -d '\\000' < /proc/device-tree/model").output.strip(), fields.get("model name"))
-        kibibytes = re.match(r"\d+", fields.get("MemTotal", ""))
+        kibibytes = re.match(r"\d{1,15}", fields.get("MemTotal", ""))
         flags = (fields.get("flags") or fields.get("Features") or "").split()
         return Machine(
             name=device.name,

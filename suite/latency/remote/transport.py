@@ -25,7 +25,7 @@ from pathlib import Path
 from suite.errors import InputError, NothingMeasuredError
 from suite.files import file_digest
 
-END_MARK = re.compile(r"@@RC=(\d+)@@\s*$")
+END_MARK = re.compile(r"@@RC=(\d{1,3})@@\s*$")
 CLIENT_GRACE_S = 15
 COPY_LIMIT_S = 600
 DIGEST_LIMIT_S = 120

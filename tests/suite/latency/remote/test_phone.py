@@ -83,6 +83,17 @@ def test_every_state_that_spoils_a_run_is_refused(
     assert any(named in what for what in refusals(capsys))
 
 
+@pytest.mark.parametrize("value", ["0-99999999999", "x", "9" * 5000], ids=["range", "word", "digits"])
+@pytest.mark.parametrize(
+    ("words", "name", "old"), [("/online", "cpu_lists_ok", "0-7"), ("cpufreq", "cpufreq_sm7325", "2400000")]
+)
+def test_what_is_no_number_of_a_device_counts_as_not_told(
+    phone: FakePhone, capsys: Capsys, words: str, name: str, old: str, value: str
+) -> None:
+    phone.answers(words, said(told(name)["stdout"].replace(old, value)))
+    assert run(capsys)[0] in (PASS, NOTHING_MEASURED, USAGE)
+
+
 def test_denied_sensors_are_a_note_while_the_thermal_service_answers(phone: FakePhone, capsys: Capsys) -> None:
     phone.answers("thermal_zone", told("thermal_zones_denied", rc=1))
     assert run(capsys)[0] == PASS
