@@ -24,6 +24,8 @@ from suite.seeds import derive_seed
 
 LEVEL = 0.95
 RESAMPLES = 2000
+VALUES_AT_ONCE = 1 << 22
+"""Values drawn at a time, which bounds the memory of a long run's resampling."""
 Floats = NDArray[np.float64]
 Word = Literal["better", "worse", "equal", "undecided"]
 
@@ -175,17 +177,24 @@ def _by_rounds(old: Number, new: Number) -> _Found | None:
         return None
     rng = np.random.default_rng(derive_seed(0, "report/compare"))
     together = old.run == new.run and before.shape == after.shape
-    first = rng.integers(0, len(before), (RESAMPLES, len(before)))
-    second = first if together else rng.integers(0, len(after), (RESAMPLES, len(after)))
-    low, high = np.percentile(_medians(after, second) - _medians(before, first), [2.5, 97.5])
+    if together:
+        earlier, later = _resampled(rng, RESAMPLES, before, after)
+    else:
+        (earlier,), (later,) = _resampled(rng, RESAMPLES, before), _resampled(rng, RESAMPLES, after)
+    low, high = np.percentile(later - earlier, [2.5, 97.5])
     apart = "timing noise of each run, not what changed on the machine between the two"
     basis = "paired by round of one run: timing noise" if together else apart
     return new.value - old.value, float(low), float(high), basis
 
 
-def _medians(rounds: Floats, chosen: NDArray[np.int64]) -> Floats:
-    """Return the median of each resample of whole rounds, shape (resamples,)."""
-    medians: Floats = np.median(rounds[chosen].reshape(len(chosen), -1), axis=1)
+def _resampled(rng: np.random.Generator, resamples: int, *sides: Floats) -> list[Floats]:
+    """Return the medians of resamples of whole rounds, (resamples,) for each side; all sides get the same rounds."""
+    medians, rounds = [np.empty(resamples) for _ in sides], len(sides[0])
+    step = max(1, VALUES_AT_ONCE // sides[0].size)
+    for start in range(0, resamples, step):
+        chosen = rng.integers(0, rounds, (min(step, resamples - start), rounds))
+        for side, found in zip(sides, medians, strict=True):
+            found[start : start + step] = np.median(side[chosen].reshape(len(chosen), -1), axis=1)
     return medians
 
 
@@ -279,11 +288,9 @@ def ratio_of_medians(numerator: Floats, denominator: Floats, level: float, resam
         raise ValueError(f"needs two equal shapes (rounds, samples), got {numerator.shape} and {denominator.shape}")
     if float(np.median(denominator)) <= 0:
         raise ValueError("the anchor's median time is not positive")
-    rounds = numerator.shape[0]
-    chosen = np.random.default_rng(seed).integers(0, rounds, size=(resamples, rounds))
-    ratios = _medians(numerator, chosen) / _medians(denominator, chosen)
+    upper, lower = _resampled(np.random.default_rng(seed), resamples, numerator, denominator)
     tail = (1 - level) / 2 * 100
-    low, high = np.percentile(ratios, [tail, 100 - tail])
+    low, high = np.percentile(upper / lower, [tail, 100 - tail])
     value = float(np.median(numerator) / np.median(denominator))
     return RatioInterval(value, float(low), float(high), level, resamples)
 

@@ -39,3 +39,11 @@ def test_a_candidate_against_itself_is_exactly_one() -> None:
     _, anchor = rounds(0, 9, 1, 0.5)
     interval = ratio_of_medians(anchor, anchor, 0.95, 200, seed=0)
     assert (interval.low, interval.value, interval.high) == (1.0, 1.0, 1.0)
+
+
+def test_a_run_of_any_length_is_resampled_in_bounded_memory_and_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    sides = rng.uniform(1, 2, (37, 4)), rng.uniform(1, 2, (37, 4))
+    whole = ratio_of_medians(*sides, 0.95, 200, seed=0)
+    monkeypatch.setattr("suite.records.difference.VALUES_AT_ONCE", 1000)
+    assert ratio_of_medians(*sides, 0.95, 200, seed=0) == whole
