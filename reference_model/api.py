@@ -22,6 +22,7 @@ from reference_model.tracking import OnlineTracker, TrackedInstance
 from reference_model.weights import load_checkpoint
 
 if TYPE_CHECKING:
+    import cv2
     import supervision
     from PIL.Image import Image
 
@@ -299,6 +300,8 @@ def _as_array(image: str | Path | NDArray[np.uint8] | Image) -> NDArray[np.uint8
     try:
         opened = Image.open(image, formats=PICTURE_FORMATS) if isinstance(image, str | Path) else image
         upright = ImageOps.exif_transpose(opened)
+        if upright.mode == "P":  # Pillow warns of palettes with transparency
+            upright = upright.convert("RGBA")
         if upright.mode == "F" or upright.mode.startswith("I"):
             raise ImageError(f"{image}: has more than 8 bits a channel; reduce it to 8")
         return np.array(upright.convert("RGB"))
@@ -310,21 +313,47 @@ def _as_array(image: str | Path | NDArray[np.uint8] | Image) -> NDArray[np.uint8
 
 def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Yield the frames of a video file, (H, W, 3) uint8 RGB."""
-    prepare_ffmpeg()
-    import cv2
-
-    capture = cv2.VideoCapture(str(path))
+    capture, number = open_video(path), 0
     try:
-        if not capture.isOpened():
-            raise ImageError(f"{path}: not a video that OpenCV reads; check the path")
-        total, number = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
         while (found := capture.read())[0]:
             yield np.ascontiguousarray(found[1][:, :, ::-1])
             number += 1
+        if missing := ends_early(capture, number):
+            raise ImageError(f"{path}: {missing}")
     finally:
         capture.release()
-    if number < total - max(2, total // 50):  # Some containers count a frame or two more than they hold.
-        raise ImageError(f"{path}: ends after frame {number - 1} of {total}; copy the file again if it was cut short")
+
+
+def open_video(source: Path | int) -> cv2.VideoCapture:
+    """Open a video file, or a camera by its number; raises ImageError if that is impossible."""
+    prepare_ffmpeg()
+    import cv2
+
+    name = source if isinstance(source, int) else str(source)
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:  # a segmentation fault in OpenCV
+        raise ImageError(f"{name!a}: its name is not UTF-8, so OpenCV cannot open it; rename the file") from None
+    capture = cv2.VideoCapture(name)
+    if not capture.isOpened():
+        raise ImageError(f"{name}: not a video that OpenCV reads; check the path, or convert it to H.264 in mp4")
+    return capture
+
+
+def ends_early(capture: cv2.VideoCapture, number: int) -> str:
+    """Return what is missing of a video that gave ``number`` frames and no more; empty where nothing is.
+
+    Some containers count their frames, and others state a duration, of which OpenCV makes a count that is right for a
+    constant rate alone. So a file is cut short if it has fewer frames, by more than two and 2 %, and ends too soon.
+    """
+    import cv2
+
+    total, rate = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), capture.get(cv2.CAP_PROP_FPS)
+    shown = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 * rate  # as a count of frames of constant rate
+    slack = max(2.0, total / 50)
+    if number >= total - slack or shown + max(slack, 2 * shown / max(1, number - 1)) >= total:
+        return ""
+    return f"ends after frame {number - 1} of about {total}; copy the file again if it was cut short"
 
 
 def prepare_ffmpeg() -> None:
@@ -350,7 +379,7 @@ def _whole(value: int) -> int:
 def _thresholds(score: float, mask: float, max_instances: int) -> Thresholds:
     """Return checked thresholds; ValueError if one is no number or out of its range."""
     try:
-        return Thresholds(float(score), float(mask), _whole(max_instances))
+        return Thresholds(float(score + 0), float(mask + 0), _whole(max_instances))  # text is no number
     except TypeError:
         raise ValueError(f"score {score!r} and mask threshold {mask!r} must be numbers") from None
 

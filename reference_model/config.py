@@ -49,15 +49,17 @@ def find_checkpoint(name: str | Path) -> Path:
             whose weights are downloaded once: ``"user/repo"``, ``"hf:user/repo"``, ``@revision`` behind it if wanted.
 
     Raises:
-        CheckpointError: if the repository or its weights cannot be had.
+        CheckpointError: if the repository or its weights cannot be had, or no file can have that name.
         ModuleNotFoundError: if a repository is named and huggingface_hub is not installed.
     """
     text, shipped = str(name), SHIPPED / f"{name}.safetensors"
-    if shipped.parent == SHIPPED and shipped.is_file() and not Path(text).is_file():
-        return shipped
-    if Path(text).exists() or not re.fullmatch(
-        r"hf:.*|[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?(?<!\.safetensors)", text, re.ASCII
-    ):
+    try:
+        if shipped.parent == SHIPPED and shipped.is_file() and not Path(text).is_file():
+            return shipped
+        here = Path(text).exists()
+    except OSError as error:  # such as a name that is too long
+        raise CheckpointError(f"{text}: {error.strerror}; give another path") from None
+    if here or not re.fullmatch(r"hf:.*|[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?(?<!\.safetensors)", text, re.ASCII):
         return Path(text)
     from huggingface_hub import hf_hub_download
 

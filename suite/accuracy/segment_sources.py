@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -22,14 +23,14 @@ from suite.datasets.categories import Categories
 from suite.datasets.masks import encode_mask
 from suite.drawing.overlay import COLOURS, Shape, paint, save_png
 from suite.errors import InputError, NothingMeasuredError, SuiteError
-from suite.files import write_json
+from suite.files import read_json, write_json
 from suite.paths import shown
 from suite.progress import Step, say, track
 
 SAY_EVERY_S = 5.0
 DRAWN_PX = (480, 1280)
 """Least and largest width of a drawn picture: labels have one size, and no smaller one can be read."""
-RESULTS_NAME = "instances.json"
+RESULTS_NAME, DRAWN_EARLIER = "instances.json", "drawn_earlier"
 
 
 Found = tuple[Detection, int | None]
@@ -62,6 +63,7 @@ class SourceSegmenter:
         self.skipped: list[dict[str, str]] = []
         self._taken: set[str] = set()
         self._read: set[Path] = set()
+        self._own: set[str] = set()
 
     def run(self, sources: list[Source]) -> dict[str, Any]:
         """Predict over sources: all pictures first, then clip by clip.
@@ -71,10 +73,15 @@ class SourceSegmenter:
 
         Raises:
             NothingMeasuredError: if nothing could be read.
-            InputError: if the model's weights give no numbers.
+            InputError: if the model's weights give no numbers, or the folder holds another's ``instances.json``.
             DataError: if a result cannot be written.
         """
         found: list[dict[str, Any]] = []
+        if self.folder is not None:
+            self._own = drawn_before(self.folder)
+            own = {(self.folder / name).resolve() for name in self._own}
+            # A folder that is drawn into may be read too; what was drawn is no source then.
+            sources = [source for source in sources if not own.issuperset(map(Path.resolve, source.files))] or sources
         self._read = {path.resolve() for source in sources for path in source.files}
         pictures = [source for source in sources if not source.clip]
         try:
@@ -86,11 +93,19 @@ class SourceSegmenter:
                     found.append(made)
         except NonFiniteError as error:
             raise InputError(f"{self.config.name}: {error}; use another checkpoint") from None
+        except KeyboardInterrupt:
+            self._written(found)
+            raise
         if not found:
             raise NothingMeasuredError(f"none of {len(sources)} sources could be read; see the lines above")
-        result = {"model": self.config.name, "sources": found, "skipped": self.skipped}
+        return self._written(found)
+
+    def _written(self, found: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the result, after writing it beside the drawings: those of earlier commands stay known by name."""
+        result: dict[str, Any] = {"model": self.config.name, "sources": found, "skipped": self.skipped}
         if self.folder is not None:
-            write_json(self.folder / RESULTS_NAME, result)
+            earlier = sorted(name for name in self._own - self._taken if (self.folder / name).exists())
+            write_json(self.folder / RESULTS_NAME, result | ({DRAWN_EARLIER: earlier} if earlier else {}))
         return result
 
     def _skip(self, source: Source, reason: str) -> None:
@@ -133,7 +148,9 @@ class SourceSegmenter:
         }
         return made if path is None else made | {"drawn": str(path)}
 
-    def _frames(self, source: Source, opened: Frames, add: Callable[[Frame], None] | None) -> Iterator[dict[str, Any]]:
+    def _frames(
+        self, source: Source, opened: Frames, add: Callable[[Frame, float], None] | None
+    ) -> Iterator[dict[str, Any]]:
         """Track a clip frame by frame, and say how fast; Ctrl-C ends a camera as its last frame would."""
         online, numbers = self.protocol.tracker(self.model, self.config), dict[int, int]()
         total = min(filter(None, (opened.total, self.max_frames)), default=None)
@@ -159,9 +176,11 @@ class SourceSegmenter:
                         for item in seen.instances
                         if item.score >= self.protocol.score_threshold
                     ]
+                    at_s = index / opened.per_s if opened.time_s is None else opened.time_s()
                     if add is not None:
-                        add(np.asarray(self._painted(frame, instances)))
-                    yield {"frame": index, "key_frame": seen.is_key_frame, **self._described(frame, instances)}
+                        add(np.asarray(self._painted(frame, instances)), at_s)
+                    said_of = {"frame": index, "time_s": round(at_s, 3), "key_frame": seen.is_key_frame}
+                    yield said_of | self._described(frame, instances)
                     now = time.monotonic()
                     rate = f"{(index + 1) / max(now - started, 1e-9):.1f} frames/s"
                     if step is not None:
@@ -200,14 +219,35 @@ class SourceSegmenter:
         return paint(frame, shapes[::-1], min(max(width, DRAWN_PX[0]), DRAWN_PX[1]))
 
     def _path(self, source: Source, suffix: str) -> Path:
-        """Return where a source is drawn, never over what is read; sources of one name get numbers."""
+        """Return where a source is drawn, never over what is read or not ours; sources of one name get numbers."""
         assert self.folder is not None
         name, number = f"{source.stem}{suffix}", 1
-        while name in self._taken or (self.folder / name).resolve() in self._read:
+        while (
+            name in self._taken
+            or (self.folder / name).resolve() in self._read
+            or (os.path.lexists(self.folder / name) and name not in self._own)
+        ):
             number += 1
             name = f"{source.stem}-{number}{suffix}"
         self._taken.add(name)
         return self.folder / name
+
+
+def drawn_before(folder: Path) -> set[str]:
+    """Return the names of what earlier commands drew into a folder, as its ``instances.json`` says.
+
+    Raises:
+        InputError: if a file of that name is there that no such command wrote.
+    """
+    path = folder / RESULTS_NAME
+    if not os.path.lexists(path):
+        return set()
+    try:
+        found = read_json(path)
+        drawn = [Path(source["drawn"]).name for source in found["sources"] if "drawn" in source]
+        return {*drawn, *map(str, found.get(DRAWN_EARLIER, []))}
+    except (SuiteError, KeyError, TypeError, AttributeError, ValueError):
+        raise InputError(f"{path}: is not what predict writes; name another folder, or move it away") from None
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
 DEFAULT_FRAMES_PER_S = 10.0
-"""Of a clip whose frames are picture files, and of a camera or file that does not say its own."""
+"""Of a clip whose frames are picture files, and of a camera that does not say its own."""
+MOST_FRAMES_PER_S, FILE_FRAMES_PER_S = 480.0, 30.0
+"""Rates of files above the first are the clock of a container; the second is then taken."""
+LONGEST_PAUSE_S = 10.0
+"""How long a frame stays at most in a written video."""
 CODECS = ("vp09", "mp4v")
 """VP9, which browsers and players show; MPEG-4 part 2 where OpenCV was built without it."""
 
@@ -126,30 +130,37 @@ class Frames:
             it gives the file or camera back.
         total: number of frames that the source says it has; None for a camera.
         per_s: its frame rate.
+        time_s: returns when the last frame is shown, in seconds from the first; None: at its number over ``per_s``.
     """
 
     each: Generator[Frame | SuiteError, None, None]
     total: int | None
     per_s: float = DEFAULT_FRAMES_PER_S
+    time_s: Callable[[], float] | None = None
 
 
 def open_source(source: Source) -> Frames:
     """Open a source to read its frames; DataError if a camera is absent, InputError if a file is no video."""
     if source.video is None:
         return Frames(_read_pictures(source.pictures), len(source.pictures))
-    from reference_model.api import prepare_ffmpeg
-
-    prepare_ffmpeg()
     import cv2
 
-    capture = cv2.VideoCapture(source.video if isinstance(source.video, int) else str(source.video))
-    if not capture.isOpened():
+    from reference_model.api import open_video
+    from reference_model.images import ImageError
+
+    try:
+        capture = open_video(source.video)
+    except ImageError as error:
         if source.camera:
-            raise DataError(f"{source.name}: cannot be opened; is it plugged in, and free?")
-        raise InputError(f"{source.name}: cannot be read as a video; convert it, e.g. to H.264 in mp4")
+            raise DataError(f"{source.name}: cannot be opened; is it plugged in, and free?") from None
+        raise InputError(str(error)) from None
     count, rate = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), float(capture.get(cv2.CAP_PROP_FPS))
-    total = count if count > 0 and not source.camera else None
-    return Frames(_decode(source.name, capture, total), total, rate if 0 < rate < 1000 else DEFAULT_FRAMES_PER_S)
+    if source.camera:
+        return Frames(_decode(source, capture), None, rate if 0 < rate < 1000 else DEFAULT_FRAMES_PER_S)
+    rate = rate if 0 < rate <= MOST_FRAMES_PER_S else FILE_FRAMES_PER_S
+    return Frames(
+        _decode(source, capture), count if count > 0 else None, rate, lambda: capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+    )
 
 
 def _read_pictures(paths: Sequence[Path]) -> Generator[Frame | SuiteError, None, None]:
@@ -160,8 +171,10 @@ def _read_pictures(paths: Sequence[Path]) -> Generator[Frame | SuiteError, None,
             yield error
 
 
-def _decode(name: str, capture: cv2.VideoCapture, total: int | None) -> Generator[Frame | SuiteError, None, None]:
-    number = 0
+def _decode(source: Source, capture: cv2.VideoCapture) -> Generator[Frame | SuiteError, None, None]:
+    from reference_model.api import ends_early
+
+    name, number = source.name, 0
     try:
         while capture.grab():
             decoded, frame = capture.retrieve()
@@ -170,11 +183,10 @@ def _decode(name: str, capture: cv2.VideoCapture, total: int | None) -> Generato
             else:
                 yield InputError(f"{name}: frame {number} cannot be decoded; convert or copy the file again")
             number += 1
+        if not source.camera and (missing := ends_early(capture, number)):
+            yield InputError(f"{name}: {missing}")
     finally:
         capture.release()
-    # The count of some containers is their duration times their rate, a frame or two off.
-    if total is not None and number < total - max(2, total // 50):
-        yield InputError(f"{name}: ends after frame {number - 1} of {total}; copy the file again if it was cut short")
 
 
 class _NoFramesError(Exception):
@@ -182,18 +194,18 @@ class _NoFramesError(Exception):
 
 
 @contextmanager
-def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame], None]]:
+def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, float], None]]:
     """Write a video that appears at ``path`` when the block ends well and frames were added.
 
-    Sides are cut to even numbers of pixels as the codecs want.
+    Sides are cut to even numbers of pixels as the codecs want. A frame is repeated until the next one is due.
 
     Args:
         path: of the mp4; its folder is made.
         frames_per_s: at which it plays.
 
     Yields:
-        What appends an RGB frame (H, W, 3); the first one decides the size. It raises InputError if no codec can be
-        opened, or a frame has another size.
+        What appends an RGB frame (H, W, 3) that is shown at so many seconds; the first one decides the size. It raises
+        InputError if no codec can be opened, or a frame has another size.
 
     Raises:
         DataError: if the disk is full or may not be written.
@@ -203,10 +215,15 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame],
     prepare_ffmpeg()
     import cv2
 
-    writer, size, count = cv2.VideoWriter(), (0, 0), 0
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{path!a}: its name is not UTF-8, so no video can be written there; rename it") from None
+    writer, size, count, cut_s = cv2.VideoWriter(), (0, 0), 0, 0.0
+    held: NDArray[Any] = np.zeros(0, np.uint8)
 
-    def add(frame: Frame) -> None:
-        nonlocal size, count
+    def add(frame: Frame, at_s: float) -> None:
+        nonlocal size, count, held, cut_s
         height, width = (max(2, side - side % 2) for side in frame.shape[:2])
         if not writer.isOpened():
             size = width, height
@@ -215,7 +232,14 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame],
                 raise InputError(f"{path}: this OpenCV writes no video; install opencv-python-headless from PyPI")
         if (width, height) != size:
             raise InputError(f"{path}: a frame of {width}x{height} px cannot follow one of {size}")
-        writer.write(cv2.cvtColor(np.ascontiguousarray(frame[:height, :width]), cv2.COLOR_RGB2BGR))
+        wait = round((at_s - cut_s) * frames_per_s) - count
+        longest = round(LONGEST_PAUSE_S * frames_per_s)
+        cut_s += max(0, wait - longest) / frames_per_s
+        for _ in range(min(wait, longest) if count else 0):
+            writer.write(held)
+            count += 1
+        held = cv2.cvtColor(np.ascontiguousarray(frame[:height, :width]), cv2.COLOR_RGB2BGR)
+        writer.write(held)
         count += 1
 
     with suppress(_NoFramesError), atomic_path(path, keep_suffix=True) as temporary:

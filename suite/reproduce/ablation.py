@@ -32,7 +32,7 @@ RECIPE = "shapes_ablation"
 CODE_SERIES = "reference_model_code"
 """Name of the series that holds the digest of the reference model's code."""
 SAME_CODE = {
-    "6060d5251e5bdcd0bcdd292bdfcf6c501bc146cc88e4342eb16f00c6ad6415f3": (
+    "0481578e687187571d7ee4a9640c75508cfc0c64c88cb0b1c16602c79ad1f5c7": (
         "4daab1b4d2a34e3c412b98555e35a266dba80b8011ce671550a7d3a19ec04e99"
     ),
 }

@@ -133,11 +133,18 @@ def test_what_cannot_be_used_is_refused(model: Model, tmp_path: Path) -> None:
             model(image)  # type: ignore[arg-type]
     with pytest.raises(ImageError):
         next(iter(model.track(tmp_path / "none.mp4")))
-    for bad in ({"score": None}, {"mask_threshold": "high"}, {"max_instances": 1.5}, {"key_frame_interval": 1.5}):
+    for bad in (
+        {"score": None},
+        {"score": "0.3"},
+        {"mask_threshold": "high"},
+        {"max_instances": 1.5},
+        {"key_frame_interval": 1.5},
+    ):
         with pytest.raises(ValueError, match=r"must be numbers|could not convert|whole number"):
             next(iter(model.track([np.zeros((8, 8, 3), np.uint8)], **bad)))  # type: ignore[arg-type]
-    with pytest.raises(CheckpointError):
-        load(tmp_path / "none.safetensors")
+    for name in (tmp_path / "none.safetensors", "x" * 300):
+        with pytest.raises(CheckpointError):
+            load(name)
 
 
 def test_a_result_keeps_its_own_picture(model: Model, picture: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from reference_model.api import ends_early
 from reference_model.images import Thresholds, detect
 from reference_model.tracking import OnlineTracker
 from reference_model.weights import load_checkpoint, save_checkpoint
@@ -109,8 +110,8 @@ def test_a_written_clip_has_its_frames_and_an_interrupted_one_leaves_nothing(tmp
     frames = [picture(number) for number in range(7)]
     path = tmp_path / "clips" / "clip.mp4"
     with writing_video(path, 12.0) as add:
-        for frame in frames:
-            add(frame)
+        for number, frame in enumerate(frames):
+            add(frame, number / 12.0)
     read = read_clip(path)
     assert len(read) == len(frames)
     for frame, expected in zip(read, frames, strict=True):
@@ -119,7 +120,7 @@ def test_a_written_clip_has_its_frames_and_an_interrupted_one_leaves_nothing(tmp
 
     def interrupted() -> None:
         with writing_video(path.with_name("other.mp4"), 12.0) as add:
-            add(frames[0])
+            add(frames[0], 0.0)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -215,6 +216,80 @@ def test_what_is_read_is_never_drawn_over(predict: Any, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "b-2.mp4")
     assert predict(tmp_path / "b.mp4", "--save", tmp_path)[0] == 2
     assert (tmp_path / "b-2.mp4").is_fifo()
+
+
+def test_only_what_was_drawn_before_is_drawn_over_and_it_is_no_source(
+    predict: Any, refused: Any, tmp_path: Path
+) -> None:
+    Image.fromarray(picture(0)).save(tmp_path / "a.jpg")
+    Image.fromarray(picture(1)).save(tmp_path / "a.png")
+    own = (tmp_path / "a.png").read_bytes()
+    for _ in range(2):
+        code, found, _ = predict(tmp_path / "*.jpg", "--save", tmp_path)
+        assert (code, found["sources"][0]["drawn"]) == (0, str(tmp_path / "a-2.png"))
+        code, found, _ = predict(tmp_path, "--save", tmp_path)
+        assert [Path(source["drawn"]).name for source in found["sources"]] == ["a-2.png", "a-3.png"]
+    assert (tmp_path / "a.png").read_bytes() == own
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a-2.png",
+        "a-3.png",
+        "a.jpg",
+        "a.png",
+        "instances.json",
+    ]
+    (tmp_path / "instances.json").write_text("[1]")
+    assert predict(tmp_path / "*.jpg", "--save", tmp_path)[0] == 2
+    assert (tmp_path / "instances.json").read_text() == "[1]"
+
+
+def test_a_frame_stays_in_the_mp4_until_the_next_is_due(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with writing_video(path, 10.0) as add:
+        for number, at_s in enumerate((0.0, 0.1, 0.5, 100.0, 100.1)):
+            add(picture(6 * number % 13), at_s)
+    shown = [int(np.abs(frame.astype(int) - picture(6)).mean() < 6) for frame in read_clip(path)]
+    # Four times the second frame, and the third no longer than a pause may take.
+    assert shown[:7] == [0, 1, 1, 1, 1, 0, 0]
+    assert len(shown) == 5 + 3 + 100
+
+
+class Timed:
+    """What OpenCV says of a file once it is read: frames by its own count, their rate, and when the last is shown."""
+
+    def __init__(self, count: float, rate: float, last_s: float) -> None:
+        self.said = {cv2.CAP_PROP_FRAME_COUNT: count, cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_POS_MSEC: 1000 * last_s}
+
+    def get(self, key: int) -> float:
+        return self.said[key]
+
+
+@pytest.mark.parametrize(
+    ("count", "rate", "last_s", "frames", "missing"),
+    [
+        (60, 30.0, 1.967, 60, False),
+        (738, 30.0, 24.583, 60, False),  # 2.4 frames/s in a webm
+        (660, 30.0, 21.967, 60, False),  # with a pause of 20 s, in a mkv
+        (22000, 1000.0, 21.967, 60, False),  # the same in an avi
+        (60, 2.727, 21.967, 60, False),  # and in a mp4, which counts its frames
+        (60, 30.0, 0.933, 29, True),
+        (660, 30.0, 0.6, 17, True),
+        (738, 30.0, 11.667, 29, True),
+        (60, 2.727, 0.9, 28, True),
+        (-1, 0.0, 3.0, 20, False),
+    ],
+)
+def test_a_clip_is_cut_short_by_its_time_and_not_by_a_count_that_its_rate_made(
+    count: float, rate: float, last_s: float, frames: int, missing: bool
+) -> None:
+    assert bool(ends_early(Timed(count, rate, last_s), frames)) == missing  # type: ignore[arg-type]
+
+
+def test_a_clip_whose_name_is_no_utf8_is_named(predict: Any, tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", [picture(0)])
+    (tmp_path / "a.mp4").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
+    code, _, errors = predict(tmp_path)
+    assert code == 3
+    assert "caf\\udce9.mp4" in errors
 
 
 def test_what_cannot_be_read_at_all_ends_with_its_exit_code(predict: Any, refused: Any, tmp_path: Path) -> None:
