@@ -30,7 +30,7 @@ from suite.datasets.health import require_health
 from suite.datasets.pins import PINS_NAME, Pin, load_pins, pins_path
 from suite.datasets.state import GOOD, directory_digest, examine, remembered_md5, stamp_path, unpacked_from
 from suite.errors import DataError, InputError
-from suite.files import check_space, disk_faults, file_digest, write_json, write_text
+from suite.files import UNPACKED_BYTES, UNPACKED_RATIO, check_space, disk_faults, file_digest, write_json, write_text
 from suite.locks import exclusive
 from suite.paths import repository_root, shown
 from suite.progress import say, track
@@ -81,12 +81,7 @@ def fetch(pins: Sequence[Pin], mirror: str | None = None, unpacking: bool = True
     for pin in pins:
         # A health check of the dataset an archive belongs to, as soon as its annotations and its images are here.
         split = pin.meta.split
-        whole = split and (pin.folder / split.annotations).is_file() and (pin.folder / split.images).is_dir()
-        if adding and split and not split.annotations_pin and not whole:
-            raise DataError(
-                f"{pin.path}: unpacked, it does not hold {split.annotations} and {split.images}; is it another archive?"
-            )
-        if split and whole:
+        if split and (pin.folder / split.annotations).is_file() and (pin.folder / split.images).is_dir():
             say(require_health(split.task, pin.folder / split.annotations, pin.folder / split.images).text())
     for pin in pins if adding else ():
         if examine(pin).status == "unpinned":
@@ -112,6 +107,7 @@ def unpack(pin: Pin) -> bool:
         try:
             with zipfile.ZipFile(pin.file) as archive:
                 members = _checked_members(pin, archive)
+                _refuse_other_content(pin, {member.filename for member in members})
                 check_space(f"{pin.path}: unpacking it", pin.folder, sum(member.file_size for member in members))
                 tops = _extract(pin, archive, members)
         except (*DAMAGED, OSError) as error:
@@ -139,10 +135,30 @@ def _checked_members(pin: Pin, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo
             )
         seen.add(path)
     members = [member for member in archive.infolist() if not member.is_dir()]
+    unpacked, packed = sum(member.file_size for member in members), pin.file.stat().st_size
+    if unpacked > max(UNPACKED_BYTES, UNPACKED_RATIO * packed):  # pictures hardly shrink
+        raise DataError(
+            f"{pin.path}: {packed} bytes would become {unpacked}; nothing was unpacked, do not trust this archive"
+        )
     files = [PurePosixPath(member.filename) for member in members]
     if both := {parent for path in files for parent in path.parents}.intersection(files):
         raise DataError(f"{pin.path}: entry {min(both)} is a file and a folder; nothing was unpacked, get it again")
     return members
+
+
+def _refuse_other_content(pin: Pin, names: set[str]) -> None:
+    """Refuse an archive that nobody pinned without the annotations or pictures of its split."""
+    split = pin.meta.split if pin.md5 is None else None
+    folders = {parent for name in names for parent in PurePosixPath(name).parents}
+    whole = not split or PurePosixPath(split.images) in folders
+    if split and not split.annotations_pin:
+        whole = whole and split.annotations in names
+    if split and not whole:
+        parts = split.images if split.annotations_pin else f"{split.annotations} and {split.images}"
+        raise DataError(
+            f"{pin.path}: is another archive, it does not hold {parts}; nothing was unpacked. Remove it, then get the "
+            "right one"
+        )
 
 
 def _extract(pin: Pin, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> list[str]:
@@ -252,6 +268,7 @@ def add(pins: Sequence[Pin], source: Path | None, unpacking: bool = True) -> Non
     """
     if source is not None and not source.exists():
         raise DataError(f"{source}: no such file or folder; check the path")
+    absent = [pin for pin in pins if pin.md5 is None and not pin.file.exists()]
     taken = [pin for pin in pins if _take(pin, source, sole=len(pins) == 1)]
     if not taken:
         names = ", ".join(PurePosixPath(pin.path).name for pin in pins)
@@ -260,7 +277,13 @@ def add(pins: Sequence[Pin], source: Path | None, unpacking: bool = True) -> Non
         if pin.meta.generator and examine(pin).status == "mismatch":
             _write_pin(pin)
     known = load_pins()
-    fetch([known[pin.name] for pin in pins], unpacking=unpacking, adding=True)
+    try:
+        fetch([known[pin.name] for pin in pins], unpacking=unpacking, adding=True)
+    except DataError:
+        for pin in (load_pins()[pin.name] for pin in absent):
+            if pin.md5 is None:  # a link made here to what is not it: the right file finds its place free
+                pin.file.unlink(missing_ok=True)
+        raise
 
 
 def _take(pin: Pin, source: Path | None, sole: bool) -> bool:

@@ -76,6 +76,7 @@ def test_files_nobody_pinned_are_linked_and_pinned_and_may_be_added_again(empty_
     (elsewhere / "a.bin").write_bytes(b"a")
     assert main(["data", "add", "g", str(elsewhere)]) == 4
     assert "data/b.bin" in capsys.readouterr().err
+    assert (empty_root / "data" / "a.bin").exists()
     (elsewhere / "other name").write_bytes(b"b")
     assert main(["data", "add", "b", str(elsewhere / "other name")]) == 0
     assert main(["data", "add", "g", str(elsewhere)]) == 0
@@ -111,6 +112,28 @@ def test_a_pin_is_measured_after_the_health_check(empty_root, small_shapes, caps
     changed = set(known.read_text().splitlines()) ^ set(before.splitlines())
     assert {line.strip("- ").split(":")[0] for line in changed} == {"md5", "size", "path"}
     assert main(["data", "add", "nothing"]) == 2
+
+
+@pytest.mark.parametrize("spoilt", ["other content", "bomb", "bad pictures"])
+def test_an_archive_that_is_refused_leaves_its_place_to_the_right_one(empty_root, tmp_path, small_shapes, spoilt):
+    official_pins(empty_root)
+    frames = sorted((small_shapes / "val").rglob("*.png"))
+    for name in ("wrong", "right"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(small_shapes / "annotations" / "youtube_vis_val.json", "valid/instances.json")
+            for frame in frames[: 0 if (name, spoilt) == ("wrong", "other content") else None]:
+                inside = f"valid/JPEGImages/{frame.relative_to(small_shapes / 'val')}"
+                if (name, spoilt) == ("wrong", "bad pictures"):
+                    archive.writestr(inside, b"no picture")
+                else:
+                    archive.write(frame, inside)
+            if (name, spoilt) == ("wrong", "bomb"):
+                archive.writestr("valid/zeros", bytes(100_000_000))
+    words = ["data", "add", "youtube_vis_2021_valid"]
+    assert main([*words, str(tmp_path / "wrong.zip")]) == 4
+    assert not any((empty_root / "data").rglob("zeros"))
+    assert main([*words, str(tmp_path / "right.zip")]) == 0
+    assert load_pins()["youtube_vis_2021_valid"].md5 == hashlib.md5((tmp_path / "right.zip").read_bytes()).hexdigest()
 
 
 def test_a_deliberately_changed_generator_gets_a_new_pin(empty_root):
