@@ -30,10 +30,10 @@ from suite.progress import CONTROLS
 
 CONSOLE_SCRIPT = "mobileinst-suite"
 
-REFUSALS = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
-"""What a disk or a permission refuses; nothing is wrong with the suite then."""
-MISNAMED = {errno.ELOOP, errno.ENAMETOOLONG}
-"""What is wrong with a path itself."""
+REFUSALS = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EROFS}
+"""What a disk refuses; nothing is wrong with the suite then."""
+WRONG_PATHS = {errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG, errno.EPERM}
+"""What is wrong with a path, be it read or written."""
 
 # Importable packages that only an extra of pyproject.toml installs, and the smallest such extra.
 EXTRAS = {
@@ -196,10 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         silence_output()
         return PASS
     except OSError as error:
-        if error.errno not in REFUSALS | MISNAMED:
+        if error.errno in WRONG_PATHS and error.filename:
+            return failed(wrong_path(error), USAGE)
+        if error.errno not in REFUSALS | WRONG_PATHS:
             return failed(unexpected_line(error), UNEXPECTED)
-        if error.errno in MISNAMED:
-            return failed(f"{error.filename}: {error.strerror}; give another path", USAGE)
         return failed(str(DiskError(error.filename or what_is_full(), error)), USAGE)
     except ModuleNotFoundError as error:
         remedy = missing_extra(error, next(iter(words), ""))
@@ -207,9 +207,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         loop = error.__context__  # of links; pathlib made another error of it before Python 3.13
         if isinstance(loop, OSError) and loop.errno == errno.ELOOP:
-            return failed(f"{loop.filename}: {loop.strerror}; give another path", USAGE)
+            return failed(wrong_path(loop), USAGE)
         return failed(unexpected_line(error), UNEXPECTED)
     return result if isinstance(result, int) else PASS
+
+
+def wrong_path(error: OSError) -> str:
+    """Return what is wrong with a path as one line."""
+    return f"{error.filename}: {error.strerror}; check its permissions, or give another path"
 
 
 def failed(message: str, exit_code: int) -> int:

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,12 @@ def check_space(what: str, folder: Path, wanted: int) -> int:
             "space or choose a larger disk"
         )
     return free - SPARE_BYTES
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse to write over what is read; InputError if ``out`` is one of the inputs, whatever its path is called."""
+    if out.exists() and any(path is not None and path.exists() and out.samefile(path) for path in inputs):
+        raise InputError(f"{out}: is read by this command and would be lost; name another file to write")
 
 
 @contextmanager

@@ -118,8 +118,8 @@ def predict_dataset(
 ) -> str | None:
     """Write the results file of any model over images or videos.
 
-    A run that was killed continues where it stopped, as long as model, annotations and protocol are the same. Under
-    ``torchrun`` the images or videos are shared out; the file is the same however they are.
+    A run that was killed continues where it stopped, as long as model, annotations, pictures and protocol are the same.
+    Under ``torchrun`` the images or videos are shared out; the file is the same however they are.
 
     Args:
         segmenter: the model with its protocol.
@@ -145,7 +145,7 @@ def predict_dataset(
     classes = map_classes(segmenter.categories, segmenter.num_classes, dataset.categories, segmenter.name, by_position)
     ids = classes.category_ids
     model, annotations, protocol = segmenter.digest(), file_digest(dataset.path), asdict(segmenter.protocol)
-    parts = [task, model, annotations, json.dumps(protocol, sort_keys=True), json.dumps(ids), part or ""]
+    parts = [task, model, dataset.digest(), json.dumps(protocol, sort_keys=True), json.dumps(ids), part or ""]
 
     def predict(key: Id) -> Results:
         try:

@@ -99,10 +99,13 @@ def _run(
     from suite.accuracy.predict import predict_dataset, protocol_path
     from suite.datasets.pictures import require_pictures
     from suite.distributed import start_processes
-    from suite.files import read_json
+    from suite.files import read_json, refuse_overwriting
     from suite.paths import shown
     from suite.progress import say
 
+    inputs = [dataset.path, checkpoint, onnx, *(path for path, _ in dataset.picture_files())]
+    for path in (out, protocol_path(out)):
+        refuse_overwriting(path, inputs)
     segmenter = _open(checkpoint, onnx, model, threads, changes)
     if not skip_check:
         require_pictures(dataset.picture_files())
@@ -228,8 +231,9 @@ def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **words
     """Instances of videos, as a YouTube-VIS results file."""
     from suite.datasets.local_split import read_local_split
     from suite.datasets.youtube_vis import YoutubeVisDataset
-    from suite.files import file_digest
+    from suite.files import file_digest, refuse_overwriting
 
+    refuse_overwriting(words["out"], [split_ids])
     dataset = YoutubeVisDataset.load(annotations, images, truth=False)
     if split_ids is not None:
         dataset = dataset.only(read_local_split(split_ids, annotations).video_ids, file_digest(split_ids))

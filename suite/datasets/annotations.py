@@ -6,6 +6,7 @@ read; the rest is refused in one line that names file and place.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.datasets.categories import Categories, Id
-from suite.datasets.pictures import MAX_SIDE_PX, located
-from suite.errors import DataError, InputError
+from suite.datasets.pictures import MAX_SIDE_PX, located, pictures_digest
+from suite.errors import DataError, InputError, NothingMeasuredError
+from suite.files import file_digest
 from suite.typed import read_typed
 
 LARGEST_FLOAT_ID = 2**53
@@ -162,7 +164,7 @@ def check_name(value: str, where: str) -> None:
 
 
 @dataclass(frozen=True)
-class AnnotationsFile:
+class AnnotationsFile(ABC):
     """An annotations file.
 
     Attributes:
@@ -191,6 +193,29 @@ class AnnotationsFile:
                 "(and of YouTube-VIS valid) is not public, give a split that has it"
             )
         return self
+
+    def require_scored(self) -> Self:
+        """Return the dataset; raises as `require_truth`, and NothingMeasuredError if no object of it is scored."""
+        if all(self.require_truth().crowds):
+            raise NothingMeasuredError(
+                f"{self.path}: has no object that is scored, so there is no AP; give annotations with some that are "
+                "no crowd"
+            )
+        return self
+
+    @property
+    @abstractmethod
+    def crowds(self) -> Sequence[bool] | NDArray[np.bool_]:
+        """Whether each annotated object is a crowd, which is not scored."""
+
+    @abstractmethod
+    def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
+        """Return the path and the (height, width) in pixels of every image or frame."""
+
+    def digest(self) -> str:
+        """Return what tells this file and its pictures from others, wherever they are: see `pictures_digest`."""
+        pictures = pictures_digest([path for path, _ in self.picture_files()])
+        return f"{file_digest(self.path)} {pictures}"
 
 
 def read_document(path: Path, folder: Path | None, kind: type[Kind], remedy: str) -> tuple[Kind, Categories]:

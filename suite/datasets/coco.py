@@ -177,6 +177,11 @@ class CocoDataset(AnnotationsFile):
         places = [f"annotations[{place}]" for place in self.objects.without_mask]
         return [f"{len(places)} objects without a mask were left out: {first_few(places)}"] if places else []
 
+    @property
+    def crowds(self) -> NDArray[np.bool_]:
+        """Whether each of ``objects`` is a crowd."""
+        return self.objects.crowd
+
     def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
         """Return the path and the (height, width) in pixels of every image."""
         return [(self.file(image.file_name), (image.height, image.width)) for image in self.images]

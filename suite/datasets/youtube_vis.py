@@ -219,6 +219,11 @@ class YoutubeVisDataset(AnnotationsFile):
         """The video of every frame that has a file name, and the frame's number in it."""
         return [(video, frame) for video in self.videos for frame in range(video.length)]
 
+    @property
+    def crowds(self) -> list[bool]:
+        """Whether each of ``tracks`` is a crowd."""
+        return [track.crowd for track in self.tracks]
+
     def picture_files(self) -> list[tuple[Path, tuple[int, int]]]:
         """Return the path and the (height, width) in pixels of every entry of `frames`."""
         return [(self.file(video.file_names[frame]), (video.height, video.width)) for video, frame in self.frames]

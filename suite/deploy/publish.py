@@ -22,17 +22,19 @@ from suite.training.run import CARD
 HUB = "hf:"
 PAPER = "https://arxiv.org/abs/2303.17594"
 UNKNOWN = "unknown data"
+PUBLISHED_MARKS = {"README.md": b"library_name: mobileinst-suite", "config.json": b'"model_type":"mobileinst"'}
+"""What the files beside published weights hold, by which they are known again."""
 
 
 def _measured(checkpoint: Path, annotations: Path, images: Path) -> tuple[dict[str, object], str]:
     """Score weights on annotated pictures; return the result as in Hugging Face's front matter, and as a sentence."""
     model, metadata = open_checkpoint(checkpoint)
-    dataset = CocoDataset.load(annotations, images, truth=False)
+    dataset = CocoDataset.load(annotations, images).require_scored()
     categories = Categories.of_checkpoint(metadata, checkpoint, model.config.num_classes)
     segmenter = ReferenceSegmenter(model, model.config, categories=categories)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
-        predict_dataset(segmenter, dataset, results)
+        caution = predict_dataset(segmenter, dataset, results)
         ap = 100 * score_coco(annotations, results).stats["AP"]
     result: dict[str, object] = {
         "task": {"type": "image-segmentation"},
@@ -42,6 +44,7 @@ def _measured(checkpoint: Path, annotations: Path, images: Path) -> tuple[dict[s
     return result, (
         f"Mask AP {ap:.1f} on the {len(dataset.images)} pictures of `{annotations.name}` "
         f"(SHA-256 `{file_digest(annotations)}`), measured when it was published."
+        + (f" Caution: {caution}." if caution else "")
     )
 
 
@@ -93,13 +96,15 @@ def publish(
         Where they are.
 
     Raises:
-        InputError: if a file is not what it should be, or the folder holds other weights.
+        InputError: if a file is not what it should be, or the folder holds other weights or files.
         DataError: if Hugging Face refuses.
+        NothingMeasuredError: if no object of the pictures is scored.
         ModuleNotFoundError: if a repository is named and huggingface_hub is not installed.
     """
     repository = to.removeprefix(HUB)
     if to == repository:
         name = str(Path(to) / HUB_WEIGHTS)
+        _refuse_others(checkpoint, Path(to))
         _write(checkpoint, _card_text(checkpoint, name, licence, pictures), Path(to))
         return shown(Path(to))
     from huggingface_hub import HfApi
@@ -121,11 +126,19 @@ def publish(
     return str(address)
 
 
+def _refuse_others(checkpoint: Path, folder: Path) -> None:
+    """Refuse a folder that holds other weights, or a card or configuration that was not written here."""
+    weights = folder / HUB_WEIGHTS
+    if weights.is_file() and file_digest(weights) != file_digest(checkpoint):
+        raise InputError(f"{weights}: other weights are there; name another folder or remove them")
+    for path, mark in ((folder / name, mark) for name, mark in PUBLISHED_MARKS.items()):
+        if path.is_file() and mark not in path.read_bytes():
+            raise InputError(f"{path}: it was not published from here; name another folder or move it away")
+
+
 def _write(checkpoint: Path, card: str, folder: Path) -> None:
     """Write the layout of a Hugging Face repository."""
     weights, config = folder / HUB_WEIGHTS, config_to_dict(open_checkpoint(checkpoint)[0].config)
-    if weights.is_file() and file_digest(weights) != file_digest(checkpoint):
-        raise InputError(f"{weights}: other weights are there; name another folder or remove them")
     if not weights.is_file():
         with atomic_path(weights) as temporary:
             shutil.copyfile(checkpoint, temporary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from suite.datasets.local_split import LOCAL_TRAIN, VALID_VIDEOS, list_path, mak
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
 from suite.drawing.tracks import draw_track_strip, show_video
-from suite.errors import InputError, NothingMeasuredError
+from suite.errors import InputError
 from suite.files import file_digest
 from suite.paths import recorded, runs_dir, shown
 from suite.progress import say
@@ -80,6 +81,7 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
     Raises:
         DataError: if a file or folder is absent.
         InputError: if a file is not what it should be; the message names the place.
+        NothingMeasuredError: if no object is scored.
     """
     task, annotations = data.task, data.annotations
     dataset: CocoDataset | YoutubeVisDataset
@@ -89,16 +91,16 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         dataset = YoutubeVisDataset.load(annotations, data.images)
         if data.part is not None:
             dataset = dataset.only(data.part.video_ids, data.digest)
-    dataset.require_truth()
-    if all(dataset.objects.crowd if isinstance(dataset, CocoDataset) else (track.crowd for track in dataset.tracks)):
-        raise NothingMeasuredError(f"{annotations}: has no object that is scored; give annotated pictures")
+    dataset.require_scored()
     require_health(task, annotations, data.images)
     weights = checkpoint or find_checkpoint("shapes")
     model, metadata = open_checkpoint(weights)
     config = model.config
     trained = Categories.of_checkpoint(metadata, weights, config.num_classes)
-    key = data.digest[:8] if data.part else file_digest(annotations)[:8]
+    key = hashlib.sha256(dataset.digest().encode()).hexdigest()[:8]
     folder = runs_dir() / "real" / f"{task}-{key}-{file_digest(weights)[:8]}"
+    if task == "youtube-vis":
+        folder /= f"T-{key_frame_interval}"
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.json"
     trained_on = metadata.get("dataset", "unknown data")

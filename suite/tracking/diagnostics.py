@@ -29,7 +29,6 @@ from suite.datasets.categories import map_classes
 from suite.datasets.masks import to_mask
 from suite.datasets.pictures import require_pictures
 from suite.datasets.youtube_vis import Video, YoutubeVisDataset, read_tracks
-from suite.errors import NothingMeasuredError
 from suite.files import write_json
 from suite.progress import track
 from suite.records.schema import Dataset, Measurement, Scalar, Subject
@@ -237,9 +236,7 @@ def diagnose_tracking(
         InputError: if no class of the model is a category of the dataset.
         NothingMeasuredError: if no object is scored.
     """
-    dataset.require_truth()
-    if all(track.crowd for track in dataset.tracks):
-        raise NothingMeasuredError(f"{dataset.path}: has no object that is scored; give annotated videos")
+    dataset.require_scored()
     rules: dict[str, Linker | None] = {NONE: _unlinked, **{name: Association.named(name) for name in associate_on}}
     rules[TRUTH] = None
     ids = map_classes(segmenter.categories, segmenter.num_classes, dataset.categories, segmenter.name).category_ids

@@ -20,6 +20,7 @@ from suite.distributed import Processes
 from suite.drawing.detections import draw_detections
 from suite.drawing.tracks import draw_track_strip, show_video
 from suite.files import atomic_path, disk_faults, read_json, write_json
+from suite.progress import say
 from suite.training.data.batches import FileSource
 from suite.training.recipe import Recipe
 from suite.training.state import Progress
@@ -35,6 +36,7 @@ class Evaluation:
         results: the results file, written anew each time.
         protocol: input size and thresholds; None: the variant's own.
         categories: what the classes of the model stand for; None: the dataset's.
+        cautioned: whether what stands against the AP was said.
     """
 
     dataset: CocoDataset | YoutubeVisDataset
@@ -42,12 +44,14 @@ class Evaluation:
     results: Path
     protocol: PredictionProtocol | None = None
     categories: Categories | None = None
+    cautioned: bool = False
 
     @classmethod
     def of(cls, source: FileSource, folder: Path) -> Evaluation | None:
         """Return the evaluation on the images or videos that a recipe asks for, or None where nothing can be scored.
 
         They are evenly spread over what the source names; ``folder`` takes their annotations and results.
+        NothingMeasuredError if none of them has an object that is scored.
         """
         scored = source.scored
         if scored is None:
@@ -60,7 +64,7 @@ class Evaluation:
         count = min(source.recipe.evaluation_images, len(ids))
         subset, results = (folder / f"evaluation_{name}.json" for name in ("annotations", "results"))
         write_json(subset, part_of(whole, unit, {ids[place * len(ids) // count] for place in range(count)}))
-        return cls(kind.load(subset, scored.images), subset, results, categories=source.categories)
+        return cls(kind.load(subset, scored.images).require_scored(), subset, results, categories=source.categories)
 
     @property
     def metric(self) -> str:
@@ -75,7 +79,10 @@ class Evaluation:
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file of a model in evaluation mode; every process calls it and does its part."""
         segmenter = ReferenceSegmenter(model, config, self.protocol, self.categories)
-        predict_dataset(segmenter, self.dataset, self.results, quiet=True)
+        caution = predict_dataset(segmenter, self.dataset, self.results, quiet=True)
+        if caution and not self.cautioned:
+            self.cautioned = True
+            say(f"caution: {caution}")
 
     def score(self) -> float:
         """Return the AP of the last prediction, in [0, 1]; process 0 calls it."""

@@ -47,9 +47,9 @@ class TrainResult:
     metric: str = "mask_ap"
 
 
-def run_identity(recipe: Recipe, seed: int, dataset_digest: str, code: str, initial: str = "") -> str:
+def run_identity(recipe: Recipe, seed: int, data: str, code: str, initial: str = "") -> str:
     """Return the digest of everything a run depends on: only the same run may be resumed."""
-    parts = [recipe.digest(), str(seed), dataset_digest, code, *([initial] if initial else [])]
+    parts = [recipe.digest(), str(seed), data, code, *([initial] if initial else [])]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 

@@ -47,16 +47,16 @@ def code_digest(*packages: str) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-def run_folder(recipe: Recipe, seed: int, dataset_digest: str = "", initial: str = "") -> Path:
+def run_folder(recipe: Recipe, seed: int, data: str = "", initial: str = "") -> Path:
     """Return where one run keeps its checkpoint, states, log and results files.
 
-    Models with options are kept apart. Runs on data that the user may name are told apart by their digest, and by that
-    of what they start from; the embedded dataset is always the same.
+    Models with options are kept apart. Runs on data that the user may name are told apart by their identity, and by the
+    digest of what they start from; the embedded dataset is always the same.
     """
     group = f"{recipe.dataset}-options" if recipe.model_options else recipe.dataset
     name = recipe.digest()[:8]
     if recipe.dataset != "shapes":
-        name += "-" + hashlib.sha256(f"{dataset_digest} {initial}".encode()).hexdigest()[:8]
+        name += "-" + hashlib.sha256(f"{data} {initial}".encode()).hexdigest()[:8]
     return runs_dir() / group / f"{name}-seed-{seed}"
 
 
@@ -123,10 +123,10 @@ def train_recipe(
     processes = start_processes(how.device)
     initial = how.initial_digest()
     source = open_source(recipe, seed, paths)
-    recipe, digest = source.recipe, source.dataset.digest
-    folder = run_folder(recipe, seed, digest, initial)
+    recipe, data = source.recipe, source.identity
+    folder = run_folder(recipe, seed, data, initial)
     checkpoint = folder / "model.safetensors"
-    identity = run_identity(recipe, seed, digest, code_digest(), initial)
+    identity = run_identity(recipe, seed, data, code_digest(), initial)
     with ExitStack() as held:
         holder = processes.share(held.enter_context(claimed(folder)) if processes.first else "")
         if holder:

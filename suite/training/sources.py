@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from suite.datasets import embedded
+from suite.datasets.annotations import AnnotationsFile
 from suite.datasets.categories import COCO_TO_YOUTUBE_VIS, Categories
 from suite.datasets.coco import CocoDataset
 from suite.datasets.inputs import RealInput, named_input, only_part, pinned_input
@@ -91,13 +92,22 @@ def _scored_images(paths: DataPaths) -> RealInput | None:
     return None
 
 
+def _identity(scored: RealInput | None, *trained: AnnotationsFile) -> str:
+    """Return what tells all files of a run from others: a run goes on with no other pictures."""
+    parts = [dataset.digest() for dataset in trained]
+    if scored is not None and not scored.pinned:
+        kind = CocoDataset if scored.task == "coco" else YoutubeVisDataset
+        parts.append(kind.load(scored.annotations, scored.images, truth=False).digest())
+    return " ".join([*parts, scored.digest if scored else ""])
+
+
 def _read_coco(found: RealInput) -> CocoDataset:
     say(f"reading {found.annotations.name}")
     return CocoDataset.load(found.annotations, found.images)
 
 
-def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> Pool:
-    """Return COCO's pictures of the categories that the videos have too."""
+def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> tuple[Pool, CocoDataset]:
+    """Return COCO's pictures of the categories that the videos have too, and all of the file."""
     if recipe.joint_dataset != "coco":
         raise InputError(f"joint_dataset {recipe.joint_dataset!r}: known is coco")
     if videos.categories.ids != tuple(range(1, 41)):
@@ -113,7 +123,7 @@ def _joint_pool(recipe: Recipe, paths: DataPaths, videos: YoutubeVisDataset) -> 
         for index, coco_id in enumerate(coco.categories.ids)
         if isinstance(coco_id, int) and (target := COCO_TO_YOUTUBE_VIS[recipe.dataset].get(coco_id, -1)) in place
     }
-    return coco_pool(coco, classes)
+    return coco_pool(coco, classes), coco
 
 
 def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
@@ -127,8 +137,9 @@ def _open_coco(recipe: Recipe, seed: int, paths: DataPaths) -> FileSource:
     if not paths.skip_check:
         require_pictures(dataset.picture_files())
     described = Dataset(found.name, found.split, found.digest, found.pinned, images=len(dataset.images))
-    recipe = _with_classes(recipe, dataset.categories)
-    return FileSource(recipe, seed, described, dataset.categories, pool, scored=_scored_images(paths))
+    recipe, scored = _with_classes(recipe, dataset.categories), _scored_images(paths)
+    identity = _identity(scored, dataset)
+    return FileSource(recipe, seed, described, dataset.categories, pool, scored=scored, identity=identity)
 
 
 def _open_videos(recipe: Recipe, seed: int, paths: DataPaths, found: RealInput, scored: RealInput | None) -> FileSource:
@@ -151,10 +162,11 @@ def _open_videos(recipe: Recipe, seed: int, paths: DataPaths, found: RealInput, 
     pool = video_pool(dataset)
     if not paths.skip_check:
         require_pictures(dataset.picture_files())
-    joint = _joint_pool(recipe, paths, dataset) if recipe.joint_dataset else None
+    joint, mixed_in = _joint_pool(recipe, paths, dataset) if recipe.joint_dataset else (None, None)
     amount = {"images": sum(video.length for video in dataset.videos), "videos": len(dataset.videos)}
     described = Dataset(found.name, found.split, found.digest, found.pinned, **amount)
-    return FileSource(recipe, seed, described, dataset.categories, pool, joint, scored)
+    identity = _identity(scored, *filter(None, (dataset, mixed_in)))
+    return FileSource(recipe, seed, described, dataset.categories, pool, joint, scored, identity)
 
 
 def open_source(recipe: Recipe, seed: int, paths: DataPaths | None = None) -> FileSource:

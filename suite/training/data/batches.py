@@ -80,6 +80,7 @@ class FileSource:
         pool: pictures or videos that an epoch goes through.
         joint: pictures that are mixed in as pairs, or None.
         scored: ground truth that is scored during training, or None.
+        identity: what tells all files that are read from others.
     """
 
     recipe: Recipe
@@ -89,6 +90,7 @@ class FileSource:
     pool: Pool
     joint: Pool | None = None
     scored: RealInput | None = None
+    identity: str = ""
 
     def _shown(self, iteration: int, slot: int) -> tuple[Shown, ...]:
         """Return the views of one slot: one, or the two of a pair."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -159,6 +160,31 @@ def test_only_what_is_missing_is_predicted_and_nothing_of_another_protocol_is_ke
     predict_dataset(segmenter, dataset, tmp_path / "results.json", quiet=True)
     assert segmenter.calls == AMOUNT + 5 + AMOUNT
     assert (tmp_path / "results.json").read_bytes() != finished["coco"]
+
+
+def test_a_run_goes_on_with_no_other_pictures(data: Path, tmp_path: Path, model: MobileInst) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    for path in other.glob("*.png"):
+        Image.fromarray(np.ascontiguousarray(np.asarray(Image.open(path))[:, ::-1])).save(path)
+    segmenter = Interrupted(model, 7)
+    with pytest.raises(KeyboardInterrupt):
+        predict_dataset(segmenter, CocoDataset.load(data / "coco.json", other), tmp_path / "results.json", quiet=True)
+    segmenter.limit = 1000
+    copied = CocoDataset.load(Path(shutil.copy(data / "coco.json", tmp_path)), data)
+    predict_dataset(segmenter, copied, tmp_path / "results.json", quiet=True)
+    assert segmenter.calls == 7 + AMOUNT
+
+
+@pytest.mark.parametrize("name", ["coco.json", "model.safetensors", "0.png"])
+def test_nothing_that_is_read_is_written_over(data: Path, tmp_path: Path, refused: Any, name: str) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    path = tmp_path / "data" / name
+    before = path.read_bytes()
+    (tmp_path / "link.json").symlink_to(path)
+    for out in (path, tmp_path / "link.json"):
+        assert str(out) in refused(["predict", *words(tmp_path / "data", "coco", out)[1:]], 2)
+    assert path.read_bytes() == before
 
 
 def in_two_processes(commands: list[list[str]], exit_code: int = 0) -> list[str]:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -89,8 +90,32 @@ def test_a_folder_holds_weights_and_a_card_with_the_measured_ap(tmp_path: Path) 
     assert 50 < ap < 100
     assert f"{ap:.1f}" in body
     assert "shapes train" in body  # of the card that training wrote
+    assert main(["publish", "--to", str(out)]) == 0
     (out / "model.safetensors").write_bytes(b"other")
     assert main(["publish", "--to", str(out)]) == 2
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json"])
+def test_what_somebody_else_wrote_stays(tmp_path: Path, refused: Any, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    assert name in refused(["publish", "--to", tmp_path], 2)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_card_gives_no_ap_of_nothing_and_says_what_stands_against_one(tmp_path: Path, refused: Any) -> None:
+    generate(tmp_path, ShapesConfig(train_videos=1, val_videos=1))
+    path, out = tmp_path / "annotations" / "instances_val.json", tmp_path / "out"
+    document = json.loads(path.read_text())
+    document["categories"][0]["name"] = "unknown"
+    path.write_text(json.dumps(document))
+    words = ["publish", "--to", str(out), "--annotations", str(path), "--images", str(tmp_path / "val")]
+    assert main(words) == 0
+    assert "unknown" in (out / "README.md").read_text()
+    for item in document["annotations"]:
+        item["iscrowd"] = 1
+    path.write_text(json.dumps(document))
+    assert main(words) == 3
 
 
 STEPS = f"""

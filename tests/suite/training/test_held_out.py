@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from PIL import Image
 
 from reference_model.weights import load_checkpoint
 from suite.datasets.local_split import list_path
@@ -54,6 +57,23 @@ def test_held_out_videos_are_never_shown(tmp_path: Path, shared_data: Path) -> N
     assert source.pool.size == len(whole) - 1
     described = source.dataset
     assert (described.name, described.split, described.pinned) == ("youtube-vis-2019", "local-train", False)
+
+
+@pytest.mark.usefixtures("root")
+def test_a_run_with_other_pictures_is_another(tmp_path: Path, shared_data: Path) -> None:
+    held_out_list(tmp_path / "ids.json", shared_data / "ytvis_mini" / "train.json")
+    data = data_of(shared_data, tmp_path / "ids.json")
+    copied, other = tmp_path / "copied", tmp_path / "other"
+    for folder in (copied, other):
+        shutil.copytree(str(data.images), folder)
+    for path in other.rglob("*.jpg"):
+        Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path)
+    scored = {"evaluation_annotations": data.annotations, "evaluation_images": copied}
+    choices = [data, replace(data, images=copied), replace(data, images=other), replace(data, **scored)]
+    choices.append(replace(data, **scored | {"evaluation_images": other}))
+    first, same, *others = [open_source(tiny(), 0, choice).identity for choice in choices]
+    assert first == same
+    assert len({first, *others}) == 4
 
 
 @pytest.mark.parametrize("of_the_repository", [True, False])
