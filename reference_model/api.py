@@ -313,12 +313,15 @@ def _as_array(image: str | Path | NDArray[np.uint8] | Image) -> NDArray[np.uint8
 
 def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Yield the frames of a video file, (H, W, 3) uint8 RGB."""
-    capture, number = open_video(path), 0
+    import cv2
+
+    capture, number, at_s = open_video(path), 0, 0.0
     try:
         while (found := capture.read())[0]:
+            at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             yield np.ascontiguousarray(found[1][:, :, ::-1])
             number += 1
-        if missing := ends_early(capture, number):
+        if missing := ends_early(capture, number, at_s):
             raise ImageError(f"{path}: {missing}")
     finally:
         capture.release()
@@ -340,8 +343,8 @@ def open_video(source: Path | int) -> cv2.VideoCapture:
     return capture
 
 
-def ends_early(capture: cv2.VideoCapture, number: int) -> str:
-    """Return what is missing of a video that gave ``number`` frames and no more; empty where nothing is.
+def ends_early(capture: cv2.VideoCapture, number: int, last_s: float) -> str:
+    """Return what is missing of a video that gave ``number`` frames, the last at so many seconds; empty if nothing is.
 
     Some containers count their frames, and others state a duration, of which OpenCV makes a count that is right for a
     constant rate alone. So a file is cut short if it has fewer frames, by more than two and 2 %, and ends too soon.
@@ -349,7 +352,7 @@ def ends_early(capture: cv2.VideoCapture, number: int) -> str:
     import cv2
 
     total, rate = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), capture.get(cv2.CAP_PROP_FPS)
-    shown = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 * rate  # as a count of frames of constant rate
+    shown = last_s * rate  # as a count of frames of constant rate
     slack = max(2.0, total / 50)
     if number >= total - slack or shown + max(slack, 2 * shown / max(1, number - 1)) >= total:
         return ""

@@ -172,18 +172,21 @@ def _read_pictures(paths: Sequence[Path]) -> Generator[Frame | SuiteError, None,
 
 
 def _decode(source: Source, capture: cv2.VideoCapture) -> Generator[Frame | SuiteError, None, None]:
+    import cv2
+
     from reference_model.api import ends_early
 
-    name, number = source.name, 0
+    name, number, at_s = source.name, 0, 0.0
     try:
         while capture.grab():
+            at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             decoded, frame = capture.retrieve()
             if decoded and frame is not None and frame.ndim == 3:
                 yield np.ascontiguousarray(frame[..., ::-1])
             else:
                 yield InputError(f"{name}: frame {number} cannot be decoded; convert or copy the file again")
             number += 1
-        if not source.camera and (missing := ends_early(capture, number)):
+        if not source.camera and (missing := ends_early(capture, number, at_s)):
             yield InputError(f"{name}: {missing}")
     finally:
         capture.release()

@@ -32,7 +32,7 @@ RECIPE = "shapes_ablation"
 CODE_SERIES = "reference_model_code"
 """Name of the series that holds the digest of the reference model's code."""
 SAME_CODE = {
-    "0481578e687187571d7ee4a9640c75508cfc0c64c88cb0b1c16602c79ad1f5c7": (
+    "77ef0a0bc8a898275f5d6b48e8cf3f90fe396a32327bfffa1413a8c1cdc7002e": (
         "4daab1b4d2a34e3c412b98555e35a266dba80b8011ce671550a7d3a19ec04e99"
     ),
 }

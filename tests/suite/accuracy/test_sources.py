@@ -253,11 +253,11 @@ def test_a_frame_stays_in_the_mp4_until_the_next_is_due(tmp_path: Path) -> None:
     assert len(shown) == 5 + 3 + 100
 
 
-class Timed:
-    """What OpenCV says of a file once it is read: frames by its own count, their rate, and when the last is shown."""
+class Stated:
+    """What OpenCV says of a file: its count of frames and their rate."""
 
-    def __init__(self, count: float, rate: float, last_s: float) -> None:
-        self.said = {cv2.CAP_PROP_FRAME_COUNT: count, cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_POS_MSEC: 1000 * last_s}
+    def __init__(self, count: float, rate: float) -> None:
+        self.said = {cv2.CAP_PROP_FRAME_COUNT: count, cv2.CAP_PROP_FPS: rate}
 
     def get(self, key: int) -> float:
         return self.said[key]
@@ -281,7 +281,7 @@ class Timed:
 def test_a_clip_is_cut_short_by_its_time_and_not_by_a_count_that_its_rate_made(
     count: float, rate: float, last_s: float, frames: int, missing: bool
 ) -> None:
-    assert bool(ends_early(Timed(count, rate, last_s), frames)) == missing  # type: ignore[arg-type]
+    assert bool(ends_early(Stated(count, rate), frames, last_s)) == missing  # type: ignore[arg-type]
 
 
 def test_a_clip_whose_name_is_no_utf8_is_named(predict: Any, tmp_path: Path) -> None:
