@@ -51,12 +51,14 @@ def _orderings(evidence: Evidence) -> Iterator[Highlight]:
     """Say how many pairs of methods are as fast relative to each other as published, and who is twice as fast."""
     found = prior_art_rows(evidence, MAIN_ENGINE)
     rows = [row for row in found if row.default]
-    held, pairs = orderings(evidence, found, MAIN_ENGINE)["both tables"]
+    counts = orderings(evidence, found, MAIN_ENGINE)
+    held, pairs = map(sum, zip(*counts.values(), strict=True))
     if pairs:
-        order = "pairs of methods are ordered by latency as in the paper's two tables"
+        each = (f"{title}: {f'{own[0]} of {own[1]}' if own[1] else 'not timed'}" for title, own in counts.items())
+        order = f"pairs of methods are ordered by latency as in the paper ({', '.join(each)})"
         sentence = f"On one core here, {held} of {pairs} {order}."
         yield Highlight(sentence, len(rows), "python -m suite prior-art", "latency_ratio")
-    half = [row for row in rows if row.half_published and row.masks is not None]
+    half = [row for row in rows if row.half_published and row.ratio is not None]
     if half:
         held, noise = (sum(row.half_measured is answer for row in half) for answer in (True, None))
         twice = "methods that take at least twice MobileInst's time as published"

@@ -125,23 +125,20 @@ def _cell(evidence: Evidence, clock: Clock, engine: str) -> Cell | None:
 
 
 def orderings(evidence: Evidence, rows: Sequence[PriorArtRow], engine: str) -> dict[str, tuple[int, int]]:
-    """Count pairs of default readings in published order, in the run that timed most of them (the newest of several).
+    """Count pairs of default readings in published order, table by table, as times of two runs cannot be compared.
 
-    ``rows`` are those of `prior_art_rows` for the engine. Returns "Table 1", "Table 2" and "both tables" -> (pairs in
-    published order, all pairs); pairs of equal published latency are left out.
+    ``rows`` are those of `prior_art_rows` for the engine. Returns "Table 1" and "Table 2" -> (pairs in published order,
+    all pairs) in the run that timed most of that table (the newest of several); equal published latencies are no pair.
     """
-    best: list[tuple[str, float, float]] = []
-    for clocks in evidence.timings.clocked[engine]:
-        timed = [
-            (row.claim.row_id, row.claim.value, float(np.median(rounds_of(clocks[row.clock][1]))))
-            for row in rows
-            if row.default and row.clock in clocks
-        ]
-        best = timed if len(timed) >= len(best) else best
     counts = {}
-    for title, prefix in (("Table 1", "table1/"), ("Table 2", "table2/"), ("both tables", "table")):
-        pairs = combinations([row for row in best if row[0].startswith(prefix)], 2)
-        held = [(a[1] < b[1]) == (a[2] < b[2]) for a, b in pairs if a[1] != b[1]]
+    for title, prefix in (("Table 1", "table1/"), ("Table 2", "table2/")):
+        shown = [row for row in rows if row.default and row.claim.row_id.startswith(prefix)]
+        timed = (
+            [(row.claim.value, float(np.median(rounds_of(run[row.clock][1])))) for row in shown if row.clock in run]
+            for run in reversed(evidence.timings.clocked[engine])
+        )
+        most = max(timed, key=len, default=[])
+        held = [(a[0] < b[0]) == (a[1] < b[1]) for a, b in combinations(most, 2) if a[0] != b[0]]
         counts[title] = (sum(held), len(held))
     return counts
 
