@@ -34,6 +34,17 @@ def reports_dir() -> Path:
     return repository_root() / "reports"
 
 
+def results_readme(reports: Path) -> Path | None:
+    """Return the README.md that shows what a folder of reports holds: a checkout's, for its own folder alone.
+
+    Beside any other folder, and where the root is no checkout, a README.md is somebody else's: None.
+    """
+    root = repository_root()
+    readme = root / "README.md"
+    own = reports.resolve() == reports_dir() and (root / "datasets.dvc").is_file() and readme.is_file()
+    return readme if own else None
+
+
 def records_dir() -> Path:
     """Return the folder of committed records."""
     return reports_dir() / "records"

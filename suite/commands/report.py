@@ -17,13 +17,15 @@ import click
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file differs from what the records give.")
 @click.option(
-    "--reports", type=click.Path(path_type=Path), help="Folder with records/ in it; default: the repository's reports/."
+    "--reports",
+    type=click.Path(path_type=Path),
+    help="Folder with records/ in it; README.md goes with the default alone [default: the repository's reports/].",
 )
 def command(parts: tuple[str, ...], check: bool, reports: Path | None) -> None:
     """Redraw tables, figures, README.md's results and the page reports/index.html from the committed records alone.
 
-    README.md's results go with the tables. The page is not kept in git, so --check leaves it out. Needs neither torch
-    nor a dataset; the same records give the same bytes.
+    README.md's results go with the tables of the repository's own reports/. The page is not kept in git, so --check
+    leaves it out. Needs neither torch nor a dataset; the same records give the same bytes.
     """
     from suite.errors import RegressionError
     from suite.report.render import PARTS, render_report

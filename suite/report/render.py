@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from suite.errors import DataError, InputError
 from suite.files import write_bytes
-from suite.paths import reports_dir
+from suite.paths import reports_dir, results_readme
 from suite.records.store import RunFile
 from suite.report.evidence import Evidence
 from suite.report.formats import csv_text, html, latex, markdown, templates
@@ -27,7 +27,7 @@ ANIMATED = "_animated"
 Files = dict[str, bytes]
 """Path -> content; ``reports/`` stands for the folder of reports, whatever its name, all else lies beside it."""
 PARTS = ("tables", "figures", "page")
-"""What can be rendered alone; README's generated part goes with the tables."""
+"""What can be rendered alone; README's generated part goes with the tables of the repository's own folder."""
 
 
 class Outcome(NamedTuple):
@@ -126,7 +126,7 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
     """Render parts of the report from the records in ``reports/records`` and write what differs.
 
     Args:
-        reports: the folder ``reports``, the repository's own if None; README.md is looked for beside it.
+        reports: the folder ``reports``, the repository's own if None; README.md goes with that one alone.
         parts: of `PARTS`.
         check: only tell what differs. The page is not kept in git, so it is not compared.
 
@@ -144,8 +144,7 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
     drawn = render_figures(evidence) if {"page", "figures"} & set(wanted) else {}
     if "tables" in wanted:
         files |= render_tables(evidence, built)
-        readme = folder.resolve().parent / "README.md"
-        if readme.is_file():
+        if readme := results_readme(folder):
             files["README.md"] = with_block(readme.read_text(encoding="utf-8"), results_block(evidence)).encode()
     if "figures" in wanted:
         files |= drawn

@@ -45,6 +45,24 @@ def test_check_writes_nothing_and_fails_on_any_difference(reports: Path, capsys:
     assert main(["report", "--only", "tables", "--check", *arguments]) == 0
 
 
+def test_only_a_checkouts_own_reports_change_its_readme(reports: Path, monkeypatch: pytest.MonkeyPatch):
+    readme, old = reports.parent / "README.md", f"# Title\n\n{BEGIN}\nold\n{END}\n\nrest\n"
+    other = Path(shutil.copytree(reports, reports.parent / "phone"))
+    assert readme.read_text() == "somebody's\n"
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(reports.parent))
+    assert main(["report", "--only", "tables"]) == 0
+    assert readme.read_text() == "somebody's\n"
+
+    shutil.copy(REPOSITORY / "datasets.dvc", reports.parent)
+    assert main(["report", "--only", "tables"]) == 2
+    readme.write_text(old)
+    assert main(["report", "--only", "tables", "--reports", str(other)]) == 0
+    assert readme.read_text() == old
+    assert render_report(None, ["tables"]).written == ("README.md",)
+    assert "published claims" in readme.read_text()
+    assert readme.read_text().startswith("# Title")
+
+
 def test_files_that_nothing_renders_are_named_and_left_alone(reports: Path):
     (reports / "tables" / "table9.md").write_text("somebody's")
     for check in (True, False):
