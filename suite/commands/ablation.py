@@ -32,7 +32,8 @@ def command(
     The cells are the default model and what differs from it in one choice: decoders, pooling of local features, query
     passing. Each is scored on images, on videos at T = 1, 3, 6 with and without association, and on the videos with
     look-alikes, occlusion and fast motion. A cell and seed that has a complete record of the same recipe, dataset and
-    reference model is skipped. Ctrl-C is safe: the same command resumes inside the interrupted trainings.
+    reference model is skipped. Interrupted (Ctrl-C, SIGTERM, SIGUSR1), the same command resumes inside the trainings;
+    the last two end with exit code 75, on which a batch job is requeued.
     """
     from suite.reproduce.ablation import (
         compared_with_records,

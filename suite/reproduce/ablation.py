@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import reference_model
 from suite.datasets import embedded
 from suite.datasets.pins import load_pins
 from suite.distributed import available_cores
-from suite.errors import INTERRUPTED, InputError, SuiteError
+from suite.errors import INTERRUPTED, REQUEUE, USAGE, InputError, StoppedError, SuiteError
 from suite.locks import claimed
 from suite.paths import records_dir
 from suite.progress import say
@@ -24,11 +26,14 @@ from suite.records.schema import Scalar, Series
 from suite.records.store import RunFile, read_folder, write_run
 from suite.report.ablation import CELLS, DEFAULT_CELL, EXPERIMENT, AblationCell
 from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines
-from suite.reproduce.stages import Stages
+from suite.reproduce.stages import Stages, stoppable
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.run import forget, run_folder, train_recipe
+from suite.training.state import stop_requests
 
 RECIPE = "shapes_ablation"
+POLL_S = 0.2
+"""How often the processes side by side are looked at."""
 CODE_SERIES = "reference_model_code"
 """Name of the series that holds the digest of the reference model's code."""
 SAME_CODE = {
@@ -220,28 +225,39 @@ def _forward(stream: IO[str], number: int) -> None:
 def _run_side_by_side(arguments: Sequence[str], workers: int) -> None:
     """Run ``python -m suite`` with the same arguments in several processes, which share the work out among themselves.
 
-    Ctrl-C reaches them as it reaches this process; each stops in its own time and is waited for.
+    What stops this process or one of them stops all; each saves its state in its own time and is waited for.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C here or in a worker.
+        StoppedError: after SIGTERM or SIGUSR1 here or in a worker.
+        SuiteError: if a worker failed, with its exit code.
     """
     command = [sys.executable, "-m", "suite", *arguments]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") for _ in range(workers)]
-    readers = [threading.Thread(target=_forward, args=(one.stderr, number)) for number, one in enumerate(running, 1)]
-    for reader in readers:
-        reader.start()
-    interrupted = False
-    while any(process.poll() is None for process in running):
-        try:
-            for process in running:
-                process.wait()
-        except KeyboardInterrupt:
-            interrupted = True
-    for reader in readers:
-        reader.join()
-    codes = [process.returncode for process in running]
-    if interrupted or INTERRUPTED in codes:
+    with stop_requests() as stop_requested:
+        running, readers, told = [], [], False
+        for number in range(1, workers + 1):
+            worker = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
+            running.append(worker)
+            readers.append(threading.Thread(target=_forward, args=(worker.stderr, number)))
+            readers[-1].start()
+        while None in (codes := [process.poll() for process in running]):
+            if not told and (stop_requested() or {INTERRUPTED, REQUEUE} & set(codes)):
+                told = True
+                for process in running:
+                    process.terminate()  # after Ctrl-C, too, which may not have reached it; twice would stop it at once
+            time.sleep(POLL_S)
+        for reader in readers:
+            reader.join()
+        asked = stop_requested()
+    if asked == signal.SIGINT or (not asked and INTERRUPTED in codes):
         raise KeyboardInterrupt
+    if asked or REQUEUE in codes:
+        raise StoppedError("stopped by the system, what the workers trained is saved; the same command continues there")
     for number, code in enumerate(codes, start=1):
         if code:
-            raise SuiteError(f"worker {number} of {workers} ended with exit code {code}; its message is above")
+            error = SuiteError(f"worker {number} of {workers} ended with exit code {code}; its message is above")
+            error.exit_code = code if code > 0 else USAGE
+            raise error
 
 
 def train_cells(
@@ -257,6 +273,7 @@ def train_cells(
 
     Raises:
         KeyboardInterrupt: after Ctrl-C; the same call continues where it stopped.
+        StoppedError: likewise after SIGTERM or SIGUSR1.
         SuiteError: for bad data or a failed training.
     """
     wanted = named_jobs(names, seeds, iterations)
@@ -268,5 +285,6 @@ def train_cells(
         own = ["ablation", "--seeds", str(seeds), *words, "--workers", "1", "--no-report"]
         _run_side_by_side(own, side_by_side)
     else:
-        _run_jobs(wanted)
+        with stoppable():
+            _run_jobs(wanted)
     return compared_with_records(wanted, reference_model_digest())

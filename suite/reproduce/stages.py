@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
-from suite.errors import DataError
+from suite.errors import DataError, StoppedError
 from suite.files import file_digest, write_bytes
 from suite.paths import repository_root, runs_dir
 from suite.progress import say
@@ -16,6 +18,30 @@ from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Measurement, Run, Series
 
 Line = Measurement | Series | Artifact
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """End a job on SIGTERM and SIGUSR1 between its trainings, which ask for these themselves.
+
+    Raises:
+        StoppedError: at the first of them, wherever the job is; the rest are ignored until it has ended.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        for other in previous:
+            signal.signal(other, signal.SIG_IGN)
+        name = signal.Signals(number).name
+        raise StoppedError(f"stopped by {name}, finished stages are kept; the same command continues there")
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        for number in previous:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -31,12 +37,10 @@ def test_two_cells_run_are_told_apart_and_never_repeated(
 
     monkeypatch.setattr(held_out, "RESAMPLES", 20)
 
-    def interrupted(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(held_out, "score_videos", interrupted)
-        assert main(["ablation", *SHORT]) == 130
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 75)):
+        with monkeypatch.context() as patched:
+            patched.setattr(held_out, "score_videos", lambda *_, number=number: os.kill(os.getpid(), number))
+            assert main(["ablation", *SHORT]) == code
     records = small_root / "reports" / "records"
     assert not list(records.glob("*"))
 
@@ -65,6 +69,68 @@ def test_two_cells_run_are_told_apart_and_never_repeated(
     written[0].write_bytes(written[0].read_bytes()[:-20])
     assert main(["ablation", *SHORT, "--plan"]) == 0
     assert counts(capsys.readouterr().out) == [2, 1, 1]
+
+
+WORKER = """#!/bin/sh
+cd "{folder}"
+if [ -n "{first}" ] && mkdir first 2> first.txt; then
+    [ "{first}" = 4 ] || until ls ready.* > listed.txt 2>&1; do sleep 0.05; done
+    exit {first}
+fi
+[ "{first}" = 4 ] && exit 0
+trap 'mkdir saved.$$; exit 75' TERM
+mkdir ready.$$
+while true; do sleep 0.05; done
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "first", "code"),
+    [(signal.SIGTERM, "", 75), (signal.SIGUSR1, "", 75), (signal.SIGINT, "", 130), (0, "75", 75), (0, "4", 4)],
+)
+def test_what_stops_the_ablation_or_a_worker_stops_the_others(
+    small_root: Path, monkeypatch: pytest.MonkeyPatch, sent: int, first: str, code: int
+) -> None:
+    """Workers that only wait stand for trainings; the first one of them may end with a code of its own."""
+    folder = small_root / "workers"
+    folder.mkdir()
+    worker = small_root / "worker"
+    worker.write_text(WORKER.format(folder=folder, first=first))
+    worker.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(worker))
+
+    def stop() -> None:
+        while len(list(folder.glob("ready.*"))) < 2:
+            time.sleep(0.05)
+        os.kill(os.getpid(), sent)
+
+    if sent:
+        threading.Thread(target=stop, daemon=True).start()
+    assert main(["ablation", *SHORT, "--workers", "2", "--no-report"]) == code
+    ready = [path.suffix for path in folder.glob("ready.*")]
+    assert sorted(ready) == sorted(path.suffix for path in folder.glob("saved.*"))
+    assert len(ready) == (2 if sent else 1 if first == "75" else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stopped", "code"), [("main", 75), ("worker", 75), ("group", 75), ("Ctrl-C", 130)])
+def test_trainings_side_by_side_are_saved_when_they_are_stopped(small_root: Path, stopped: str, code: int) -> None:
+    words = [*SHORT, "--workers", "2", "--iterations", "2000", "--no-report"]
+    command = [sys.executable, "-m", "suite", "ablation", *words]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0)
+    assert running.stderr is not None
+    training: set[str] = set()
+    while len(training) < 2:
+        found = re.match(r"\((\d)\) train seed", running.stderr.readline())
+        training |= {found[1]} if found else set()
+    if stopped in ("main", "worker"):
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        os.kill(running.pid if stopped == "main" else int(children[0]), signal.SIGTERM)
+    else:
+        os.killpg(running.pid, signal.SIGTERM if stopped == "group" else signal.SIGINT)
+    running.communicate()  # until the last worker, which writes to the same standard output, has ended
+    assert running.returncode == code
+    assert len({path.parent for path in (small_root / "runs").rglob("state-*.safetensors")}) == 2
 
 
 def test_every_cell_differs_in_one_choice_from_its_neighbour() -> None:
