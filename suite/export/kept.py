@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,36 +24,66 @@ if TYPE_CHECKING:
 
     from suite.export.exporter import Part
 
-MODEL_CODE = ("reference_model.", "suite.models.")
-"""How the names of modules begin whose code shapes the graphs of models."""
+LIBRARIES = ("torch", "numpy", "onnx", "onnxscript")
+"""Packages whose versions stand for their code."""
+SUITE_CODE = ("reference_model.", "suite.models.")
+"""How the names of those modules of ours begin whose code shapes the graphs of models."""
 EXPORT_CODE = tuple(f"suite.export.{name}" for name in ("exporter", "rewriting", "graph_editor", "winograd"))
 """Modules whose code shapes every graph."""
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _is_foreign(module: str) -> bool:
+    """Tell whether a loaded module is neither ours nor Python's nor of `LIBRARIES`."""
+    known = {"suite", "reference_model", *LIBRARIES, *sys.stdlib_module_names}
+    return bool(sys.modules.get(module)) and _package(module) not in known
 
 
 def modules_behind(names: Iterable[str]) -> set[str]:
     """Return those of the modules that are code of models, and all such modules that they take anything from.
 
-    A layer's own module is not enough: a network may also call functions of modules that define no layer.
+    A layer's own module is not enough: a network may also call functions of modules that define no layer. Our modules
+    are followed to ours only, those of installed packages to whatever has no version of its own in a graph's name.
     """
     found: set[str] = set()
-    waiting = list(names)
+    waiting = [(name, True) for name in names]
     while waiting:
-        name = waiting.pop()
-        if name.startswith(MODEL_CODE) and name not in found:
+        name, from_foreign = waiting.pop()
+        foreign = from_foreign and _is_foreign(name)
+        if name not in found and (foreign or name.startswith(SUITE_CODE)):
             found.add(name)
-            values = vars(importlib.import_module(name)).values()
-            waiting += [str(getattr(value, "__module__", "")) for value in values]
-            waiting += [value.__name__ for value in values if isinstance(value, ModuleType)]
+            values = list(vars(importlib.import_module(name)).values())
+            waiting += [(str(getattr(value, "__module__", "")), foreign) for value in values]
+            waiting += [(value.__name__, foreign) for value in values if isinstance(value, ModuleType)]
     return found
 
 
-def _code_digest(model: nn.Module) -> str:
-    """Return a digest of the code that shapes a model's graph: its layers', what they take in, the exporter's."""
+def code_digest(modules: Iterable[str]) -> str:
+    """Return a digest of the code of modules."""
     digest = hashlib.sha256()
-    for name in sorted({*modules_behind(type(layer).__module__ for layer in model.modules()), *EXPORT_CODE}):
-        file = importlib.import_module(name).__file__
+    for name in sorted(modules):
+        file = getattr(importlib.import_module(name), "__file__", None)
         digest.update(name.encode() + b"\0" + (Path(file).read_bytes() if file else b"") + b"\0")
     return digest.hexdigest()
+
+
+def _package_digest(package: str) -> str:
+    """Return a digest of all modules of a loaded package, which may import within functions or by computed names."""
+    digest = hashlib.sha256()
+    for folder in map(Path, getattr(sys.modules.get(package), "__path__", ())):
+        for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.so"))):
+            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _model_digest(model: nn.Module, builder: str) -> str:
+    """Return a digest of the code that shapes a model's graph: its layers', what they take in, the exporter's."""
+    names = {*(type(layer).__module__ for layer in model.modules()), builder}
+    packages = sorted({_package(name) for name in names if _is_foreign(name)})
+    return " ".join([code_digest({*modules_behind(names), *EXPORT_CODE}), *map(_package_digest, packages)])
 
 
 def _weights_digest(model: nn.Module) -> str:
@@ -84,6 +115,7 @@ def export_kept(
     folder: Path | None = None,
     form: str = "portable",
     metadata: Mapping[str, str] | None = None,
+    builder: str = "",
 ) -> dict[str, GraphArtifact]:
     """Export the parts of a model that no earlier run has left.
 
@@ -97,6 +129,7 @@ def export_kept(
         folder: where the files lie; ``runs/onnx`` if None.
         form: of `suite.export.rewriting`, as the runtime runs it best.
         metadata: kept in the graphs.
+        builder: the module that builds the model, whose code shapes it as its layers' does.
 
     Returns:
         The graphs by their parts' names.
@@ -108,10 +141,10 @@ def export_kept(
     from suite.export.rewriting import Form
 
     folder = runs_dir() / "onnx" if folder is None else folder
-    versions = [importlib.metadata.version(package) for package in ("torch", "onnx", "onnxscript")]
+    versions = [importlib.metadata.version(package) for package in LIBRARIES]
     # How layers are set (a stride, a dilation) changes a graph without changing a weight; the module's text has it all.
     options = f"{name} {form} {json.dumps(dict(metadata or {}), sort_keys=True)} {model!r}"
-    shared = [_code_digest(model), _weights_digest(model), options, *versions]
+    shared = [_model_digest(model, builder), _weights_digest(model), options, *versions]
     exported = {}
     for part in parts:
         key = hashlib.sha256("\n".join([*shared, repr(part)]).encode()).hexdigest()[:16]

@@ -57,7 +57,7 @@ def _exported(
         name = "whole" if part in same else part
         if part in wanted and name not in made:
             shape = size if name in ("whole", "with_masks") else video_size
-            made |= export_kept(entry.name, model, [parts[name]], shape, folder, form, metadata)
+            made |= export_kept(entry.name, model, [parts[name]], shape, folder, form, metadata, entry.module)
     return {part: made["whole" if part in same else part] for part in PARTS if part in wanted}
 
 
