@@ -21,7 +21,7 @@ from suite.export.kept import export_kept
 from suite.export.runtime import cpu_session, graph_form, prepare_graph
 from suite.files import atomic_path
 from suite.latency.spans import REFERENCE_SPANS, SPANS, TimedModel
-from suite.models import ModelEntry, build_model, get_entry
+from suite.models import ModelEntry, build_model, discover, discover_installed, get_entry
 from suite.paths import runs_dir
 from suite.seeds import derive_seed
 
@@ -137,19 +137,30 @@ def prepare_apart(name: str, **options: Any) -> TimedModel:
             ) from None
 
 
+def refuse_known(name: str, where: str) -> None:
+    """Refuse the name of a model for anything else, which tables and the ledger would take for that model.
+
+    Raises:
+        InputError: that begins with ``where``.
+    """
+    if name in discover() or name in discover_installed()[0]:
+        raise InputError(f"{where}: {name} is the name of a model that the suite builds; give it another one")
+
+
 def file_and_name(text: str) -> tuple[Path, str]:
     """Return file and name of ``FILE[:NAME]``; the name is the file's without suffix if none is given.
 
     Raises:
-        InputError: if there is no such file, or the name has characters that no record takes.
+        InputError: if there is no such file, or the name is a known model's or has characters that no record takes.
     """
     whole, (file, _, name) = Path(text), text.rpartition(":")
     path = whole if whole.is_file() or not file else Path(file)
     name = path.stem if path == whole else name
     if not path.is_file():
         raise InputError(f"--onnx {text}: no such file; give FILE or FILE:NAME")
-    if not re.fullmatch(r"[\w.+-]+", name, re.ASCII):
-        raise InputError(f"--onnx {text}: {name!r} is no name of letters, digits and . _ + -; give FILE:NAME")
+    if not re.fullmatch(r"[\w.+-]{1,80}", name, re.ASCII):
+        raise InputError(f"--onnx {text}: {name!r} is no name of up to 80 letters, digits, . _ + -; give FILE:NAME")
+    refuse_known(name, f"--onnx {text} (FILE:NAME)")
     return path, name
 
 

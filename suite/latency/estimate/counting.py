@@ -26,7 +26,7 @@ from suite.latency.estimate.calibration import Core, Count, load_counts
 from suite.latency.estimate.cycles import model_cycles
 from suite.latency.estimate.emulation import run_emulated
 from suite.latency.estimate.tools import FOLDER, Tools, find_tools
-from suite.latency.prepare import prepare_apart
+from suite.latency.prepare import prepare_apart, refuse_known
 from suite.models import ModelEntry, find_counterparts, get_entry
 from suite.paths import runs_dir
 from suite.progress import say
@@ -137,13 +137,16 @@ def program_count(
         core: names the core that cycles are modelled for.
 
     Raises:
-        InputError: if the file is absent, the program fails, or it does not call ``sched_yield`` twice.
+        InputError: if the file is absent, the name a known model's, the program fails, or it does not call
+            ``sched_yield`` twice.
         NothingMeasuredError: if a tool is missing.
     """
     if not program.is_file():
         raise InputError(f"--program {program}: no such file; check the path")
+    network = network or program.stem
+    refuse_known(network, "--name")
     words = [str(program.resolve()), *arguments]
-    count = _count(network or program.stem, engine, core.mca_model, find_tools(), words, {})
+    count = _count(network, engine, core.mca_model, find_tools(), words, {})
     return msgspec.structs.replace(count, precision=precision, span="program", source_sha256=file_digest(program))
 
 

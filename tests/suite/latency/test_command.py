@@ -38,6 +38,8 @@ TINY = "mobileinst_topformer_tiny_shapes"
         (["--onnx", "absent.onnx:rival"], "absent.onnx"),
         (["--onnx", f"{__file__}:two words"], "two words"),
         (["--onnx", __file__], "not an ONNX file"),
+        (["--onnx", f"{__file__}:{TINY}"], "FILE:NAME"),  # a model's name for another graph
+        (["--models", TINY, "--pairs", "19"], "--pairs"),  # too few rounds for an interval
     ],
 )
 def test_bad_input_gives_one_line_and_leaves_nothing(
@@ -54,7 +56,7 @@ def test_any_onnx_graph_is_timed_and_recorded_by_its_digest(
 ) -> None:
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
     first, second = make_graph("first"), make_graph("second", 24)
-    words = ["--onnx", str(first.path), "--onnx", f"{second.path}:rival", "--pairs", "4", "--attempts", "1"]
+    words = ["--onnx", str(first.path), "--onnx", f"{second.path}:rival", "--pairs", "20", "--attempts", "1"]
     assert main(["latency", "host", *words, "--record", "--json"]) in (PASS, NOTHING_MEASURED)
     results = json.loads(capsys.readouterr().out)["results"]
     assert [(item["model"], item["weights_sha256"]) for item in results] == [
@@ -98,7 +100,7 @@ def test_every_span_of_a_real_model_is_timed_and_recorded(
 ) -> None:
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path))
     spans = "network,preprocess,postprocess,video_network,video"
-    words = ["--models", TINY, "--spans", spans, "--key-frame-intervals", "1,6", "--pairs", "4", "--attempts", "1"]
+    words = ["--models", TINY, "--spans", spans, "--key-frame-intervals", "1,6", "--pairs", "20", "--attempts", "1"]
     assert main(["latency", "host", *words, "--record", "--json"]) in (PASS, NOTHING_MEASURED)  # a busy machine
     report = json.loads(capsys.readouterr().out)
     labels = [(item["span"], item["key_frame_interval"]) for item in report["results"]]

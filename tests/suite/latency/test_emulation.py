@@ -131,6 +131,8 @@ def test_missing_tools_end_in_3_with_the_two_lines_that_bring_them(
     [
         ([], "--program"),
         (["--program", "absent"], "absent"),
+        (["--program", __file__, "--name", "mobileinst_topformer_base_512"], "--name"),
+        (["--onnx", f"{__file__}:mobileinst_topformer_base_512"], "--onnx"),
         (["--onnx", "absent.onnx"], "absent.onnx"),
         (["--models", "x", "y"], "y"),
         (["--models", "absent"], "absent"),
