@@ -201,6 +201,16 @@ def core_option() -> Option[Any]:
     return click.option("--core", type=int, callback=usable, help="Core to pin to; default: the idlest one.")
 
 
+def pairs_option(each: str = "model") -> Option[Any]:
+    """Return the option ``--pairs``, the samples that a timing takes or None; two make a round.
+
+    Args:
+        each: what the samples are of, for the help.
+    """
+    help_text = f"Samples per {each}, from 20, since a ratio's interval needs rounds; default: the protocol's."
+    return click.option("--pairs", type=click.IntRange(20, 100_000), help=help_text)
+
+
 def record_option() -> Option[Any]:
     """Return the option ``--record``, which adds the run to the records that the report is made from."""
     return click.option("--record", is_flag=True, help="Also write a record under reports/records.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from suite.command_options import PATH, checkpoint_option, core_option, json_option, show, size_option
+from suite.command_options import PATH, checkpoint_option, core_option, json_option, pairs_option, show, size_option
 
 
 @click.command(name="benchmark")
@@ -15,7 +15,7 @@ from suite.command_options import PATH, checkpoint_option, core_option, json_opt
 @click.option("--annotations", type=PATH, help="COCO file: also score every format on its pictures.")
 @click.option("--images", type=PATH, help="Folder that the file names in it start from.")
 @click.option("--limit", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures, from the start.")
-@click.option("--pairs", type=click.IntRange(min=1), help="Samples per format; default: the protocol's.")
+@pairs_option("format")
 @core_option()
 @json_option()
 def command(

@@ -17,6 +17,7 @@ from suite.command_options import (
     core_option,
     json_option,
     options,
+    pairs_option,
     record_option,
     seed_option,
     show,
@@ -47,7 +48,7 @@ _timing_options: Option[Any] = options(
         type=EXISTING,
         help="Weights of the named model that the file holds; may be repeated. Others get seeded random weights.",
     ),
-    click.option("--pairs", type=click.IntRange(1, 100_000), help="Samples per model; default: the protocol's."),
+    pairs_option(),
     click.option(
         "--protocol", default="standard", show_default=True, help="standard, or strict (MLPerf Mobile's counts)."
     ),
@@ -97,7 +98,13 @@ def host(record: bool, as_json: bool, **words: Any) -> None:
 @command.command(name="breakdown")
 @click.option("--model", default="mobileinst_topformer_base_640", show_default=True, help="Model to look at.")
 @size_option("the model's own")
-@click.option("--rounds", type=click.IntRange(min=2), default=10, show_default=True, help="Interleaved rounds.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(10, 50_000),
+    default=10,
+    show_default=True,
+    help="Interleaved rounds; an interval needs several.",
+)
 @core_option()
 @seed_option("Seed of the random weights.")
 @record_option()

@@ -69,7 +69,7 @@ def test_disturbed_layers_are_not_returned(graph: Path, monkeypatch: pytest.Monk
 @pytest.mark.slow  # exports two graphs
 def test_breakdown_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_times, "DISTURBED", 100.0)
-    words = ["breakdown", "--model", "mobileinst_topformer_tiny_shapes", "--rounds", "3", "--json"]
+    words = ["breakdown", "--model", "mobileinst_topformer_tiny_shapes", "--rounds", "10", "--json"]
     result = CliRunner().invoke(command, words, catch_exceptions=False)
     found = json.loads(result.stdout)
     assert found["macs"] == sum(item["macs"] for item in found["modules"])

@@ -182,7 +182,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_documented_package_is_timed_beside_ours(site: Path, capsys: Capsys) -> None:
     (module,) = tomllib.loads(FILES["pyproject.toml"])["project"]["entry-points"][ENTRY_POINTS].values()
     install(site, module, FILES[f"{module}.py"])
-    words = ["--size", "64x96", "--pairs", "2", "--attempts", "1", "--spans", "network", "--json"]
+    words = ["--size", "64x96", "--pairs", "20", "--attempts", "1", "--spans", "network", "--json"]
     assert main(["latency", "host", "--models", f"{TINY},own_net_416", *words]) in (PASS, NOTHING_MEASURED)
     ours, given = json.loads(capsys.readouterr().out)["results"]
     assert (ours["model"], given["model"], given["width_px"]) == (TINY, "own_net_416", 96)
