@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -21,6 +21,10 @@ Rule = Literal[
     "cached",
 ]
 """Names of the validity rules; docs/latency.md says when each is broken."""
+
+
+Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+"""Of one call; eleven days at most."""
 
 
 class Labels(msgspec.Struct, frozen=True):
@@ -60,9 +64,9 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     ``wall_ns`` is elapsed time, ``cpu_ns`` CPU time of all threads of the process, ``thread_ns`` of the calling one.
     """
 
-    wall_ns: int
-    cpu_ns: int
-    thread_ns: int
+    wall_ns: Nanoseconds
+    cpu_ns: Nanoseconds
+    thread_ns: Nanoseconds
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -98,7 +102,7 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     rounds: list[tuple[Sample, Sample]] = []
-    repeat_pairs: list[tuple[int, int]] = []
+    repeat_pairs: list[tuple[Nanoseconds, Nanoseconds]] = []
 
 
 class Timing(Samples, frozen=True):

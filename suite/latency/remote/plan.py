@@ -13,16 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from suite.errors import NothingMeasuredError
-from suite.latency.device import Protocol
+from suite.latency.device import Protocol, Seconds
 from suite.latency.timer import round_order
-from suite.latency.timing import Problem, Samples
+from suite.latency.timing import Nanoseconds, Problem, Samples
 
 PLAN_VERSION = 2
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
+MilliCelsius = Annotated[int, msgspec.Meta(ge=-300_000, le=1_000_000)]
+"""Sensors that are switched off report -274,000."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Plan:
 class DeviceSamples(Samples, frozen=True, forbid_unknown_fields=True):
     """One graph's samples, and the shapes of its outputs on the reference input."""
 
-    shapes: list[list[int]]
+    shapes: list[Annotated[list[Side], msgspec.Meta(max_length=8)]]
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="answer"):
@@ -182,19 +186,19 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     platform: Literal["android", "linux"]
     machine: str
     flags: dict[str, str]
-    core: int
-    niceness: int
-    built_khz: int | None
-    permitted_khz: int | None
-    khz: list[int | None]
-    spin_ns: tuple[int, int]
-    elapsed_s: float
+    core: Count
+    niceness: Annotated[int, msgspec.Meta(ge=-20, le=19)]
+    built_khz: Count | None
+    permitted_khz: Count | None
+    khz: list[Count | None]
+    spin_ns: tuple[Nanoseconds, Nanoseconds]
+    elapsed_s: Seconds
     order: list[int]
     affinities: list[str]
-    cores: list[int]
-    threads: int
-    peak_memory_kib: int
-    states: list[tuple[float, dict[str, int | None]]]
+    cores: list[Count]
+    threads: Count
+    peak_memory_kib: Count
+    states: list[tuple[Seconds, dict[str, MilliCelsius | None]]]
     candidates: list[DeviceSamples]
 
 
@@ -240,4 +244,7 @@ def _deviation(answer: Answer, plan: Plan) -> str | None:
     taken = [sample for item in answer.candidates for pair in item.rounds for sample in pair]
     if min(*answer.spin_ns, *(min(item.wall_ns, item.cpu_ns, item.thread_ns) for item in taken)) <= 0:
         return "a clock stood still or ran backwards"
+    total_s = max(sum(item.wall_ns for item in taken), sum(item.thread_ns for item in taken)) / 1e9
+    if total_s > 1.01 * answer.elapsed_s + 1e-3:
+        return f"its samples take {total_s:.4g} s in {answer.elapsed_s:.4g} s of rounds"
     return None
