@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -77,6 +78,32 @@ def cpu_session(
         reason = " ".join(str(error).split())[:160]
         where = graph if isinstance(graph, Path) else "graph"
         raise InputError(f"{where}: ONNX Runtime cannot load it ({reason}); export it again") from None
+
+
+def run_within(session: Any, inputs: Arrays, limit_s: float) -> Arrays:
+    """Run a session of ONNX Runtime once, whose graph may never end; Ctrl-C ends it at once.
+
+    Args:
+        session: what `cpu_session` returns.
+        inputs: by name.
+        limit_s: seconds that the run may take.
+
+    Returns:
+        All outputs by name.
+
+    Raises:
+        TimeoutError: if it takes longer; whatever ONNX Runtime raises otherwise.
+    """
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    with ThreadPoolExecutor(1) as executor:
+        try:
+            found = executor.submit(session.run, None, dict(inputs), options).result(limit_s)
+        finally:
+            options.terminate = True
+    return dict(zip((output.name for output in session.get_outputs()), found, strict=True))
 
 
 def runtime_names() -> list[str]:

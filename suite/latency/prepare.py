@@ -18,10 +18,10 @@ from onnxruntime import GraphOptimizationLevel
 from suite.errors import InputError
 from suite.export.artifact import GraphArtifact, external_files, graph_digest, input_shapes, read_graph, write_reference
 from suite.export.kept import export_kept
-from suite.export.runtime import cpu_session, graph_form, prepare_graph
+from suite.export.runtime import cpu_session, graph_form, prepare_graph, run_within
 from suite.files import atomic_path
 from suite.latency.spans import REFERENCE_SPANS, SPANS, TimedModel
-from suite.models import ModelEntry, build_model, discover, discover_installed, get_entry
+from suite.models import ModelEntry, build_model, get_entry, refuse_known
 from suite.paths import runs_dir
 from suite.seeds import derive_seed
 
@@ -137,16 +137,6 @@ def prepare_apart(name: str, **options: Any) -> TimedModel:
             ) from None
 
 
-def refuse_known(name: str, where: str) -> None:
-    """Refuse the name of a model for anything else, which tables and the ledger would take for that model.
-
-    Raises:
-        InputError: that begins with ``where``.
-    """
-    if name in discover() or name in discover_installed()[0]:
-        raise InputError(f"{where}: {name} is the name of a model that the suite builds; give it another one")
-
-
 def file_and_name(text: str) -> tuple[Path, str]:
     """Return file and name of ``FILE[:NAME]``; the name is the file's without suffix if none is given.
 
@@ -166,6 +156,7 @@ def file_and_name(text: str) -> tuple[Path, str]:
 
 MAX_SIDE_PX, MAX_VALUES = 1 << 15, 1 << 28
 """Of a graph's input."""
+RUN_LIMIT_S = 300
 
 
 def _image_input(path: Path) -> tuple[str, tuple[int, ...]]:
@@ -200,7 +191,7 @@ def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
     input_name, shape = _image_input(source)
     digest = graph_digest(source)
     folder = runs_dir() / "onnx" / "given" / f"{name}-{digest[:12]}"
-    graph = folder / f"{name}.onnx"
+    graph = folder / f"{folder.name}.onnx"  # the digest keeps it, and its reference, apart from files of weights
     beside = {source.parent / file: folder / file for file in external_files(read_graph(source), source)}
     for path, target in {**beside, source: graph}.items():
         with atomic_path(target) as temporary:
@@ -208,12 +199,13 @@ def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
     image = np.random.default_rng(derive_seed(seed, f"given/{name}")).standard_normal(shape, dtype=np.float32)
     session = cpu_session(graph, graph_optimization_level=GraphOptimizationLevel.ORT_DISABLE_ALL)
     try:
-        outputs = session.run(None, {input_name: image})
+        named = run_within(session, {input_name: image}, RUN_LIMIT_S)
+    except TimeoutError:
+        raise InputError(f"{source}: did not end in {RUN_LIMIT_S} s; give a smaller graph or one that ends") from None
     except Exception as error:  # ONNX Runtime's error classes share no public base
         last = str(error).strip().splitlines()[-1]
         raise InputError(f"{source}: ONNX Runtime cannot run this graph ({last}); export it again") from None
     reference = graph.with_suffix(".npz")
-    named = dict(zip((output.name for output in session.get_outputs()), outputs, strict=True))
     for output, value in named.items():
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
             raise InputError(f"{source}: its output {output} is no tensor of numbers; export it without")

@@ -233,6 +233,16 @@ def get_entry(name: str) -> ModelEntry:
     return entries[name]
 
 
+def refuse_known(name: str, where: str) -> None:
+    """Refuse the name of a model for anything else, which tables and the ledger would take for that model.
+
+    Raises:
+        InputError: that begins with ``where``.
+    """
+    if name in discover() or name in discover_installed()[0]:
+        raise InputError(f"{where}: {name} is the name of a model that the suite builds; give it another one")
+
+
 def build_model(name: str, checkpoint: Path | None = None, seed: int = 0) -> tuple[nn.Module, str | None]:
     """Return a model in evaluation mode, and the SHA-256 of its checkpoint.
 

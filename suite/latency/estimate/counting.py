@@ -26,8 +26,8 @@ from suite.latency.estimate.calibration import Core, Count, load_counts
 from suite.latency.estimate.cycles import model_cycles
 from suite.latency.estimate.emulation import run_emulated
 from suite.latency.estimate.tools import FOLDER, Tools, find_tools
-from suite.latency.prepare import prepare_apart, refuse_known
-from suite.models import ModelEntry, find_counterparts, get_entry
+from suite.latency.prepare import prepare_apart
+from suite.models import ModelEntry, find_counterparts, get_entry, refuse_known
 from suite.paths import runs_dir
 from suite.progress import say
 
