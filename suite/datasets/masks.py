@@ -8,6 +8,7 @@ comes back on much of what is refused here. The masks of tracks are compressed a
 from __future__ import annotations
 
 import gc
+import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ CompressedRle = dict[str, Any]
 
 MAX_COORDINATE_PX = 1e5
 """Polygon corners beyond this overflow the integers of pycocotools, which then crashes or never comes back."""
+
+MAX_BOUNDARY_PX = 1e6
+"""pycocotools lists five points a pixel of a polygon's boundary, inside the frame or not: 40 MB for this many."""
 
 MAX_RUNS = 2**26
 """More runs than any frame of `MAX_SIDE_PX` needs in practice; a longer list is refused before it is added up."""
@@ -107,6 +111,12 @@ def _from_runs(counts: Sequence[float], size: Size) -> str:
     return encoded.decode("ascii")
 
 
+def _boundary_px(polygon: Sequence[float]) -> float:
+    """Return how many pixels a closed polygon's boundary runs through."""
+    corners = np.array(polygon).reshape(-1, 2)
+    return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
+
+
 def _from_polygons(polygons: list[list[float]], size: Size) -> str:
     if not polygons:
         raise ValueError("holds no polygon; give one or remove the object")
@@ -116,8 +126,12 @@ def _from_polygons(polygons: list[list[float]], size: Size) -> str:
             raise ValueError(
                 f"polygon {place} has {len(polygon)} numbers; give x1, y1, x2, y2, ... for at least 3 corners"
             )
-        if not all(abs(value) <= MAX_COORDINATE_PX for value in polygon):  # NaN is none
+        low, high = min(polygon), max(polygon)
+        if not -MAX_COORDINATE_PX <= low <= high <= MAX_COORDINATE_PX or math.isnan(sum(polygon)):
             raise ValueError(f"polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it")
+        longest = len(polygon) // 2 * (high - low)  # that so many edges of this extent can be
+        if longest > MAX_BOUNDARY_PX and _boundary_px(polygon) > MAX_BOUNDARY_PX:
+            raise ValueError(f"polygon {place} has a boundary of over {MAX_BOUNDARY_PX:.0f} pixels; correct it")
     merged: bytes = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))["counts"]
     return merged.decode("ascii")
 

@@ -69,7 +69,9 @@ def test_a_damaged_string_of_counts_is_read_or_refused(mask, place, code):
         [[1, 2, 3, 4]],
         [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7]],
         [[1, 2, 3, 4, 5, float("nan")]],
+        [[float("nan"), 2, 3, 4, 5, 6]],
         [[1, 2, 3, 4, 5, -2e5]],
+        [[1, 2, 3, 4, 5, 6], [1e5, 1e5, -1e5, -1e5] * 3],  # 1.2e6 px of boundary
         {"size": [4, 5], "counts": [20]},
         {"size": [4, 4]},
         {"size": [4, 4], "counts": [15]},
@@ -84,6 +86,17 @@ def test_what_is_not_a_mask_is_refused_with_its_place(segmentation):
     with pytest.raises(InputError) as caught:
         to_mask(read(segmentation), 4, 4, "file.json: annotations[3]")
     assert str(caught.value).startswith("file.json: annotations[3]")
+
+
+def test_a_boundary_is_as_long_as_its_edges_together() -> None:
+    """Many corners close to each other, and few far from each other, are drawn as pycocotools draws them."""
+    turns = np.linspace(0, 2 * np.pi, 40_000)
+    circle = np.stack((32 + 30 * np.cos(turns), 32 + 30 * np.sin(turns)), 1).ravel().tolist()
+    for polygon in (circle, [-1e5, -1e5, 1e5, -1e5, 1e5, 1e5, -1e5, 1e5], [1e5, 1e5, -1e5, -1e5] * 2 + [0, 0]):
+        official = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects([polygon], 64, 64)))
+        mask = to_mask(read([polygon]), 64, 64, "here")
+        assert mask is not None
+        assert np.array_equal(mask, official)
 
 
 @pytest.mark.parametrize("segmentation", [None, [], [[]], {}])
