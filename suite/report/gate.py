@@ -29,7 +29,8 @@ NOTHING_SHARED = "no setting and seed that both sides have"
 class AccuracyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule of ``gate.toml``: which cells it judges, and by how many AP points (0 to 100) they may be worse.
 
-    The metric is a fraction of which more is better; ``reason`` says why it is guarded with this tolerance.
+    The metric is a fraction of which more is better; ``reason`` says why it is guarded with this tolerance. The numbers
+    of an experiment, such as the ablation, are judged by rules alone whose protocol names it.
     """
 
     metric: str
@@ -91,7 +92,7 @@ def check_accuracy(
         compared = []
         meant = (rule.metric, "measured", rule.dataset)
         found = ([cell for cell in side if (cell.metric, cell.origin, cell.data_name) == meant] for side in sides)
-        older, newer = ([cell for cell in side if cell.has(rule.protocol)] for side in found)
+        older, newer = ([cell for cell in side if cell.has({"experiment": None} | rule.protocol)] for side in found)
         for name, before, after in shared_cells(older, newer):
             old, now = ([Number(100 * item.value, item.seed) for item in cell.samples] for cell in (before, after))
             # A loss of exactly the tolerance passes; the small term is for sums of binary fractions.

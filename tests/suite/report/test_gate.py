@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from suite.cli import main
 from suite.errors import DataError, InputError
+from suite.records.schema import Measurement
 from suite.records.store import read_run
 from suite.report.gate import load_rules
 from tests.suite.report.synthetic import RunMaker
@@ -64,14 +66,31 @@ def test_a_new_record_that_lies_in_the_baseline_too_is_not_its_own_baseline(side
     assert gate(sides) == 1
 
 
-def test_an_estimate_is_no_measurement(sides):
-    maker = sides[1]
+def changed_training(maker: RunMaker, change: Callable[[Measurement], Measurement]) -> None:
+    """Write a training run of seed 0 whose measurements are changed."""
     run = maker.training(0, 0.55)
     path = maker.folder / f"{run.run_id}.jsonl"
-    lines = [msgspec.structs.replace(line, origin="estimated") for line in read_run(path).measurements]
+    lines = [change(line) for line in read_run(path).measurements]
     path.unlink()
     maker.write(run, *lines)
+
+
+def test_an_estimate_is_no_measurement(sides):
+    changed_training(sides[1], lambda line: msgspec.structs.replace(line, origin="estimated"))
     assert gate(sides) == 3
+
+
+def test_a_number_of_the_ablation_is_none_of_the_main_job(sides, tmp_path: Path):
+    for maker in sides:
+        changed_training(
+            maker,
+            lambda line: msgspec.structs.replace(line, protocol=line.protocol | {"experiment": "ablation"}),
+        )
+    assert gate(sides) == 3
+    rules = tmp_path / "gates.toml"
+    rule = '[[accuracy]]\nmetric = "mask_ap"\ndataset = "shapes"\ntolerance_points = 1\nreason = "r"\n'
+    rules.write_text(rule + 'protocol = { experiment = "ablation" }')
+    assert gate(sides, "--rules", str(rules)) == 0
 
 
 def test_other_seeds_settings_or_data_compare_nothing(sides):
