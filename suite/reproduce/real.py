@@ -29,6 +29,7 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Subject
 from suite.records.store import write_run
+from suite.reproduce.stages import stoppable
 from suite.training.sources import DataPaths
 
 
@@ -70,6 +71,7 @@ def real_input(
     return data if split_ids is None else only_part(data, split_ids)
 
 
+@stoppable()
 def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval: int = 1) -> None:
     """Predict, score, record and draw.
 
@@ -82,6 +84,7 @@ def reproduce_real(data: RealInput, checkpoint: Path | None, key_frame_interval:
         DataError: if a file or folder is absent.
         InputError: if a file is not what it should be; the message names the place.
         NothingMeasuredError: if no object is scored.
+        StoppedError: on SIGTERM or SIGUSR1.
     """
     task, annotations = data.task, data.annotations
     dataset: CocoDataset | YoutubeVisDataset

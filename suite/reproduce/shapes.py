@@ -25,7 +25,7 @@ from suite.records.schema import Artifact, Measurement, Scalar, Subject
 from suite.records.store import write_run
 from suite.report.ablation import KEY_FRAME_INTERVALS
 from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines, images_results, shapes_dataset, videos_results
-from suite.reproduce.stages import Line, Stages
+from suite.reproduce.stages import Line, Stages, stoppable
 from suite.training.model_card import FinishedRun
 from suite.training.recipe import Recipe
 from suite.training.run import code_digest, forget, run_folder, train_recipe
@@ -125,6 +125,7 @@ def latency_lines(trained: FinishedRun, seed: int) -> list[Line]:
     return [*sizes, *(line for item in prepared for line in parity_lines(item)), *record_lines(report), *exact]
 
 
+@stoppable()
 def reproduce_shapes(
     recipe: Recipe,
     seeds: Sequence[int],
@@ -144,6 +145,7 @@ def reproduce_shapes(
     Raises:
         InputError: if the recipe is for another dataset.
         SuiteError: for bad data or a failed training.
+        StoppedError: on SIGTERM or SIGUSR1.
     """
     if recipe.dataset != "shapes":
         raise InputError(f"recipe dataset {recipe.dataset!r}: only 'shapes' is trained by this command")

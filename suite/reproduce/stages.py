@@ -20,6 +20,10 @@ from suite.records.schema import Artifact, Measurement, Run, Series
 Line = Measurement | Series | Artifact
 
 
+class _Stop(BaseException):
+    """Comes out of any code, also of what turns exceptions into a reason why something was not measured."""
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """End a job on SIGTERM and SIGUSR1 between its trainings, which ask for these themselves.
@@ -31,14 +35,17 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         for other in previous:
             signal.signal(other, signal.SIG_IGN)
-        name = signal.Signals(number).name
-        raise StoppedError(f"stopped by {name}, finished stages are kept; the same command continues there")
+        raise _Stop(signal.Signals(number).name)
 
     previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         for number in previous:
             signal.signal(number, stop)
         yield
+    except _Stop as stop_asked:
+        raise StoppedError(
+            f"stopped by {stop_asked}, what is finished is kept; the same command continues there"
+        ) from None
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
