@@ -15,8 +15,8 @@ import secrets
 import shutil
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,20 @@ def atomic_path(path: Path, keep_suffix: bool = False) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
             os.close(handle)
+
+
+def copy_together(copies: Mapping[Path, Path]) -> None:
+    """Copy files so that, where the disk is full, none of them has been replaced.
+
+    Args:
+        copies: the files to copy, by the path that each gets.
+
+    Raises:
+        InputError: as `atomic_path` does; a full disk is named by the first path.
+    """
+    with ExitStack() as stack:
+        for target, source in [(stack.enter_context(atomic_path(path)), source) for path, source in copies.items()]:
+            shutil.copyfile(source, target)
 
 
 def _locked_temporary(target: Path, suffix: str) -> tuple[Path, int]:

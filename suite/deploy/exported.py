@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from suite.export.mobileinst import (
 )
 from suite.export.parity import ExportParity, compare_engines, first_pictures, measure_export_parity
 from suite.export.runtime import graph_form, open_session, prepare_graph
-from suite.files import atomic_path, file_digest, write_json
+from suite.files import copy_together, file_digest, write_json
 from suite.models import build_model
 from suite.records.provenance import git_state
 
@@ -114,16 +113,15 @@ def _export_converted(
             engines = {kind: PaddedReference(model, size, session)}
             with first_pictures(*pictures) as (dataset, truth, folder):
                 parity = compare_engines(PaddedReference(model, size), engines, dataset, truth, folder)[kind]
-        for source, target in zip(converted, targets, strict=True):
-            with atomic_path(target) as temporary:
-                shutil.copyfile(source, temporary)
-    note = out.with_suffix(".json")
-    blobs = {input_name.format(place): name for place, name in enumerate(export.inputs)}
-    blobs |= {output_name.format(place): name for place, name in enumerate(export.outputs)}
-    carried = {"model": model.config.name, "part": part, **metadata}
-    write_json(note, {**carried, "blobs": blobs})
+        blobs = {input_name.format(place): name for place, name in enumerate(export.inputs)}
+        blobs |= {output_name.format(place): name for place, name in enumerate(export.outputs)}
+        carried = {"model": model.config.name, "part": part, **metadata}
+        note = Path(name) / "note.json"
+        write_json(note, {**carried, "blobs": blobs})
+        files = (*targets, out.with_suffix(".json"))
+        copy_together(dict(zip(files, (*converted, note), strict=True)))
     report = replace(export.report, parity_max_abs=max_abs, parity_max_rel=max_rel)
-    return ExportedFiles((*targets, note), report, carried, parity)
+    return ExportedFiles(files, report, carried, parity)
 
 
 def own_size(config: ModelConfig) -> tuple[int, int]:

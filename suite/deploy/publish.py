@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.errors import DataError, InputError
-from suite.files import atomic_path, file_digest, write_json, write_text
+from suite.files import copy_together, file_digest, write_json, write_text
 from suite.paths import shown
 from suite.training.run import CARD
 
@@ -139,8 +138,8 @@ def _refuse_others(checkpoint: Path, folder: Path) -> None:
 def _write(checkpoint: Path, card: str, folder: Path) -> None:
     """Write the layout of a Hugging Face repository."""
     weights, config = folder / HUB_WEIGHTS, config_to_dict(open_checkpoint(checkpoint)[0].config)
-    if not weights.is_file():
-        with atomic_path(weights) as temporary:
-            shutil.copyfile(checkpoint, temporary)
-    write_json(folder / "config.json", {"model_type": "mobileinst", **config})
-    write_text(folder / "README.md", card)
+    with tempfile.TemporaryDirectory() as name:
+        about = {folder / file: Path(name) / file for file in ("config.json", "README.md")}
+        write_json(Path(name) / "config.json", {"model_type": "mobileinst", **config})
+        write_text(Path(name) / "README.md", card)
+        copy_together(about if weights.is_file() else {weights: checkpoint, **about})

@@ -14,7 +14,7 @@ import pytest
 
 from suite import files
 from suite.errors import DataError, InputError
-from suite.files import DiskError, atomic_path, read_json, write_json, write_text
+from suite.files import DiskError, atomic_path, copy_together, read_json, write_json, write_text
 from suite.locks import claimed, exclusive
 from suite.seeds import derive_seed
 
@@ -139,6 +139,16 @@ def test_what_the_disk_refuses_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(DiskError, match="big"):
             fill()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_files_that_belong_together_are_replaced_together(tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("new")
+    copies = {tmp_path / name: tmp_path / "new" for name in ("a", "b")}
+    copy_together(copies)
+    (tmp_path / "new").write_text("newer")
+    with pytest.raises(InputError):
+        copy_together({**copies, tmp_path / "c": tmp_path / "absent"})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new", "b": "new", "new": "newer"}
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:

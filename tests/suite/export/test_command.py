@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,7 @@ def test_files_of_other_runtimes_compute_the_model(
     shared_data: Path,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = (tmp_path / "frame").with_suffix(endings[-1])
     words = ("--checkpoint", checkpoint, "--format", kind, "--out", out)
@@ -92,6 +95,18 @@ def test_files_of_other_runtimes_compute_the_model(
     assert list(values) == ["image", "kernels", "mask_logits"]
     found = exported(capsys, *words, *pictures(shared_data), "--limit", 2)
     assert found["pictures"]["agreement_ap"] == pytest.approx(1, abs=1e-3)
+    written = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def copy_what_fits(source: Path, target: Path) -> None:
+        content = source.read_bytes()
+        fits = 100_000 if target.parent == tmp_path else len(content)
+        target.write_bytes(content[:fits])
+        if len(content) > fits:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", copy_what_fits)
+    assert main(["export", *map(str, words), "--part", "frame", "--size", "64x128"]) == 2
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == written
 
 
 @pytest.mark.slow
