@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from suite.errors import InputError
 from suite.export.artifact import graph_digest, input_shapes, read_graph
 from suite.export.exporter import reason_of, silence
+from suite.export.kept import code_digest
 from suite.files import atomic_path
 
 Writer = Callable[[nn.Module, tuple[Tensor, ...], Path], None]
@@ -22,14 +23,14 @@ def convert_once(
 ) -> tuple[Path]:
     """Return the file of the network that an ONNX graph was exported from, made unless an earlier call has.
 
-    It is named by the graph's digest and the version of the converter, whose ``package`` this is; ``write`` takes the
-    network, inputs of its sizes and the path.
+    It is named by the graph's digest, the version of the converter, whose ``package`` this is, and a digest of the code
+    around it; ``write`` takes the network, inputs of its sizes and the path.
 
     Raises:
         InputError: if the file is not there and no network is given, or the converter refuses the network.
     """
-    version = importlib.metadata.version(package)
-    target = graph.with_name(f"{graph.stem}-{graph_digest(graph)[:12]}-{version}{ending}")
+    version, code = importlib.metadata.version(package), code_digest({__name__, write.__module__})[:8]
+    target = graph.with_name(f"{graph.stem}-{graph_digest(graph)[:12]}-{version}-{code}{ending}")
     if target.is_file():
         return (target,)
     if network is None:

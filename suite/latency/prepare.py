@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import multiprocessing
 import re
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +18,7 @@ from suite.errors import InputError
 from suite.export.artifact import GraphArtifact, external_files, graph_digest, input_shapes, read_graph, write_reference
 from suite.export.kept import export_kept
 from suite.export.runtime import cpu_session, graph_form, prepare_graph, run_within
-from suite.files import atomic_path
+from suite.files import copy_together
 from suite.latency.spans import REFERENCE_SPANS, SPANS, TimedModel
 from suite.models import ModelEntry, build_model, get_entry, refuse_known
 from suite.paths import runs_dir
@@ -192,10 +191,8 @@ def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
     digest = graph_digest(source)
     folder = runs_dir() / "onnx" / "given" / f"{name}-{digest[:12]}"
     graph = folder / f"{folder.name}.onnx"  # the digest keeps it, and its reference, apart from files of weights
-    beside = {source.parent / file: folder / file for file in external_files(read_graph(source), source)}
-    for path, target in {**beside, source: graph}.items():
-        with atomic_path(target) as temporary:
-            shutil.copyfile(path, temporary)
+    beside = {folder / file: source.parent / file for file in external_files(read_graph(source), source)}
+    copy_together({**beside, graph: source})
     image = np.random.default_rng(derive_seed(seed, f"given/{name}")).standard_normal(shape, dtype=np.float32)
     session = cpu_session(graph, graph_optimization_level=GraphOptimizationLevel.ORT_DISABLE_ALL)
     try:

@@ -1,14 +1,13 @@
 """ncnn on one CPU thread, fp32: the closest well-kept relative of TNN, the engine of the paper's phone numbers.
 
 pnnx, ncnn's own converter, makes ncnn's files from the exported ONNX graph, in which `suite.export.elementary` spells
-what ncnn lacks; they lie beside it, named by its digest.
+what ncnn lacks; they lie beside it, named by its digest, pnnx's version and a digest of the code that spells.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -21,8 +20,9 @@ from numpy.typing import NDArray
 from suite.errors import InputError
 from suite.export.artifact import ConvertedSession, graph_digest, input_shapes, read_graph
 from suite.export.elementary import spell_elementary
+from suite.export.kept import code_digest
 from suite.export.runtime import Arrays
-from suite.files import atomic_path
+from suite.files import copy_together
 
 HALF_PRECISION_OPTIONS = (
     "use_fp16_packed",
@@ -34,6 +34,8 @@ HALF_PRECISION_OPTIONS = (
 # Marks that ncnn's weight file puts before a blob that is not fp32; as fp32 values they are subnormal or nearly so.
 WEIGHT_MARKS = {0x01306B47: "fp16", 0x000D4B38: "int8"}
 CONVERSION_LIMIT_S = 300
+PREPARATION = (__name__, "suite.export.elementary", "suite.export.graph_editor")
+"""Modules whose code shapes what pnnx converts."""
 
 
 def _converter() -> str:
@@ -51,7 +53,8 @@ def convert(graph: Path, network: object = None) -> tuple[Path, Path]:
     Raises:
         InputError: if the graph has no fixed input size, pnnx is absent, or it cannot convert the graph.
     """
-    stem = f"{graph.stem}-{graph_digest(graph)[:12]}.ncnn"
+    version, code = importlib.metadata.version("pnnx"), code_digest(PREPARATION)[:8]
+    stem = f"{graph.stem}-{graph_digest(graph)[:12]}-{version}-{code}.ncnn"
     targets = (graph.parent / f"{stem}.param", graph.parent / f"{stem}.bin")
     if all(target.is_file() for target in targets):
         return targets
@@ -84,9 +87,7 @@ def convert(graph: Path, network: object = None) -> tuple[Path, Path]:
             raise InputError(
                 f"{graph}: pnnx cannot convert this graph (code {done.returncode}); time it with another runtime"
             )
-        for path, target in zip(made, targets, strict=True):
-            with atomic_path(target) as temporary:
-                shutil.copyfile(path, temporary)
+        copy_together(dict(zip(targets, made, strict=True)))
     return targets
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -154,3 +155,17 @@ def test_half_precision_weights_and_options_are_seen(make_graph: GraphMaker, tmp
     full = ncnn_cpu.open_session(artifact.path)
     full._net.opt.use_bf16_storage = True
     assert "use_bf16_storage" in full.precision_problems()[0]
+
+
+def test_another_converter_or_other_code_before_it_converts_again(
+    make_graph: GraphMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = make_graph().path
+    found = {prepare_graph("ncnn_cpu", graph), prepare_graph("ncnn_cpu", graph)}
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", lambda package: "1.0")
+        found.add(prepare_graph("ncnn_cpu", graph))
+    monkeypatch.setattr(ncnn_cpu, "PREPARATION", ("suite.export.rewriting",))
+    found.add(prepare_graph("ncnn_cpu", graph))
+    assert len(found) == 3
+    assert all(path.is_file() for files in found for path in files)
