@@ -34,7 +34,6 @@ def command(
     the protocol of `latency`, whose rules each timing passes or breaks. Exit code 3 if no timing was valid.
     """
     from suite.deploy.formats import benchmark, benchmark_table
-    from suite.errors import NothingMeasuredError
     from suite.latency.device import load_device
 
     if (annotations is None) != (images is None):
@@ -42,5 +41,4 @@ def command(
     pictures = (annotations, images, limit) if annotations and images else None
     found = benchmark(checkpoint, size, load_device("host").protocol().with_samples(pairs), core, pictures)
     show(as_json, found.to_json(), benchmark_table(found))
-    if found.report.valid_count == 0:
-        raise NothingMeasuredError("benchmark: no timing was valid; stop other work on the machine and run again")
+    found.report.require_valid("benchmark: no timing")

@@ -85,14 +85,12 @@ def host(record: bool, as_json: bool, **words: Any) -> None:
     Gives median, 90th percentile, wall and CPU milliseconds, validity, and the CPU-time ratio to the first model with
     its bootstrap interval. Exit code 3 if nothing valid was measured.
     """
-    from suite.errors import NothingMeasuredError
     from suite.latency.report import report_table
     from suite.latency.request import measure_here
 
     report = measure_here(record=record, **words)
     show(as_json, report.to_json(), report_table(report))
-    if report.valid_count == 0:
-        raise NothingMeasuredError("latency: no candidate was valid; stop other work on the machine and run again")
+    report.require_valid("latency: no candidate")
 
 
 @command.command(name="breakdown")

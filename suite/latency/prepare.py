@@ -202,11 +202,10 @@ def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
     except Exception as error:  # ONNX Runtime's error classes share no public base
         last = str(error).strip().splitlines()[-1]
         raise InputError(f"{source}: ONNX Runtime cannot run this graph ({last}); export it again") from None
-    reference = graph.with_suffix(".npz")
+    artifact = GraphArtifact(graph, digest, graph.with_suffix(".npz"))
     for output, value in named.items():
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
             raise InputError(f"{source}: its output {output} is no tensor of numbers; export it without")
-    write_reference(reference, {input_name: image}, named)
+    write_reference(artifact.reference, {input_name: image}, named)
     prepare_graph(runtime, graph)
-    artifact = GraphArtifact(graph, digest, reference)
     return TimedModel(name, {"whole": artifact}, weights_sha256=digest, runtime=runtime, seed=seed)

@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from suite.errors import NothingMeasuredError
 from suite.latency.device import Protocol
 from suite.latency.timing import MeasuredRun, Timing
+from suite.latency.validity import ENVIRONMENTAL
 from suite.records.provenance import start_run
 from suite.records.schema import Interval, Machine, Measurement, Scalar, Series, Subject
 from suite.records.store import write_run
@@ -54,6 +56,15 @@ class LatencyReport:
     def valid_count(self) -> int:
         """Number of candidates whose samples may be used."""
         return sum(result.valid for result in self.results)
+
+    def require_valid(self, what: str) -> None:
+        """Raise `NothingMeasuredError`, which begins with ``what``, with the remedy if no candidate may be used."""
+        broken = [set(result.broken_rules) - ENVIRONMENTAL for result in self.results]
+        remedy = "stop other work on the machine and run again"
+        if all(broken):
+            remedy = f"mend what broke {', '.join(sorted(set().union(*broken)))} (docs/latency.md), then run again"
+        if not self.valid_count:
+            raise NothingMeasuredError(f"{what} was valid; {remedy}")
 
     def result(self, title: str) -> Timing:
         """Return the timing of one candidate by its title, e.g. ``"mobileinst_topformer_base_512 network"``.

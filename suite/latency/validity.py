@@ -1,7 +1,6 @@
 """VALID or INVALID, with a named reason, and the ratio to the anchor: the protocol's rules applied to timings.
 
-Everything here works on observations alone, so
-that host, phone and board runs are judged by the same code.
+Everything here works on observations alone, so that host, phone and board runs are judged by the same code.
 """
 
 from __future__ import annotations

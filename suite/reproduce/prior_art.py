@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.errors import InputError, NothingMeasuredError
+from suite.errors import InputError
 from suite.export.runtime import open_session
 from suite.latency.device import Protocol
 from suite.latency.estimate.counting import published_models
@@ -146,6 +146,5 @@ def measure_rows(
     for item in prepared:
         lines += [*parity_lines(item), *_operator_lines(item)]
     path = write_run(run, [*lines, *refused, *record_lines(report)])
-    if report.valid_count == 0:
-        raise NothingMeasuredError("prior-art: no row was valid; stop other work on the machine and run again")
+    report.require_valid("prior-art: no row")
     return report, path

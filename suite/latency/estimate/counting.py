@@ -137,8 +137,7 @@ def program_count(
         core: names the core that cycles are modelled for.
 
     Raises:
-        InputError: if the file is absent, the name a known model's, the program fails, or it does not call
-            ``sched_yield`` twice.
+        InputError: if the file is absent or fails, its name is a model's, or it lacks two calls of ``sched_yield``.
         NothingMeasuredError: if a tool is missing.
     """
     if not program.is_file():

@@ -25,8 +25,7 @@ from suite.latency.timing import Nanoseconds, Problem, Samples
 PLAN_VERSION = 2
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
-MilliCelsius = Annotated[int, msgspec.Meta(ge=-300_000, le=1_000_000)]
-"""Sensors that are switched off report -274,000."""
+MilliCelsius = Annotated[int, msgspec.Meta(ge=-300_000, le=1_000_000)]  # a sensor switched off says -274,000
 
 
 @dataclass(frozen=True)

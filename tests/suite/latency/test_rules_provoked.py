@@ -20,6 +20,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from suite.errors import NothingMeasuredError
 from suite.export.artifact import GraphArtifact
 from suite.latency.child import usable_cores
 from suite.latency.device import Protocol
@@ -109,5 +110,7 @@ def test_half_precision_and_a_graph_changed_after_scoring_are_not_the_scored_mod
     assert "precision_not_fp32" in broken(report)
     assert "FLOAT16" in report.results[0].summary
     assert "outputs_differ" in broken(report, 1)
+    with pytest.raises(NothingMeasuredError, match=r"outputs_differ.*precision_not_fp32"):  # no load on the machine
+        report.require_valid("test")
     for named in ("sha256", "mask_logits"):
         assert named in report.results[1].summary
