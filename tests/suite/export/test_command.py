@@ -109,6 +109,16 @@ def test_files_of_other_runtimes_compute_the_model(
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == written
 
 
+@pytest.mark.slow  # exports two graphs of a model
+def test_ncnn_takes_any_size_but_low_uneven_ones(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("--checkpoint", checkpoint, "--format", "ncnn", "--out", tmp_path / "graph.param")
+    assert main(["export", *map(str, words), "--size", "64x68"]) == 2
+    assert list(tmp_path.iterdir()) == []
+    assert exported(capsys, *words, "--size", "68x68")["export"]["parity_max_rel"] < 1e-4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name != TINY])
 def test_every_variant_agrees_with_its_graph_on_real_pictures(
