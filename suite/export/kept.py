@@ -28,6 +28,8 @@ LIBRARIES = ("torch", "numpy", "onnx", "onnxscript")
 """Packages whose versions stand for their code."""
 SUITE_CODE = ("reference_model.", "suite.models.")
 """How the names of those modules of ours begin whose code shapes the graphs of models."""
+KNOWN_CODE = frozenset({"suite", "reference_model", *LIBRARIES, *sys.stdlib_module_names})
+"""Packages that are not somebody else's code of models."""
 EXPORT_CODE = tuple(f"suite.export.{name}" for name in ("exporter", "rewriting", "graph_editor", "winograd"))
 """Modules whose code shapes every graph."""
 
@@ -38,8 +40,7 @@ def _package(module: str) -> str:
 
 def _is_foreign(module: str) -> bool:
     """Tell whether a loaded module is neither ours nor Python's nor of `LIBRARIES`."""
-    known = {"suite", "reference_model", *LIBRARIES, *sys.stdlib_module_names}
-    return bool(sys.modules.get(module)) and _package(module) not in known
+    return bool(sys.modules.get(module)) and _package(module) not in KNOWN_CODE
 
 
 def modules_behind(names: Iterable[str]) -> set[str]:

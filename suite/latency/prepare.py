@@ -149,7 +149,7 @@ def file_and_name(text: str) -> tuple[Path, str]:
         raise InputError(f"--onnx {text}: no such file; give FILE or FILE:NAME")
     if not re.fullmatch(r"[\w.+-]{1,80}", name, re.ASCII):
         raise InputError(f"--onnx {text}: {name!r} is no name of up to 80 letters, digits, . _ + -; give FILE:NAME")
-    refuse_known(name, f"--onnx {text} (FILE:NAME)")
+    refuse_known(name, f"--onnx {text}", "give FILE:NAME with another")
     return path, name
 
 

@@ -233,14 +233,14 @@ def get_entry(name: str) -> ModelEntry:
     return entries[name]
 
 
-def refuse_known(name: str, where: str) -> None:
+def refuse_known(name: str, where: str, remedy: str) -> None:
     """Refuse the name of a model for anything else, which tables and the ledger would take for that model.
 
     Raises:
-        InputError: that begins with ``where``.
+        InputError: that begins with ``where`` and ends with the remedy.
     """
     if name in discover() or name in discover_installed()[0]:
-        raise InputError(f"{where}: {name} is the name of a model that the suite builds; give it another one")
+        raise InputError(f"{where}: {name} is the name of a model that is built by name; {remedy}")
 
 
 def build_model(name: str, checkpoint: Path | None = None, seed: int = 0) -> tuple[nn.Module, str | None]:

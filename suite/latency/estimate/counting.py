@@ -143,7 +143,7 @@ def program_count(
     if not program.is_file():
         raise InputError(f"--program {program}: no such file; check the path")
     network = network or program.stem
-    refuse_known(network, "--name")
+    refuse_known(network, f"--program {program}", "give another --name")
     words = [str(program.resolve()), *arguments]
     count = _count(network, engine, core.mca_model, find_tools(), words, {})
     return msgspec.structs.replace(count, precision=precision, span="program", source_sha256=file_digest(program))
