@@ -161,7 +161,7 @@ def command() -> None:
     "--save",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for drawn PNGs and mp4s, and for this command's instances.json.",
+    help="Folder for drawn PNGs and mp4s, and for this command's instances.json; writes over nothing else there.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all instances as one JSON object, masks as COCO's RLE.")
 @click.option("--frames", is_flag=True, help="The pictures of a folder or pattern are the frames of one clip.")

@@ -28,7 +28,7 @@ from suite.accuracy.segmenter import PredictionProtocol, ReferenceSegmenter
 from suite.datasets.categories import Categories
 from suite.errors import InputError
 from suite.export.exporter import Export, Part, export_graph
-from suite.export.runtime import Session, cpu_session
+from suite.export.runtime import Session, cpu_session, run_within
 from suite.files import file_digest
 
 WHOLE_OUTPUTS = ("class_logits", "objectness_logits", "kernels", "mask_features", "mask_logits")
@@ -205,8 +205,8 @@ class OnnxSegmenter:
         """Run the graph on one normalised image (1, 3, H, W), padded further to a fixed graph's size."""
         if self.fixed_size is not None:
             images = padded_to(images, self.fixed_size)
-        outputs = self._session.run(WHOLE_OUTPUTS, {"image": images.numpy()})
-        return {name: torch.from_numpy(value) for name, value in zip(WHOLE_OUTPUTS, outputs, strict=True)}
+        outputs = run_within(self._session, {"image": images.numpy()}, self.path)
+        return {name: torch.from_numpy(outputs[name]) for name in WHOLE_OUTPUTS}
 
     def _size_for(self, height: int, width: int) -> ModelConfig:
         """Return the configuration at whose input size an image fits the graph."""

@@ -80,19 +80,23 @@ def cpu_session(
         raise InputError(f"{where}: ONNX Runtime cannot load it ({reason}); export it again") from None
 
 
-def run_within(session: Any, inputs: Arrays, limit_s: float) -> Arrays:
-    """Run a session of ONNX Runtime once, whose graph may never end; Ctrl-C ends it at once.
+RUN_LIMIT_S = 300
+"""Seconds that a graph from elsewhere may take for one image."""
+
+
+def run_within(session: Any, inputs: Arrays, where: Path) -> Arrays:
+    """Run a session of ONNX Runtime once, whose graph may fail or never end; Ctrl-C ends it at once.
 
     Args:
         session: what `cpu_session` returns.
         inputs: by name.
-        limit_s: seconds that the run may take.
+        where: the graph's file, for the message.
 
     Returns:
         All outputs by name.
 
     Raises:
-        TimeoutError: if it takes longer; whatever ONNX Runtime raises otherwise.
+        InputError: if it takes more than `RUN_LIMIT_S` seconds, or ONNX Runtime refuses.
     """
     import onnxruntime
 
@@ -100,7 +104,14 @@ def run_within(session: Any, inputs: Arrays, limit_s: float) -> Arrays:
     options.log_severity_level = 4
     with ThreadPoolExecutor(1) as executor:
         try:
-            found = executor.submit(session.run, None, dict(inputs), options).result(limit_s)
+            found = executor.submit(session.run, None, dict(inputs), options).result(RUN_LIMIT_S)
+        except TimeoutError:
+            raise InputError(
+                f"{where}: did not end in {RUN_LIMIT_S} s; give a smaller graph, or one that ends"
+            ) from None
+        except Exception as error:  # ONNX Runtime's error classes share no public base
+            last = str(error).strip().splitlines()[-1]
+            raise InputError(f"{where}: ONNX Runtime cannot run this graph ({last}); export it again") from None
         finally:
             options.terminate = True
     return dict(zip((output.name for output in session.get_outputs()), found, strict=True))

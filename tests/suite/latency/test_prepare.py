@@ -88,11 +88,11 @@ def test_a_graph_that_never_ends_is_refused_after_a_while_and_can_be_interrupted
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
-    monkeypatch.setattr(prepare, "RUN_LIMIT_S", 0.2)
+    monkeypatch.setattr("suite.export.runtime.RUN_LIMIT_S", 0.2)
     endless(tmp_path / "endless.onnx")
     with pytest.raises(InputError, match=r"endless\.onnx"):
         prepare.prepare_given(str(tmp_path / "endless.onnx"), "onnxruntime_cpu", 0)
-    monkeypatch.setattr(prepare, "RUN_LIMIT_S", 60)
+    monkeypatch.setattr("suite.export.runtime.RUN_LIMIT_S", 60)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     started = time.monotonic()
