@@ -66,7 +66,7 @@ def find_checkpoint(name: str | Path) -> Path:
     repository, _, revision = text.removeprefix("hf:").partition("@")
     try:
         return Path(hf_hub_download(repository, HUB_WEIGHTS, revision=revision or None))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # also of its HTTP client, whose errors share no base with others
         words = f"{text}: neither a file nor a Hugging Face repository that answers ({error})".split()
         raise CheckpointError(" ".join(words)[:300]) from None
 

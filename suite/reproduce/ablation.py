@@ -37,7 +37,7 @@ POLL_S = 0.2
 CODE_SERIES = "reference_model_code"
 """Name of the series that holds the digest of the reference model's code."""
 SAME_CODE = {
-    "77ef0a0bc8a898275f5d6b48e8cf3f90fe396a32327bfffa1413a8c1cdc7002e": (
+    "7bec6afb9710921ab7497ed7e1b65fd7f9ec74c8f808c22426d99405b59dc4e6": (
         "4daab1b4d2a34e3c412b98555e35a266dba80b8011ce671550a7d3a19ec04e99"
     ),
 }

@@ -86,7 +86,7 @@ def _zone_files(files: Mapping[str, str]) -> dict[str, str]:
     for path, kind in files.items():
         temperature = path.removesuffix("/type") + "/temp"
         if path.endswith("/type") and temperature in files:
-            name = kind.strip().removesuffix("-usr")
+            name = re.sub(r"[^\w.+-]", "_", kind.strip().removesuffix("-usr"), flags=re.ASCII)  # one word of a plan
             same = sum(known.partition("#")[0] == name for known in found)
             found[f"{name}#{same + 1}" if same else name] = temperature
     return found
