@@ -189,10 +189,16 @@ class OnnxSegmenter:
         self.protocol = protocol or PredictionProtocol.of(self.config)
         self.name, self.num_classes = self.config.name, self.config.num_classes
         said = (self.config.num_queries, self.num_classes)
-        made = {output.name: tuple(output.shape[1:]) for output in self._session.get_outputs()}.get(LOGITS[0])
-        if made != said:
-            raise InputError(f"{path}: says {said} queries and classes, and gives {made}; export it with this suite")
+        made = {output.name: tuple(output.shape[1:]) for output in self._session.get_outputs()}
+        if made.get(LOGITS[0]) != said or not made.keys() >= set(WHOLE_OUTPUTS):
+            raise InputError(
+                f"{path}: says {said} queries and classes, and gives {made.get(LOGITS[0])} and the outputs "
+                f"{', '.join(made)}; export it with this suite"
+            )
         self.categories = Categories.of_checkpoint(properties, path, self.num_classes)
+        taken = [(value.name, len(value.shape)) for value in self._session.get_inputs()]
+        if taken != [("image", 4)]:
+            raise InputError(f"{path}: takes other inputs than one image; export it with this suite")
         sides = self._session.get_inputs()[0].shape[2:]
         self.fixed_size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None
         self._tracker_model = _GraphModel(self)

@@ -106,6 +106,19 @@ def test_a_graph_that_is_not_what_it_says_is_refused(whole: tuple[Path, Any], tm
         OnnxSegmenter(tmp_path / "other.onnx")
 
 
+def test_a_graph_without_an_output_or_that_fails_is_refused(whole: tuple[Path, Any], tmp_path: Path) -> None:
+    proto = onnx.load(whole[0])
+    del proto.graph.output[-1]
+    onnx.save(proto, tmp_path / "less.onnx")
+    with pytest.raises(InputError, match=r"less\.onnx"):
+        OnnxSegmenter(tmp_path / "less.onnx")
+    proto = onnx.load(whole[0])
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    onnx.save(proto, tmp_path / "two.onnx")
+    with pytest.raises(InputError, match=r"two\.onnx"):
+        OnnxSegmenter(tmp_path / "two.onnx").segment(np.zeros((64, 64, 3), np.uint8))
+
+
 def test_frame_graph_takes_kernels_and_has_no_instance_decoder(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
