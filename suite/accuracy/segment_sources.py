@@ -81,7 +81,10 @@ class SourceSegmenter:
             self._own = drawn_before(self.folder)
             own = {(self.folder / name).resolve() for name in self._own}
             # A folder that is drawn into may be read too; what was drawn is no source then.
-            sources = [source for source in sources if not own.issuperset(map(Path.resolve, source.files))] or sources
+            others = [source for source in sources if not own.issuperset(map(Path.resolve, source.files))]
+            if others and len(others) < len(sources):
+                say(f"{self.folder}: {len(sources) - len(others)} sources that were drawn here before are left out")
+                sources = others
         self._read = {path.resolve() for source in sources for path in source.files}
         pictures = [source for source in sources if not source.clip]
         try:

@@ -60,7 +60,7 @@ class Source:
     def stem(self) -> str:
         """What files drawn from it are called, without suffix."""
         path = self.video if self.clip else self.pictures[0]
-        stem = path.stem if isinstance(path, Path) else re.sub(r"\W+", "-", Path(self.name).name)
+        stem = path.stem if isinstance(path, Path) else re.sub(r"\W+", "-", Path(self.name).name).strip("-") or "clip"
         # File systems take 255 bytes, and a number and a suffix follow.
         return os.fsdecode(os.fsencode(stem)[:200]) if len(os.fsencode(stem)) > 200 else stem
 

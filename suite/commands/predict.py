@@ -229,11 +229,13 @@ def coco(annotations: Path, images: Path, **words: Any) -> None:
 @click.option("--max-tracks", type=click.IntRange(min=1), help="Replace 10 (query, class) pairs a video.")
 def youtube_vis(annotations: Path, images: Path, split_ids: Path | None, **words: Any) -> None:
     """Instances of videos, as a YouTube-VIS results file."""
+    from suite.accuracy.predict import protocol_path
     from suite.datasets.local_split import read_local_split
     from suite.datasets.youtube_vis import YoutubeVisDataset
     from suite.files import file_digest, refuse_overwriting
 
-    refuse_overwriting(words["out"], [split_ids])
+    for path in (words["out"], protocol_path(words["out"])):
+        refuse_overwriting(path, [split_ids])
     dataset = YoutubeVisDataset.load(annotations, images, truth=False)
     if split_ids is not None:
         dataset = dataset.only(read_local_split(split_ids, annotations).video_ids, file_digest(split_ids))

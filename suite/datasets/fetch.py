@@ -29,7 +29,7 @@ from suite.datasets.embedded import ensure
 from suite.datasets.health import require_health
 from suite.datasets.pins import PINS_NAME, Pin, load_pins, pins_path
 from suite.datasets.state import GOOD, directory_digest, examine, remembered_md5, stamp_path, unpacked_from
-from suite.errors import DataError, InputError
+from suite.errors import DataError, InputError, SuiteError
 from suite.files import UNPACKED_BYTES, UNPACKED_RATIO, check_space, disk_faults, file_digest, write_json, write_text
 from suite.locks import exclusive
 from suite.paths import repository_root, shown
@@ -279,7 +279,7 @@ def add(pins: Sequence[Pin], source: Path | None, unpacking: bool = True) -> Non
     known = load_pins()
     try:
         fetch([known[pin.name] for pin in pins], unpacking=unpacking, adding=True)
-    except DataError:
+    except SuiteError:
         for pin in (load_pins()[pin.name] for pin in absent):
             if pin.md5 is None:  # a link made here to what is not it: the right file finds its place free
                 pin.file.unlink(missing_ok=True)

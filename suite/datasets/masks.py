@@ -34,6 +34,9 @@ MAX_COORDINATE_PX = 1e5
 MAX_BOUNDARY_PX = 1e6
 """pycocotools lists five points a pixel of a polygon's boundary, inside the frame or not: 40 MB for this many."""
 
+USUAL_BOUNDARY_PX, MAX_EXCESS_PX = 1e4, 2e8
+"""What boundaries are longer than the first is added up over a file; the second takes pycocotools some 20 s."""
+
 MAX_RUNS = 2**26
 """More runs than any frame of `MAX_SIDE_PX` needs in practice; a longer list is refused before it is added up."""
 
@@ -111,10 +114,18 @@ def _from_runs(counts: Sequence[float], size: Size) -> str:
     return encoded.decode("ascii")
 
 
-def _boundary_px(polygon: Sequence[float]) -> float:
-    """Return how many pixels a closed polygon's boundary runs through."""
+def _long_boundary_px(polygon: Sequence[float]) -> float:
+    """Return how many pixels a closed polygon's boundary runs through; 0 where that is a usual number."""
+    if len(polygon) // 2 * (max(polygon, default=0) - min(polygon, default=0)) <= USUAL_BOUNDARY_PX or len(polygon) % 2:
+        return 0  # no edge is longer than the extent; an odd count of numbers is refused elsewhere
     corners = np.array(polygon).reshape(-1, 2)
     return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
+
+
+def _excess_px(segmentation: Segmentation) -> float:
+    """Return by how much boundaries of polygons are longer than usual, all together."""
+    polygons = [] if segmentation is None or isinstance(segmentation, Rle) else segmentation
+    return sum(max(0.0, _long_boundary_px(polygon) - USUAL_BOUNDARY_PX) for polygon in polygons)
 
 
 def _from_polygons(polygons: list[list[float]], size: Size) -> str:
@@ -129,8 +140,7 @@ def _from_polygons(polygons: list[list[float]], size: Size) -> str:
         low, high = min(polygon), max(polygon)
         if not -MAX_COORDINATE_PX <= low <= high <= MAX_COORDINATE_PX or math.isnan(sum(polygon)):
             raise ValueError(f"polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it")
-        longest = len(polygon) // 2 * (high - low)  # that so many edges of this extent can be
-        if longest > MAX_BOUNDARY_PX and _boundary_px(polygon) > MAX_BOUNDARY_PX:
+        if _long_boundary_px(polygon) > MAX_BOUNDARY_PX:
             raise ValueError(f"polygon {place} has a boundary of over {MAX_BOUNDARY_PX:.0f} pixels; correct it")
     merged: bytes = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))["counts"]
     return merged.decode("ascii")
@@ -181,9 +191,14 @@ def compress(
     of_each = frame.tolist()
     counts = _all_compressed(segmentations, map(frames.__getitem__, of_each))
     if counts is None:
-        counts = []
+        counts, excess = [], 0.0
         try:
             for segmentation, number in zip(segmentations, of_each, strict=True):
+                excess += _excess_px(segmentation)
+                if excess > MAX_EXCESS_PX:
+                    raise ValueError(
+                        f"the boundaries so far are longer than usual by {MAX_EXCESS_PX:.0f} pixels; simplify them"
+                    )
                 counts.append(_compressed(segmentation, frames[number]))
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}: {place(len(counts))}: {error}") from None

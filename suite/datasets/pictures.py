@@ -47,8 +47,9 @@ TAIL_BYTES = 4096
 NAMED = 20
 """Bad files that a message names; the others are counted."""
 
-DIGESTED = 256
+DIGESTED = 20_000
 """Files of which `pictures_digest` reads a part, at least, where there are so many."""
+UNCOMPRESSED = (".bmp", ".tif", ".tiff")
 
 SHOWN_FROM = 1000
 """From so many files on a check is long enough for a progress bar."""
@@ -236,9 +237,10 @@ def check_pictures(
 
 
 def pictures_digest(paths: Sequence[Path]) -> str:
-    """Return what tells pictures from others of the same names: SHA-256 of all sizes, and of the middle of some files.
+    """Return what tells pictures from others of the same names: SHA-256 of all sizes and of a part of each file.
 
-    Neither folder nor times count, so that copies are the same.
+    The part is the middle of a compressed file, which another picture of the same size does not share, and all of an
+    uncompressed one. Of more than `DIGESTED` files some are read. Neither folder nor times count: copies are the same.
     """
     found, step = hashlib.sha256(), max(1, len(paths) // DIGESTED)
     for place, path in enumerate(paths):
@@ -247,8 +249,11 @@ def pictures_digest(paths: Sequence[Path]) -> str:
             found.update(f"{place} {known.st_size} ".encode())
             if place % step == 0 and stat.S_ISREG(known.st_mode):
                 with path.open("rb") as stream:
-                    stream.seek(known.st_size // 2)
-                    found.update(stream.read(TAIL_BYTES))
+                    if path.suffix.lower() in UNCOMPRESSED:
+                        found.update(hashlib.file_digest(stream, "sha256").digest())
+                    else:
+                        stream.seek(known.st_size // 2)
+                        found.update(stream.read(TAIL_BYTES))
     return found.hexdigest()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -99,8 +100,8 @@ def check_accuracy(
             change = difference(old, now, True, exact=True, tolerance=rule.tolerance_points + 1e-9)
             if change.by_seed:
                 word: Literal["pass", "worse"] = "worse" if change.word == "worse" else "pass"
-                means = (100 * before.value, 100 * after.value)
-                compared.append(GateLine(rule, word, name, *means, tuple(change.by_seed)))
+                then, today = (fmean(item.value for item in side if item.seed in change.by_seed) for side in (old, now))
+                compared.append(GateLine(rule, word, name, then, today, tuple(change.by_seed)))
         settings = ", ".join(f"{key} = {value}" for key, value in rule.protocol.items())
         name = f"{METRICS[rule.metric].label} on {rule.dataset}" + (f" ({settings})" if settings else "")
         lines += compared or [GateLine(rule, "not measured", name)]

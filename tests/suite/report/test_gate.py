@@ -40,6 +40,7 @@ def test_only_more_than_the_tolerance_fails(sides, mask_ap: float, code: int):
 def test_only_shared_seeds_are_compared(sides, capsys: pytest.CaptureFixture[str]):
     sides[0].training(2, 0.50)
     sides[1].training(1, 0.55)
+    sides[1].training(5, 0.30)
     assert gate(sides, "--json") == 0
     gates = json.loads(capsys.readouterr().out)["gates"]
     assert [(line["word"], line["seeds"]) for line in gates] == [("pass", [1])] * 3
