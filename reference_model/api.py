@@ -313,15 +313,12 @@ def _as_array(image: str | Path | NDArray[np.uint8] | Image) -> NDArray[np.uint8
 
 def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Yield the frames of a video file, (H, W, 3) uint8 RGB."""
-    import cv2
-
-    capture, number, at_s = open_video(path), 0, 0.0
+    capture, number = open_video(path), 0
     try:
         while (found := capture.read())[0]:
-            at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             yield np.ascontiguousarray(found[1][:, :, ::-1])
             number += 1
-        if missing := ends_early(capture, number, at_s):
+        if missing := ends_early(path, capture, number):
             raise ImageError(f"{path}: {missing}")
     finally:
         capture.release()
@@ -343,20 +340,40 @@ def open_video(source: Path | int) -> cv2.VideoCapture:
     return capture
 
 
-def ends_early(capture: cv2.VideoCapture, number: int, last_s: float) -> str:
-    """Return what is missing of a video that gave ``number`` frames, the last at so many seconds; empty if nothing is.
+def ends_early(path: Path, capture: cv2.VideoCapture, number: int) -> str:
+    """Return what is missing of a video file that gave ``number`` frames and no more; empty where nothing is.
 
-    Some containers count their frames, and others state a duration, of which OpenCV makes a count that is right for a
-    constant rate alone. So a file is cut short if it has fewer frames, by more than two and 2 %, and ends too soon.
+    A file is cut short if it has fewer bytes than its container says (Matroska, RIFF), or fewer frames by more than two
+    and 2 % (MP4 and MOV, which count them; of others OpenCV makes a count of duration and rate).
     """
     import cv2
 
-    total, rate = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), capture.get(cv2.CAP_PROP_FPS)
-    shown = last_s * rate  # as a count of frames of constant rate
-    slack = max(2.0, total / 50)
-    if number >= total - slack or shown + max(slack, 2 * shown / max(1, number - 1)) >= total:
-        return ""
-    return f"ends after frame {number - 1} of about {total}; copy the file again if it was cut short"
+    with path.open("rb") as stream:
+        head = stream.read(128)
+    total, size = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), path.stat().st_size
+    whole = _stated_bytes(head)
+    if size < whole:
+        return f"ends after frame {number - 1}, {size} of {whole} bytes; copy the file again, it was cut short"
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and number < total - max(2, total // 50):
+        return f"ends after frame {number - 1} of {total}; copy the file again if it was cut short"
+    return ""
+
+
+def _stated_bytes(head: bytes) -> int:
+    """Return the size of a Matroska or RIFF file as its first bytes say it; 0 where they do not."""
+    if head[:4] == b"RIFF":
+        return 8 + int.from_bytes(head[4:8], "little")
+    if head[:4] != b"\x1a\x45\xdf\xa3":
+        return 0
+    place, size = 4, 0
+    for _ in range(2):  # the header, then the segment behind its name of four bytes
+        place += size
+        width = 9 - head[place].bit_length() if place < len(head) else 9
+        size = int.from_bytes(head[place : place + width], "big") & ((1 << 7 * width) - 1)
+        if width > 8 or place + width > len(head) or size == (1 << 7 * width) - 1:  # all ones: not known
+            return 0
+        place += width + 4
+    return place - 4 + size
 
 
 def prepare_ffmpeg() -> None:

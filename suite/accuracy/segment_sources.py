@@ -138,7 +138,7 @@ class SourceSegmenter:
         except SuiteError as error:
             self._skip(source, str(error))
             return None
-        with closing(opened.each), nullcontext() if path is None else writing_video(path, opened.per_s) as add:
+        with closing(opened.each), nullcontext() if path is None else writing_video(path, opened.drawn_per_s) as add:
             frames = list(self._frames(source, opened, add))
         if not frames:
             return None

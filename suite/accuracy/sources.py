@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -27,6 +28,8 @@ DEFAULT_FRAMES_PER_S = 10.0
 """Of a clip whose frames are picture files, and of a camera that does not say its own."""
 MOST_FRAMES_PER_S, FILE_FRAMES_PER_S = 480.0, 30.0
 """Rates of files above the first are the clock of a container; the second is then taken."""
+SMOOTH_FRAMES_PER_S = 12.0
+"""A file of variable rate that says less, as a mean, may show frames in quick succession in between."""
 LONGEST_PAUSE_S = 10.0
 """How long a frame stays at most in a written video."""
 CODECS = ("vp09", "mp4v")
@@ -138,6 +141,11 @@ class Frames:
     per_s: float = DEFAULT_FRAMES_PER_S
     time_s: Callable[[], float] | None = None
 
+    @property
+    def drawn_per_s(self) -> float:
+        """The rate at which it is drawn: its own, for files a multiple of that from `SMOOTH_FRAMES_PER_S`."""
+        return self.per_s if self.time_s is None else self.per_s * math.ceil(max(1, SMOOTH_FRAMES_PER_S / self.per_s))
+
 
 def open_source(source: Source) -> Frames:
     """Open a source to read its frames; DataError if a camera is absent, InputError if a file is no video."""
@@ -158,9 +166,28 @@ def open_source(source: Source) -> Frames:
     if source.camera:
         return Frames(_decode(source, capture), None, rate if 0 < rate < 1000 else DEFAULT_FRAMES_PER_S)
     rate = rate if 0 < rate <= MOST_FRAMES_PER_S else FILE_FRAMES_PER_S
-    return Frames(
-        _decode(source, capture), count if count > 0 else None, rate, lambda: capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-    )
+    return Frames(_decode(source, capture), count if count > 0 else None, rate, _clock(capture, rate))
+
+
+def _clock(capture: cv2.VideoCapture, per_s: float) -> Callable[[], float]:
+    """Return what gives the time of each frame once it is read, in seconds from the first, always later than before.
+
+    Some files have no time for some frames; those follow the frame before at ``per_s``.
+    """
+    import cv2
+
+    first, last = 0.0, -1.0
+
+    def time_s() -> float:
+        nonlocal first, last
+        said = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if last < 0:
+            first, last = said, 0.0
+        else:
+            last = said - first if said - first > last else last + 1 / per_s
+        return last
+
+    return time_s
 
 
 def _read_pictures(paths: Sequence[Path]) -> Generator[Frame | SuiteError, None, None]:
@@ -172,21 +199,18 @@ def _read_pictures(paths: Sequence[Path]) -> Generator[Frame | SuiteError, None,
 
 
 def _decode(source: Source, capture: cv2.VideoCapture) -> Generator[Frame | SuiteError, None, None]:
-    import cv2
-
     from reference_model.api import ends_early
 
-    name, number, at_s = source.name, 0, 0.0
+    name, number = source.name, 0
     try:
         while capture.grab():
-            at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             decoded, frame = capture.retrieve()
             if decoded and frame is not None and frame.ndim == 3:
                 yield np.ascontiguousarray(frame[..., ::-1])
             else:
                 yield InputError(f"{name}: frame {number} cannot be decoded; convert or copy the file again")
             number += 1
-        if not source.camera and (missing := ends_early(capture, number, at_s)):
+        if isinstance(source.video, Path) and (missing := ends_early(source.video, capture, number)):
             yield InputError(f"{name}: {missing}")
     finally:
         capture.release()
@@ -200,7 +224,8 @@ class _NoFramesError(Exception):
 def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, float], None]]:
     """Write a video that appears at ``path`` when the block ends well and frames were added.
 
-    Sides are cut to even numbers of pixels as the codecs want. A frame is repeated until the next one is due.
+    Sides are cut to even numbers of pixels as the codecs want. A frame is repeated until the next one is due, and one
+    that comes before its turn is left out.
 
     Args:
         path: of the mp4; its folder is made.
@@ -236,6 +261,8 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
         if (width, height) != size:
             raise InputError(f"{path}: a frame of {width}x{height} px cannot follow one of {size}")
         wait = round((at_s - cut_s) * frames_per_s) - count
+        if wait < 0:
+            return
         longest = round(LONGEST_PAUSE_S * frames_per_s)
         cut_s += max(0, wait - longest) / frames_per_s
         for _ in range(min(wait, longest) if count else 0):
