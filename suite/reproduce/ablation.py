@@ -37,7 +37,7 @@ POLL_S = 0.2
 CODE_SERIES = "reference_model_code"
 """Name of the series that holds the digest of the reference model's code."""
 SAME_CODE = {
-    "7bec6afb9710921ab7497ed7e1b65fd7f9ec74c8f808c22426d99405b59dc4e6": (
+    "9bebb09a2af2b3f516f855ab91032a988e542a02ae740aeb9ab303c708a92103": (
         "4daab1b4d2a34e3c412b98555e35a266dba80b8011ce671550a7d3a19ec04e99"
     ),
 }
