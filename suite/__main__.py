@@ -2,7 +2,7 @@
 
 import sys
 
-from suite.cli import main
+from suite.cli import console
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(console())

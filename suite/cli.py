@@ -12,6 +12,7 @@ import importlib
 import io
 import os
 import pkgutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -159,7 +160,18 @@ def unexpected_line(error: BaseException) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command as `console` does, and leave the signals as they were."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        return console(arguments)
+    finally:
+        for number, handler in handlers.items():
+            if signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+
+
+def console(arguments: Sequence[str] | None = None) -> int:
+    """Run one command as the program.
 
     Args:
         arguments: the words after the program's name; ``sys.argv[1:]`` if None.

@@ -66,9 +66,7 @@ def command(
     where the model's results are taken for the truth: 100 means that every mask comes back.
     """
     from suite.deploy.exported import export_files
-    from suite.files import refuse_overwriting
 
-    refuse_overwriting(out, [checkpoint, annotations])
     if (annotations is None) != (images is None):
         raise click.UsageError("--annotations and --images go together; give both")
     pictures = (annotations, images, limit) if annotations and images else None

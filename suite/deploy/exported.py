@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from suite.export.mobileinst import (
 )
 from suite.export.parity import ExportParity, compare_engines, first_pictures, measure_export_parity
 from suite.export.runtime import graph_form, open_session, prepare_graph
-from suite.files import copy_together, file_digest, write_json
+from suite.files import copy_together, file_digest, refuse_overwriting, write_json
 from suite.models import build_model
 from suite.records.provenance import git_state
 
@@ -87,6 +88,26 @@ CONVERTED = {
 """Formats made from a graph or its network: runtime, endings of the files, how inputs and outputs are named."""
 
 
+NOTE_MARK = b'"blobs":{'
+"""What every note beside a converted graph holds, by which it is known again."""
+
+
+def _files(out: Path, kind: str) -> tuple[Path, ...]:
+    """Return the files of a format of `CONVERTED`, ``out`` first and the note about them last."""
+    beside = out.with_suffix(".json") if kind == "ncnn" else out.with_name(f"{out.name}.json")
+    return (*(out.with_suffix(ending) for ending in CONVERTED[kind][1]), beside)
+
+
+def _refuse_losses(files: Sequence[Path], inputs: Sequence[Path | None]) -> None:
+    """Refuse to write over what is read, or over files beside ``out`` that no export wrote: none without its note."""
+    for path in files:
+        refuse_overwriting(path, inputs)
+    note = files[-1]
+    others = [] if note.is_file() and NOTE_MARK in note.read_bytes() else [path for path in files[1:] if path.exists()]
+    if others:
+        raise InputError(f"{others[0]}: no export wrote it, and it would be lost; name --out otherwise or move it away")
+
+
 def _export_converted(
     model: MobileInst, out: Path, kind: str, size: Size, part: str, metadata: dict[str, str], pictures: Pictures | None
 ) -> ExportedFiles:
@@ -95,10 +116,8 @@ def _export_converted(
     The format's own runtime runs what the converter made on the exporter's example, and only files that give what
     PyTorch gives stay.
     """
-    runtime, endings, input_name, output_name = CONVERTED[kind]
-    targets = tuple(out.with_suffix(ending) for ending in endings)
-    if out != targets[0]:
-        raise InputError(f"{out}: a file of {kind} must end in {endings[0]}; name it {targets[0].name}")
+    runtime, _, input_name, output_name = CONVERTED[kind]
+    files = _files(out, kind)
     with tempfile.TemporaryDirectory() as name:
         graph = Path(name) / "graph.onnx"
         export = export_mobileinst(model, graph, size, part, metadata=metadata)
@@ -118,7 +137,6 @@ def _export_converted(
         carried = {"model": model.config.name, "part": part, **metadata}
         note = Path(name) / "note.json"
         write_json(note, {**carried, "blobs": blobs})
-        files = (*targets, out.with_suffix(".json"))
         copy_together(dict(zip(files, (*converted, note), strict=True)))
     report = replace(export.report, parity_max_abs=max_abs, parity_max_rel=max_rel)
     return ExportedFiles(files, report, carried, parity)
@@ -176,6 +194,10 @@ def export_files(
     of_others = {ending: other for other, (_, endings, *_) in CONVERTED.items() for ending in endings if other != kind}
     if out.suffix in of_others:
         raise InputError(f"{out}: ends like a file of {of_others[out.suffix]}; name it otherwise or give --format")
+    files = _files(out, kind) if kind in CONVERTED else (out,)
+    if out != files[0]:
+        raise InputError(f"{out}: a file of {kind} must end in {files[0].suffix}; name it {files[0].name}")
+    _refuse_losses(files, (checkpoint, *(pictures[:1] if pictures else ())))
     if kind in CONVERTED:
         graph_form(CONVERTED[kind][0])  # a package that is missing is told before any work
     if pictures and part == "frame":

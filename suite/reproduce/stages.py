@@ -29,13 +29,17 @@ def stoppable() -> Iterator[None]:
     """End a job on SIGTERM and SIGUSR1 between its trainings, which ask for these themselves.
 
     Raises:
-        StoppedError: at the first of them, wherever the job is; the rest are ignored until it has ended.
+        StoppedError: at the first of them, wherever the job is; the rest are ignored from then on.
     """
 
     def stop(number: int, frame: object) -> None:
         for other in previous:
             signal.signal(other, signal.SIG_IGN)
         raise _Stop(signal.Signals(number).name)
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
     previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
@@ -46,9 +50,13 @@ def stoppable() -> Iterator[None]:
         raise StoppedError(
             f"stopped by {stop_asked}, what is finished is kept; the same command continues there"
         ) from None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    except StoppedError:  # of a training, which ignores what comes after
+        raise
+    except BaseException:
+        restore()
+        raise
+    else:
+        restore()
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from suite.distributed import Processes
-from suite.errors import InputError
+from suite.errors import InputError, StoppedError
 from suite.files import atomic_path
 from suite.progress import say
 
@@ -36,7 +36,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 def stop_requests() -> Iterator[Callable[[], int]]:
     """Turn Ctrl-C, SIGTERM and SIGUSR1 into a question the loop asks between iterations.
 
-    A second Ctrl-C stops at once. A second SIGTERM or SIGUSR1 changes nothing: schedulers send them repeatedly.
+    A second Ctrl-C stops at once. A second SIGTERM or SIGUSR1 changes nothing, also while the process ends:
+    schedulers send them repeatedly.
 
     Yields:
         A callable that returns the number of the first signal, or 0.
@@ -51,6 +52,9 @@ def stop_requests() -> Iterator[Callable[[], int]]:
     previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield lambda: asked[0] if asked else 0
+    except StoppedError:
+        previous |= dict.fromkeys((signal.SIGTERM, signal.SIGUSR1), signal.SIG_IGN)
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -63,6 +63,18 @@ def test_a_graph_says_all_that_a_program_needs_and_gives_every_mask_back(
     assert carried["weights_sha256"] == file_digest(checkpoint)
 
 
+def test_no_file_of_an_export_is_written_over_another(checkpoint: Path, refused: Any, tmp_path: Path) -> None:
+    weights, out = Path(shutil.copy(checkpoint, tmp_path / "model.bin")), tmp_path / "model.param"
+    before = weights.read_bytes()
+    words = ["export", "--format", "ncnn", "--out", out, "--size", "64x128", "--checkpoint"]
+    for given in (weights, checkpoint):
+        assert "model.bin" in refused([*words, given], 2)
+    assert weights.read_bytes() == before
+    weights.rename(tmp_path / "model.json")
+    assert "model.json" in refused([*words, checkpoint], 2)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+
+
 @pytest.mark.parametrize(
     ("kind", "package", "endings"),
     [
@@ -91,7 +103,8 @@ def test_files_of_other_runtimes_compute_the_model(
     found = exported(capsys, *words, "--part", "frame", "--size", "64x128")
     assert sorted(path.suffix for path in tmp_path.iterdir()) == endings
     assert 0 < found["export"]["parity_max_rel"] < 1e-4
-    values = json.loads((tmp_path / "frame.json").read_text())["blobs"].values()
+    (note,) = tmp_path.glob("*.json")
+    values = json.loads(note.read_text())["blobs"].values()
     assert list(values) == ["image", "kernels", "mask_logits"]
     found = exported(capsys, *words, *pictures(shared_data), "--limit", 2)
     assert found["pictures"]["agreement_ap"] == pytest.approx(1, abs=1e-3)
