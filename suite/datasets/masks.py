@@ -34,7 +34,7 @@ MAX_COORDINATE_PX = 1e5
 MAX_BOUNDARY_PX = 1e6
 """pycocotools lists five points a pixel of a polygon's boundary, inside the frame or not: 40 MB for this many."""
 
-USUAL_BOUNDARY_PX, MAX_EXCESS_PX = 1e4, 2e8
+USUAL_BOUNDARY_PX, MAX_EXCESS_PX = 1e5, 2e8
 """What boundaries are longer than the first is added up over a file; the second takes pycocotools some 20 s."""
 
 MAX_RUNS = 2**26
@@ -114,23 +114,17 @@ def _from_runs(counts: Sequence[float], size: Size) -> str:
     return encoded.decode("ascii")
 
 
-def _long_boundary_px(polygon: Sequence[float]) -> float:
-    """Return how many pixels a closed polygon's boundary runs through; 0 where that is a usual number."""
-    if len(polygon) // 2 * (max(polygon, default=0) - min(polygon, default=0)) <= USUAL_BOUNDARY_PX or len(polygon) % 2:
-        return 0  # no edge is longer than the extent; an odd count of numbers is refused elsewhere
+def _boundary_px(polygon: Sequence[float]) -> float:
+    """Return how many pixels a closed polygon's boundary runs through."""
     corners = np.array(polygon).reshape(-1, 2)
     return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
 
 
-def _excess_px(segmentation: Segmentation) -> float:
-    """Return by how much boundaries of polygons are longer than usual, all together."""
-    polygons = [] if segmentation is None or isinstance(segmentation, Rle) else segmentation
-    return sum(max(0.0, _long_boundary_px(polygon) - USUAL_BOUNDARY_PX) for polygon in polygons)
-
-
-def _from_polygons(polygons: list[list[float]], size: Size) -> str:
+def _check_polygons(polygons: list[list[float]]) -> float:
+    """Refuse polygons that pycocotools does not take; return by how much their boundaries are longer than usual."""
     if not polygons:
         raise ValueError("holds no polygon; give one or remove the object")
+    excess = 0.0
     for place, polygon in enumerate(polygons):
         # pycocotools takes a first polygon of four numbers for a box and fails; later ones it draws as nothing.
         if len(polygon) % 2 or len(polygon) < (2 if place else 6):
@@ -140,18 +134,21 @@ def _from_polygons(polygons: list[list[float]], size: Size) -> str:
         low, high = min(polygon), max(polygon)
         if not -MAX_COORDINATE_PX <= low <= high <= MAX_COORDINATE_PX or math.isnan(sum(polygon)):
             raise ValueError(f"polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it")
-        if _long_boundary_px(polygon) > MAX_BOUNDARY_PX:
-            raise ValueError(f"polygon {place} has a boundary of over {MAX_BOUNDARY_PX:.0f} pixels; correct it")
-    merged: bytes = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))["counts"]
-    return merged.decode("ascii")
+        if len(polygon) // 2 * (high - low) > USUAL_BOUNDARY_PX:  # so long so many edges of this extent can be
+            boundary = _boundary_px(polygon)
+            if boundary > MAX_BOUNDARY_PX:
+                raise ValueError(f"polygon {place} has a boundary of over {MAX_BOUNDARY_PX:.0f} pixels; correct it")
+            excess += max(0.0, boundary - USUAL_BOUNDARY_PX)
+    return excess
 
 
 def _compressed(segmentation: Segmentation, size: Size) -> str:
-    """Return the compressed counts of one segmentation, or say what is wrong with it; a string is not looked at."""
+    """Return the compressed counts of a segmentation, or say what is wrong; a string is not looked at, nor polygons."""
     if segmentation is None:
         raise ValueError("is null; give a mask or remove the object")
     if not isinstance(segmentation, Rle):
-        return _from_polygons(segmentation, size)
+        merged: bytes = coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))["counts"]
+        return merged.decode("ascii")
     if segmentation.counts is None or segmentation.size is None:
         raise ValueError("has no 'size' and 'counts'; write the mask as run-length code")
     if segmentation.size != size:
@@ -194,7 +191,7 @@ def compress(
         counts, excess = [], 0.0
         try:
             for segmentation, number in zip(segmentations, of_each, strict=True):
-                excess += _excess_px(segmentation)
+                excess += _check_polygons(segmentation) if isinstance(segmentation, list) else 0
                 if excess > MAX_EXCESS_PX:
                     raise ValueError(
                         f"the boundaries so far are longer than usual by {MAX_EXCESS_PX:.0f} pixels; simplify them"

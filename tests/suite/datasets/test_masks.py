@@ -179,3 +179,14 @@ def test_one_mask_larger_than_a_chunk() -> None:
     with pytest.raises(BadCodeError) as caught:
         check_codes([code, code], np.array([mask.size, mask.size - 1]))
     assert caught.value.index == 1
+
+
+def test_long_boundaries_are_bounded_over_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suite.datasets.masks.MAX_EXCESS_PX", 2e5)
+    polygon = [0.0, 0, 5e4, 0, 5e4, 5e4, 0, 5e4]
+    short = [[0.0, 0, 20, 0, 20, 20]]
+    forms = [read([polygon]), *[read(short)] * 50, read([polygon, polygon])]
+    codes = compress(forms[:-1], [(40, 40)], np.zeros(51, np.int64), "a.json", str)
+    assert codes.areas_px.tolist()[0] == 1600
+    with pytest.raises(InputError, match=r"a\.json: 51: "):
+        compress(forms, [(40, 40)], np.zeros(52, np.int64), "a.json", str)

@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from suite.datasets.categories import COCO_TO_YOUTUBE_VIS, YOUTUBE_VIS
 from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import to_mask
+from suite.datasets.pictures import pictures_digest
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError, InputError
 
@@ -232,3 +235,16 @@ def test_a_repeated_id_in_a_large_file_is_found_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"images\[200000\]\.id: 199999 is the id of images\[199999\]"):
         CocoDataset.load(tmp_path / "truth.json")
     assert time.process_time() < started + 30, "a comparison with all before would take minutes"
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "jpg"])
+def test_pictures_of_one_size_are_told_apart_and_copies_are_not(tmp_path: Path, suffix: str) -> None:
+    paths = [tmp_path / f"{name}.{suffix}" for name in "abc"]
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    for path in paths[:2]:
+        Image.fromarray(pixels).save(path)
+    pixels[:100] = 255 - pixels[:100]
+    Image.fromarray(pixels).save(paths[2])
+    first, copy, other = (pictures_digest([path]) for path in paths)
+    assert first == copy != other
+    assert pictures_digest([tmp_path / "none.jpg"]) != first
