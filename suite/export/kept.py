@@ -1,4 +1,4 @@
-"""Graphs exported once: each stays under ``runs/onnx`` by a digest of everything that shapes it."""
+"""Graphs under ``runs/onnx``: those exported, once, by a digest of all that shapes them, and copies of a user's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import importlib.metadata
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from suite.errors import InputError
-from suite.export.artifact import ExportReport, GraphArtifact, graph_digest, write_reference
-from suite.files import read_json, write_json
+from suite.export.artifact import ExportReport, GraphArtifact, external_files, graph_digest, read_graph, write_reference
+from suite.files import copy_together, read_json, write_json
 from suite.paths import runs_dir
 from suite.progress import say
 
@@ -28,37 +27,26 @@ LIBRARIES = ("torch", "numpy", "onnx", "onnxscript")
 """Packages whose versions stand for their code."""
 SUITE_CODE = ("reference_model.", "suite.models.")
 """How the names of those modules of ours begin whose code shapes the graphs of models."""
-KNOWN_CODE = frozenset({"suite", "reference_model", *LIBRARIES, *sys.stdlib_module_names})
-"""Packages that are not somebody else's code of models."""
+OWN_PACKAGES = frozenset({"suite", "reference_model", "torch"})
+"""Packages whose code a graph's name covers; a network with a layer of any other is exported anew every time."""
 EXPORT_CODE = tuple(f"suite.export.{name}" for name in ("exporter", "rewriting", "graph_editor", "winograd"))
 """Modules whose code shapes every graph."""
 
 
-def _package(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def _is_foreign(module: str) -> bool:
-    """Tell whether a loaded module is neither ours nor Python's nor of `LIBRARIES`."""
-    return bool(sys.modules.get(module)) and _package(module) not in KNOWN_CODE
-
-
 def modules_behind(names: Iterable[str]) -> set[str]:
-    """Return those of the modules that are code of models, and all such modules that they take anything from.
+    """Return those of the modules that are our code of models, and all such modules that they take anything from.
 
-    A layer's own module is not enough: a network may also call functions of modules that define no layer. Our modules
-    are followed to ours only, those of installed packages to whatever has no version of its own in a graph's name.
+    A layer's own module is not enough: a network may also call functions of modules that define no layer.
     """
     found: set[str] = set()
-    waiting = [(name, True) for name in names]
+    waiting = list(names)
     while waiting:
-        name, from_foreign = waiting.pop()
-        foreign = from_foreign and _is_foreign(name)
-        if name not in found and (foreign or name.startswith(SUITE_CODE)):
+        name = waiting.pop()
+        if name not in found and name.startswith(SUITE_CODE):
             found.add(name)
             values = list(vars(importlib.import_module(name)).values())
-            waiting += [(str(getattr(value, "__module__", "")), foreign) for value in values]
-            waiting += [(value.__name__, foreign) for value in values if isinstance(value, ModuleType)]
+            waiting += [str(getattr(value, "__module__", "")) for value in values]
+            waiting += [value.__name__ for value in values if isinstance(value, ModuleType)]
     return found
 
 
@@ -69,22 +57,6 @@ def code_digest(modules: Iterable[str]) -> str:
         file = getattr(importlib.import_module(name), "__file__", None)
         digest.update(name.encode() + b"\0" + (Path(file).read_bytes() if file else b"") + b"\0")
     return digest.hexdigest()
-
-
-def _package_digest(package: str) -> str:
-    """Return a digest of all modules of a loaded package, which may import within functions or by computed names."""
-    digest = hashlib.sha256()
-    for folder in map(Path, getattr(sys.modules.get(package), "__path__", ())):
-        for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.so"))):
-            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _model_digest(model: nn.Module, builder: str) -> str:
-    """Return a digest of the code that shapes a model's graph: its layers', what they take in, the exporter's."""
-    names = {*(type(layer).__module__ for layer in model.modules()), builder}
-    packages = sorted({_package(name) for name in names if _is_foreign(name)})
-    return " ".join([code_digest({*modules_behind(names), *EXPORT_CODE}), *map(_package_digest, packages)])
 
 
 def _weights_digest(model: nn.Module) -> str:
@@ -108,6 +80,24 @@ def _found(path: Path) -> GraphArtifact | None:
         return None
 
 
+def copy_given(source: Path, name: str) -> tuple[Path, str]:
+    """Copy a graph and its weights to ``runs/onnx/given``; return its path there and its digest.
+
+    Args:
+        source: the ONNX file.
+        name: how tables call it.
+
+    Raises:
+        InputError: if a file is missing or not ONNX, or the disk is full.
+    """
+    digest = graph_digest(source)
+    folder = runs_dir() / "onnx" / "given" / f"{name}-{digest[:12]}"
+    graph = folder / f"{folder.name}.onnx"  # the digest keeps it, and its reference, apart from files of weights
+    beside = {folder / file: source.parent / file for file in external_files(read_graph(source), source)}
+    copy_together({**beside, graph: source})
+    return graph, digest
+
+
 def export_kept(
     name: str,
     model: nn.Module,
@@ -118,9 +108,10 @@ def export_kept(
     metadata: Mapping[str, str] | None = None,
     builder: str = "",
 ) -> dict[str, GraphArtifact]:
-    """Export the parts of a model that no earlier run has left.
+    """Export the parts of a model that no earlier run has left; all of them where code of another package makes it.
 
-    Beside each graph lies the model's own answer to one seeded input, which every timed run compares with.
+    What such a package computes may come from any of its files. Beside each graph lies the model's own answer to one
+    seeded input, which every timed run compares with.
 
     Args:
         name: the model's name.
@@ -130,7 +121,7 @@ def export_kept(
         folder: where the files lie; ``runs/onnx`` if None.
         form: of `suite.export.rewriting`, as the runtime runs it best.
         metadata: kept in the graphs.
-        builder: the module that builds the model, whose code shapes it as its layers' does.
+        builder: the module that builds the model, whose code shapes it as its layers' does; ours if empty.
 
     Returns:
         The graphs by their parts' names.
@@ -145,12 +136,14 @@ def export_kept(
     versions = [importlib.metadata.version(package) for package in LIBRARIES]
     # How layers are set (a stride, a dilation) changes a graph without changing a weight; the module's text has it all.
     options = f"{name} {form} {json.dumps(dict(metadata or {}), sort_keys=True)} {model!r}"
-    shared = [_model_digest(model, builder), _weights_digest(model), options, *versions]
+    modules = {*(type(layer).__module__ for layer in model.modules()), builder or __name__}
+    own = {module.partition(".")[0] for module in modules} <= OWN_PACKAGES
+    shared = [code_digest({*modules_behind(modules), *EXPORT_CODE}), _weights_digest(model), options, *versions]
     exported = {}
     for part in parts:
         key = hashlib.sha256("\n".join([*shared, repr(part)]).encode()).hexdigest()[:16]
         path = folder / f"{Path(name).name}-{part.name}-{size[0]}x{size[1]}-{key}.onnx"
-        found = _found(path)
+        found = _found(path) if own else None
         if found is None:
             say(f"export: {name} {part.name} at {size[0]}x{size[1]}")
             export = export_graph(name, model, part, path, size, cast(Form, form), metadata=metadata)

@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from suite.export import kept
 from suite.export.artifact import GraphArtifact
 from suite.export.exporter import Part
 from suite.export.kept import export_kept, modules_behind
+from suite.export.runtime import open_session
 
 
 class Output(NamedTuple):
@@ -28,6 +31,12 @@ class Network(nn.Module):
 
     def forward(self, image: torch.Tensor) -> Output:
         return Output(self.convolution(image))
+
+
+@pytest.fixture(autouse=True)
+def ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network above counts as the suite's own."""
+    monkeypatch.setattr(kept, "OWN_PACKAGES", kept.OWN_PACKAGES | {__name__.partition(".")[0]})
 
 
 def export(folder: Path, network: nn.Module, form: str = "portable") -> GraphArtifact:
@@ -64,59 +73,59 @@ def test_functions_that_a_network_calls_are_part_of_its_code() -> None:
 
 
 LAYER = """
+import json
+from pathlib import Path
+from typing import NamedTuple
+
 import torch
 from torch import nn
-from typing import NamedTuple
+from somebody_s_settings import SCALE
+
+SHIFT = json.loads(Path(__file__).with_name("somebody_s.json").read_text())
 
 class Output(NamedTuple):
     map: torch.Tensor
 
 class Layer(nn.Module):
     def forward(self, image):
-        from somebody_s_network.parts.sums import shifted
-        return Output(shifted(image))
+        return Output(image * SCALE + SHIFT)
 """
-BUILDER = """
-import somebody_s_settings
-from somebody_s_network import Layer
-
-def build():
-    return Layer()
-"""
-FILES = {
-    "somebody_s_network/__init__.py": "from somebody_s_network.layers import Layer",
-    "somebody_s_network/layers.py": LAYER,
-    "somebody_s_network/parts/__init__.py": "",
-    "somebody_s_network/parts/sums.py": "def shifted(image): return image + 1",
-    "somebody_s_builder.py": BUILDER,
-    "somebody_s_settings.py": "WIDTH = 1",
-}
+FILES = {"somebody_s_layers.py": LAYER, "somebody_s_settings.py": "SCALE = 2", "somebody_s.json": "1"}
+EDITS = [
+    ("somebody_s_layers.py", "+ SHIFT", "- SHIFT", 1),
+    ("somebody_s_settings.py", "2", "3", 4),
+    ("somebody_s.json", "1", "5", 7),
+]
+"""A file, its old and new text, and what the network makes of 1 then."""
 
 
-def test_edited_code_of_an_installed_package_is_another_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("edited", "old", "new", "answer"), EDITS)
+def test_an_edited_file_of_an_installed_package_is_another_graph(
+    edited: str, old: str, new: str, answer: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def graph() -> Path:
+    def value() -> float:
         for name in [name for name in sys.modules if name.startswith("somebody_s_")]:
             del sys.modules[name]
         importlib.invalidate_caches()
-        network = importlib.import_module("somebody_s_builder").build()
-        kept = export_kept("x", network, [Part("whole")], (32, 32), tmp_path / "kept", builder="somebody_s_builder")
-        return kept["whole"].path
+        network = importlib.import_module("somebody_s_layers").Layer()
+        session = open_session("onnxruntime_cpu", export(tmp_path, network).path)
+        (output,) = session.run({"image": np.ones((1, 3, 32, 32), np.float32)}).values()
+        return float(output.flat[0])
 
     for name, content in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
-    found = {graph(), graph()}
-    assert len(found) == 1
-    for name, old, new in (
-        ("somebody_s_network/layers.py", "shifted(image)", "shifted(image) * 2"),
-        ("somebody_s_network/parts/sums.py", "+ 1", "+ 2"),  # imported within a function
-        ("somebody_s_builder.py", "Layer()", "Layer() "),
-        ("somebody_s_settings.py", "1", "2"),
-    ):
-        (tmp_path / name).write_text(FILES[name].replace(old, new))
-        path = graph()
-        assert path not in found, name
-        found.add(path)
+    assert value() == 3
+    (tmp_path / edited).write_text(FILES[edited].replace(old, new))
+    assert value() == answer
+
+
+def test_layers_of_torch_that_an_installed_package_builds_are_exported_every_time(tmp_path: Path) -> None:
+    def written(builder: str) -> int:
+        kept = export_kept("x", Network(1), [Part("whole")], (32, 32), tmp_path, builder=builder)
+        return kept["whole"].path.stat().st_ino
+
+    assert written("suite.models.yolact") == written("suite.models.yolact")
+    assert written("somebody_s_builder") != written("somebody_s_builder")
