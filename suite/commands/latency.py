@@ -163,9 +163,11 @@ def estimate(
     emulation (docs/latency.md). Exit code 3 if a tool for that is missing.
     """
     from suite.errors import InputError
+    from suite.export.artifact import item_shapes
+    from suite.export.kept import copy_given
     from suite.latency.estimate import calibration, counting
     from suite.latency.estimate.tools import set_up
-    from suite.latency.prepare import file_and_name
+    from suite.latency.prepare import named_files
     from suite.latency.request import words_of
     from suite.records.provenance import start_run
     from suite.records.store import write_run
@@ -178,10 +180,15 @@ def estimate(
         raise InputError("latency estimate: nothing to estimate; give --models, --onnx or --program")
     if arguments and program is None:
         raise InputError(f"{arguments[0]}: only --program takes arguments; name what to estimate by an option")
+    if size is not None and not models:
+        raise InputError("--size: only --models takes one; a graph of --onnx has its own, a program none")
     precisions = words_of(precision, "--precision", counting.PRECISIONS)
+    files = named_files(graphs)
     counts = counting.model_counts(words_of(models, "--models"), precisions, chosen, size, again) if models else []
-    for path, title in [file_and_name(text) for text in graphs]:
-        counts += [counting.count_graph(title, path, "network", each, chosen.mca_model) for each in precisions]
+    for title, path in files.items():
+        item_shapes(path)  # names the user's file, not its copy
+        graph = copy_given(path, title)[0]
+        counts += [counting.count_graph(title, graph, "network", each, chosen.mca_model) for each in precisions]
     if program is not None:
         stated = precisions[0] if len(precisions) == 1 else ""
         counts.append(counting.program_count(program, arguments, name, engine, stated, chosen))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,26 @@ def input_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
         for value in model.graph.input
         if value.name not in weights
     }
+
+
+def shown_shapes(shapes: Mapping[str, Sequence[int]]) -> str:
+    """Return the shapes of a graph's inputs as messages name them, e.g. ``image [1, 3, 640, 864]``."""
+    return ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()) or "none"
+
+
+def item_shapes(path: Path) -> list[tuple[int, ...]]:
+    """Return the shape of every input of a graph without its first side, the batch, which holds one item.
+
+    Raises:
+        InputError: if the file is absent or not ONNX, or has other inputs than batches of one item of 1 to 4 fixed
+            sides, as ncnn takes them.
+    """
+    shapes = input_shapes(read_graph(path))
+    if not shapes or not all(shape[:1] == (1,) and 2 <= len(shape) <= 5 and all(shape) for shape in shapes.values()):
+        raise InputError(
+            f"{path}: its inputs are {shown_shapes(shapes)}; export it with fixed shapes (1, ...) of 2 to 5 sides"
+        )
+    return [shape[1:] for shape in shapes.values()]
 
 
 class ConvertedSession:

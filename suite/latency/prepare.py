@@ -15,13 +15,11 @@ import numpy as np
 from onnxruntime import GraphOptimizationLevel
 
 from suite.errors import InputError
-from suite.export.artifact import GraphArtifact, external_files, graph_digest, input_shapes, read_graph, write_reference
-from suite.export.kept import export_kept
+from suite.export.artifact import GraphArtifact, input_shapes, read_graph, shown_shapes, write_reference
+from suite.export.kept import copy_given, export_kept
 from suite.export.runtime import cpu_session, graph_form, prepare_graph, run_within
-from suite.files import copy_together
 from suite.latency.spans import REFERENCE_SPANS, SPANS, TimedModel
 from suite.models import ModelEntry, build_model, get_entry, refuse_known
-from suite.paths import runs_dir
 from suite.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -136,21 +134,27 @@ def prepare_apart(name: str, **options: Any) -> TimedModel:
             ) from None
 
 
-def file_and_name(text: str) -> tuple[Path, str]:
-    """Return file and name of ``FILE[:NAME]``; the name is the file's without suffix if none is given.
+def named_files(texts: Sequence[str]) -> dict[str, Path]:
+    """Return the files of several ``FILE[:NAME]`` by name, which is the file's without suffix if none is given.
 
     Raises:
-        InputError: if there is no such file, or the name is a known model's or has characters that no record takes.
+        InputError: if there is no such file, or a name is another's, a known model's or has characters that no record
+            takes.
     """
-    whole, (file, _, name) = Path(text), text.rpartition(":")
-    path = whole if whole.is_file() or not file else Path(file)
-    name = path.stem if path == whole else name
-    if not path.is_file():
-        raise InputError(f"--onnx {text}: no such file; give FILE or FILE:NAME")
-    if not re.fullmatch(r"[\w.+-]{1,80}", name, re.ASCII):
-        raise InputError(f"--onnx {text}: {name!r} is no name of up to 80 letters, digits, . _ + -; give FILE:NAME")
-    refuse_known(name, f"--onnx {text}", "give FILE:NAME with another")
-    return path, name
+    found: dict[str, Path] = {}
+    for text in texts:
+        whole, (file, _, name) = Path(text), text.rpartition(":")
+        path = whole if whole.is_file() or not file else Path(file)
+        name = path.stem if path == whole else name
+        if not path.is_file():
+            raise InputError(f"--onnx {text}: no such file; give FILE or FILE:NAME")
+        if not re.fullmatch(r"[\w.+-]{1,80}", name, re.ASCII):
+            raise InputError(f"--onnx {text}: {name!r} is no name of up to 80 letters, digits, . _ + -; give FILE:NAME")
+        refuse_known(name, f"--onnx {text}", "give FILE:NAME with another")
+        if name in found:
+            raise InputError(f"--onnx {text}: {found[name]} has the name {name}; give FILE:NAME with another")
+        found[name] = path
+    return found
 
 
 MAX_SIDE_PX, MAX_VALUES = 1 << 15, 1 << 28
@@ -165,33 +169,27 @@ def _image_input(path: Path) -> tuple[str, tuple[int, ...]]:
     name, shape = next(iter(shapes.items()), ("", ()))
     fits = all(0 < side <= MAX_SIDE_PX for side in shape) and math.prod(shape) <= MAX_VALUES
     if kinds != [1] or len(shape) != 4 or shape[0] != 1 or not fits:
-        shown = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()) or "none"
-        raise InputError(
-            f"{path}: its inputs are {shown}; export it with one fp32 input of fixed shape (1, channels, height, width)"
-        )
+        wanted = "one fp32 input of fixed shape (1, channels, height, width)"
+        raise InputError(f"{path}: its inputs are {shown_shapes(shapes)}; export it with {wanted}")
     return name, shape
 
 
-def prepare_given(text: str, runtime: str, seed: int) -> TimedModel:
+def prepare_given(source: Path, name: str, runtime: str, seed: int) -> TimedModel:
     """Copy a graph to ``runs/onnx/given`` with what it computes on one input when nothing is optimised.
 
     The timed session's outputs are compared with these, so that what an engine makes of the graph is still the graph.
 
     Args:
-        text: ``FILE`` or ``FILE:NAME``; the name is the one in tables and records.
+        source: the ONNX file.
+        name: the one in tables and records.
         runtime: a module of ``suite/export/runtimes``.
         seed: of the inputs.
 
     Raises:
         InputError: if the file is no ONNX graph of one fp32 image of fixed shape, or cannot be run.
     """
-    source, name = file_and_name(text)
     input_name, shape = _image_input(source)
-    digest = graph_digest(source)
-    folder = runs_dir() / "onnx" / "given" / f"{name}-{digest[:12]}"
-    graph = folder / f"{folder.name}.onnx"  # the digest keeps it, and its reference, apart from files of weights
-    beside = {folder / file: source.parent / file for file in external_files(read_graph(source), source)}
-    copy_together({**beside, graph: source})
+    graph, digest = copy_given(source, name)
     image = np.random.default_rng(derive_seed(seed, f"given/{name}")).standard_normal(shape, dtype=np.float32)
     session = cpu_session(graph, graph_optimization_level=GraphOptimizationLevel.ORT_DISABLE_ALL)
     named = run_within(session, {input_name: image}, source)

@@ -11,7 +11,7 @@ import msgspec
 from suite.errors import InputError
 from suite.latency.device import Phone, RemoteDevice, load_device
 from suite.latency.host import measure_host
-from suite.latency.prepare import prepare_given, prepare_model
+from suite.latency.prepare import named_files, prepare_given, prepare_model
 from suite.latency.report import LatencyReport, write_report
 from suite.latency.spans import KEY_FRAME_INTERVALS, SPANS, TimedModel
 from suite.paths import runs_dir
@@ -85,7 +85,10 @@ def timed_models(
     """
     if models is None and not given:
         raise InputError("latency: nothing to time; name --models or --onnx")
+    if size is not None and models is None:
+        raise InputError("--size: a graph of --onnx has its own; leave it out, or name --models")
     names = () if models is None else words_of(models, "--models")
+    files = named_files(given)
     intervals = words_of(key_frame_intervals, "--key-frame-intervals", KEY_FRAME_INTERVALS)
     options: dict[str, Any] = {
         "size": size,
@@ -97,12 +100,7 @@ def timed_models(
     }
     weights = _checkpoints(checkpoints, names)
     timed = [prepare_model(name, checkpoint=weights.get(name), **options) for name in names]
-    timed += [prepare_given(text, runtime, seed) for text in given]
-    if len({model.name for model in timed}) < len(timed):
-        raise InputError(
-            f"latency: two of {', '.join(model.name for model in timed)} have one name; give --onnx FILE:NAME"
-        )
-    return timed
+    return timed + [prepare_given(path, name, runtime, seed) for name, path in files.items()]
 
 
 def measure_here(

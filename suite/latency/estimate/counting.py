@@ -20,7 +20,7 @@ import msgspec
 from suite.claims.claim import SNAPDRAGON
 from suite.claims.loader import load_claims
 from suite.errors import InputError
-from suite.export.artifact import input_shapes, read_graph
+from suite.export.artifact import item_shapes
 from suite.files import file_digest, write_json, write_text
 from suite.latency.estimate.calibration import Core, Count, load_counts
 from suite.latency.estimate.cycles import model_cycles
@@ -86,39 +86,34 @@ def count_graph(network: str, graph: Path, span: str, precision: str, mca_model:
 
     Args:
         network: how tables call it.
-        graph: the ONNX file; its inputs have fixed shapes.
+        graph: the ONNX file; its inputs have fixed shapes of one item each.
         span: what the graph covers.
         precision: ``fp16`` (weights, activations and arithmetic, as TNN computes on ARM by default) or ``fp32``.
         mca_model: the core, as ``llvm-mca`` names it.
 
     Raises:
-        InputError: if the file is absent or not ONNX, an input has no fixed size, or ncnn cannot take the graph.
+        InputError: if the file is absent or not ONNX, its inputs have other shapes, or ncnn cannot take the graph.
         NothingMeasuredError: if a tool is missing.
     """
     from suite.export.runtimes.ncnn_cpu import convert
 
+    shapes = item_shapes(graph)
+    sides = ["x".join(str(side) for side in reversed(shape)) for shape in shapes]
+    height_px, width_px = shapes[0][1:] if len(shapes[0]) == 3 else (None, None)
     tools = find_tools()
     param = convert(graph)[0]
-    sha256 = file_digest(param)
+    sha256 = file_digest(param)  # of the layers and their settings alone: the same for every size of its inputs
     code = [file_digest(FOLDER / name) for name in CODE]
-    key = json.dumps([sha256, precision, mca_model, json.dumps(tools.versions, sort_keys=True), *code])
+    key = json.dumps([sha256, sides, precision, mca_model, json.dumps(tools.versions, sort_keys=True), *code])
     target = runs_dir() / "estimate" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    own = {"network": network, "span": span, "height_px": height_px, "width_px": width_px}
     with suppress(FileNotFoundError, msgspec.DecodeError):  # what cannot be read is counted again
-        return msgspec.structs.replace(msgspec.json.decode(target.read_bytes(), type=Count), network=network)
+        return msgspec.structs.replace(msgspec.json.decode(target.read_bytes(), type=Count), **own)
     say(f"estimate: counting {network} {span} in {precision} (minutes)")
-    shapes = list(input_shapes(read_graph(graph)).values())
-    sides = ["x".join(str(side) for side in reversed(shape[1:])) for shape in shapes]
     words = [*tools.python, str(INFERENCE), str(param), precision, *sides]
     environment = {"PYTHONHOME": str(tools.root / "usr"), "PYTHONPATH": str(tools.folder / "site")}
-    height_px, width_px = shapes[0][2:] if len(shapes[0]) == 4 else (None, None)
-    count = msgspec.structs.replace(
-        _count(network, ENGINE, mca_model, tools, words, environment),
-        precision=precision,
-        span=span,
-        height_px=height_px,
-        width_px=width_px,
-        source_sha256=sha256,
-    )
+    counted = _count(network, ENGINE, mca_model, tools, words, environment)
+    count = msgspec.structs.replace(counted, precision=precision, source_sha256=sha256, **own)
     write_json(target, msgspec.to_builtins(count))
     return count
 

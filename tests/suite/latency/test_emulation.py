@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from suite.cli import main
 from suite.errors import NOTHING_MEASURED, USAGE, DataError, InputError
+from suite.latency.estimate import counting
 from suite.latency.estimate import tools as tools_module
-from suite.latency.estimate.cycles import is_loop, model_cycles
+from suite.latency.estimate.cycles import Cycles, is_loop, model_cycles
 from suite.latency.estimate.emulation import joined, read_blocks, run_emulated
 from suite.latency.estimate.tools import Tools, compile_plugin, describe_machine, load_pins
 
@@ -41,6 +46,13 @@ def write_program(path: Path, words: tuple[int, ...]) -> Path:
     path.write_bytes(header + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000) + code)
     path.chmod(0o755)
     return path
+
+
+def small_graph(shape: list[int | str]) -> onnx.ModelProto:
+    """A rectifier of an image of a shape, whose sides are open where they have names."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image", "out")]
+    graph = helper.make_graph([helper.make_node("Relu", ["image"], ["out"])], "graph", values[:1], values[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
 @pytest.fixture
@@ -138,10 +150,65 @@ def test_missing_tools_end_in_3_with_the_two_lines_that_bring_them(
         (["--models", "absent"], "absent"),
         (["--models", "absent", "--precision", "fp8"], "fp8"),
         (["--models", "absent", "--core", "abacus"], "cortex_a78"),
+        (["--program", __file__, "--size", "64x64"], "--size"),
     ],
 )
 def test_nothing_to_count_is_a_usage_error(words: list[str], named: str, refused: Any) -> None:
     assert named in refused(["latency", "estimate", *words], USAGE)
+
+
+def test_every_size_of_a_graph_has_its_own_count_and_its_folder_gets_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    """The layer is the same for every size; the emulator's place is taken by a count of pixels."""
+
+    def pixels(tools: Tools, words: Sequence[str], limit_s: float, environment: dict[str, str]) -> int:
+        return math.prod(map(int, words[-1].split("x")[:2]))
+
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
+    monkeypatch.setattr(counting, "find_tools", lambda: Tools("", "", "", tmp_path, {"qemu": "here"}))
+    monkeypatch.setattr(counting, "run_emulated", pixels)
+    monkeypatch.setattr(counting, "model_cycles", lambda tools, model, count: Cycles(count, count, 1.0, 1, 1.0))
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    words = ["latency", "estimate", "--precision", "fp32", "--json"]
+    for side in (32, 64):
+        onnx.save(small_graph([1, 3, side, side]), folder / f"side{side}.onnx")
+        words += ["--onnx", str(folder / f"side{side}.onnx")]
+    for _ in range(2):  # counted, then read
+        assert main(words) == 0
+        results = json.loads(capsys.readouterr().out)["results"]
+        found = [(one["model"], one["height_px"], one["width_px"], one["instructions"]) for one in results]
+        assert found == [("side32", 32, 32, 1024), ("side64", 64, 64, 4096)]
+    assert len(list((tmp_path / "root/runs/estimate").iterdir())) == 2
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("shape", [[8, 3, 40, 40], ["batch", 3, 40, 40], [1, 3, "height", 40], [1], [], [1] * 6])
+def test_inputs_that_are_no_batch_of_one_are_refused(
+    shape: list[int | str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
+    onnx.save(small_graph(shape), "graph.onnx")
+    for command in ("estimate", "host"):
+        assert "graph.onnx: its inputs are image" in refused(["latency", command, "--onnx", "graph.onnx"], USAGE)
+    assert [path.name for path in tmp_path.iterdir()] == ["graph.onnx"]
+
+
+@pytest.mark.parametrize("command", ["estimate", "host"])
+def test_two_graphs_of_one_name_and_a_size_for_a_graph_are_refused(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOBILEINST_SUITE_ROOT", str(tmp_path / "root"))
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        onnx.save(small_graph([1, 3, 32, 32]), f"{folder}/net.onnx")
+    first, second = ["--onnx", "one/net.onnx"], ["--onnx", "two/net.onnx"]
+    assert "two/net.onnx" in refused(["latency", command, *first, *second], USAGE)
+    assert "--size" in refused(["latency", command, *first, "--size", "64x64"], USAGE)
+    assert not (tmp_path / "root").exists()
 
 
 @emulates

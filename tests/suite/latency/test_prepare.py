@@ -63,7 +63,7 @@ def test_weights_beside_a_graph_are_kept_whatever_their_name(
     source = tmp_path / "source" / "graph.onnx"
     source.parent.mkdir()
     onnx.save(model, source, save_as_external_data=True, location=weights, size_threshold=0)
-    graph = prepare.prepare_given(f"{source}:rival", "onnxruntime_cpu", 0).graphs["whole"]
+    graph = prepare.prepare_given(source, "rival", "onnxruntime_cpu", 0).graphs["whole"]
     assert (graph.path.parent / weights).read_bytes() == (source.parent / weights).read_bytes()
     assert output_problems(open_session("onnxruntime_cpu", graph.path), graph, 1e-5) == []
 
@@ -91,11 +91,11 @@ def test_a_graph_that_never_ends_is_refused_after_a_while_and_can_be_interrupted
     monkeypatch.setattr("suite.export.runtime.RUN_LIMIT_S", 0.2)
     endless(tmp_path / "endless.onnx")
     with pytest.raises(InputError, match=r"endless\.onnx"):
-        prepare.prepare_given(str(tmp_path / "endless.onnx"), "onnxruntime_cpu", 0)
+        prepare.prepare_given(tmp_path / "endless.onnx", "endless", "onnxruntime_cpu", 0)
     monkeypatch.setattr("suite.export.runtime.RUN_LIMIT_S", 60)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        prepare.prepare_given(str(tmp_path / "endless.onnx"), "onnxruntime_cpu", 0)
+        prepare.prepare_given(tmp_path / "endless.onnx", "endless", "onnxruntime_cpu", 0)
     assert time.monotonic() - started < 30
