@@ -56,6 +56,23 @@ def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
                 waiting += inner.node
 
 
+def weights_of(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """Return the weights of one graph; of sparse ones their values and indices."""
+    sparse = [tensor for weights in graph.sparse_initializer for tensor in (weights.values, weights.indices)]
+    return [*graph.initializer, *sparse]
+
+
+def constants_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor in an attribute of a node, and the weights of the graphs inside nodes."""
+    for node in nodes_of(model):
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from weights_of(inner)
+
+
 def input_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """Return the shape of every input of a graph by name, in its order; 0 for a side that is not fixed.
 
@@ -108,9 +125,8 @@ def external_files(model: onnx.ModelProto, path: Path) -> list[str]:
     Raises:
         InputError: if one is not below the graph's folder: a graph must not name what else is to be read or replaced.
     """
-    names = {
-        entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
-    }
+    tensors = (*weights_of(model.graph), *constants_of(model))
+    names = {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
     for name in names:
         if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(f"{path}: names weights outside its folder ({name!a:.80}); export it with them beside it")
@@ -128,9 +144,12 @@ def graph_problems(model: onnx.ModelProto, where: str) -> list[str]:
     """
     graph = model.graph
     found: set[str] = set()
-    for tensor in graph.initializer:
+    for tensor in weights_of(graph):
         if _type_name(tensor.data_type) not in FP32_GRAPH_TYPES:
             found.add(f"weights of type {_type_name(tensor.data_type)}")
+    for tensor in constants_of(model):
+        if _type_name(tensor.data_type) not in FP32_GRAPH_TYPES:
+            found.add(f"constants of type {_type_name(tensor.data_type)}")
     for value in (*graph.input, *graph.output, *graph.value_info):
         name = _type_name(value.type.tensor_type.elem_type)
         if name not in FP32_GRAPH_TYPES:
@@ -141,10 +160,6 @@ def graph_problems(model: onnx.ModelProto, where: str) -> list[str]:
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.name == "to" and _type_name(attribute.i) not in FP32_GRAPH_TYPES:
                 found.add(f"casts to {_type_name(attribute.i)}")
-            inside = [tensor for graph in (attribute.g, *attribute.graphs) for tensor in graph.initializer]
-            for tensor in (*inside, *([attribute.t] if attribute.HasField("t") else [])):
-                if _type_name(tensor.data_type) not in FP32_GRAPH_TYPES:
-                    found.add(f"constants of type {_type_name(tensor.data_type)}")
     return [f"{where} has {what}" for what in sorted(found)]
 
 

@@ -16,9 +16,10 @@ import ncnn
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx.external_data_helper import load_external_data_for_model
 
 from suite.errors import InputError
-from suite.export.artifact import ConvertedSession, graph_digest, input_shapes, read_graph
+from suite.export.artifact import ConvertedSession, external_files, graph_digest, input_shapes, read_graph
 from suite.export.elementary import spell_elementary
 from suite.export.kept import code_digest
 from suite.export.runtime import Arrays
@@ -51,7 +52,8 @@ def convert(graph: Path, network: object = None) -> tuple[Path, Path]:
     """Return ncnn's files (structure, weights) of an ONNX graph (``network`` is not needed), made once.
 
     Raises:
-        InputError: if the graph has no fixed input size, pnnx is absent, or it cannot convert the graph.
+        InputError: if the graph has no fixed input size, its weights cannot be read, pnnx is absent, or it cannot
+            convert the graph.
     """
     version, code = importlib.metadata.version("pnnx"), code_digest(PREPARATION)[:8]
     stem = f"{graph.stem}-{graph_digest(graph)[:12]}-{version}-{code}.ncnn"
@@ -63,9 +65,14 @@ def convert(graph: Path, network: object = None) -> tuple[Path, Path]:
         if not all(sides):
             raise InputError(f"{graph}: input {name} has no fixed size; export it at one")
         shapes.append(f"[{','.join(map(str, sides))}]")
+    outside = bool(external_files(model, graph))
+    try:
+        load_external_data_for_model(model, str(graph.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise InputError(f"{graph}: cannot read its weights ({error}); export it again") from None
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "graph.onnx"
-        if spell_elementary(model):
+        if spell_elementary(model) or outside:  # pnnx looks for weights beside the link, not beside the graph
             onnx.save(model, source)
         else:
             source.symlink_to(graph.resolve())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from suite.errors import InputError
 from suite.export.artifact import (
@@ -48,6 +48,53 @@ def test_digests_cover_weights_kept_beside_the_graph(make_graph: GraphMaker, tmp
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(InputError, match=r"weights\.bin"):
         graph_digest(outside)
+
+
+@pytest.mark.parametrize("place", ["constant", "branch"])
+def test_digests_cover_constants_and_weights_of_branches_kept_beside_the_graph(place: str, tmp_path: Path) -> None:
+    kept = numpy_helper.from_array(np.array([1], np.float32), "c")
+    kept.ClearField("raw_data")
+    kept.data_location = TensorProto.EXTERNAL
+    kept.external_data.add(key="location", value="constants.bin")
+    value = helper.make_tensor_value_info("c", TensorProto.FLOAT, [1])
+    branch = helper.make_graph([], "branch", [], [value], [kept])
+    node = {
+        "constant": helper.make_node("Constant", [], ["c"], value=kept),
+        "branch": helper.make_node("If", ["on"], ["c"], then_branch=branch, else_branch=branch),
+    }[place]
+    on = numpy_helper.from_array(np.array(True), "on")
+    graph = tmp_path / "graph.onnx"
+    graph.write_bytes(helper.make_model(helper.make_graph([node], "g", [], [value], [on])).SerializeToString())
+    digests = set()
+    for number in (1, 2):
+        (tmp_path / "constants.bin").write_bytes(np.float32(number).tobytes())
+        digests.add(graph_digest(graph))
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize("attributes", [False, True])
+def test_every_engine_takes_a_graph_whose_weights_lie_beside_it(
+    attributes: bool, tmp_path: Path, make_graph: GraphMaker
+) -> None:
+    model = onnx.load(make_graph().path)
+    (stored,) = model.graph.initializer
+    if attributes:
+        model.graph.node.insert(0, helper.make_node("Constant", [], [stored.name], value=stored))
+        del model.graph.initializer[:]
+    path = tmp_path / "outside" / "graph.onnx"
+    path.parent.mkdir()
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0, convert_attribute=True)
+    weights = (path.parent / "weights.bin").read_bytes()
+    image = {"image": np.random.default_rng(5).normal(size=(1, 3, 24, 24)).astype(np.float32)}
+    wanted = open_session(RUNTIME, make_graph().path).run(image)["mask_logits"]
+    for runtime in (RUNTIME, "ncnn_cpu"):
+        prepare_graph(runtime, path)
+        found = open_session(runtime, path).run(image)["mask_logits"]
+        np.testing.assert_allclose(found, wanted, atol=1e-3 * float(np.abs(wanted).max()))
+        (path.parent / "weights.bin").write_bytes(weights[:-4])
+        with pytest.raises(InputError, match=r"graph\.onnx"):
+            open_session(runtime, path)
+        (path.parent / "weights.bin").write_bytes(weights)
 
 
 @pytest.mark.parametrize("change", ["value", "shape", "nan", "name"])
