@@ -177,15 +177,17 @@ def model_counts(
     for name in names:
         entry = get_entry(name)
         span, chosen = entry.masks_span, size or entry.input_shapes[0]
+        path: Path | None = None
         for precision in precisions:
             key = (name, ENGINE, precision, span, *map(str, chosen), core.mca_model)
             if key in known:
                 found.append(known[key])
                 continue
             try:
-                graphs = prepare_apart(name, size=chosen, spans=(span,), runtime="ncnn_cpu").graphs
-                graph = graphs["with_masks" if entry.masks_apart else "whole"]
-                found.append(count_graph(name, graph.path, span, precision, core.mca_model))
+                if path is None:  # one export for all precisions
+                    graphs = prepare_apart(name, size=chosen, spans=(span,), runtime="ncnn_cpu").graphs
+                    path = graphs["with_masks" if entry.masks_apart else "whole"].path
+                found.append(count_graph(name, path, span, precision, core.mca_model))
             except InputError as error:
                 if len(names) == 1:
                     raise
