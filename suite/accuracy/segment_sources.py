@@ -248,9 +248,8 @@ def drawn_before(folder: Path) -> set[str]:
     try:
         found = read_json(path)
         drawn = [Path(source["drawn"]).name for source in found["sources"] if "drawn" in source]
-        return {
-            name for name in (*drawn, *found.get(DRAWN_EARLIER, [])) if Path(name).name == name and "\0" not in name
-        }
+        names = (*drawn, *found.get(DRAWN_EARLIER, []))
+        return {name for name in names if Path(name).name == name and b"\0" not in os.fsencode(name)}
     except (SuiteError, KeyError, TypeError, AttributeError, ValueError):
         raise InputError(f"{path}: is not what predict writes; name another folder, or move it away") from None
 

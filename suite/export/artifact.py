@@ -128,7 +128,7 @@ def external_files(model: onnx.ModelProto, path: Path) -> list[str]:
     tensors = (*weights_of(model.graph), *constants_of(model))
     names = {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
     for name in names:
-        if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
+        if not isinstance(name, str) or not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(f"{path}: names weights outside its folder ({name!a:.80}); export it with them beside it")
     return sorted(names)
 

@@ -212,6 +212,12 @@ class OnnxSegmenter:
         if self.fixed_size is not None:
             images = padded_to(images, self.fixed_size)
         outputs = run_within(self._session, {"image": images.numpy()}, self.path)
+        queries = (1, self.config.num_queries)
+        found = {
+            name: (outputs[name].dtype == np.float32, outputs[name].ndim, outputs[name].shape[:2]) for name in LOGITS
+        }
+        if found != {name: (True, sides, queries) for name, sides in zip(LOGITS, (3, 2, 4), strict=True)}:
+            raise InputError(f"{self.path}: gives other outputs than its configuration says; export it with this suite")
         return {name: torch.from_numpy(outputs[name]) for name in WHOLE_OUTPUTS}
 
     def _size_for(self, height: int, width: int) -> ModelConfig:

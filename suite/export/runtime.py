@@ -96,7 +96,8 @@ def run_within(session: Any, inputs: Arrays, where: Path) -> Arrays:
         All outputs by name.
 
     Raises:
-        InputError: if it takes more than `RUN_LIMIT_S` seconds, or ONNX Runtime refuses.
+        InputError: if it takes more than `RUN_LIMIT_S` seconds, ONNX Runtime refuses, or an output is no tensor of
+            numbers.
     """
     import onnxruntime
 
@@ -114,7 +115,11 @@ def run_within(session: Any, inputs: Arrays, where: Path) -> Arrays:
             raise InputError(f"{where}: ONNX Runtime cannot run this graph ({last}); export it again") from None
         finally:
             options.terminate = True
-    return dict(zip((output.name for output in session.get_outputs()), found, strict=True))
+    named = dict(zip((output.name for output in session.get_outputs()), found, strict=True))
+    for name, value in named.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+            raise InputError(f"{where}: its output {name} is no tensor of numbers; export it without")
+    return named
 
 
 def runtime_names() -> list[str]:

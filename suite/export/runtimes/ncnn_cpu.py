@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx.external_data_helper import load_external_data_for_model
 
-from suite.errors import InputError
+from suite.errors import InputError, SuiteError
 from suite.export.artifact import ConvertedSession, external_files, graph_digest, input_shapes, read_graph
 from suite.export.elementary import spell_elementary
 from suite.export.kept import code_digest
@@ -72,10 +72,15 @@ def convert(graph: Path, network: object = None) -> tuple[Path, Path]:
         raise InputError(f"{graph}: cannot read its weights ({error}); export it again") from None
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "graph.onnx"
-        if spell_elementary(model) or outside:  # pnnx looks for weights beside the link, not beside the graph
-            onnx.save(model, source)
-        else:
-            source.symlink_to(graph.resolve())
+        try:
+            if spell_elementary(model) or outside:  # pnnx looks for weights beside the link, not beside the graph
+                onnx.save(model, source)
+            else:
+                source.symlink_to(graph.resolve())
+        except (OSError, SuiteError):
+            raise
+        except Exception as error:  # protobuf's own, of a graph of over 2 GB with its weights
+            raise InputError(f"{graph}: cannot be written for pnnx ({error}); time it with another runtime") from None
         try:
             done = subprocess.run(
                 [_converter(), source.name, f"inputshape={','.join(shapes)}", "fp16=0"],
