@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -318,7 +318,7 @@ def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
         while (found := capture.read())[0]:
             yield np.ascontiguousarray(found[1][:, :, ::-1])
             number += 1
-        if missing := ends_early(path, capture, number):
+        if missing := ends_early(path, number):
             raise ImageError(f"{path}: {missing}")
     finally:
         capture.release()
@@ -329,51 +329,65 @@ def open_video(source: Path | int) -> cv2.VideoCapture:
     prepare_ffmpeg()
     import cv2
 
-    name = source if isinstance(source, int) else str(source)
+    name = source if isinstance(source, int) else str(source.absolute())  # FFmpeg takes "a:b.mp4" for a protocol
     try:
         str(name).encode()
     except UnicodeEncodeError:  # a segmentation fault in OpenCV
-        raise ImageError(f"{name!a}: its name is not UTF-8, so OpenCV cannot open it; rename the file") from None
+        raise ImageError(f"{str(source)!a}: its name is not UTF-8, so OpenCV cannot open it; rename the file") from None
     capture = cv2.VideoCapture(name)
     if not capture.isOpened():
-        raise ImageError(f"{name}: not a video that OpenCV reads; check the path, or convert it to H.264 in mp4")
+        raise ImageError(f"{source}: not a video that OpenCV reads; check the path, or convert it to H.264 in mp4")
     return capture
 
 
-def ends_early(path: Path, capture: cv2.VideoCapture, number: int) -> str:
+def ends_early(path: Path, number: int) -> str:
     """Return what is missing of a video file that gave ``number`` frames and no more; empty where nothing is.
 
-    A file is cut short if it has fewer bytes than its container says (Matroska, RIFF), or fewer frames by more than two
-    and 2 % (MP4 and MOV, which count them; of others OpenCV makes a count of duration and rate).
+    A file is cut short if it has fewer bytes than its container says. OpenCV's count of frames is no evidence: it may
+    be made of duration and rate, or count frames that are never shown.
     """
-    import cv2
-
+    size = path.stat().st_size
     with path.open("rb") as stream:
-        head = stream.read(128)
-    total, size = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), path.stat().st_size
-    whole = _stated_bytes(head)
-    if size < whole:
-        return f"ends after frame {number - 1}, {size} of {whole} bytes; copy the file again, it was cut short"
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and number < total - max(2, total // 50):
-        return f"ends after frame {number - 1} of {total}; copy the file again if it was cut short"
-    return ""
+        whole = _stated_bytes(stream, size)
+    if size >= whole:
+        return ""
+    return f"ends after frame {number - 1}, {size} of {whole} bytes; copy the file again, it was cut short"
 
 
-def _stated_bytes(head: bytes) -> int:
-    """Return the size of a Matroska or RIFF file as its first bytes say it; 0 where they do not."""
+BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+"""What an MP4 or MOV file may begin with."""
+MOST_BOXES = 100_000
+
+
+def _stated_bytes(stream: BinaryIO, size: int) -> int:
+    """Return the size of a Matroska, RIFF or MP4 file as it says itself; 0 where it does not."""
+    head = stream.read(128)
     if head[:4] == b"RIFF":
-        return 8 + int.from_bytes(head[4:8], "little")
+        stated = int.from_bytes(head[4:8], "little")
+        return 8 + stated if stated < 0xFFFFFFFF else 0  # all ones: not known
+    place, length = 4, 0
+    if head[4:8] in BOXES:
+        place = 0
+        for _ in range(MOST_BOXES):
+            stream.seek(place)
+            box = stream.read(16)
+            length = int.from_bytes(box[8:16] if box[:4] == b"\0\0\0\1" else box[:4], "big")
+            if length < 8:  # up to the end, or no box
+                return 0
+            place += length
+            if place >= size:
+                return place
+        return 0
     if head[:4] != b"\x1a\x45\xdf\xa3":
         return 0
-    place, size = 4, 0
     for _ in range(2):  # the header, then the segment behind its name of four bytes
-        place += size
+        place += length
         width = 9 - head[place].bit_length() if place < len(head) else 9
-        size = int.from_bytes(head[place : place + width], "big") & ((1 << 7 * width) - 1)
-        if width > 8 or place + width > len(head) or size == (1 << 7 * width) - 1:  # all ones: not known
+        length = int.from_bytes(head[place : place + width], "big") & ((1 << 7 * width) - 1)
+        if width > 8 or place + width > len(head) or length == (1 << 7 * width) - 1:  # all ones: not known
             return 0
         place += width + 4
-    return place - 4 + size
+    return place - 4 + length
 
 
 def prepare_ffmpeg() -> None:

@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from suite.datasets.masks import encode_mask
 from suite.drawing.overlay import COLOURS, Shape, paint, save_png
 from suite.errors import InputError, NothingMeasuredError, SuiteError
 from suite.files import read_json, write_json
+from suite.locks import claimed
 from suite.paths import shown
 from suite.progress import Step, say, track
 
@@ -73,9 +74,22 @@ class SourceSegmenter:
 
         Raises:
             NothingMeasuredError: if nothing could be read.
-            InputError: if the model's weights give no numbers, or the folder holds another's ``instances.json``.
+            InputError: if the model's weights give no numbers, the folder holds another's ``instances.json``, or
+                another process draws into it.
             DataError: if a result cannot be written.
         """
+        if self.folder is None:
+            return self._run(sources)
+        try:
+            with claimed(self.folder / RESULTS_NAME) as holder:
+                if holder:
+                    raise InputError(f"{self.folder}: {holder} draws into it; wait for it, or name another folder")
+                return self._run(sources)
+        finally:
+            with suppress(OSError):  # where something was drawn
+                self.folder.rmdir()
+
+    def _run(self, sources: list[Source]) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
         if self.folder is not None:
             self._own = drawn_before(self.folder)
@@ -248,8 +262,10 @@ def drawn_before(folder: Path) -> set[str]:
     try:
         found = read_json(path)
         drawn = [Path(source["drawn"]).name for source in found["sources"] if "drawn" in source]
-        names = (*drawn, *found.get(DRAWN_EARLIER, []))
-        return {name for name in names if Path(name).name == name and b"\0" not in os.fsencode(name)}
+        names = [*drawn, *found.get(DRAWN_EARLIER, [])]
+        if type(found["sources"]) is not list or type(found.get(DRAWN_EARLIER, [])) is not list:
+            raise TypeError
+        return {name for name in names if Path(name).name == name and b"\0" not in os.fsencode(name)[:256]}
     except (SuiteError, KeyError, TypeError, AttributeError, ValueError):
         raise InputError(f"{path}: is not what predict writes; name another folder, or move it away") from None
 

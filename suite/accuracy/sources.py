@@ -28,10 +28,10 @@ DEFAULT_FRAMES_PER_S = 10.0
 """Of a clip whose frames are picture files, and of a camera that does not say its own."""
 MOST_FRAMES_PER_S, FILE_FRAMES_PER_S = 480.0, 30.0
 """Rates of files above the first are the clock of a container; the second is then taken."""
-SMOOTH_FRAMES_PER_S = 12.0
+SMOOTH_FRAMES_PER_S, MOST_TIMES = 12.0, 3
 """A file of variable rate that says less, as a mean, may show frames in quick succession in between."""
-LONGEST_PAUSE_S = 10.0
-"""How long a frame stays at most in a written video."""
+LONGEST_PAUSE_S, MOST_REPEATS = 10.0, 6
+"""How long a frame stays at most in a written video; how often frames are repeated as a mean beyond such a pause."""
 CODECS = ("vp09", "mp4v")
 """VP9, which browsers and players show; MPEG-4 part 2 where OpenCV was built without it."""
 
@@ -143,8 +143,9 @@ class Frames:
 
     @property
     def drawn_per_s(self) -> float:
-        """The rate at which it is drawn: its own, for files a multiple of that from `SMOOTH_FRAMES_PER_S`."""
-        return self.per_s if self.time_s is None else self.per_s * math.ceil(max(1, SMOOTH_FRAMES_PER_S / self.per_s))
+        """The rate at which it is drawn: its own, or a multiple of it for files that say little."""
+        times = math.ceil(SMOOTH_FRAMES_PER_S / self.per_s)
+        return self.per_s * (1 if self.time_s is None else min(max(1, times), MOST_TIMES))
 
 
 def open_source(source: Source) -> Frames:
@@ -210,7 +211,7 @@ def _decode(source: Source, capture: cv2.VideoCapture) -> Generator[Frame | Suit
             else:
                 yield InputError(f"{name}: frame {number} cannot be decoded; convert or copy the file again")
             number += 1
-        if isinstance(source.video, Path) and (missing := ends_early(source.video, capture, number)):
+        if isinstance(source.video, Path) and (missing := ends_early(source.video, number)):
             yield InputError(f"{name}: {missing}")
     finally:
         capture.release()
@@ -247,23 +248,27 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
         str(path).encode()
     except UnicodeEncodeError:
         raise InputError(f"{path!a}: its name is not UTF-8, so no video can be written there; rename it") from None
-    writer, size, count, cut_s = cv2.VideoWriter(), (0, 0), 0, 0.0
+    writer, size, count, added, cut_s = cv2.VideoWriter(), (0, 0), 0, 0, 0.0
     held: NDArray[Any] = np.zeros(0, np.uint8)
 
     def add(frame: Frame, at_s: float) -> None:
-        nonlocal size, count, held, cut_s
+        nonlocal size, count, added, held, cut_s
         height, width = (max(2, side - side % 2) for side in frame.shape[:2])
         if not writer.isOpened():
             size = width, height
             codecs = (cv2.VideoWriter.fourcc(*codec) for codec in CODECS)
-            if not any(writer.open(str(temporary), cv2.CAP_FFMPEG, codec, frames_per_s, size) for codec in codecs):
+            if not any(
+                writer.open(str(temporary.absolute()), cv2.CAP_FFMPEG, codec, frames_per_s, size) for codec in codecs
+            ):
                 raise InputError(f"{path}: this OpenCV writes no video; install opencv-python-headless from PyPI")
         if (width, height) != size:
             raise InputError(f"{path}: a frame of {width}x{height} px cannot follow one of {size}")
         wait = round((at_s - cut_s) * frames_per_s) - count
         if wait < 0:
             return
-        longest = round(LONGEST_PAUSE_S * frames_per_s)
+        added += 1
+        spared = MOST_REPEATS * added - (count - added)
+        longest = round(LONGEST_PAUSE_S * frames_per_s) + min(0, spared)
         cut_s += max(0, wait - longest) / frames_per_s
         for _ in range(min(wait, longest) if count else 0):
             writer.write(held)
@@ -280,5 +285,5 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
         if not count:
             raise _NoFramesError
         # OpenCV says nothing when the disk takes no more.
-        if round(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
+        if round(cv2.VideoCapture(str(temporary.absolute())).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
             raise OSError(errno.ENOSPC, "its frames were cut short")

@@ -194,7 +194,8 @@ def compress(
                 excess += _check_polygons(segmentation) if isinstance(segmentation, list) else 0
                 if excess > MAX_EXCESS_PX:
                     raise ValueError(
-                        f"the boundaries so far are longer than usual by {MAX_EXCESS_PX:.0f} pixels; simplify them"
+                        f"the boundaries so far are longer than usual by {MAX_EXCESS_PX:.0f} pixels; store these masks "
+                        "as run lengths"
                     )
                 counts.append(_compressed(segmentation, frames[number]))
         except (ValueError, OverflowError) as error:

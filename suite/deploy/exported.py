@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +104,11 @@ def _refuse_losses(files: Sequence[Path], inputs: Sequence[Path | None]) -> None
     for path in files:
         refuse_overwriting(path, inputs)
     note = files[-1]
-    others = [] if note.is_file() and NOTE_MARK in note.read_bytes() else [path for path in files[1:] if path.exists()]
+    others = (
+        []
+        if note.is_file() and NOTE_MARK in note.read_bytes()
+        else [path for path in files[1:] if os.path.lexists(path)]
+    )
     if others:
         raise InputError(f"{others[0]}: no export wrote it, and it would be lost; name --out otherwise or move it away")
 

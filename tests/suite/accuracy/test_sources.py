@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +33,14 @@ from suite.models.parts.synthetic import draw_weights
 torch.set_num_threads(1)
 
 THRESHOLD = 0.2
+HOLD = """
+import sys, time
+from pathlib import Path
+from suite.locks import claimed
+with claimed(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(100)
+"""
 Frames = list[NDArray[np.uint8]]
 
 
@@ -272,9 +282,26 @@ def test_a_clip_is_cut_short_where_its_container_says_so(tmp_path: Path, suffix:
         assert isinstance(last, SuiteError) == (share < 1)
 
 
-def test_a_clip_whose_name_is_no_utf8_is_named(predict: Any, tmp_path: Path) -> None:
+def test_one_command_at_a_time_draws_into_a_folder(predict: Any, tmp_path: Path) -> None:
+    Image.fromarray(picture(0)).save(tmp_path / "a.png")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "drawn" / "instances.json")], stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    assert predict(tmp_path / "a.png", "--save", tmp_path / "drawn")[0] == 2
+    holder.kill()
+    holder.communicate()
+    assert predict(tmp_path / "a.png", "--save", tmp_path / "drawn")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.png", "instances.json"]
+
+
+def test_a_clip_has_any_name_that_is_utf8(predict: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_clip(tmp_path / "a.mp4", [picture(0)])
-    (tmp_path / "a.mp4").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mp4").rename("12:30.mp4")
+    assert predict("12:30.mp4")[0] == 0
+    Path("12:30.mp4").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
     code, _, errors = predict(tmp_path)
     assert code == 3
     assert "caf\\udce9.mp4" in errors
