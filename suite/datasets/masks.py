@@ -34,8 +34,9 @@ MAX_COORDINATE_PX = 1e5
 MAX_BOUNDARY_PX = 1e6
 """pycocotools lists five points a pixel of a polygon's boundary, inside the frame or not: 40 MB for this many."""
 
-USUAL_BOUNDARY_PX, MAX_EXCESS_PX = 1e5, 2e8
-"""What boundaries are longer than the first is added up over a file; the second takes pycocotools some 20 s."""
+MOST_USUAL_PX, MAX_EXCESS_PX = 2e4, 2e8
+"""What boundaries are longer than 20 times a frame's sides, or the first, is added up over a file; the second takes
+pycocotools some 20 s."""
 
 MAX_RUNS = 2**26
 """More runs than any frame of `MAX_SIDE_PX` needs in practice; a longer list is refused before it is added up."""
@@ -120,11 +121,11 @@ def _boundary_px(polygon: Sequence[float]) -> float:
     return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
 
 
-def _check_polygons(polygons: list[list[float]]) -> float:
+def _check_polygons(polygons: list[list[float]], size: Size) -> float:
     """Refuse polygons that pycocotools does not take; return by how much their boundaries are longer than usual."""
     if not polygons:
         raise ValueError("holds no polygon; give one or remove the object")
-    excess = 0.0
+    excess, usual = 0.0, min(MOST_USUAL_PX, 20 * sum(size))
     for place, polygon in enumerate(polygons):
         # pycocotools takes a first polygon of four numbers for a box and fails; later ones it draws as nothing.
         if len(polygon) % 2 or len(polygon) < (2 if place else 6):
@@ -134,11 +135,11 @@ def _check_polygons(polygons: list[list[float]]) -> float:
         low, high = min(polygon), max(polygon)
         if not -MAX_COORDINATE_PX <= low <= high <= MAX_COORDINATE_PX or math.isnan(sum(polygon)):
             raise ValueError(f"polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it")
-        if len(polygon) // 2 * (high - low) > USUAL_BOUNDARY_PX:  # so long so many edges of this extent can be
+        if len(polygon) // 2 * (high - low) > usual:  # so long so many edges of this extent can be
             boundary = _boundary_px(polygon)
             if boundary > MAX_BOUNDARY_PX:
                 raise ValueError(f"polygon {place} has a boundary of over {MAX_BOUNDARY_PX:.0f} pixels; correct it")
-            excess += max(0.0, boundary - USUAL_BOUNDARY_PX)
+            excess += max(0.0, boundary - usual)
     return excess
 
 
@@ -191,7 +192,7 @@ def compress(
         counts, excess = [], 0.0
         try:
             for segmentation, number in zip(segmentations, of_each, strict=True):
-                excess += _check_polygons(segmentation) if isinstance(segmentation, list) else 0
+                excess += _check_polygons(segmentation, frames[number]) if isinstance(segmentation, list) else 0
                 if excess > MAX_EXCESS_PX:
                     raise ValueError(
                         f"the boundaries so far are longer than usual by {MAX_EXCESS_PX:.0f} pixels; store these masks "

@@ -5,6 +5,7 @@ The files carry classes, input size, normalisation, thresholds, the digest of th
 
 from __future__ import annotations
 
+import glob
 import importlib.metadata
 import json
 import os
@@ -202,7 +203,8 @@ def export_files(
     files = _files(out, kind) if kind in CONVERTED else (out,)
     if out != files[0]:
         raise InputError(f"{out}: a file of {kind} must end in {files[0].suffix}; name it {files[0].name}")
-    _refuse_losses(files, (checkpoint, *(pictures[:1] if pictures else ())))
+    read = [checkpoint, *([pictures[0], *pictures[1].rglob(glob.escape(out.name))] if pictures else [])]
+    _refuse_losses(files, read)
     if kind in CONVERTED:
         graph_form(CONVERTED[kind][0])  # a package that is missing is told before any work
     if pictures and part == "frame":

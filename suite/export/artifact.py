@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ INPUT_PREFIX, OUTPUT_PREFIX = "input/", "output/"
 _TYPES = onnx.TensorProto.DataType
 # Integers and booleans carry shapes and indices; int8, uint8 and below carry quantised weights.
 FP32_GRAPH_TYPES = frozenset({"FLOAT", "INT64", "INT32", "BOOL", "STRING", "UNDEFINED"})
+MAX_VALUES = 1 << 28
+"""Numbers that a graph's inputs hold at most."""
 QUANTISED_MARKS = ("qlinear", "quantize", "integer", "qgemm", "qattention", "matmulnbits")
 
 
@@ -99,9 +102,11 @@ def item_shapes(path: Path) -> list[tuple[int, ...]]:
             sides, as ncnn takes them.
     """
     shapes = input_shapes(read_graph(path))
-    if not shapes or not all(shape[:1] == (1,) and 2 <= len(shape) <= 5 and all(shape) for shape in shapes.values()):
+    fits = [shape[:1] == (1,) and 2 <= len(shape) <= 5 and min(shape) > 0 for shape in shapes.values()]
+    if not shapes or not all(fits) or sum(map(math.prod, shapes.values())) > MAX_VALUES:
         raise InputError(
-            f"{path}: its inputs are {shown_shapes(shapes)}; export it with fixed shapes (1, ...) of 2 to 5 sides"
+            f"{path}: its inputs are {shown_shapes(shapes)}; export it with fixed shapes (1, ...) of 2 to 5 sides and "
+            f"at most {MAX_VALUES} numbers"
         )
     return [shape[1:] for shape in shapes.values()]
 

@@ -15,7 +15,7 @@ import numpy as np
 from onnxruntime import GraphOptimizationLevel
 
 from suite.errors import InputError
-from suite.export.artifact import GraphArtifact, input_shapes, read_graph, shown_shapes, write_reference
+from suite.export.artifact import MAX_VALUES, GraphArtifact, input_shapes, read_graph, shown_shapes, write_reference
 from suite.export.kept import copy_given, export_kept
 from suite.export.runtime import cpu_session, graph_form, prepare_graph, run_within
 from suite.latency.spans import REFERENCE_SPANS, SPANS, TimedModel
@@ -157,7 +157,7 @@ def named_files(texts: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-MAX_SIDE_PX, MAX_VALUES = 1 << 15, 1 << 28
+MAX_SIDE_PX = 1 << 15
 """Of a graph's input."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
 import tempfile
 from collections import defaultdict
@@ -59,6 +61,7 @@ def run_emulated(
                 text=True,
                 errors="replace",
                 timeout=limit_s,
+                preexec_fn=_end_with_parent,
             )
         except subprocess.TimeoutExpired:
             raise InputError(
@@ -72,6 +75,15 @@ def run_emulated(
                 f"{words[0]}: did not call sched_yield twice; call it right before and right after one inference"
             )
         return joined(read_blocks(counts))
+
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl."""
+
+
+def _end_with_parent() -> None:
+    """Let the system kill this child once its parent is gone, however that ended."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def read_blocks(path: Path) -> dict[tuple[int, Words], int]:
