@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from suite.errors import DataError, InputError
@@ -54,15 +54,15 @@ def run_emulated(
         for name, value in seen.items():
             command += ["-E", f"{name}={value}"]
         try:
-            done = subprocess.run(
-                [*command, *words],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=limit_s,
-                preexec_fn=_end_with_parent,
-            )
+            with _leaving_on_signals():
+                done = subprocess.run(
+                    [*command, *words],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=limit_s,
+                )
         except subprocess.TimeoutExpired:
             raise InputError(
                 f"{words[0]}: did not end in {limit_s:.0f} s under emulation; check that it ends at all"
@@ -77,13 +77,19 @@ def run_emulated(
         return joined(read_blocks(counts))
 
 
-PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl."""
+@contextmanager
+def _leaving_on_signals() -> Iterator[None]:
+    """Turn the signals that end a process at once into its usual end, so that the emulated program ends with it."""
 
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
 
-def _end_with_parent() -> None:
-    """Let the system kill this child once its parent is gone, however that ended."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def read_blocks(path: Path) -> dict[tuple[int, Words], int]:
