@@ -69,7 +69,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing_cut_short(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(out / named) in capsys.readouterr().err.splitlines()[-1]
-    assert not list(out.iterdir())
+    assert not list(out.glob("*"))
 
 
 @pytest.fixture
