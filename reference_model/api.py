@@ -356,6 +356,7 @@ def ends_early(path: Path, number: int) -> str:
 
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """What an MP4 or MOV file may begin with."""
+OTHER_BOXES = (b"moof", b"mfra", b"sidx", b"styp", b"uuid", b"meta", b"udta", b"pnot")
 MOST_BOXES = 100_000
 
 
@@ -372,7 +373,7 @@ def _stated_bytes(stream: BinaryIO, size: int) -> int:
             stream.seek(place)
             box = stream.read(16)
             length = int.from_bytes(box[8:16] if box[:4] == b"\0\0\0\1" else box[:4], "big")
-            if length < 8:  # up to the end, or no box
+            if length < 8 or box[4:8] not in BOXES + OTHER_BOXES:  # up to the end, or what a camera adds to it
                 return 0
             place += length
             if place >= size:

@@ -55,10 +55,12 @@ def claimed(path: Path, waiting: bool = False) -> Iterator[str]:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(blocking=waiting)
-            note.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+            note.unlink(missing_ok=True)  # a link to elsewhere is not written through
+            with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8") as stream:
+                stream.write(f"process {os.getpid()} on {platform.node()}")
         except filelock.Timeout:
             # The note is absent where it is just being written, or just removed.
-            holder = note.read_text(encoding="utf-8") if note.exists() else ""
+            holder = note.read_text(encoding="utf-8") if note.is_file() and not note.is_symlink() else ""
             holder = holder or "another process"
     try:
         yield holder

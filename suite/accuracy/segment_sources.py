@@ -80,14 +80,16 @@ class SourceSegmenter:
         """
         if self.folder is None:
             return self._run(sources)
+        before = self.folder.exists()
         try:
             with claimed(self.folder / RESULTS_NAME) as holder:
                 if holder:
                     raise InputError(f"{self.folder}: {holder} draws into it; wait for it, or name another folder")
                 return self._run(sources)
         finally:
-            with suppress(OSError):  # where something was drawn
-                self.folder.rmdir()
+            if not before:
+                with suppress(OSError):  # where something was drawn
+                    self.folder.rmdir()
 
     def _run(self, sources: list[Source]) -> dict[str, Any]:
         found: list[dict[str, Any]] = []

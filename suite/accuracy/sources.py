@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from suite.datasets.pictures import read_picture
 from suite.errors import DataError, InputError, SuiteError
 from suite.files import atomic_path
+from suite.progress import say
 
 if TYPE_CHECKING:
     import cv2
@@ -248,11 +249,11 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
         str(path).encode()
     except UnicodeEncodeError:
         raise InputError(f"{path!a}: its name is not UTF-8, so no video can be written there; rename it") from None
-    writer, size, count, added, cut_s = cv2.VideoWriter(), (0, 0), 0, 0, 0.0
+    writer, size, count, added, early, cut_s = cv2.VideoWriter(), (0, 0), 0, 0, 0, 0.0
     held: NDArray[Any] = np.zeros(0, np.uint8)
 
     def add(frame: Frame, at_s: float) -> None:
-        nonlocal size, count, added, held, cut_s
+        nonlocal size, count, added, early, held, cut_s
         height, width = (max(2, side - side % 2) for side in frame.shape[:2])
         if not writer.isOpened():
             size = width, height
@@ -265,6 +266,7 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
             raise InputError(f"{path}: a frame of {width}x{height} px cannot follow one of {size}")
         wait = round((at_s - cut_s) * frames_per_s) - count
         if wait < 0:
+            early += 1
             return
         added += 1
         spared = MOST_REPEATS * added - (count - added)
@@ -284,6 +286,8 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
             writer.release()
         if not count:
             raise _NoFramesError
+        if early:
+            say(f"{path.name}: {early} frames follow too soon to be drawn at {frames_per_s:.3g} frames/s")
         # OpenCV says nothing when the disk takes no more.
         if round(cv2.VideoCapture(str(temporary.absolute())).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
             raise OSError(errno.ENOSPC, "its frames were cut short")

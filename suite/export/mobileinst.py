@@ -218,8 +218,8 @@ class OnnxSegmenter:
         }
         if found != {name: (True, sides, queries) for name, sides in zip(LOGITS, (3, 2, 4), strict=True)}:
             raise InputError(f"{self.path}: gives other outputs than its configuration says; export it with this suite")
-        if not np.isfinite(outputs["mask_logits"]).all():
-            raise InputError(f"{self.path}: gives masks that are no numbers; use another graph")
+        if not outputs["mask_logits"].size or not np.isfinite(outputs["mask_logits"]).all():
+            raise InputError(f"{self.path}: gives masks without pixels, or that are no numbers; use another graph")
         return {name: torch.from_numpy(outputs[name]) for name in WHOLE_OUTPUTS}
 
     def _size_for(self, height: int, width: int) -> ModelConfig:

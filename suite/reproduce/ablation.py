@@ -37,7 +37,7 @@ POLL_S = 0.2
 CODE_SERIES = "reference_model_code"
 """Name of the series that holds the digest of the reference model's code."""
 SAME_CODE = {
-    "e42e9ec82e7d2978f652ef006ab75d60f522b5b3d7278a03b1f5f7fca765cee5": (
+    "ee0116913b6087dc9355abc37861cb6910d205f317c6f768df294cee02ff6702": (
         "4daab1b4d2a34e3c412b98555e35a266dba80b8011ce671550a7d3a19ec04e99"
     ),
 }

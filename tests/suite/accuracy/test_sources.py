@@ -282,6 +282,23 @@ def test_a_clip_is_cut_short_where_its_container_says_so(tmp_path: Path, suffix:
         assert isinstance(last, SuiteError) == (share < 1)
 
 
+def test_what_follows_the_last_box_of_a_whole_clip_is_no_part_of_it(predict: Any, tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", [picture(number) for number in range(4)], "mp4v")
+    with (tmp_path / "a.mp4").open("ab") as stream:
+        stream.write(b"GPSDATA 2024 x=1 y=2\n")
+    code, found, _ = predict(tmp_path / "a.mp4")
+    assert (code, len(found["sources"][0]["frames"]), found["skipped"]) == (0, 4, [])
+
+
+def test_a_link_in_the_folder_leads_nowhere(predict: Any, tmp_path: Path) -> None:
+    Image.fromarray(picture(0)).save(tmp_path / "a.png")
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "drawn" / ".instances.json.holder").symlink_to(tmp_path / "theirs")
+    assert predict(tmp_path / "a.png", "--save", tmp_path / "drawn")[0] == 0
+    assert (tmp_path / "theirs").read_text() == "theirs"
+
+
 def test_one_command_at_a_time_draws_into_a_folder(predict: Any, tmp_path: Path) -> None:
     Image.fromarray(picture(0)).save(tmp_path / "a.png")
     holder = subprocess.Popen(
