@@ -262,6 +262,8 @@ def drawn_before(folder: Path) -> set[str]:
     if not os.path.lexists(path):
         return set()
     try:
+        if not path.is_file():
+            raise TypeError
         found = read_json(path)
         drawn = [Path(source["drawn"]).name for source in found["sources"] if "drawn" in source]
         names = [*drawn, *found.get(DRAWN_EARLIER, [])]

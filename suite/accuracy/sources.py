@@ -201,7 +201,7 @@ def _read_pictures(paths: Sequence[Path]) -> Generator[Frame | SuiteError, None,
 
 
 def _decode(source: Source, capture: cv2.VideoCapture) -> Generator[Frame | SuiteError, None, None]:
-    from reference_model.api import ends_early
+    from reference_model.api import ends_early, fewer_than_counted
 
     name, number = source.name, 0
     try:
@@ -212,8 +212,11 @@ def _decode(source: Source, capture: cv2.VideoCapture) -> Generator[Frame | Suit
             else:
                 yield InputError(f"{name}: frame {number} cannot be decoded; convert or copy the file again")
             number += 1
-        if isinstance(source.video, Path) and (missing := ends_early(source.video, number)):
-            yield InputError(f"{name}: {missing}")
+        if isinstance(source.video, Path):
+            if missing := ends_early(source.video, number):
+                yield InputError(f"{name}: {missing}")
+            elif caution := fewer_than_counted(source.video, capture, number):
+                say(f"caution: {name}: {caution}")
     finally:
         capture.release()
 

@@ -5,7 +5,6 @@ The files carry classes, input size, normalisation, thresholds, the digest of th
 
 from __future__ import annotations
 
-import glob
 import importlib.metadata
 import json
 import os
@@ -203,7 +202,9 @@ def export_files(
     files = _files(out, kind) if kind in CONVERTED else (out,)
     if out != files[0]:
         raise InputError(f"{out}: a file of {kind} must end in {files[0].suffix}; name it {files[0].name}")
-    read = [checkpoint, *([pictures[0], *pictures[1].rglob(glob.escape(out.name))] if pictures else [])]
+    read = [checkpoint, *(pictures[:1] if pictures else ())]
+    if pictures and pictures[1].resolve() in out.resolve().parents:
+        read.append(out.resolve())  # one of the pictures, if there is such a file
     _refuse_losses(files, read)
     if kind in CONVERTED:
         graph_form(CONVERTED[kind][0])  # a package that is missing is told before any work

@@ -157,8 +157,7 @@ def named_files(texts: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-MAX_SIDE_PX = 1 << 15
-"""Of a graph's input."""
+MAX_SIDE_PX = 1 << 15  # of a graph's input
 
 
 def _image_input(path: Path) -> tuple[str, tuple[int, ...]]:

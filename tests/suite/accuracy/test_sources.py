@@ -282,6 +282,17 @@ def test_a_clip_is_cut_short_where_its_container_says_so(tmp_path: Path, suffix:
         assert isinstance(last, SuiteError) == (share < 1)
 
 
+def test_a_clip_of_damaged_bytes_is_cautioned_of(predict: Any, tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", [picture(number % 8) for number in range(40)], "mp4v")
+    whole = bytearray((tmp_path / "a.mp4").read_bytes())
+    start = whole.index(b"mdat")
+    whole[start + 3000 : whole.index(b"moov") - 8] = bytes(whole.index(b"moov") - 8 - start - 3000)
+    (tmp_path / "a.mp4").write_bytes(whole)
+    code, found, errors = predict(tmp_path / "a.mp4")
+    read = len(found["sources"][0]["frames"])
+    assert (code, read < 20, f"{read} of 40" in errors) == (0, True, True)
+
+
 def test_what_follows_the_last_box_of_a_whole_clip_is_no_part_of_it(predict: Any, tmp_path: Path) -> None:
     write_clip(tmp_path / "a.mp4", [picture(number) for number in range(4)], "mp4v")
     with (tmp_path / "a.mp4").open("ab") as stream:
