@@ -6,11 +6,10 @@ import colorsys
 import json
 import logging
 import operator
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,10 +19,10 @@ from reference_model.config import CheckpointError, find_checkpoint
 from reference_model.images import Detection, ImageError, Thresholds, detect
 from reference_model.mobileinst import MobileInst
 from reference_model.tracking import OnlineTracker, TrackedInstance
+from reference_model.video_file import check_end, open_video
 from reference_model.weights import load_checkpoint
 
 if TYPE_CHECKING:
-    import cv2
     import supervision
     from PIL.Image import Image
 
@@ -33,8 +32,6 @@ SCORE = 0.3
 """Smallest score that is shown unless the caller says otherwise; scoring AP needs 0.005."""
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """Of files; Pillow would open others by starting programs."""
-VIDEO_FORMATS = "avi,mov,mp4,matroska,webm,mpeg,mpegts,mpegvideo,m4v,ogg,asf,flv,gif,h264,hevc,ivf"
-"""As FFmpeg names them: containers, and none that names other files."""
 OPACITY = 0.45
 GOLDEN_RATIO = 0.618034
 
@@ -321,107 +318,10 @@ def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
         while (found := capture.read())[0]:
             yield np.ascontiguousarray(found[1][:, :, ::-1])
             number += 1
-        if missing := ends_early(path, number):
-            raise ImageError(f"{path}: {missing}")
-        if caution := fewer_than_counted(path, capture, number):
+        if caution := check_end(path, capture, number):
             _log.warning("%s: %s", path, caution)
     finally:
         capture.release()
-
-
-def open_video(source: Path | int) -> cv2.VideoCapture:
-    """Open a video file, or a camera by its number; raises ImageError if that is impossible."""
-    prepare_ffmpeg()
-    import cv2
-
-    name = source if isinstance(source, int) else str(source.absolute())  # FFmpeg takes "a:b.mp4" for a protocol
-    try:
-        str(name).encode()
-    except UnicodeEncodeError:  # a segmentation fault in OpenCV
-        raise ImageError(f"{str(source)!a}: its name is not UTF-8, so OpenCV cannot open it; rename the file") from None
-    capture = cv2.VideoCapture(name)
-    if not capture.isOpened():
-        raise ImageError(f"{source}: not a video that OpenCV reads; check the path, or convert it to H.264 in mp4")
-    return capture
-
-
-def ends_early(path: Path, number: int) -> str:
-    """Return what is missing of a video file that gave ``number`` frames and no more; empty where nothing is.
-
-    A file is cut short if it has fewer bytes than its container says. OpenCV's count of frames is no evidence: it may
-    be made of duration and rate, or count frames that are never shown.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        whole = _stated_bytes(stream, size)
-    if size >= whole:
-        return ""
-    return f"ends after frame {number - 1}, {size} of {whole} bytes; copy the file again, it was cut short"
-
-
-def fewer_than_counted(path: Path, capture: cv2.VideoCapture, number: int) -> str:
-    """Return a caution if an MP4 or MOV file gave fewer frames than OpenCV counts, by over two and 2 %, else empty.
-
-    Either an edit hides the others, or the count was made of a rate that varies, or bytes in the file are damaged.
-    """
-    import cv2
-
-    total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    with path.open("rb") as stream:
-        counts = stream.read(8)[4:] in BOXES
-    if not counts or number >= total - max(2, total // 50):
-        return ""
-    return f"{number} of {total} counted frames could be read: the others are hidden by an edit, or damaged"
-
-
-BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-"""What an MP4 or MOV file may begin with."""
-OTHER_BOXES = (b"moof", b"mfra", b"sidx", b"styp", b"uuid", b"meta", b"udta", b"pnot")
-MOST_BOXES = 100_000
-
-
-def _stated_bytes(stream: BinaryIO, size: int) -> int:
-    """Return the size of a Matroska, RIFF or MP4 file as it says itself; 0 where it does not."""
-    head = stream.read(128)
-    if head[:4] == b"RIFF":
-        stated = int.from_bytes(head[4:8], "little")
-        return 8 + stated if stated < 0xFFFFFFFF else 0  # all ones: not known
-    place, length = 4, 0
-    if head[4:8] in BOXES:
-        place = 0
-        for _ in range(MOST_BOXES):
-            stream.seek(place)
-            box = stream.read(16)
-            length = int.from_bytes(box[8:16] if box[:4] == b"\0\0\0\1" else box[:4], "big")
-            if length < 8 or box[4:8] not in BOXES + OTHER_BOXES:  # up to the end, or what a camera adds to it
-                return 0
-            place += length
-            if place >= size:
-                return place
-        return 0
-    if head[:4] != b"\x1a\x45\xdf\xa3":
-        return 0
-    for _ in range(2):  # the header, then the segment behind its name of four bytes
-        place += length
-        width = 9 - head[place].bit_length() if place < len(head) else 9
-        length = int.from_bytes(head[place : place + width], "big") & ((1 << 7 * width) - 1)
-        if width > 8 or place + width > len(head) or length == (1 << 7 * width) - 1:  # all ones: not known
-            return 0
-        place += width + 4
-    return place - 4 + length
-
-
-def prepare_ffmpeg() -> None:
-    """Let OpenCV's FFmpeg open nothing but the file it is given, and say nothing on standard error.
-
-    For the whole process, where its environment does not already say otherwise.
-    """
-    only = f"protocol_whitelist;file|format_whitelist;{VIDEO_FORMATS}"
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", only)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    import cv2
-
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def _whole(value: int) -> int:

@@ -101,6 +101,22 @@ def refuse_overwriting(out: Path, inputs: Iterable[Path | None]) -> None:
         raise InputError(f"{out}: is read by this command and would be lost; name another file to write")
 
 
+def refuse_foreign(replaced: Iterable[Path], witness: Path, mark: bytes) -> None:
+    """Refuse to write over files that this suite did not write.
+
+    Args:
+        replaced: the files that would be lost.
+        witness: the file that tells whose they are.
+        mark: what it holds if they are the suite's.
+
+    Raises:
+        InputError: naming the first of them that exists, without a witness.
+    """
+    others = [path for path in replaced if os.path.lexists(path)]
+    if others and not (witness.is_file() and mark in witness.read_bytes()):
+        raise InputError(f"{others[0]}: was not written from here and would be lost; name another place, or move it")
+
+
 @contextmanager
 def atomic_path(path: Path, keep_suffix: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well, delete it otherwise.
@@ -232,6 +248,25 @@ def read_unpacked(path: Path, what: str = "JSON file") -> bytes:
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{path}: is UTF-16 text; save the {what} as UTF-8")
     return raw.removeprefix(codecs.BOM_UTF8)
+
+
+def read_text(path: Path, what: str) -> str:
+    """Return the text of a UTF-8 file.
+
+    Args:
+        path: the file.
+        what: how the message calls it, e.g. ``"model card"``.
+
+    Raises:
+        DataError: if the file is absent.
+        InputError: if it is no UTF-8; the message says where.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such {what}; restore it, or check the path") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: this {what} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
 
 
 def read_json(path: Path, what: str = "JSON file") -> Any:

@@ -60,7 +60,8 @@ def claimed(path: Path, waiting: bool = False) -> Iterator[str]:
                 stream.write(f"process {os.getpid()} on {platform.node()}")
         except filelock.Timeout:
             # The note is absent where it is just being written, or just removed.
-            holder = note.read_text(encoding="utf-8") if note.is_file() and not note.is_symlink() else ""
+            told = note.is_file() and not note.is_symlink()
+            holder = note.read_bytes().decode("utf-8", "replace") if told else ""
             holder = holder or "another process"
     try:
         yield holder

@@ -155,8 +155,8 @@ def open_source(source: Source) -> Frames:
         return Frames(_read_pictures(source.pictures), len(source.pictures))
     import cv2
 
-    from reference_model.api import open_video
     from reference_model.images import ImageError
+    from reference_model.video_file import open_video
 
     try:
         capture = open_video(source.video)
@@ -201,7 +201,8 @@ def _read_pictures(paths: Sequence[Path]) -> Generator[Frame | SuiteError, None,
 
 
 def _decode(source: Source, capture: cv2.VideoCapture) -> Generator[Frame | SuiteError, None, None]:
-    from reference_model.api import ends_early, fewer_than_counted
+    from reference_model.images import ImageError
+    from reference_model.video_file import check_end
 
     name, number = source.name, 0
     try:
@@ -212,11 +213,10 @@ def _decode(source: Source, capture: cv2.VideoCapture) -> Generator[Frame | Suit
             else:
                 yield InputError(f"{name}: frame {number} cannot be decoded; convert or copy the file again")
             number += 1
-        if isinstance(source.video, Path):
-            if missing := ends_early(source.video, number):
-                yield InputError(f"{name}: {missing}")
-            elif caution := fewer_than_counted(source.video, capture, number):
-                say(f"caution: {name}: {caution}")
+        if isinstance(source.video, Path) and (caution := check_end(source.video, capture, number)):
+            say(f"caution: {name}: {caution}")
+    except ImageError as error:
+        yield InputError(str(error))
     finally:
         capture.release()
 
@@ -243,15 +243,16 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
     Raises:
         DataError: if the disk is full or may not be written.
     """
-    from reference_model.api import prepare_ffmpeg
+    from reference_model.images import ImageError
+    from reference_model.video_file import opencv_name, prepare_ffmpeg
 
     prepare_ffmpeg()
     import cv2
 
     try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{path!a}: its name is not UTF-8, so no video can be written there; rename it") from None
+        opencv_name(path)
+    except ImageError as error:
+        raise InputError(str(error)) from None
     writer, size, count, added, early, cut_s = cv2.VideoWriter(), (0, 0), 0, 0, 0, 0.0
     held: NDArray[Any] = np.zeros(0, np.uint8)
 
@@ -260,10 +261,8 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
         height, width = (max(2, side - side % 2) for side in frame.shape[:2])
         if not writer.isOpened():
             size = width, height
-            codecs = (cv2.VideoWriter.fourcc(*codec) for codec in CODECS)
-            if not any(
-                writer.open(str(temporary.absolute()), cv2.CAP_FFMPEG, codec, frames_per_s, size) for codec in codecs
-            ):
+            name, codecs = opencv_name(temporary), (cv2.VideoWriter.fourcc(*codec) for codec in CODECS)
+            if not any(writer.open(name, cv2.CAP_FFMPEG, codec, frames_per_s, size) for codec in codecs):
                 raise InputError(f"{path}: this OpenCV writes no video; install opencv-python-headless from PyPI")
         if (width, height) != size:
             raise InputError(f"{path}: a frame of {width}x{height} px cannot follow one of {size}")
@@ -292,5 +291,5 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
         if early:
             say(f"{path.name}: {early} frames follow too soon to be drawn at {frames_per_s:.3g} frames/s")
         # OpenCV says nothing when the disk takes no more.
-        if round(cv2.VideoCapture(str(temporary.absolute())).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
+        if round(cv2.VideoCapture(opencv_name(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
             raise OSError(errno.ENOSPC, "its frames were cut short")

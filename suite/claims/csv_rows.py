@@ -9,7 +9,8 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from suite.errors import DataError, InputError
+from suite.errors import InputError
+from suite.files import read_text
 from suite.typed import convert
 
 Digits = Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)?$")]
@@ -33,12 +34,7 @@ def read_rows(path: Path, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
         DataError: if the file is absent.
         InputError: naming file and line: other columns, a line of another length, a cell of the wrong form, no UTF-8.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such claims file; restore it from version control") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    text = read_text(path, "claims file")
     columns = [field.name for field in msgspec.structs.fields(kind)]
     reader = csv.reader(text.splitlines(), strict=True)
     try:

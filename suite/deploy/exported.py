@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +28,7 @@ from suite.export.mobileinst import (
 )
 from suite.export.parity import ExportParity, compare_engines, first_pictures, measure_export_parity
 from suite.export.runtime import graph_form, open_session, prepare_graph
-from suite.files import copy_together, file_digest, refuse_overwriting, write_json
+from suite.files import copy_together, file_digest, refuse_foreign, refuse_overwriting, write_json
 from suite.models import build_model
 from suite.records.provenance import git_state
 
@@ -97,20 +95,6 @@ def _files(out: Path, kind: str) -> tuple[Path, ...]:
     """Return the files of a format of `CONVERTED`, ``out`` first and the note about them last."""
     beside = out.with_suffix(".json") if kind == "ncnn" else out.with_name(f"{out.name}.json")
     return (*(out.with_suffix(ending) for ending in CONVERTED[kind][1]), beside)
-
-
-def _refuse_losses(files: Sequence[Path], inputs: Sequence[Path | None]) -> None:
-    """Refuse to write over what is read, or over files beside ``out`` that no export wrote: none without its note."""
-    for path in files:
-        refuse_overwriting(path, inputs)
-    note = files[-1]
-    others = (
-        []
-        if note.is_file() and NOTE_MARK in note.read_bytes()
-        else [path for path in files[1:] if os.path.lexists(path)]
-    )
-    if others:
-        raise InputError(f"{others[0]}: no export wrote it, and it would be lost; name --out otherwise or move it away")
 
 
 def _export_converted(
@@ -205,7 +189,9 @@ def export_files(
     read = [checkpoint, *(pictures[:1] if pictures else ())]
     if pictures and pictures[1].resolve() in out.resolve().parents:
         read.append(out.resolve())  # one of the pictures, if there is such a file
-    _refuse_losses(files, read)
+    for path in files:
+        refuse_overwriting(path, read)
+    refuse_foreign(files[1:], files[-1], NOTE_MARK)
     if kind in CONVERTED:
         graph_form(CONVERTED[kind][0])  # a package that is missing is told before any work
     if pictures and part == "frame":

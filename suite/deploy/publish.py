@@ -14,7 +14,7 @@ from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.errors import DataError, InputError
-from suite.files import copy_together, file_digest, write_json, write_text
+from suite.files import copy_together, file_digest, read_text, refuse_foreign, write_json, write_text
 from suite.paths import shown
 from suite.training.run import CARD
 
@@ -65,7 +65,7 @@ def _card_text(checkpoint: Path, name: str, licence: str, pictures: tuple[Path, 
         result, scored = _measured(checkpoint, *pictures)
         facts["model-index"] = [{"name": model.config.name, "results": [result]}]
     cards = (checkpoint.with_suffix(".md"), checkpoint.with_name(CARD))
-    found = next((card.read_text(encoding="utf-8") for card in cards if card.is_file()), None)
+    found = next((read_text(card, "model card") for card in cards if card.is_file()), None)
     if found is None:
         lines = [f"# {model.config.name}, trained on {dataset}", "", "| | |", "|---|---|"]
         lines += [f"| {key} | `{value}` |" for key, value in sorted(metadata.items())]
@@ -131,8 +131,7 @@ def _refuse_others(checkpoint: Path, folder: Path) -> None:
     if weights.is_file() and file_digest(weights) != file_digest(checkpoint):
         raise InputError(f"{weights}: other weights are there; name another folder or remove them")
     for path, mark in ((folder / name, mark) for name, mark in PUBLISHED_MARKS.items()):
-        if path.is_file() and mark not in path.read_bytes():
-            raise InputError(f"{path}: it was not published from here; name another folder or move it away")
+        refuse_foreign([path], path, mark)
 
 
 def _write(checkpoint: Path, card: str, folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from suite.errors import DataError, InputError
-from suite.files import write_bytes
+from suite.files import read_text, write_bytes
 from suite.paths import reports_dir, results_readme
 from suite.records.store import RunFile
 from suite.report.evidence import Evidence
@@ -145,7 +145,7 @@ def render_report(reports: Path | None = None, parts: Collection[str] = PARTS, c
     if "tables" in wanted:
         files |= render_tables(evidence, built)
         if readme := results_readme(folder):
-            files["README.md"] = with_block(readme.read_text(encoding="utf-8"), results_block(evidence)).encode()
+            files["README.md"] = with_block(read_text(readme, "README"), results_block(evidence)).encode()
     if "figures" in wanted:
         files |= drawn
     if "page" in wanted:

@@ -103,6 +103,14 @@ def test_what_somebody_else_wrote_stays(tmp_path: Path, refused: Any, name: str)
     assert (tmp_path / name).read_text() == "mine"
 
 
+def test_a_card_beside_the_weights_that_is_no_text_is_named(tmp_path: Path, refused: Any) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(find_checkpoint("shapes").read_bytes())
+    weights.with_suffix(".md").write_bytes(b"caf\xe9\n")
+    assert "model.md" in refused(["publish", "--checkpoint", weights, "--to", tmp_path / "out"], 2)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_card_gives_no_ap_of_nothing_and_says_what_stands_against_one(tmp_path: Path, refused: Any) -> None:
     generate(tmp_path, ShapesConfig(train_videos=1, val_videos=1))
     path, out = tmp_path / "annotations" / "instances_val.json", tmp_path / "out"
