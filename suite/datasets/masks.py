@@ -2,7 +2,7 @@
 
 The forms are a list of polygons ``[[x1, y1, x2, y2, ...], ...]``, a run-length code with a list of counts, one with a
 compressed string of counts, and null where an object has no mask. pycocotools does the coding; it crashes or never
-comes back on much of what is refused here. The masks of tracks are compressed and checked together.
+comes back on much of what is refused here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from suite.datasets.annotations import Rle, Segmentation
-from suite.datasets.pictures import MAX_SIDE_PX
+from suite.datasets.pictures import Size
 from suite.datasets.rle import BadCodeError, check_codes
 from suite.errors import InputError
 
@@ -39,9 +38,8 @@ MOST_USUAL_PX, MAX_EXCESS_PX = 2e4, 2e8
 pycocotools some 20 s."""
 
 MAX_RUNS = 2**26
-"""More runs than any frame of `MAX_SIDE_PX` needs in practice; a longer list is refused before it is added up."""
+"""More runs than any frame of the largest size needs in practice; a longer list is refused before it is added up."""
 
-Size = tuple[int, int]
 Place = Callable[[int], str]
 """Names the place of the i-th segmentation in its file, e.g. ``results[3].segmentation``."""
 
@@ -249,56 +247,3 @@ class TrackMasks:
         """Return the mask of each frame as pycocotools takes it, None where nothing of the object is seen."""
         codes = iter(self.codes.rles(self.places[self.areas_px > 0]))
         return [next(codes) if area else None for area in self.areas_px.tolist()]
-
-
-def _own_size(segmentation: Segmentation, frame: Size) -> Size:
-    """Return the size that a run-length code itself states, if it can be one, else the frame's."""
-    own = segmentation.size if isinstance(segmentation, Rle) else None
-    if own is None or not all(1 <= side <= MAX_SIDE_PX and side == int(side) for side in own):
-        return frame
-    return int(own[0]), int(own[1])
-
-
-def compress_tracks(
-    tracks: Sequence[tuple[Sequence[Segmentation], Size]],
-    entries: Sequence[int],
-    path: Path,
-    root: str,
-    official_quirks: bool,
-) -> list[TrackMasks]:
-    """Compress every frame of every track.
-
-    Args:
-        tracks: for each, one segmentation a frame and the frames' (height, width) in pixels.
-        entries: number of each one's entry in the file, for messages.
-        path: the file, for messages.
-        root: ``"annotations"`` or ``"results"``, for messages.
-        official_quirks: let masks keep another size than the frame's.
-
-    Raises:
-        InputError: naming the place of a bad mask.
-    """
-    lengths = np.array([len(segmentations) for segmentations, _ in tracks], np.int64)
-    first = np.cumsum(lengths) - lengths
-    every = [segmentation for segmentations, _ in tracks for segmentation in segmentations]
-    # Most masks are codes, which are told apart without a call.
-    present = [
-        place for place, one in enumerate(every) if (type(one) is Rle and one.counts is not None) or not is_absent(one)
-    ]
-    segmentations = [every[place] for place in present]
-    of_track = frame = np.repeat(np.arange(len(tracks)), lengths)[present]
-    sizes = [size for _, size in tracks]
-    if official_quirks:
-        own = zip(segmentations, of_track.tolist(), strict=True)
-        sizes, frame = [_own_size(one, sizes[track]) for one, track in own], np.arange(len(present))
-
-    def named(index: int) -> str:
-        track = of_track[index]
-        return f"{root}[{entries[track]}].segmentations[{present[index] - first[track]}]"
-
-    codes = without_empty_runs(compress(segmentations, sizes, frame, path, named))
-    places, areas_px = np.full(len(every), -1), np.zeros(len(every), np.int64)
-    places[present] = np.arange(len(present))
-    areas_px[present] = codes.areas_px
-    ranges = zip(first.tolist(), (first + lengths).tolist(), strict=True)
-    return [TrackMasks(codes, places[start:stop], areas_px[start:stop]) for start, stop in ranges]

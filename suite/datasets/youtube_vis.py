@@ -21,6 +21,7 @@ from suite.datasets.annotations import (
     Flag,
     Number,
     RawId,
+    Rle,
     Segmentation,
     check_name,
     read_document,
@@ -31,8 +32,8 @@ from suite.datasets.annotations import (
     whole_number,
 )
 from suite.datasets.categories import Id
-from suite.datasets.masks import TrackMasks, compress_tracks, is_absent
-from suite.datasets.pictures import read_picture
+from suite.datasets.masks import TrackMasks, compress, is_absent, without_empty_runs
+from suite.datasets.pictures import MAX_SIDE_PX, Size, read_picture
 from suite.errors import InputError
 from suite.typed import read_typed
 
@@ -246,24 +247,48 @@ def _mean_area(areas: Sequence[float | None]) -> float:
         return float(np.array(present).mean()) if present else 0.0
 
 
+def _own_size(segmentation: Segmentation, frame: Size) -> Size:
+    """Return the size that a run-length code itself states, if it can be one, else the frame's."""
+    own = segmentation.size if isinstance(segmentation, Rle) else None
+    if own is None or not all(1 <= side <= MAX_SIDE_PX and side == int(side) for side in own):
+        return frame
+    return int(own[0]), int(own[1])
+
+
 def _masked(dataset: YoutubeVisDataset, tracks: Sequence[Track], path: Path, root: str) -> tuple[MaskedTrack, ...]:
-    """Return tracks of a dataset's videos with their masks; ``path`` and ``root`` say where they are from."""
-    sizes = {video.video_id: (video.height, video.width) for video in dataset.videos}
-    masks = compress_tracks(
-        [(track.segmentations, sizes[track.video_id]) for track in tracks],
-        [track.place for track in tracks],
-        path,
-        root,
-        dataset.official_quirks,
-    )
-    return tuple(
-        MaskedTrack(
-            **{**vars(track), "segmentations": ()},
-            masks=own,
-            area=_mean_area(track.areas if track.areas is not None else own.areas_px.tolist()),
-        )
-        for track, own in zip(tracks, masks, strict=True)
-    )
+    """Return tracks of a dataset's videos with their masks, which are compressed and checked together.
+
+    ``path`` and ``root`` say where they are from; InputError names the place of a bad mask.
+    """
+    lengths = np.array([len(track.segmentations) for track in tracks], np.int64)
+    first = np.cumsum(lengths) - lengths
+    every = [segmentation for track in tracks for segmentation in track.segmentations]
+    # Most masks are codes, which are told apart without a call.
+    present = [
+        place for place, one in enumerate(every) if (type(one) is Rle and one.counts is not None) or not is_absent(one)
+    ]
+    segmentations = [every[place] for place in present]
+    of_track = frame = np.repeat(np.arange(len(tracks)), lengths)[present]
+    videos = [dataset.videos[dataset.places[track.video_id]] for track in tracks]
+    sizes = [(video.height, video.width) for video in videos]
+    if dataset.official_quirks:
+        own = zip(segmentations, of_track.tolist(), strict=True)
+        sizes, frame = [_own_size(one, sizes[track]) for one, track in own], np.arange(len(present))
+
+    def named(index: int) -> str:
+        track = of_track[index]
+        return f"{root}[{tracks[track].place}].segmentations[{present[index] - first[track]}]"
+
+    codes = without_empty_runs(compress(segmentations, sizes, frame, path, named))
+    places, areas_px = np.full(len(every), -1), np.zeros(len(every), np.int64)
+    places[present] = np.arange(len(present))
+    areas_px[present] = codes.areas_px
+    masked = []
+    for track, start, stop in zip(tracks, first.tolist(), (first + lengths).tolist(), strict=True):
+        masks = TrackMasks(codes, places[start:stop], areas_px[start:stop])
+        area = _mean_area(track.areas if track.areas is not None else masks.areas_px.tolist())
+        masked.append(MaskedTrack(**{**vars(track), "segmentations": ()}, masks=masks, area=area))
+    return tuple(masked)
 
 
 def _videos(path: Path, entries: list[_Video], named: bool, official_quirks: bool) -> tuple[Video, ...]:
