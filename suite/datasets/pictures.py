@@ -51,8 +51,8 @@ DIGESTED = 20_000
 """Files of which `pictures_digest` reads a part, at least, where there are so many."""
 UNCOMPRESSED = (".bmp", ".tif", ".tiff")
 
-SHOWN_FROM = 1000
-"""From so many files on a check is long enough for a progress bar."""
+OPENED_AT_ONCE, SHOWN_FROM = 8, 1000
+"""Files that a check has open, and from how many on it is long enough for a progress bar."""
 
 Size = tuple[int, int]
 
@@ -133,14 +133,10 @@ def _turned(path: Path, image: Image.Image, size: Size | None) -> bool:
     )
 
 
-def _refuse_depth(path: Path, image: Image.Image) -> None:
-    if image.mode == "F":
-        raise InputError(f"{path}: has floating-point pixels, whose range nobody can tell; save it with 8 or 16 bits")
-
-
 def _rgb(path: Path, image: Image.Image) -> Image.Image:
     """Return a picture with 8 bits a channel, RGB."""
-    _refuse_depth(path, image)
+    if image.mode == "F":
+        raise InputError(f"{path}: has floating-point pixels, whose range nobody can tell; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.size and not 0 <= int(values.min()) <= int(values.max()) < 1 << 16:
@@ -187,8 +183,7 @@ def check_picture(path: Path, size: Size, deep: bool = False) -> str:
     with _opened(path) as image:
         turned = _turned(path, image, size)
         orientation = _orientation(image)
-        _refuse_depth(path, image)
-        if deep or image.mode.startswith("I") or not _ends_well(image, path):
+        if deep or image.mode.startswith(("I", "F")) or not _ends_well(image, path):
             _rgb(path, image)
     if orientation == 1 or turned or (orientation >= 5 and size[0] != size[1]):
         return ""
@@ -197,26 +192,22 @@ def check_picture(path: Path, size: Size, deep: bool = False) -> str:
 
 @dataclass
 class Checked:
-    """What a check of ``count`` files found: messages on missing and on bad ones, and cautions."""
+    """What a check of files found: messages on missing and on bad ones, and cautions."""
 
-    count: int = 0
     missing: list[str] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
     cautions: list[str] = field(default_factory=list)
 
 
-def check_pictures(
-    files: Sequence[tuple[Path, Size]], deep: bool = False, title: str = "check pictures", threads: int = 8
-) -> Checked:
+def check_pictures(files: Sequence[tuple[Path, Size]], deep: bool = False, title: str = "check pictures") -> Checked:
     """Check many pictures in parallel, with a progress bar.
 
     Args:
         files: path and the (height, width) in pixels that its annotations give.
         deep: whether to decode every one.
         title: of the bar.
-        threads: how many files are opened at once.
     """
-    found = Checked(len(files))
+    found = Checked()
 
     def look(item: tuple[Path, Size]) -> tuple[list[str], str] | None:
         try:
@@ -228,7 +219,7 @@ def check_pictures(
         return (found.cautions, caution) if caution else None
 
     shown = track(title, len(files)) if len(files) >= SHOWN_FROM else nullcontext(lambda note="", advance=1: None)
-    with shown as step, ThreadPoolExecutor(threads) as pool:
+    with shown as step, ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
         for outcome in pool.map(look, files):
             if outcome is not None:
                 outcome[0].append(outcome[1])
@@ -266,5 +257,5 @@ def require_pictures(files: Sequence[tuple[Path, Size]]) -> None:
     if found.cautions:
         say(f"caution: {first_few(found.cautions, NAMED, '; ')}")
     if faults := found.missing + found.bad:
-        message = f"{len(faults)} of {found.count} pictures cannot be used: {first_few(faults, NAMED, '; ')}"
+        message = f"{len(faults)} of {len(files)} pictures cannot be used: {first_few(faults, NAMED, '; ')}"
         raise (DataError if found.missing else InputError)(message)
