@@ -138,12 +138,21 @@ def references(
     return columns[0], columns[1]
 
 
-def read_flags(values: Sequence[Flag], path: Path, root: str) -> NDArray[np.bool_]:
-    """Return (N,) ``iscrowd`` flags: 0 and 1 as number or boolean; null or absent is 0; InputError names any other."""
-    for place, value in enumerate(values):
-        if value not in (0, 1, None):
-            raise _bad(value, f"{path}: {root}[{place}].iscrowd", "0 or 1")
-    return np.array([bool(value) for value in values], np.bool_)
+def read_columns(
+    path: Path, entries: Sequence[Any], units: tuple[str, dict[Id, int]], categories: Categories, quirks: bool = False
+) -> tuple[list[Id], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return what N annotations of both formats have: ids, places and classes as of `references`, and crowd flags.
+
+    An ``iscrowd`` is 0 or 1 as number or boolean; null or absent is 0. With ``quirks`` an id may stand twice, and an
+    unknown image, video or category is -1. InputError names any other fault.
+    """
+    root, lenient = "annotations", (units[0], "category_id") if quirks else ()
+    ids = read_ids([entry.id for entry in entries], path, root, unique=not quirks)
+    of_unit, class_index = references(path, root, entries, units, categories, "list it in this file", lenient)
+    for place, entry in enumerate(entries):
+        if entry.iscrowd not in (0, 1, None):
+            raise _bad(entry.iscrowd, f"{path}: {root}[{place}].iscrowd", "0 or 1")
+    return ids, of_unit, class_index, np.array([bool(entry.iscrowd) for entry in entries], np.bool_)
 
 
 def read_size(height: Number, width: Number, where: str) -> tuple[int, int]:

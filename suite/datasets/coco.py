@@ -24,8 +24,8 @@ from suite.datasets.annotations import (
     RawId,
     Segmentation,
     check_name,
+    read_columns,
     read_document,
-    read_flags,
     read_ids,
     read_size,
     references,
@@ -211,12 +211,9 @@ def _images(path: Path, entries: list[_Image], named: bool) -> tuple[CocoImage, 
 
 
 def _objects(path: Path, entries: list[_Annotation], images: tuple[CocoImage, ...], categories: Categories) -> Objects:
-    root = "annotations"
-    ids = read_ids([entry.id for entry in entries], path, root, unique=True)
     places = {image.image_id: place for place, image in enumerate(images)}
-    image, class_index = references(path, root, entries, ("image_id", places), categories, "list it in this file")
+    ids, image, class_index, crowd = read_columns(path, entries, ("image_id", places), categories)
     areas = np.array([np.nan if entry.area is None else entry.area for entry in entries], np.float64)
-    crowd = read_flags([entry.iscrowd for entry in entries], path, root)
     absent = [place for place, entry in enumerate(entries) if is_absent(entry.segmentation)]
     here = np.delete(np.arange(len(entries)), absent)
     kept = here.tolist()

@@ -24,8 +24,8 @@ from suite.datasets.annotations import (
     Rle,
     Segmentation,
     check_name,
+    read_columns,
     read_document,
-    read_flags,
     read_ids,
     read_size,
     references,
@@ -324,14 +324,11 @@ def _require_lengths(
 
 
 def _annotated_tracks(dataset: YoutubeVisDataset, entries: list[_Annotation]) -> tuple[Track, ...]:
-    path, root, videos, quirks = dataset.path, "annotations", dataset.videos, dataset.official_quirks
-    ids = read_ids([entry.id for entry in entries], path, root, unique=not quirks)
-    units, lenient = ("video_id", dataset.places), ("video_id", "category_id") if quirks else ()
-    remedy = "list it in this file"
-    of_video, class_index = references(path, root, entries, units, dataset.categories, remedy, lenient)
-    crowd = read_flags([entry.iscrowd for entry in entries], path, root)
+    path, videos, quirks = dataset.path, dataset.videos, dataset.official_quirks
+    units = ("video_id", dataset.places)
+    ids, of_video, class_index, crowd = read_columns(path, entries, units, dataset.categories, quirks)
     if not quirks:
-        _require_lengths(path, root, entries, [videos[place] for place in of_video.tolist()], {})
+        _require_lengths(path, "annotations", entries, [videos[place] for place in of_video.tolist()], {})
     tracks = []
     for place in np.flatnonzero((of_video >= 0) & (class_index >= 0)).tolist():
         entry = entries[place]
