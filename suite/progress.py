@@ -56,17 +56,21 @@ class _LineStep:
 
 
 @contextmanager
-def track(title: str, total: int, done: int = 0) -> Iterator[Step]:
+def track(title: str, total: int, done: int = 0, silent: bool = False) -> Iterator[Step]:
     """Show the progress of a task of ``total`` units.
 
     Args:
         title: what is being done, e.g. ``"train seed 0"``.
         total: number of units.
         done: units already finished before this process (a resumed task).
+        silent: whether nothing is to be shown.
 
     Yields:
         A callable to be called after each unit, with an optional note.
     """
+    if silent:
+        yield lambda note="", advance=1: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,12 +64,10 @@ def _stream(
                 raise InputError(f"{shown(results)}: the processes see different folders; give them one they share")
             mine = [key for key in keys if key not in finished][processes.rank :: processes.count]
             done = len(finished) // processes.count
-            silent = quiet or not processes.first
-            with nullcontext() if silent else track(title, done + len(mine), done) as step:
+            with track(title, done + len(mine), done, silent=quiet or not processes.first) as step:
                 for key in mine:
                     append([line_of(key, predict(key))])
-                    if step is not None:
-                        step()
+                    step()
             processes.gather(None)
             if processes.first:
                 write_results(results, finished_entries(results, identity), keys)

@@ -20,7 +20,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -210,7 +209,7 @@ def overview(pins: Sequence[Pin], again: bool = False) -> dict[str, dict[str, An
         DataError: if DVC does not agree.
     """
     rows = {}
-    with track("check", len(pins)) if again else nullcontext(lambda _: None) as step:
+    with track("check", len(pins), silent=not again) as step:
         for pin in pins:
             state = examine(pin, again)
             where = {"name": pin.name, "group": pin.meta.group, "path": pin.path, "pinned": pin.md5}

@@ -10,7 +10,7 @@ import hashlib
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -218,8 +218,8 @@ def check_pictures(files: Sequence[tuple[Path, Size]], deep: bool = False, title
             return found.bad, str(error)
         return (found.cautions, caution) if caution else None
 
-    shown = track(title, len(files)) if len(files) >= SHOWN_FROM else nullcontext(lambda note="", advance=1: None)
-    with shown as step, ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
+    silent = len(files) < SHOWN_FROM
+    with track(title, len(files), silent=silent) as step, ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
         for outcome in pool.map(look, files):
             if outcome is not None:
                 outcome[0].append(outcome[1])
