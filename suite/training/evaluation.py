@@ -32,18 +32,16 @@ class Evaluation:
 
     Attributes:
         dataset: the images or videos with their folder.
-        annotations: the ground truth, a COCO or YouTube-VIS file.
         results: the results file, written anew each time.
+        categories: what the classes of the model stand for.
         protocol: input size and thresholds; None: the variant's own.
-        categories: what the classes of the model stand for; None: the dataset's.
         cautioned: whether what stands against the AP was said.
     """
 
     dataset: CocoDataset | YoutubeVisDataset
-    annotations: Path
     results: Path
+    categories: Categories
     protocol: PredictionProtocol | None = None
-    categories: Categories | None = None
     cautioned: bool = False
 
     @classmethod
@@ -64,7 +62,7 @@ class Evaluation:
         count = min(source.recipe.evaluation_images, len(ids))
         subset, results = (folder / f"evaluation_{name}.json" for name in ("annotations", "results"))
         write_json(subset, part_of(whole, unit, {ids[place * len(ids) // count] for place in range(count)}))
-        return cls(kind.load(subset, scored.images).require_scored(), subset, results, categories=source.categories)
+        return cls(kind.load(subset, scored.images).require_scored(), results, source.categories)
 
     @property
     def metric(self) -> str:
@@ -74,7 +72,7 @@ class Evaluation:
     @property
     def metadata(self) -> dict[str, str]:
         """What a checkpoint must say so that it predicts the same categories."""
-        return {METADATA_KEY: (self.categories or self.dataset.categories).text()}
+        return {METADATA_KEY: self.categories.text()}
 
     def predict(self, model: MobileInst, config: ModelConfig) -> None:
         """Write the results file of a model in evaluation mode; every process calls it and does its part."""
@@ -87,7 +85,7 @@ class Evaluation:
     def score(self) -> float:
         """Return the AP of the last prediction, in [0, 1]; process 0 calls it."""
         score = score_coco if isinstance(self.dataset, CocoDataset) else score_youtube_vis
-        return score(self.annotations, self.results).stats["AP"]
+        return score(self.dataset.path, self.results).stats["AP"]
 
     def draw(self, picture: Path) -> None:
         """Draw the last prediction on a few images or one video, the ground truth above it."""
