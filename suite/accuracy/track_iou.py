@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from hotcoco import mask as hotcoco_mask
-from numpy.typing import NDArray
 
+from suite.accuracy.matches import Floats, Integers
 from suite.datasets.masks import TrackMasks
 
 FRAMES_PER_BLOCK = 2
 """After each block, pairs that cannot reach the lowest threshold any more are given up."""
-
-Integers = NDArray[np.int64]
 
 
 def _padded(rows: Sequence[Integers], frames: int, filling: int) -> Integers:
@@ -50,9 +48,7 @@ def _common(painted: _Side, wanted: _Side, rows: Integers, columns: Integers, ti
     return np.rint(overlap * both / (1 + overlap)).astype(np.int64), lost
 
 
-def track_iou(
-    results: Sequence[TrackMasks], annotated: Sequence[TrackMasks], at_least: float = 0.0
-) -> NDArray[np.float64]:
+def track_iou(results: Sequence[TrackMasks], annotated: Sequence[TrackMasks], at_least: float = 0.0) -> Floats:
     """Return the intersection over union of every result with every annotated track of one video and category.
 
     Where one track ends before the other, the rest of the longer one counts nowhere, and masks of two sizes add
@@ -97,7 +93,7 @@ def track_iou(
             shared[pairs] += common
             covered[pairs] -= lost
     union = covered - shared
-    quotient: NDArray[np.float64] = np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
+    quotient: Floats = np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
     return quotient
 
 
