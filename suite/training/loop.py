@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from reference_model.mobileinst import MobileInst
 from suite.distributed import Processes, start_processes
 from suite.errors import StoppedError
-from suite.progress import Step, say, track
+from suite.progress import say, track
 from suite.training.data.batches import FileSource
 from suite.training.evaluation import Evaluation, Scoring
 from suite.training.initial import How, build_model, keep_freed_memory, take_threads
@@ -112,8 +112,6 @@ def train(
     keep_freed_memory()
     processes = start_processes(how.device)
     take_threads(recipe, processes)
-    for stage in (0, recipe.iterations - 1):  # of images and of pairs, which may begin after days
-        recipe.slots(stage, 0, processes.count * recipe.accumulation)
     model = build_model(recipe, seed, processes, how)
     optimizer = build_optimizer(recipe, model)
     average = _averaged_model(model, recipe.ema_decay) if recipe.ema_decay else None
@@ -133,9 +131,6 @@ def train(
     record_every = max(1, recipe.iterations // CURVE_POINTS)
     left = range(progress.iteration, recipe.iterations)
     last_score: float | None = None
-    shown_steps: AbstractContextManager[Step] = nullcontext(lambda note="", advance=1: None)
-    if processes.first:
-        shown_steps = track(f"train seed {seed}", recipe.iterations, progress.iteration)
 
     def save() -> None:
         if processes.first and progress.iteration:
@@ -145,7 +140,7 @@ def train(
     with (
         stop_requests() as stop_requested,
         closing(batches_of(source, processes, recipe.accumulation, left, how.workers, stop_requested, save)) as drawn,
-        shown_steps as shown,
+        track(f"train seed {seed}", recipe.iterations, progress.iteration, silent=not processes.first) as shown,
         logging,
     ):
         model.train()

@@ -148,8 +148,6 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
     """
     processes = start_processes(how.device)
     take_threads(recipe, processes)
-    for stage in (0, recipe.iterations - 1):
-        recipe.slots(stage, 0, processes.count * recipe.accumulation)
     notes = []
     found = open_source(recipe, seed, paths)
     recipe = found.recipe

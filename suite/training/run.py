@@ -91,7 +91,8 @@ def _holds(checkpoint: Path, model: MobileInst) -> bool:
 
 def forget(folder: Path) -> None:
     """Remove what continues a run, finished or not: its states."""
-    StateFiles(folder).remove()
+    for path in StateFiles(folder).paths():
+        path.unlink(missing_ok=True)
 
 
 def train_recipe(

@@ -151,11 +151,6 @@ class StateFiles:
             raise InputError(f"{problems[0]}; delete it to start this run afresh")
         return None
 
-    def remove(self) -> None:
-        """Delete every state."""
-        for path in self.paths():
-            path.unlink(missing_ok=True)
-
 
 def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     try:
