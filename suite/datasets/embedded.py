@@ -22,7 +22,16 @@ from suite.datasets.inputs import RealInput
 from suite.datasets.masks import encode_mask
 from suite.datasets.pins import PINS_NAME, Pin, Task, load_pins
 from suite.datasets.png import encode_palette_png
-from suite.datasets.shapes_scene import CATEGORIES, Scene, ShapesConfig, draw_scene
+from suite.datasets.shapes_scene import (
+    CATEGORIES,
+    HEIGHT_PX,
+    VISIBLE_MIN_PERCENT,
+    VISIBLE_MIN_PX,
+    WIDTH_PX,
+    Scene,
+    ShapesConfig,
+    draw_scene,
+)
 from suite.datasets.state import directory_digest, verified_digest
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.errors import DataError
@@ -43,13 +52,13 @@ _INFO = {
 }
 _LICENSES = [{"id": 1, "name": "CC0 1.0", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}]
 _CATEGORIES = [{"id": k + 1, "name": name, "supercategory": "shape"} for k, name in enumerate(CATEGORIES)]
+_SIZE = {"height": HEIGHT_PX, "width": WIDTH_PX}
 
 
 class _Split:
     """Collects the two official JSON files of one split while its videos are rendered."""
 
-    def __init__(self, config: ShapesConfig) -> None:
-        self.config = config
+    def __init__(self) -> None:
         self.images: list[dict[str, Any]] = []
         self.instances: list[dict[str, Any]] = []
         self.videos: list[dict[str, Any]] = []
@@ -57,23 +66,21 @@ class _Split:
 
     def video(self, folder: Path, name: str, scene: Scene) -> None:
         """Render one video into ``folder/name`` and note its frames, objects and tracks."""
-        config = self.config
-        size = {"height": config.height_px, "width": config.width_px}
         video_id = len(self.videos) + 1
         colours = shapes_render.palette(scene)
         file_names = [f"{name}/{frame:05d}.png" for frame in range(len(scene.actors[0].poses))]
         tracks: list[list[dict[str, Any] | None]] = [[] for _ in scene.actors]
         (folder / name).mkdir(parents=True)
-        for number, frame in enumerate(shapes_render.render(scene, config)):
+        for number, frame in enumerate(shapes_render.render(scene)):
             (folder / file_names[number]).write_bytes(encode_palette_png(frame.indices, colours))
             self.images.append(
-                {"id": len(self.images) + 1, "file_name": file_names[number], **size, "license": 1}
+                {"id": len(self.images) + 1, "file_name": file_names[number], **_SIZE, "license": 1}
                 | {"video_id": video_id, "frame_index": number}
             )
             for actor, full_area_px in enumerate(frame.full_areas_px):
                 mask = frame.owners == actor + 1
                 area_px = int(np.count_nonzero(mask))
-                least_px = max(config.visible_min_px, full_area_px * config.visible_min_percent // 100)
+                least_px = max(VISIBLE_MIN_PX, full_area_px * VISIBLE_MIN_PERCENT // 100)
                 view = None
                 if area_px >= least_px:
                     code = encode_mask(mask)
@@ -81,7 +88,7 @@ class _Split:
                 tracks[actor].append(view)
         self._add_tracks(video_id, scene, tracks)
         self.videos.append(
-            {"id": video_id, **size, "length": len(file_names), "file_names": file_names, "license": 1}
+            {"id": video_id, **_SIZE, "length": len(file_names), "file_names": file_names, "license": 1}
             | {"date_captured": "", "flickr_url": "", "coco_url": "", "difficulty": "hard" if scene.hard else "easy"}
         )
 
@@ -97,8 +104,7 @@ class _Split:
                     "video_id": video_id,
                     "category_id": category_id,
                     "iscrowd": 0,
-                    "height": self.config.height_px,
-                    "width": self.config.width_px,
+                    **_SIZE,
                     "length": len(views),
                     "segmentations": [view and view["segmentation"] for view in views],
                     "bboxes": [view and view["bbox"] for view in views],
@@ -135,7 +141,7 @@ def generate(folder: Path, config: ShapesConfig | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with track("generate shapes", sum(map(config.videos, SPLITS))) as step:
         for split in SPLITS:
-            collected = _Split(config)
+            collected = _Split()
             for number in range(config.videos(split)):
                 collected.video(folder / split, f"{number:04d}", draw_scene(config, split, number))
                 step()

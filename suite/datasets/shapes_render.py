@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.datasets.exact import ONE, TURN, Draws, cosine, rgb, sine
-from suite.datasets.shapes_scene import CATEGORIES, UNIT, Look, Pose, Scene, ShapesConfig
+from suite.datasets.shapes_scene import CATEGORIES, HEIGHT_PX, UNIT, WIDTH_PX, Look, Pose, Scene
 
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -142,23 +142,15 @@ def _paint(
     return int(np.count_nonzero(inside))
 
 
-def render(scene: Scene, config: ShapesConfig) -> Iterator[Frame]:
-    """Render every frame of a scene.
-
-    Args:
-        scene: what happens.
-        config: frame size.
-
-    Yields:
-        The frames in order.
-    """
+def render(scene: Scene) -> Iterator[Frame]:
+    """Yield every frame of a scene, in order."""
     frames, order = len(scene.actors[0].poses), looks(scene)
-    height, width, margin = config.height_px, config.width_px, _MAX_PAN_PX * frames
-    ground = background(scene, height + 2 * margin, width + 2 * margin)
+    margin = _MAX_PAN_PX * frames
+    ground = background(scene, HEIGHT_PX + 2 * margin, WIDTH_PX + 2 * margin)
     for frame in range(frames):
         top, left = margin + scene.pan[1] * frame, margin + scene.pan[0] * frame
-        indices = ground[top : top + height, left : left + width].copy()
-        owners = np.zeros((height, width), np.uint8)
+        indices = ground[top : top + HEIGHT_PX, left : left + WIDTH_PX].copy()
+        owners = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
         areas = [
             _paint(indices, owners, k, BACKGROUND_LEVELS + _SHADES * order.index(a.look), a.look, a.poses[frame])
             for k, a in enumerate(scene.actors)

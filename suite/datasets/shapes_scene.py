@@ -27,6 +27,20 @@ _SLOW, _STEADY, _FAST = (3, 5), (5, 8), (12, 20)
 _EASY_OF_SIX = (1, 3)
 """Which of six videos are easy; as long ones have even numbers, none of them."""
 
+_SEED = 20232
+"""With the names of split and video it decides everything, so the splits never share a video."""
+
+HEIGHT_PX, WIDTH_PX = 128, 192
+
+VISIBLE_MIN_PX, VISIBLE_MIN_PERCENT = 32, 6
+"""An object with fewer visible pixels, or a smaller share of its full area in that frame, counts as hidden."""
+
+_LONG_EVERY = {"train": 20, "val": 2}
+"""One of so many videos of a split is long."""
+
+_RETURNING_PERCENT, _HIDING_PERCENT, _PANNING_PERCENT = 45, 40, 30
+"""Look-alikes that leave the picture and come back on its other side; hard videos in which some pass behind something
+larger, gone for some frames; videos whose background moves."""
 
 Range = tuple[int, int]
 """Least and largest value."""
@@ -34,41 +48,21 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class ShapesConfig:
-    """Everything that decides the embedded dataset; the defaults are the pinned set.
+    """How much of the embedded dataset is generated; the defaults are the pinned set.
 
     Attributes:
-        seed: base seed; a split and a video number are added to it, so the splits never share a video.
         train_videos: number of training videos.
         val_videos: number of held-out videos.
         train_frames: least and largest number of frames of a short training video.
         val_frames: the same of a short held-out video.
         long_frames: the same of a long video.
-        train_long_every: every so many training videos one is long.
-        val_long_every: the same of the held-out ones.
-        height_px: frame height.
-        width_px: frame width.
-        returning_percent: look-alikes that leave the picture and come back on its other side.
-        hiding_percent: hard videos in which look-alikes pass behind something larger, gone for some frames.
-        panning_percent: videos whose background moves.
-        visible_min_px: an object with fewer visible pixels counts as hidden.
-        visible_min_percent: the same, as a share of its full area in that frame.
     """
 
-    seed: int = 20232
     train_videos: int = 400
     val_videos: int = 40
     train_frames: Range = (4, 5)
     val_frames: Range = (6, 8)
     long_frames: Range = (16, 24)
-    train_long_every: int = 20
-    val_long_every: int = 2
-    height_px: int = 128
-    width_px: int = 192
-    returning_percent: int = 45
-    hiding_percent: int = 40
-    panning_percent: int = 30
-    visible_min_px: int = 32
-    visible_min_percent: int = 6
 
     def videos(self, split: str) -> int:
         """Return the number of videos of a split."""
@@ -144,10 +138,9 @@ def _closeness(one: Actor, others: list[Actor]) -> int:
 class _Director:
     """Draws the objects of one video."""
 
-    def __init__(self, draws: Draws, config: ShapesConfig, frames: int) -> None:
+    def __init__(self, draws: Draws, frames: int) -> None:
         self.draws, self.frames = draws, frames
-        self.size = (config.width_px * UNIT, config.height_px * UNIT)
-        self.config, self.categories = config, list(range(len(CATEGORIES)))
+        self.size, self.categories = (WIDTH_PX * UNIT, HEIGHT_PX * UNIT), list(range(len(CATEGORIES)))
 
     def look(self, categories: tuple[int, ...] | None = None) -> Look:
         """Return a look of a category that the video does not have yet."""
@@ -197,14 +190,14 @@ class _Director:
     def hard(self) -> list[Actor]:
         """Three to five look-alikes that cross each other's ways; sometimes something large that they pass behind."""
         draws, pace = self.draws, self.draws.choice((_SLOW, _STEADY, _STEADY, _FAST))
-        hiding = draws.chance(self.config.hiding_percent)
+        hiding = draws.chance(_HIDING_PERCENT)
         cover = [self.actor(self.look(_COVERS), (30, 34), (0, 1))] if hiding else []
         look, alike = self.look(), list[Actor]()
         hidden = cover[0].poses[self.frames // 2] if cover else None
         if hidden:
             alike.append(self.actor(look, (16, 19), _STEADY, via=(hidden.x, hidden.y)))
         for _ in range(draws.choice((2, 2, 3) if hiding else (3, 3, 4, 5))):
-            returns = draws.chance(self.config.returning_percent)
+            returns = draws.chance(_RETURNING_PERCENT)
             alike.append(self.apart([*alike, *cover], 8, look, (17, 23), pace, returns))
         others = [self.apart(alike, 6, self.look(), (18, 26), _SLOW)] if not cover and draws.chance(30) else []
         return [*others, *alike, *cover]
@@ -228,18 +221,18 @@ def draw_scene(config: ShapesConfig, split: str, number: int) -> Scene:
     Returns:
         The scene; the same arguments always give the same scene, other splits or numbers an unrelated one.
     """
-    key = ("shapes", config.seed, split, number)
+    key = ("shapes", _SEED, split, number)
     draws = Draws(*key)
-    train = split == "train"
-    long = number % (config.train_long_every if train else config.val_long_every) == 0
-    frames = config.long_frames if long else config.train_frames if train else config.val_frames
+    frames = config.train_frames if split == "train" else config.val_frames
+    if number % _LONG_EVERY[split] == 0:
+        frames = config.long_frames
     hard = number % 6 not in _EASY_OF_SIX
-    director = _Director(draws, config, draws.integer(*frames))
+    director = _Director(draws, draws.integer(*frames))
     return Scene(
         hard=hard,
         actors=tuple(director.hard() if hard else director.easy()),
         background_key=(*key, "background"),
         tint_degrees=draws.integer(0, 359),
         contrast_percent=draws.integer(40, 100),
-        pan=(draws.integer(-2, 2), draws.integer(-1, 1)) if draws.chance(config.panning_percent) else (0, 0),
+        pan=(draws.integer(-2, 2), draws.integer(-1, 1)) if draws.chance(_PANNING_PERCENT) else (0, 0),
     )

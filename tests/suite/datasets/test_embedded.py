@@ -24,7 +24,7 @@ from suite.datasets import embedded
 from suite.datasets.coco import CocoDataset
 from suite.datasets.pins import load_pins
 from suite.datasets.png import compress, encode_palette_png
-from suite.datasets.shapes_scene import CATEGORIES
+from suite.datasets.shapes_scene import CATEGORIES, VISIBLE_MIN_PX
 from suite.datasets.state import directory_digest
 from suite.datasets.video_traits import EASY, videos_by_trait
 from suite.datasets.youtube_vis import YoutubeVisDataset
@@ -57,7 +57,7 @@ def test_official_readers_agree_with_the_stored_areas_and_boxes(small_shapes, sp
     path = small_shapes / "annotations" / f"instances_{split}.json"
     coco = COCO(path)
     for annotation in coco.loadAnns(coco.getAnnIds()):
-        assert annotation["area"] == int(coco_mask.area(annotation["segmentation"])) >= SMALL.visible_min_px
+        assert annotation["area"] == int(coco_mask.area(annotation["segmentation"])) >= VISIBLE_MIN_PX
         assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()
         assert annotation["iscrowd"] == 0
     assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == list(CATEGORIES)
