@@ -51,12 +51,6 @@ class DownloadOptions:
     attempts: int = 5
     pause_s: float = 1.0
 
-    def address(self, url: str) -> str:
-        """Return where to load ``url`` from."""
-        if self.mirror is None:
-            return url
-        return "/".join([self.mirror.rstrip("/"), *urllib.parse.urlsplit(url).path.split("/")[-2:]])
-
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
@@ -153,7 +147,9 @@ def _transfer(pin: Pin, part: Path, options: DownloadOptions) -> bool:
 
 def _answer(session: requests.Session, pin: Pin, start: int, options: DownloadOptions) -> requests.Response:
     """Ask for a file from its byte ``start`` on; a server may send all of it instead."""
-    url = options.address(pin.meta.url or "")
+    url = pin.meta.url or ""
+    if options.mirror is not None:
+        url = "/".join([options.mirror.rstrip("/"), *urllib.parse.urlsplit(url).path.split("/")[-2:]])
     by_hand = f"or get the file by hand and run 'python -m suite data add {pin.name} FILE'"
     asked = {"Range": f"bytes={start}-"} if start else {}
     try:

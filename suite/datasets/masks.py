@@ -113,12 +113,6 @@ def _from_runs(counts: Sequence[float], size: Size) -> str:
     return encoded.decode("ascii")
 
 
-def _boundary_px(polygon: Sequence[float]) -> float:
-    """Return how many pixels a closed polygon's boundary runs through."""
-    corners = np.array(polygon).reshape(-1, 2)
-    return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
-
-
 def _check_polygons(polygons: list[list[float]], size: Size) -> float:
     """Refuse polygons that pycocotools does not take; return by how much their boundaries are longer than usual."""
     if not polygons:
@@ -134,7 +128,8 @@ def _check_polygons(polygons: list[list[float]], size: Size) -> float:
         if not -MAX_COORDINATE_PX <= low <= high <= MAX_COORDINATE_PX or math.isnan(sum(polygon)):
             raise ValueError(f"polygon {place} has a corner farther than {MAX_COORDINATE_PX:.0f} pixels; correct it")
         if len(polygon) // 2 * (high - low) > usual:  # so long so many edges of this extent can be
-            boundary = _boundary_px(polygon)
+            corners = np.array(polygon).reshape(-1, 2)
+            boundary = float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
             if boundary > MAX_BOUNDARY_PX:
                 raise ValueError(f"polygon {place} has a boundary of over {MAX_BOUNDARY_PX:.0f} pixels; correct it")
             excess += max(0.0, boundary - usual)

@@ -93,11 +93,6 @@ class PictureTable:
     crowd: NDArray[np.bool_]
     segments: Segments
 
-    def size(self, picture: int) -> tuple[int, int]:
-        """Return height and width of a picture in pixels."""
-        height, width = self.sizes[picture]
-        return int(height), int(width)
-
     def counts(self) -> NDArray[np.int64]:
         """Return the number of instances of each picture."""
         counts: NDArray[np.int64] = np.diff(np.append(0, np.cumsum(~self.crowd))[self.first])

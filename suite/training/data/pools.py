@@ -55,7 +55,8 @@ class Pool:
         picture = int(self.first[unit])
         if not self.still:
             picture = int(generator.integers(picture, int(self.end[unit])))
-        return draw_view(recipe, picture, self.table.size(picture), generator)
+        height, width = self.table.sizes[picture].tolist()
+        return draw_view(recipe, picture, (height, width), generator)
 
     def pair(self, recipe: Recipe, unit: int, generator: np.random.Generator) -> tuple[View, View]:
         """Draw views of two frames, flipped, scaled and cut to the same size.
