@@ -132,9 +132,8 @@ class CocoDataset(AnnotationsFile):
             DataError: if the file or the folder is absent.
             InputError: if the file is not a COCO instances file; the message names the entry.
         """
-        kind: type[_ImageFile] = _AnnotationFile if truth else _ImageFile
         remedy = "the annotations are not in COCO instances format"
-        document, categories = read_document(annotations, images, kind, remedy)
+        document, categories = read_document(annotations, images, _AnnotationFile if truth else _ImageFile, remedy)
         listed = _images(annotations, document.images, named=images is not None)
         entries = document.annotations if isinstance(document, _AnnotationFile) else None
         objects = _objects(annotations, entries or [], listed, categories)

@@ -161,9 +161,8 @@ class YoutubeVisDataset(AnnotationsFile):
         With ``official_quirks`` what the official evaluator does not notice is let through: duplicate ids, tracks of
         unknown videos or categories, ragged tracks and masks of another size than the video.
         """
-        kind: type[_VideoFile] = _AnnotationFile if truth else _VideoFile
         remedy = "the annotations are not in YouTube-VIS format (a COCO file is read as coco)"
-        document, categories = read_document(annotations, frames, kind, remedy)
+        document, categories = read_document(annotations, frames, _AnnotationFile if truth else _VideoFile, remedy)
         videos = _videos(annotations, document.videos, frames is not None, official_quirks)
         entries = document.annotations if isinstance(document, _AnnotationFile) else None
         dataset = cls(annotations, frames, categories, entries is not None, videos, (), official_quirks)
