@@ -192,7 +192,7 @@ def bootstrap(models: Sequence[Matches], units: str, resamples: int = RESAMPLES,
         The resampled statistics, or None if there is nothing to draw or nothing was annotated.
 
     Raises:
-        InputError: if the models were matched on different datasets, or the number of draws is not positive.
+        InputError: if the models were matched on different datasets, or draws are fewer than 2.
     """
     if resamples < 2:
         raise InputError(f"{resamples} resamples; give at least 2")

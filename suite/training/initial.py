@@ -143,7 +143,7 @@ def keep_freed_memory() -> None:
 
 
 def take_threads(recipe: Recipe, processes: Processes) -> None:
-    """Compute with the recipe's threads, but not with more than cores; refuse a batch that cannot be divided.
+    """Compute with the recipe's threads, but not with more than cores.
 
     Four threads on two cores wait for each other: a step of a COCO recipe took three times as long as with two.
     """
@@ -151,8 +151,6 @@ def take_threads(recipe: Recipe, processes: Processes) -> None:
     if threads < recipe.threads and processes.first:
         say(f"computing with {threads} threads, this machine has no cores for the recipe's {recipe.threads}")
     torch.set_num_threads(threads)
-    for stage in (0, recipe.iterations - 1):  # of images and of pairs, which may begin after days
-        recipe.slots(stage, 0, processes.count * recipe.accumulation)
 
 
 def build_model(recipe: Recipe, seed: int, processes: Processes, how: How) -> MobileInst:

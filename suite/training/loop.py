@@ -112,6 +112,7 @@ def train(
     keep_freed_memory()
     processes = start_processes(how.device)
     take_threads(recipe, processes)
+    recipe.check_division(processes.count * recipe.accumulation)
     model = build_model(recipe, seed, processes, how)
     optimizer = build_optimizer(recipe, model)
     average = _averaged_model(model, recipe.ema_decay) if recipe.ema_decay else None

@@ -148,6 +148,7 @@ def measure_plan(recipe: Recipe, seed: int, how: How, paths: DataPaths | None = 
     """
     processes = start_processes(how.device)
     take_threads(recipe, processes)
+    recipe.check_division(processes.count * recipe.accumulation)
     notes = []
     found = open_source(recipe, seed, paths)
     recipe = found.recipe

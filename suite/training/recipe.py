@@ -156,6 +156,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         part = whole // world_size
         return range(rank * part, (rank + 1) * part)
 
+    def check_division(self, world_size: int) -> None:
+        """Refuse as `slots` does, for images and for pairs of frames, which may begin after days."""
+        for iteration in (0, self.iterations - 1):
+            self.slots(iteration, 0, world_size)
+
     def conflicts(self) -> list[str]:
         """Return one clause per value that contradicts another one, or the model."""
         found = []
