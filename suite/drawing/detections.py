@@ -5,7 +5,6 @@ What is shown is chosen by a rule that never looks at the results, and the rule 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,27 +23,14 @@ from suite.drawing.overlay import (
     side_by_side,
     stacked,
 )
-from suite.errors import InputError
 
 if TYPE_CHECKING:
-    from suite.datasets.coco import CocoDataset, CocoImage
+    from suite.datasets.coco import CocoDataset
 
 SHOWN_IMAGES = 8
 IMAGES_PER_ROW = 4
 IMAGE_WIDTH_PX = 360
 IMAGE_HEIGHT_PX = 270
-
-
-def _chosen_images(dataset: CocoDataset, image_ids: Sequence[int] | None) -> tuple[list[CocoImage], str]:
-    if image_ids is None:
-        places = evenly_spaced(len(dataset.images), SHOWN_IMAGES)
-        rule = f"{len(places)} of {len(dataset.images)} images, evenly spaced in the file's order"
-        return [dataset.images[place] for place in places], rule
-    known = {image.image_id: image for image in dataset.images}
-    for image_id in image_ids:
-        if image_id not in known:
-            raise InputError(f"{dataset.path}: has no image with id {image_id}; choose one of the file's ids")
-    return [known[image_id] for image_id in image_ids], f"image ids {', '.join(map(str, image_ids))}, as asked for"
 
 
 def _framed(pixels: NDArray[np.uint8], shapes: list[Shape]) -> Image.Image:
@@ -56,20 +42,13 @@ def _framed(pixels: NDArray[np.uint8], shapes: list[Shape]) -> Image.Image:
     return frame
 
 
-def draw_detections(
-    dataset: CocoDataset,
-    results_path: Path,
-    out_path: Path,
-    image_ids: Sequence[int] | None = None,
-    score_threshold: float = 0.3,
-) -> str:
-    """Draw ground truth above predictions for a few images, in the colours of the categories.
+def draw_detections(dataset: CocoDataset, results_path: Path, out_path: Path, score_threshold: float = 0.3) -> str:
+    """Draw ground truth above predictions for `SHOWN_IMAGES` images, in the colours of the categories.
 
     Args:
         dataset: images and ground truth; its image folder must be known.
         results_path: COCO results file (``.json`` or ``.json.gz``).
         out_path: PNG to write.
-        image_ids: images to show; by default `SHOWN_IMAGES` of them, evenly spaced in the file's order.
         score_threshold: predictions below it are not drawn, 0 to 1.
 
     Returns:
@@ -83,7 +62,7 @@ def draw_detections(
 
     found, objects, names = read_detections(results_path, dataset), dataset.objects, dataset.categories.names
     predicted = grouped(found.image, len(dataset.images))
-    images, rule = _chosen_images(dataset, image_ids)
+    images = [dataset.images[place] for place in evenly_spaced(len(dataset.images), SHOWN_IMAGES)]
     truths, predictions = [], []
     for image in images:
         pixels, shapes = dataset.read(image), []
@@ -106,6 +85,7 @@ def draw_detections(
         stop = start + IMAGES_PER_ROW
         strips += [banner("ground truth", width), side_by_side(truths[start:stop])]
         strips += [banner("predicted", width), side_by_side(predictions[start:stop])]
-    caption = f"Ground truth and predicted masks with scores of at least {score_threshold:g}; shown: {rule}."
+    caption = f"Ground truth and predicted masks with scores of at least {score_threshold:g}; shown: "
+    caption += f"{len(images)} of {len(dataset.images)} images, evenly spaced in the file's order."
     save_png(stacked(strips), out_path)
     return caption

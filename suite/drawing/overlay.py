@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import binary_dilation
 
 from suite.files import write_bytes
 
@@ -29,9 +30,9 @@ FILL_OPACITY = 0.38
 CONTOUR_PX = 3
 LABEL_SIZE_PX = 13
 MAX_LABELS = 12
+"""Only the largest masks of a picture are named: more labels would hide what they name."""
 TALLEST_PX = 8192
 """To which a picture is enlarged; a strip of a few pixels' width would become gigabytes."""
-"""Only the largest masks of a picture are named: more labels would hide what they name."""
 
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
@@ -65,18 +66,6 @@ def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
     """Return black or white, whichever reads better on a colour (ITU-R BT.601 luma)."""
     luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
     return (0, 0, 0) if luma > 120 else (255, 255, 255)
-
-
-def grown(mask: Mask, steps: int) -> Mask:
-    """Return a mask grown by ``steps`` pixels in the four directions."""
-    for _ in range(steps):
-        wider = mask.copy()
-        wider[1:] |= mask[:-1]
-        wider[:-1] |= mask[1:]
-        wider[:, 1:] |= mask[:, :-1]
-        wider[:, :-1] |= mask[:, 1:]
-        mask = wider
-    return mask
 
 
 def resized(mask: Mask, width: int, height: int) -> Mask:
@@ -127,7 +116,7 @@ def paint(pixels: NDArray[np.uint8], shapes: list[Shape], width: int) -> Image.I
     for shape, mask in scaled:
         canvas[mask] += (np.array(shape.colour) - canvas[mask]) * FILL_OPACITY
     for shape, mask in scaled:
-        canvas[mask & grown(~mask, CONTOUR_PX)] = shape.colour
+        canvas[mask & binary_dilation(~mask, iterations=CONTOUR_PX)] = shape.colour
     picture = Image.fromarray(np.rint(canvas).astype(np.uint8))
     labels, draw, face = _Labels(width, height), ImageDraw.Draw(picture), font(LABEL_SIZE_PX)
     largest = sorted((int(mask.sum()) for shape, mask in scaled if shape.label), reverse=True)[:MAX_LABELS]

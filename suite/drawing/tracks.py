@@ -74,17 +74,10 @@ def followed(truth: Sequence[MaskedTrack], predicted: Sequence[MaskedTrack]) -> 
     return count
 
 
-def _chosen(
-    dataset: YoutubeVisDataset, video_id: int | None, predicted: Callable[[Video], Sequence[MaskedTrack]]
-) -> tuple[Video, str]:
+def _chosen(dataset: YoutubeVisDataset, predicted: Callable[[Video], Sequence[MaskedTrack]]) -> tuple[Video, str]:
     """Return the video to show and the rule by which it was chosen."""
     from suite.datasets.video_traits import videos_by_trait  # as `show_video` says
 
-    if video_id is not None:
-        for video in dataset.videos:
-            if video.video_id == video_id:
-                return video, f"video {video_id}, as asked for"
-        raise InputError(f"{dataset.path}: has no video with id {video_id}; choose one of the file's ids")
     if not dataset.videos:
         raise InputError(f"{dataset.path}: lists no video; nothing can be drawn")
     hard = videos_by_trait(dataset)["look_alikes"]
@@ -184,16 +177,15 @@ class ShownVideo:
         return paint(self.dataset.read_frame(self.video, frame), shapes, width_px)
 
 
-def show_video(
-    dataset: YoutubeVisDataset, results_path: Path, video_id: int | None = None, score_threshold: float = 0.3
-) -> ShownVideo:
+def show_video(dataset: YoutubeVisDataset, results_path: Path, score_threshold: float = 0.3) -> ShownVideo:
     """Choose the video, read its tracks and give them their colours.
+
+    Of the videos in which objects of one category touch it is the first with the most objects `followed`: the caption
+    says how many keep their track in all of these videos.
 
     Args:
         dataset: videos and ground truth; its frame folder must be known.
         results_path: YouTube-VIS results file (``.json`` or ``.json.gz``).
-        video_id: video to show; by default, of those in which objects of one category touch, the first with the most
-            objects `followed`: the caption says how many keep their track in all of these videos.
         score_threshold: tracks below it are not shown, 0 to 1.
 
     Raises:
@@ -208,7 +200,7 @@ def show_video(
     def shown_of(video: Video) -> list[MaskedTrack]:
         return [track for track in best if track.video_id == video.video_id][:MAX_TRACKS]
 
-    video, rule = _chosen(dataset, video_id, shown_of)
+    video, rule = _chosen(dataset, shown_of)
     truth = _tracks(dataset, [one for one in dataset.masked_tracks if one.video_id == video.video_id], scored=False)
     predicted = _tracks(dataset, shown_of(video), scored=True)
     return ShownVideo(dataset, video, rule, score_threshold, truth, predicted, tuple(assign_colours(truth, predicted)))
@@ -256,21 +248,19 @@ def _pictures(shown: ShownVideo, frames: list[int]) -> list[Image.Image]:
     return pictures
 
 
-def animated_png(pictures: list[Image.Image], duration_ms: int = FRAME_DURATION_MS) -> bytes:
+def animated_png(pictures: list[Image.Image]) -> bytes:
     """Return pictures of one size as an endless animated PNG without metadata, in one palette for all.
 
     Args:
         pictures: RGB frames in order; the first one is what programs without animation show.
-        duration_ms: how long each frame stays.
     """
     # One reduction of all frames together, cut apart again: Pillow's reduction to a given palette merges near colours.
     reduced = stacked(pictures, gap_px=0).quantize(PALETTE_COLOURS, Image.Quantize.MEDIANCUT)
     width, height = pictures[0].size
     frames = [reduced.crop((0, n * height, width, (n + 1) * height)) for n in range(len(pictures))]
     stream = io.BytesIO()
-    frames[0].save(
-        stream, format="PNG", save_all=True, append_images=frames[1:], duration=duration_ms, loop=0, compress_level=9
-    )
+    moving = {"save_all": True, "append_images": frames[1:], "duration": FRAME_DURATION_MS, "loop": 0}
+    frames[0].save(stream, format="PNG", compress_level=9, **moving)
     return stream.getvalue()
 
 
