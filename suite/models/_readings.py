@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
+
+import pandas as pd
 
 from suite.claims.claim import SNAPDRAGON
 from suite.claims.latency_bound import ReadingRow
 from suite.claims.loader import CLAIMS_FOLDER, load_claims
 from suite.export.counts import split_macs
-from suite.files import write_bytes
+from suite.files import write_text
 from suite.models import discover
 from suite.progress import track
 
@@ -50,8 +50,5 @@ def write_readings(folder: Path = CLAIMS_FOLDER) -> None:
         for name in names:
             lines += count_readings(name)
             step()
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, ReadingRow.__struct_fields__, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(lines, key=lambda line: (line["row_id"], line["default_reading"] == "no")))
-    write_bytes(folder / "latency_readings.csv", stream.getvalue().encode())
+    lines.sort(key=lambda line: (line["row_id"], line["default_reading"] == "no"))
+    write_text(folder / "latency_readings.csv", pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))

@@ -7,15 +7,14 @@ the same instructions on every machine.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import pandas as pd
 
 from suite.claims.claim import SNAPDRAGON
 from suite.claims.loader import load_claims
@@ -200,9 +199,5 @@ def model_counts(
 def update_counts(counts: Sequence[Count], target: Path = FOLDER / "counts.csv") -> None:
     """Put counts made here into ``counts.csv``, in place of those of the same networks and settings."""
     rows = {_key(count): count for count in (*load_counts(), *counts)}
-    text = io.StringIO()
-    columns = [field for field in Count.__struct_fields__ if field != "hottest"]
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(msgspec.structs.asdict(rows[key]) for key in sorted(rows))
-    write_text(target, text.getvalue())
+    frame = pd.DataFrame([msgspec.structs.asdict(rows[key]) for key in sorted(rows)], dtype=object)
+    write_text(target, frame.drop(columns="hottest").to_csv(index=False, lineterminator="\n"))
