@@ -84,19 +84,14 @@ class FcosHead(nn.Module):
     """The head that P3..P7 share; only the scale of the boxes is a level's own.
 
     The three convolutions that end the box tower (box, centre-ness, controller) are computed as one.
-
-    Args:
-        num_classes: categories.
-        controls: values that the controller predicts.
     """
 
-    def __init__(self, num_classes: int, controls: int) -> None:
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.class_tower = tower(WIDTH, WIDTH, DEPTH, bias=True)
         self.box_tower = tower(WIDTH, WIDTH, DEPTH, bias=True)
         self.classes = nn.Conv2d(WIDTH, num_classes, 3, padding=1)
-        self.of_box = nn.Conv2d(WIDTH, 4 + 1 + controls, 3, padding=1)
-        self.controls = controls
+        self.of_box = nn.Conv2d(WIDTH, 4 + 1 + CONTROLS, 3, padding=1)
         self.scales = nn.Parameter(torch.ones(len(STRIDES_PX)))
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -105,7 +100,7 @@ class FcosHead(nn.Module):
         for index, (level, stride_px) in enumerate(zip(levels, STRIDES_PX, strict=True)):
             classes = self.classes(self.class_tower(level)).flatten(2)
             boxes, centerness, controllers = torch.split(
-                self.of_box(self.box_tower(level)).flatten(2), [4, 1, self.controls], dim=1
+                self.of_box(self.box_tower(level)).flatten(2), [4, 1, CONTROLS], dim=1
             )
             predictions.append((classes, F.relu(boxes * self.scales[index]) * stride_px, centerness, controllers))
         classes, boxes, centerness, controllers = (torch.cat(values, 2) for values in zip(*predictions, strict=True))
@@ -251,7 +246,7 @@ class CondInst(nn.Module):
         super().__init__()
         self.trunk = TRUNKS[trunk]()
         self.pyramid = FeaturePyramid(self.trunk.out_channels[1:], extra="two_relu")
-        self.head = FcosHead(num_classes, CONTROLS)
+        self.head = FcosHead(num_classes)
         self.mask_branch = MaskFeatureBranch()
         self.embedding_head = EmbeddingHead() if embeddings else None
 

@@ -55,12 +55,6 @@ class FeaturePyramid(nn.Module):
         self.activated = activated
         self.extra = extra
 
-    def _enlarge(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        size = fine.shape[-2:]
-        if self.upsampling == "nearest":
-            return F.interpolate(coarse, size=size, mode="nearest")
-        return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
-
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Build the pyramid.
 
@@ -72,7 +66,8 @@ class FeaturePyramid(nn.Module):
         """
         sums = [lateral(feature) for lateral, feature in zip(self.laterals, maps, strict=True)]
         for index in reversed(range(len(sums) - 1)):
-            sums[index] = sums[index] + self._enlarge(sums[index + 1], sums[index])
+            enlarged = F.interpolate(sums[index + 1], size=sums[index].shape[-2:], mode=self.upsampling)
+            sums[index] = sums[index] + enlarged
         levels = [output(feature) for output, feature in zip(self.outputs, sums, strict=True)]
         if self.activated:
             levels = [F.relu(level) for level in levels]

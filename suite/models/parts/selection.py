@@ -223,11 +223,7 @@ def sigmoid_query_selection(num_classes: int, queries: int, mask_size: tuple[int
 def softmax_query_selection(num_classes: int, queries: int, mask_size: tuple[int, int], seed: int) -> Selection:
     """Return Mask2Former's and FastInst's selection: the best pairs of query and class, times the mask score.
 
-    Args:
-        num_classes: number of classes, background not counted.
-        queries: number of queries, and of pairs kept.
-        mask_size: (height, width) of the network's masks.
-        seed: of scores and masks.
+    Arguments as for `sigmoid_query_selection`, background not counted; as many pairs are kept as there are queries.
     """
     masks = blob_logits(queries, *mask_size, seed)
 
