@@ -24,6 +24,11 @@ def first_few(texts: Sequence[str], shown: int = 6, joint: str = ", ") -> str:
     return joint.join(texts[:shown]) + (f" and {len(texts) - shown} more" if len(texts) > shown else "")
 
 
+def reason_of(error: Exception) -> str:
+    """Return the first words of an error as one line."""
+    return " ".join(str(error).split())[:200]
+
+
 class SuiteError(Exception):
     """Base of every error with a one-line message for the user.
 
@@ -39,8 +44,6 @@ class SuiteError(Exception):
 
 class InputError(SuiteError):
     """A bad option, path, JSON, results file, checkpoint or record (exit code 2)."""
-
-    exit_code = USAGE
 
 
 class RegressionError(SuiteError):

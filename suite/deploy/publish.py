@@ -13,7 +13,7 @@ from suite.accuracy.predict import predict_dataset
 from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
 from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
-from suite.errors import DataError, InputError
+from suite.errors import DataError, InputError, reason_of
 from suite.files import copy_together, file_digest, read_text, refuse_foreign, write_json, write_text
 from suite.paths import shown
 from suite.training.run import CARD
@@ -119,8 +119,8 @@ def publish(
             raise InputError(f"{to}: {error}; name it hf:user/repo") from None
         except Exception as error:  # without a network, those of its HTTP client, which share no base with others
             raise DataError(
-                f"{to}: Hugging Face refuses or cannot be reached ({' '.join(str(error).split())[:200]}); "
-                "log in with 'hf auth login' and try again"
+                f"{to}: Hugging Face refuses or cannot be reached ({reason_of(error)}); log in with 'hf auth login' "
+                "and try again"
             ) from None
     return str(address)
 

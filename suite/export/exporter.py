@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from onnxscript import opset18 as op
 from torch import Tensor, nn
 
-from suite.errors import InputError
+from suite.errors import InputError, reason_of
 from suite.export.artifact import ExportReport, largest_difference
 from suite.export.rewriting import Form, rewrite
 from suite.export.runtime import Arrays, cpu_session
@@ -109,14 +109,8 @@ class PartGraph(nn.Module):
 
 
 def averaging_matrix(count: int, cells: int) -> NDArray[np.float32]:
-    """Return the matrix (cells, count) that averages ``count`` values into ``cells`` adaptive windows.
-
-    Window i reaches from floor(i * count / cells) to ceil((i + 1) * count / cells), as in PyTorch.
-    """
-    matrix = np.zeros((cells, count), np.float32)
-    for cell in range(cells):
-        start, stop = cell * count // cells, -(-(cell + 1) * count // cells)
-        matrix[cell, start:stop] = 1 / (stop - start)
+    """Return the matrix (cells, count) that averages ``count`` values into ``cells`` adaptive windows."""
+    matrix: NDArray[np.float32] = nn.functional.adaptive_avg_pool1d(torch.eye(count), cells).T.numpy()
     return matrix
 
 
@@ -206,11 +200,6 @@ def export_graph(
             )
     op_counts = dict(Counter(node.op_type for node in proto.graph.node).most_common())
     return Export(ExportReport(OPSET, len(proto.graph.node), max_abs, max_rel, op_counts), *example)
-
-
-def reason_of(error: Exception) -> str:
-    """Return the first words of an error as one line."""
-    return " ".join(str(error).split())[:200]
 
 
 def _translate(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.errors import DataError, InputError
+from suite.errors import DataError, InputError, reason_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,9 +75,8 @@ def cpu_session(
     try:
         return onnxruntime.InferenceSession(graph, options, providers=[PROVIDER])
     except Exception as error:  # ONNX Runtime's error classes share no public base
-        reason = " ".join(str(error).split())[:160]
         where = graph if isinstance(graph, Path) else "graph"
-        raise InputError(f"{where}: ONNX Runtime cannot load it ({reason}); export it again") from None
+        raise InputError(f"{where}: ONNX Runtime cannot load it ({reason_of(error)}); export it again") from None
 
 
 RUN_LIMIT_S = 300

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from suite.errors import InputError
+from suite.errors import InputError, reason_of
 from suite.export.artifact import graph_digest, input_shapes, read_graph
-from suite.export.exporter import reason_of, silence
+from suite.export.exporter import silence
 from suite.export.kept import code_digest
 from suite.files import atomic_path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from suite.errors import InputError
+from suite.errors import InputError, reason_of
 from suite.models import ModelEntry
 from suite.text_table import TextColumn, text_table
 
@@ -59,11 +59,9 @@ def measure_size(entry: ModelEntry, height_px: int, width_px: int) -> dict[str, 
     try:
         counts = count(counted_module(entry), height_px, width_px)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        cannot = f"{entry.name} cannot take {height_px}x{width_px} px ({reason_of(error)})"
         primary = "x".join(map(str, entry.input_shapes[0]))
-        raise InputError(
-            f"{entry.name} cannot take {height_px}x{width_px} px ({reason}); its primary size is {primary}"
-        ) from error
+        raise InputError(f"{cannot}; its primary size is {primary}") from error
     return {
         "model": entry.name,
         "height_px": height_px,

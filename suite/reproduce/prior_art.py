@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.errors import InputError
+from suite.errors import InputError, reason_of
 from suite.export.runtime import open_session
 from suite.latency.device import Protocol
 from suite.latency.estimate.counting import published_models
@@ -62,7 +62,7 @@ def run_once(runtime: str, graph: Path) -> None:
         session = open_session(runtime, graph)
         session.run({name: np.zeros(shape, np.float32) for name, shape in session.input_shapes().items()})
     except Exception as error:
-        raise InputError(f"{runtime} cannot run {graph.name} ({' '.join(str(error).split())[:200]})") from None
+        raise InputError(f"{runtime} cannot run {graph.name} ({reason_of(error)})") from None
 
 
 def _prepared(row: ModelEntry, seed: int, runtime: str) -> TimedModel:
