@@ -6,10 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from typing import Protocol
 
 LINES_PER_TASK = 20
 DIRECTIONS = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -25,14 +22,6 @@ class Step(Protocol):
 
     def __call__(self, note: str = "", advance: int = 1) -> None:
         """Advance by ``advance`` units and show ``note`` (e.g. the loss) beside the bar."""
-
-
-class _BarStep:
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self.progress, self.task = progress, task
-
-    def __call__(self, note: str = "", advance: int = 1) -> None:
-        self.progress.update(self.task, advance=advance, note=note)
 
 
 class _LineStep:
@@ -86,7 +75,8 @@ def track(title: str, total: int, done: int = 0, silent: bool = False) -> Iterat
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as progress:
-        yield _BarStep(progress, progress.add_task(title, total=total, completed=done, note=""))
+        task = progress.add_task(title, total=total, completed=done, note="")
+        yield lambda note="", advance=1: progress.update(task, advance=advance, note=note)
 
 
 def say(message: str) -> None:

@@ -16,10 +16,7 @@ def show_ledger(records: Path, everything: bool = False, as_json: bool = False) 
     from suite.report.verdicts import load_evidence
 
     evidence = load_evidence(records)
-    if as_json:
-        show(True, ledger_to_json(evidence), "")
-    else:
-        show(False, {}, plain_ledger(evidence, everything))
+    show(as_json, ledger_to_json(evidence), plain_ledger(evidence, everything))
 
 
 @click.command(name="ledger")

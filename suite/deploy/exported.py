@@ -60,23 +60,21 @@ def _metadata(
     thresholds = Thresholds()
     sha, dirty = git_state()
     known = {} if categories is None else {METADATA_KEY: categories.text()}
-    return (
-        mobileinst_metadata(config)
-        | known
-        | {
-            "input_size": "dynamic" if size is None else f"{size[0]}x{size[1]}",
-            "short_side_px": str(config.short_side_px),
-            "long_side_px": str(config.long_side_px),
-            "image_mean": json.dumps(IMAGE_MEAN),
-            "image_std": json.dumps(IMAGE_STD),
-            "score_threshold": str(thresholds.score),
-            "mask_threshold": str(thresholds.mask),
-            "weights_sha256": weights_sha256 or "none: random weights",
-            "suite_version": __version__,
-            "git_sha": f"{sha}{'-dirty' if dirty else ''}",
-            "torch": importlib.metadata.version("torch"),
-        }
-    )
+    return {
+        **mobileinst_metadata(config),
+        **known,
+        "input_size": "dynamic" if size is None else f"{size[0]}x{size[1]}",
+        "short_side_px": str(config.short_side_px),
+        "long_side_px": str(config.long_side_px),
+        "image_mean": json.dumps(IMAGE_MEAN),
+        "image_std": json.dumps(IMAGE_STD),
+        "score_threshold": str(thresholds.score),
+        "mask_threshold": str(thresholds.mask),
+        "weights_sha256": weights_sha256 or "none: random weights",
+        "suite_version": __version__,
+        "git_sha": f"{sha}{'-dirty' if dirty else ''}",
+        "torch": importlib.metadata.version("torch"),
+    }
 
 
 CONVERTED = {
@@ -198,10 +196,8 @@ def export_files(
         raise InputError("--annotations needs a graph that finds instances; give --part whole")
     if checkpoint is not None:
         model, metadata = open_checkpoint(checkpoint)
-        categories, digest = (
-            Categories.of_checkpoint(metadata, checkpoint, model.config.num_classes),
-            file_digest(checkpoint),
-        )
+        categories = Categories.of_checkpoint(metadata, checkpoint, model.config.num_classes)
+        digest = file_digest(checkpoint)
     else:
         built = build_model(str(name), seed=seed)[0]
         if not isinstance(built, MobileInst):

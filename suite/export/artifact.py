@@ -148,23 +148,19 @@ def graph_problems(model: onnx.ModelProto, where: str) -> list[str]:
     Its weights are not needed; ``where`` is how the message calls it, e.g. ``"exported graph"``.
     """
     graph = model.graph
+    values = (*graph.input, *graph.output, *graph.value_info)
+    types = [("weights of type", tensor.data_type) for tensor in weights_of(graph)]
+    types += [("constants of type", tensor.data_type) for tensor in constants_of(model)]
+    types += [("tensors of type", value.type.tensor_type.elem_type) for value in values]
     found: set[str] = set()
-    for tensor in weights_of(graph):
-        if _type_name(tensor.data_type) not in FP32_GRAPH_TYPES:
-            found.add(f"weights of type {_type_name(tensor.data_type)}")
-    for tensor in constants_of(model):
-        if _type_name(tensor.data_type) not in FP32_GRAPH_TYPES:
-            found.add(f"constants of type {_type_name(tensor.data_type)}")
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        name = _type_name(value.type.tensor_type.elem_type)
-        if name not in FP32_GRAPH_TYPES:
-            found.add(f"tensors of type {name}")
     for node in nodes_of(model):
         if any(mark in node.op_type.lower() for mark in QUANTISED_MARKS):
             found.add(f"operator {node.op_type}")
-        for attribute in node.attribute:
-            if node.op_type == "Cast" and attribute.name == "to" and _type_name(attribute.i) not in FP32_GRAPH_TYPES:
-                found.add(f"casts to {_type_name(attribute.i)}")
+        if node.op_type == "Cast":
+            types += [("casts to", attribute.i) for attribute in node.attribute if attribute.name == "to"]
+    for what, number in types:
+        if _type_name(number) not in FP32_GRAPH_TYPES:
+            found.add(f"{what} {_type_name(number)}")
     return [f"{where} has {what}" for what in sorted(found)]
 
 

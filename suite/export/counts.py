@@ -45,12 +45,7 @@ def count(model: nn.Module, height: int, width: int) -> dict[str, Count]:
     Returns:
         One entry per direct submodule in order of definition, and ``"other"`` for what the model does or holds itself,
         if anything. The sums over all entries are the model's totals.
-
-    Raises:
-        ValueError: if a side is not positive.
     """
-    if height < 1 or width < 1:
-        raise ValueError(f"size is {height}x{width} px, both sides must be positive")
     name = type(model).__name__
     counter, _ = _traced(model, height, width)
     flops = {module: sum(operators.values()) for module, operators in counter.get_flop_counts().items()}

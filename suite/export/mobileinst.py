@@ -167,7 +167,6 @@ class OnnxSegmenter:
 
     Args:
         path: the ONNX file.
-        protocol: None takes the variant's own; its input size has no effect beyond a fixed graph's.
         threads: of ONNX Runtime; one makes results independent of the machine's load and cores.
 
     Raises:
@@ -175,7 +174,7 @@ class OnnxSegmenter:
         InputError: if it is not a graph of the whole network with its configuration.
     """
 
-    def __init__(self, path: Path, protocol: PredictionProtocol | None = None, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
         self._session = cpu_session(path, threads)
         properties = self._session.get_modelmeta().custom_metadata_map
@@ -186,7 +185,7 @@ class OnnxSegmenter:
             raise InputError(f"{path}: carries no MobileInst configuration{why}; export it with this suite") from None
         if properties.get("part") not in ("whole", "key_frame"):
             raise InputError(f"{path}: holds the part {properties.get('part')!r}; export the part 'whole'")
-        self.protocol = protocol or PredictionProtocol.of(self.config)
+        self.protocol = PredictionProtocol.of(self.config)
         self.name, self.num_classes = self.config.name, self.config.num_classes
         said = (self.config.num_queries, self.num_classes)
         made = {output.name: tuple(output.shape[1:]) for output in self._session.get_outputs()}

@@ -58,14 +58,8 @@ def _as_truth(dataset: CocoDataset, results: Path, path: Path) -> None:
         | {"id": number, "iscrowd": 0, "area": int(coco_mask.area(result["segmentation"])), "bbox": [0, 0, 0, 0]}
         for number, result in enumerate(found, start=1)
     ]
-    write_json(
-        path,
-        {
-            "images": images,
-            "annotations": annotations,
-            "categories": [{"id": key, "name": name} for key, name in names],
-        },
-    )
+    categories = [{"id": key, "name": name} for key, name in names]
+    write_json(path, {"images": images, "annotations": annotations, "categories": categories})
 
 
 def compare_engines(

@@ -218,8 +218,8 @@ class PictureSpans(Spans):
         if model.images:
             self.pictures: list[NDArray[np.uint8]] = [read_picture(path) for path in model.images]
         else:
-            sides = (round(SYNTHETIC_SCALE * side) for side in (self.config.short_side_px, self.config.long_side_px))
-            height, width = sides
+            sides = (self.config.short_side_px, self.config.long_side_px)
+            height, width = (round(SYNTHETIC_SCALE * side) for side in sides)
             self.pictures = [smooth_image(height, width, model.seed + number) for number in range(self.pool)]
 
     def _network_input(self, picture: Array, size: tuple[int, int]) -> tuple[Tensor, Geometry]:
