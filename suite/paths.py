@@ -58,7 +58,5 @@ def shown(path: Path) -> str:
 
 def recorded(path: Path) -> str:
     """Return ``path`` relative to the repository where possible, so that records hold no home folders."""
-    try:
-        return path.resolve().relative_to(repository_root()).as_posix()
-    except ValueError:
-        return str(path)
+    whole, root = path.resolve(), repository_root()
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else str(path)

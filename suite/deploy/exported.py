@@ -20,12 +20,7 @@ from suite.datasets.categories import METADATA_KEY, Categories
 from suite.errors import InputError
 from suite.export.artifact import ExportReport, largest_difference
 from suite.export.exporter import RELATIVE_TOLERANCE, ParityError, PartGraph
-from suite.export.mobileinst import (
-    PaddedReference,
-    export_mobileinst,
-    mobileinst_metadata,
-    mobileinst_parts,
-)
+from suite.export.mobileinst import PaddedReference, export_mobileinst, mobileinst_metadata, mobileinst_parts
 from suite.export.parity import ExportParity, compare_engines, first_pictures, measure_export_parity
 from suite.export.runtime import graph_form, open_session, prepare_graph
 from suite.files import copy_together, file_digest, refuse_foreign, refuse_overwriting, write_json

@@ -159,15 +159,10 @@ def stacked(rows: list[Image.Image], gap_px: int = 4) -> Image.Image:
     return sheet
 
 
-def side_by_side(pictures: list[Image.Image], gap_px: int = 4) -> Image.Image:
+def side_by_side(pictures: list[Image.Image]) -> Image.Image:
     """Return pictures beside each other on white, aligned at the top."""
-    width = sum(picture.width for picture in pictures) + gap_px * (len(pictures) - 1)
-    sheet = Image.new("RGB", (width, max(picture.height for picture in pictures)), (255, 255, 255))
-    left = 0
-    for picture in pictures:
-        sheet.paste(picture, (left, 0))
-        left += picture.width + gap_px
-    return sheet
+    mirrored = Image.Transpose.TRANSPOSE
+    return stacked([picture.transpose(mirrored) for picture in pictures]).transpose(mirrored)
 
 
 def save_png(picture: Image.Image, path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from suite.errors import DataError, InputError
-from suite.files import atomic_path
+from suite.files import write_bytes
 from suite.paths import records_dir, shown
 from suite.progress import say
 from suite.records.schema import Artifact, End, Line, Measurement, Run, Series, check_line, printable
@@ -48,8 +48,7 @@ class RunWriter:
     """Collects the lines of one run; `writing` puts them on disk when the run ends."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        self._lines = [_encoded(run)]
+        self.lines = [_encoded(run)]
 
     def add(self, line: Measurement | Series | Artifact) -> None:
         """Append one line.
@@ -57,22 +56,17 @@ class RunWriter:
         Raises:
             ValueError: if the line breaks the schema (a defect of the caller, not of user input).
         """
-        self._lines.append(_encoded(line))
-
-    def sealed(self) -> bytes:
-        """Return the file's bytes with the closing line."""
-        body = b"".join(line + b"\n" for line in self._lines)
-        end = End(lines=len(self._lines), sha256=hashlib.sha256(body).hexdigest())
-        return body + _encoder.encode(end) + b"\n"
+        self.lines.append(_encoded(line))
 
 
 @contextmanager
 def writing(run: Run, folder: Path) -> Iterator[RunWriter]:
-    """Collect a run's lines and write ``folder/<run_id>.jsonl`` at the end; write nothing if the block raises."""
+    """Collect a run's lines and write them, sealed, to ``folder/<run_id>.jsonl``; nothing if the block raises."""
     writer = RunWriter(run)
     yield writer
-    with atomic_path(folder / f"{run.run_id}.jsonl") as temporary:
-        temporary.write_bytes(writer.sealed())
+    body = b"".join(line + b"\n" for line in writer.lines)
+    end = End(lines=len(writer.lines), sha256=hashlib.sha256(body).hexdigest())
+    write_bytes(folder / f"{run.run_id}.jsonl", body + _encoder.encode(end) + b"\n")
 
 
 def write_run(run: Run, lines: Iterable[Measurement | Series | Artifact]) -> Path:

@@ -292,9 +292,8 @@ def tracking_table(rows: Sequence[TrackingRow]) -> str:
     columns = [TextColumn("associated on"), *(TextColumn(title, number=True) for title in titles)]
     cells = []
     for row in rows:
-        interval, name, *fractions_and_counts = asdict(row).values()
-        fractions, whole = fractions_and_counts[:2], fractions_and_counts[2:]
-        cells.append((name, str(interval), *(f"{100 * value:.2f}" for value in fractions), *map(str, whole)))
+        interval, name, ap, shuffled, *counts = asdict(row).values()
+        cells.append((name, str(interval), f"{100 * ap:.2f}", f"{100 * shuffled:.2f}", *map(str, counts)))
     return "\n".join(text_table(columns, cells))
 
 

@@ -106,16 +106,16 @@ def convert(graph: Path, network: object = None) -> tuple[Path, Path]:
 class NcnnSession(ConvertedSession):
     """An ONNX graph converted to ncnn: one thread, no half precision anywhere, Winograd as ncnn chooses."""
 
-    def __init__(self, graph: Path, converted: tuple[Path, Path]) -> None:
+    def __init__(self, graph: Path, converted: tuple[Path, Path] | None = None) -> None:
         super().__init__(graph)
-        self._weights = converted[1]
+        structure, self._weights = converted or convert(graph)
         self._net = ncnn.Net()
         self._net.opt.num_threads = 1
         self._net.opt.use_vulkan_compute = False
         for option in HALF_PRECISION_OPTIONS:
             setattr(self._net.opt, option, False)
-        if self._net.load_param(str(converted[0])) or self._net.load_model(str(converted[1])):
-            raise InputError(f"{converted[0]}: ncnn cannot load this graph; delete it to convert it again")
+        if self._net.load_param(str(structure)) or self._net.load_model(str(self._weights)):
+            raise InputError(f"{structure}: ncnn cannot load this graph; delete it to convert it again")
 
     def run(self, inputs: Arrays) -> Arrays:
         """Run the graph: inputs by name give all outputs by name, each with its batch dimension of 1."""
@@ -159,10 +159,4 @@ class NcnnSession(ConvertedSession):
         }
 
 
-def open_session(graph: Path) -> NcnnSession:
-    """Convert an ONNX file where that was not done yet, and load it.
-
-    Raises:
-        InputError: if the file is absent or not ONNX, or pnnx or ncnn refuses it.
-    """
-    return NcnnSession(graph, convert(graph))
+open_session = NcnnSession

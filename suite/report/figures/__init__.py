@@ -89,13 +89,12 @@ class PointLabel(NamedTuple):
     weight: str = "normal"
 
 
-def place_labels(axes: Axes, labels: Sequence[PointLabel], size: float = 7) -> None:
+def place_labels(axes: Axes, labels: Sequence[PointLabel]) -> None:
     """Write labels beside their points so that none covers another label, a point or a line; far ones get a thin line.
 
     Args:
         axes: axes whose limits and scales are final; their places are fixed here.
         labels: what to write where.
-        size: font size in points, at least 7.
     """
     figure = axes.figure
     assert isinstance(figure, Figure)
@@ -112,7 +111,7 @@ def place_labels(axes: Axes, labels: Sequence[PointLabel], size: float = 7) -> N
         y_scatter=up,
         x_lines=[list(np.asarray(line)[:, 0]) for line in drawn],
         y_lines=[list(np.asarray(line)[:, 1]) for line in drawn],
-        textsize=size,
+        textsize=7,
         textcolor=colours,
         fontweight=weights,
         linecolor=GREY,

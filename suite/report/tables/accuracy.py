@@ -64,6 +64,7 @@ def embedded(evidence: Evidence) -> Table:
     rows: list[Row] = []
     for task, cell in _joined(cells):
         interval = TableCell()
+        spread = TableCell() if cell.deviation is None else number_cell(cell.deviation, "fraction")
         if found := cell.interval:
             interval = TableCell(f"{points(found.low)} to {points(found.high)}", note=f"covers {found.covers}")
         row: dict[str, TableCell | str] = {
@@ -72,9 +73,7 @@ def embedded(evidence: Evidence) -> Table:
             "metric": METRICS[cell.metric].label,
             "trained with": cell.setting,
             "AP points: mean": record_cell(cell, text=points(cell.value)),
-            "AP points: ± over seeds": TableCell()
-            if cell.deviation is None
-            else number_cell(cell.deviation, "fraction"),
+            "AP points: ± over seeds": spread,
             "AP points: 95 % interval (one seed)": interval,
         }
         by_seed = {sample.seed: sample for sample in cell.samples}
