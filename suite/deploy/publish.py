@@ -11,7 +11,6 @@ from reference_model.config import HUB_WEIGHTS, config_to_dict
 from suite.accuracy.mask_ap import score_coco
 from suite.accuracy.predict import predict_dataset
 from suite.accuracy.segmenter import ReferenceSegmenter, open_checkpoint
-from suite.datasets.categories import Categories
 from suite.datasets.coco import CocoDataset
 from suite.errors import DataError, InputError, reason_of
 from suite.files import copy_together, file_digest, read_text, refuse_foreign, write_json, write_text
@@ -20,24 +19,21 @@ from suite.training.run import CARD
 
 HUB = "hf:"
 PAPER = "https://arxiv.org/abs/2303.17594"
-UNKNOWN = "unknown data"
 PUBLISHED_MARKS = {"README.md": b"library_name: mobileinst-suite", "config.json": b'"model_type":"mobileinst"'}
 """What the files beside published weights hold, by which they are known again."""
 
 
-def _measured(checkpoint: Path, annotations: Path, images: Path) -> tuple[dict[str, object], str]:
+def _measured(checkpoint: Path, trained_on: str, annotations: Path, images: Path) -> tuple[dict[str, object], str]:
     """Score weights on annotated pictures; return the result as in Hugging Face's front matter, and as a sentence."""
-    model, metadata = open_checkpoint(checkpoint)
     dataset = CocoDataset.load(annotations, images).require_scored()
-    categories = Categories.of_checkpoint(metadata, checkpoint, model.config.num_classes)
-    segmenter = ReferenceSegmenter(model, model.config, categories=categories)
+    segmenter = ReferenceSegmenter.open(checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
         caution = predict_dataset(segmenter, dataset, results)
         ap = 100 * score_coco(annotations, results).stats["AP"]
     result: dict[str, object] = {
         "task": {"type": "image-segmentation"},
-        "dataset": {"name": annotations.name, "type": metadata.get("dataset", UNKNOWN)},
+        "dataset": {"name": annotations.name, "type": trained_on},
         "metrics": [{"name": "mask AP", "type": "mask_ap", "value": round(ap, 2)}],
     }
     return result, (
@@ -53,7 +49,7 @@ def _card_text(checkpoint: Path, name: str, licence: str, pictures: tuple[Path, 
     That one is ``NAME.md`` or ``MODEL_CARD.md`` beside the weights; where it is absent, the checkpoint's facts stand.
     """
     model, metadata = open_checkpoint(checkpoint)
-    dataset = metadata.get("dataset", UNKNOWN)
+    dataset = metadata.get("dataset", "unknown data")
     facts: dict[str, object] = {
         "license": licence,
         "library_name": "mobileinst-suite",
@@ -62,7 +58,7 @@ def _card_text(checkpoint: Path, name: str, licence: str, pictures: tuple[Path, 
     }
     scored = "Not scored when it was published."
     if pictures is not None:
-        result, scored = _measured(checkpoint, *pictures)
+        result, scored = _measured(checkpoint, dataset, *pictures)
         facts["model-index"] = [{"name": model.config.name, "results": [result]}]
     cards = (checkpoint.with_suffix(".md"), checkpoint.with_name(CARD))
     found = next((read_text(card, "model card") for card in cards if card.is_file()), None)
