@@ -165,9 +165,6 @@ def measure_breakdown(
     from suite.export.counts import count_modules, split_macs
     from suite.models import get_entry
 
-    if core is not None:
-        with _on_core(core):
-            pass  # one that is not there is refused before anything is exported
     models = [
         dataclasses.replace(prepare_model(name, size=size, seed=seed, runtime=RUNTIME, form=form), name=form)
         for form in (graph_form(RUNTIME), STRAIGHTFORWARD)
