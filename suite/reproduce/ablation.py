@@ -26,10 +26,10 @@ from suite.records.schema import Scalar, Series
 from suite.records.store import RunFile, read_folder, write_run
 from suite.report.ablation import CELLS, DEFAULT_CELL, EXPERIMENT, AblationCell
 from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines
-from suite.reproduce.stages import Stages, stoppable
+from suite.reproduce.stages import Stages
+from suite.signals import stop_requests, stoppable
 from suite.training.recipe import Recipe, load_recipe
 from suite.training.run import forget, run_folder, train_recipe
-from suite.training.state import stop_requests
 
 RECIPE = "shapes_ablation"
 POLL_S = 0.2

@@ -29,7 +29,7 @@ from suite.progress import say
 from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Dataset, Subject
 from suite.records.store import write_run
-from suite.reproduce.stages import stoppable
+from suite.signals import stoppable
 from suite.training.sources import DataPaths
 
 

@@ -25,7 +25,8 @@ from suite.records.schema import Artifact, Measurement, Scalar, Subject
 from suite.records.store import write_run
 from suite.report.ablation import KEY_FRAME_INTERVALS
 from suite.reproduce.held_out import VIDEO_SETTINGS, held_out_lines, images_results, shapes_dataset, videos_results
-from suite.reproduce.stages import Line, Stages, stoppable
+from suite.reproduce.stages import Line, Stages
+from suite.signals import stoppable
 from suite.training.model_card import FinishedRun
 from suite.training.recipe import Recipe
 from suite.training.run import code_digest, forget, run_folder, train_recipe

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from suite.errors import DataError, StoppedError
+from suite.errors import DataError
 from suite.files import file_digest, write_bytes
 from suite.paths import repository_root, runs_dir
 from suite.progress import say
@@ -18,45 +16,6 @@ from suite.records.provenance import start_run
 from suite.records.schema import Artifact, Measurement, Run, Series
 
 Line = Measurement | Series | Artifact
-
-
-class _Stop(BaseException):
-    """Comes out of any code, also of what turns exceptions into a reason why something was not measured."""
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """End a job on SIGTERM and SIGUSR1 between its trainings, which ask for these themselves.
-
-    Raises:
-        StoppedError: at the first of them, wherever the job is; the rest are ignored from then on.
-    """
-
-    def stop(number: int, frame: object) -> None:
-        for other in previous:
-            signal.signal(other, signal.SIG_IGN)
-        raise _Stop(signal.Signals(number).name)
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        for number in previous:
-            signal.signal(number, stop)
-        yield
-    except _Stop as stop_asked:
-        raise StoppedError(
-            f"stopped by {stop_asked}, what is finished is kept; the same command continues there"
-        ) from None
-    except StoppedError:  # of a training, which ignores what comes after
-        raise
-    except BaseException:
-        restore()
-        raise
-    else:
-        restore()
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,13 +18,14 @@ from reference_model.mobileinst import MobileInst
 from suite.distributed import Processes, start_processes
 from suite.errors import StoppedError
 from suite.progress import say, track
+from suite.signals import stop_requests
 from suite.training.data.batches import FileSource
 from suite.training.evaluation import Evaluation, Scoring
 from suite.training.initial import How, build_model, keep_freed_memory, take_threads
 from suite.training.log import TrainingLog
 from suite.training.parts import freeze_batch_norm
 from suite.training.recipe import Recipe
-from suite.training.state import Progress, StateFiles, Trained, resume, stop_requests
+from suite.training.state import Progress, StateFiles, Trained, resume
 from suite.training.step import TrainingStep, build_optimizer
 from suite.training.workers import batches_of
 

@@ -1,4 +1,4 @@
-"""How a training stops and continues: requests to stop, and the state, which continues it bit for bit.
+"""The state of a training, from which it continues bit for bit.
 
 Order, augmentation, drop path and learning rate are functions of seed and iteration, so the iteration is all that the
 state holds of the sampler, the random generators and the schedule. Its file is never unpickled.
@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,43 +18,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from suite.distributed import Processes
-from suite.errors import InputError, StoppedError
+from suite.errors import InputError
 from suite.files import atomic_path
 from suite.progress import say
 
 FORMAT = "mobileinst-suite training state 4"
 PRECIOUS_S = 3600.0
 """Training time above which the state of another run is refused and not overwritten."""
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""Ctrl-C; the end of a job; and what Slurm sends some time before it (``--signal=USR1@120``)."""
-
-
-@contextmanager
-def stop_requests() -> Iterator[Callable[[], int]]:
-    """Turn Ctrl-C, SIGTERM and SIGUSR1 into a question the loop asks between iterations.
-
-    A second Ctrl-C stops at once. A second SIGTERM or SIGUSR1 changes nothing, also while the process ends:
-    schedulers send them repeatedly.
-
-    Yields:
-        A callable that returns the number of the first signal, or 0.
-    """
-    asked: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        if number == signal.SIGINT and asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
-    try:
-        yield lambda: asked[0] if asked else 0
-    except StoppedError:
-        previous |= dict.fromkeys((signal.SIGTERM, signal.SIGUSR1), signal.SIG_IGN)
-        raise
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @dataclass

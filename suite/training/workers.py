@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from suite.distributed import Processes
 from suite.errors import DataError, InputError, SuiteError
 from suite.files import disk_faults
+from suite.signals import STOP_SIGNALS
 from suite.training.data.batches import FileSource
 from suite.training.parts import Batch
-from suite.training.state import STOP_SIGNALS
 
 AHEAD = 4
 """Parts that each worker prepares in advance."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from suite.errors import DataError, InputError
 from suite.latency.estimate.tools import Tools
+from suite.signals import leaving_on_signals
 
 CPU = "cortex-a76"
 """QEMU's core of the A78's instruction set as far as engines ask for it (half precision, dot products)."""
@@ -54,7 +53,7 @@ def run_emulated(
         for name, value in seen.items():
             command += ["-E", f"{name}={value}"]
         try:
-            with _leaving_on_signals():
+            with leaving_on_signals():
                 done = subprocess.run(
                     [*command, *words],
                     stdin=subprocess.DEVNULL,
@@ -75,22 +74,6 @@ def run_emulated(
                 f"{words[0]}: did not call sched_yield twice; call it right before and right after one inference"
             )
         return joined(read_blocks(counts))
-
-
-@contextmanager
-def _leaving_on_signals() -> Iterator[None]:
-    """Turn the signals that end a process at once into its usual end, so that the emulated program ends with it."""
-
-    def leave(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
-    previous = {number: signal.signal(number, leave) for number in heard}  # nohup's stays ignored
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def read_blocks(path: Path) -> dict[tuple[int, Words], int]:

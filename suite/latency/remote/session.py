@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 import secrets
 import shlex
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import filelock
 import numpy as np
@@ -29,6 +27,7 @@ from suite.latency.remote.target import Target
 from suite.latency.remote.transport import Transport
 from suite.paths import runs_dir
 from suite.progress import say
+from suite.signals import leaving_on_signals
 
 PREFIX = "mobileinst-suite-"
 PROCESS = "runner.pid"
@@ -42,26 +41,6 @@ TRIAL_LIMIT_S = 30
 RUN_LIMIT_BYTES = 64 << 20
 RUNNER, PLAN, ANSWER = "runner", "plan.txt", "answer.json"
 RUNNER_GAVE_UP = 3
-
-
-@contextmanager
-def _ending_signals_raise() -> Iterator[None]:
-    """Let an ending by signal (a closed terminal, a job's time limit) unwind like Ctrl-C does, so that it cleans up."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        try:
-            before[number] = signal.signal(number, leave)
-        except ValueError:  # not the main thread, where only a caller could handle signals
-            break
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _make_folder(device: Transport) -> str:
@@ -104,7 +83,7 @@ def work_folder(device: Transport) -> Iterator[str]:
         lock = filelock.FileLock(locks / f"{device.kind}-{device.name_digest}.lock", timeout=0).acquire()
     except filelock.Timeout:
         raise InputError(f"{device.kind}: another measurement runs on this device; wait until it has ended") from None
-    with lock, _ending_signals_raise():
+    with lock, leaving_on_signals():
         folder = _make_folder(device)
         try:
             yield folder

@@ -1,0 +1,101 @@
+"""Signals that end a command: asked for between steps, raised from anywhere, or left to those who ignore them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from suite.errors import StoppedError
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Ctrl-C; the end of a job; and what Slurm sends some time before it (``--signal=USR1@120``)."""
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], int]]:
+    """Turn Ctrl-C, SIGTERM and SIGUSR1 into a question the loop asks between iterations.
+
+    A second Ctrl-C stops at once. A second SIGTERM or SIGUSR1 changes nothing, also while the process ends:
+    schedulers send them repeatedly.
+
+    Yields:
+        A callable that returns the number of the first signal, or 0.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if number == signal.SIGINT and asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+    try:
+        yield lambda: asked[0] if asked else 0
+    except StoppedError:
+        previous |= dict.fromkeys((signal.SIGTERM, signal.SIGUSR1), signal.SIG_IGN)
+        raise
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Stop(BaseException):
+    """Comes out of any code, also of what turns exceptions into a reason why something was not measured."""
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """End a job on SIGTERM and SIGUSR1 between its trainings, which ask for these themselves.
+
+    Raises:
+        StoppedError: at the first of them, wherever the job is; the rest are ignored from then on.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        for other in previous:
+            signal.signal(other, signal.SIG_IGN)
+        raise _Stop(signal.Signals(number).name)
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        for number in previous:
+            signal.signal(number, stop)
+        yield
+    except _Stop as stop_asked:
+        raise StoppedError(
+            f"stopped by {stop_asked}, what is finished is kept; the same command continues there"
+        ) from None
+    except StoppedError:  # of a training, which ignores what comes after
+        raise
+    except BaseException:
+        restore()
+        raise
+    else:
+        restore()
+
+
+@contextmanager
+def leaving_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP (a job's time limit, a closed terminal) unwind as Ctrl-C does, so that a block cleans up.
+
+    What nohup made ignored stays so. Outside the main thread, where only a caller could handle signals, none is.
+    """
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    if threading.current_thread() is not threading.main_thread():
+        heard = []
+    previous = {number: signal.signal(number, leave) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,49 @@
+"""Signals that end a block as Ctrl-C does, and those that a user has put off."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from suite.signals import leaving_on_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_block_cleans_up_when_a_signal_ends_it(number: signal.Signals):
+    before, cleaned = signal.getsignal(number), []
+
+    def ended_by_signal() -> None:
+        with leaving_on_signals():
+            try:
+                os.kill(os.getpid(), number)
+            finally:
+                cleaned.append(True)
+
+    with pytest.raises(SystemExit) as ended:
+        ended_by_signal()
+    assert ended.value.code == 128 + number
+    assert cleaned
+    assert signal.getsignal(number) == before
+
+
+def test_a_closed_terminal_ends_nothing_under_nohup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with leaving_on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_thread_leaves_signals_to_its_caller():
+    def handlers() -> list[object]:
+        with leaving_on_signals():
+            return [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(handlers).result() == before
