@@ -21,6 +21,12 @@ BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """What an MP4 or MOV file may begin with."""
 OTHER_BOXES = (b"moof", b"mfra", b"sidx", b"styp", b"uuid", b"meta", b"udta", b"pnot")
 MOST_BOXES = 100_000
+HEAD_BYTES = 4096
+ASF_HEADER, ASF_PROPERTIES = (
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+    bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"),
+)
+"""Identifiers that a WMV file begins with, and that the object with its size begins with."""
 
 
 def prepare_ffmpeg() -> None:
@@ -54,7 +60,10 @@ def open_video(source: Path | int) -> cv2.VideoCapture:
     prepare_ffmpeg()
     import cv2
 
-    capture = cv2.VideoCapture(source if isinstance(source, int) else opencv_name(source))
+    if isinstance(source, int):
+        capture = cv2.VideoCapture(source)
+    else:  # OpenCV's other readers take a picture for the first of a sequence
+        capture = cv2.VideoCapture(opencv_name(source), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise ImageError(f"{source}: not a video that OpenCV reads; check the path, or convert it to H.264 in mp4")
     return capture
@@ -79,23 +88,26 @@ def check_end(path: Path, capture: cv2.VideoCapture, number: int) -> str:
 
     size, total = path.stat().st_size, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     with path.open("rb") as stream:
-        head = stream.read(128)
+        head = stream.read(HEAD_BYTES)
         whole = _stated_bytes(stream, head, size)
     if size < whole:
-        missing = f"ends after frame {number - 1}, {size} of {whole} bytes"
-        raise ImageError(f"{path}: {missing}; copy the file again, it was cut short")
+        last = f"after frame {number - 1}" if number else "before its first frame"
+        raise ImageError(f"{path}: ends {last}, {size} of {whole} bytes; copy the file again, it was cut short")
     if head[4:8] not in BOXES or number >= total - max(2, total // 50):
         return ""
     return f"{number} of {total} counted frames could be read: the others are hidden by an edit, or damaged"
 
 
 def _stated_bytes(stream: BinaryIO, head: bytes, size: int) -> int:
-    """Return the size of a RIFF, MP4 or Matroska file as it says itself; 0 where it does not."""
+    """Return the size of a RIFF, MP4, ASF or Matroska file as it says itself; 0 where it does not."""
     if head[:4] == b"RIFF":
         stated = int.from_bytes(head[4:8], "little")
         return 8 + stated if stated < 0xFFFFFFFF else 0  # all ones: not known
     if head[4:8] in BOXES:
         return _end_of_boxes(stream, size)
+    if head[:16] == ASF_HEADER:
+        place = head.find(ASF_PROPERTIES)
+        return int.from_bytes(head[place + 40 : place + 48], "little") if place > 0 else 0
     return _end_of_segment(head) if head[:4] == b"\x1a\x45\xdf\xa3" else 0
 
 

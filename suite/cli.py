@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from suite.command_options import CommandGroup
 from suite.errors import INTERRUPTED, PASS, UNEXPECTED, USAGE, InputError, SuiteError
 from suite.files import DiskError
 from suite.progress import CONTROLS
+from suite.signals import answer_interrupts
 
 CONSOLE_SCRIPT = "mobileinst-suite"
 
@@ -161,7 +163,7 @@ def unexpected_line(error: BaseException) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command as `console` does, and leave the signals as they were."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
         return console(arguments)
     finally:
@@ -184,6 +186,8 @@ def console(arguments: Sequence[str] | None = None) -> int:
     # Read by OpenMP when torch is loaded. Its threads would spin while one of them waits for a busy core: beside other
     # processes a training step took ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    answer_interrupts()
+    warnings.filterwarnings("ignore", module="PIL")  # of damaged parts that are not read; the others are errors
     try:
         prepare_streams()
         # Not `entry.main`, which ends the process with exit code 1 where the reader of our output has gone.
@@ -202,7 +206,8 @@ def console(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return failed(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        with suppress(OSError):
+            click.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output (a pager, `head`) has gone
         silence_output()

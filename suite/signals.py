@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 
-from suite.errors import StoppedError
+from suite.errors import INTERRUPTED, StoppedError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C; the end of a job; and what Slurm sends some time before it (``--signal=USR1@120``)."""
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Answer Ctrl-C as Python does, but end the process where a module is being imported.
+
+    A library may swallow the exception there, abort, or be left half imported and fail later with another one.
+
+    Raises:
+        KeyboardInterrupt: anywhere else.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            with suppress(OSError):  # standard error is closed
+                os.write(2, b"interrupted\n")
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def answer_interrupts() -> None:
+    """Answer Ctrl-C by `interrupt` from now on, where Python would answer it."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @contextmanager

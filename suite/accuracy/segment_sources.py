@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,19 @@ from pycocotools import mask as coco_mask
 from reference_model.images import Detection, detect
 from reference_model.mobileinst import MobileInst, NonFiniteError
 from reference_model.tracking import TrackingError
+from suite.accuracy.drawings import Drawings, drawing_into
 from suite.accuracy.segmenter import PredictionProtocol
 from suite.accuracy.sources import Frame, Frames, Source, open_source, writing_video
 from suite.datasets.categories import Categories
 from suite.datasets.masks import encode_mask
 from suite.drawing.overlay import COLOURS, Shape, paint, save_png
 from suite.errors import InputError, NothingMeasuredError, SuiteError
-from suite.files import read_json, write_json
-from suite.locks import claimed
 from suite.paths import shown
 from suite.progress import Step, say, track
 
 SAY_EVERY_S = 5.0
 DRAWN_PX = (480, 1280)
 """Least and largest width of a drawn picture: labels have one size, and no smaller one can be read."""
-RESULTS_NAME, DRAWN_EARLIER = "instances.json", "drawn_earlier"
-
 
 Found = tuple[Detection, int | None]
 """One instance, and the number of its object in its clip, from 1 in order of appearance; None in a picture."""
@@ -62,9 +58,7 @@ class SourceSegmenter:
         self.config, numbers = protocol.at_size(model.config), tuple(range(1, model.config.num_classes + 1))
         self.categories = categories or Categories(numbers, tuple(f"class {number}" for number in numbers))
         self.skipped: list[dict[str, str]] = []
-        self._taken: set[str] = set()
-        self._read: set[Path] = set()
-        self._own: set[str] = set()
+        self._drawings: Drawings | None = None
 
     def run(self, sources: list[Source]) -> dict[str, Any]:
         """Predict over sources: all pictures first, then clip by clip.
@@ -80,52 +74,33 @@ class SourceSegmenter:
         """
         if self.folder is None:
             return self._run(sources)
-        before = self.folder.exists()
-        try:
-            with claimed(self.folder / RESULTS_NAME) as holder:
-                if holder:
-                    raise InputError(f"{self.folder}: {holder} draws into it; wait for it, or name another folder")
-                return self._run(sources)
-        finally:
-            if not before:
-                with suppress(OSError):  # where something was drawn
-                    self.folder.rmdir()
+        with drawing_into(self.folder) as self._drawings:
+            return self._run(self._drawings.others(sources))
 
     def _run(self, sources: list[Source]) -> dict[str, Any]:
-        found: list[dict[str, Any]] = []
-        if self.folder is not None:
-            self._own = drawn_before(self.folder)
-            own = {(self.folder / name).resolve() for name in self._own}
-            # A folder that is drawn into may be read too; what was drawn is no source then.
-            others = [source for source in sources if not own.issuperset(map(Path.resolve, source.files))]
-            if others and len(others) < len(sources):
-                say(f"{self.folder}: {len(sources) - len(others)} sources that were drawn here before are left out")
-                sources = others
-        self._read = {path.resolve() for source in sources for path in source.files}
-        pictures = [source for source in sources if not source.clip]
+        result: dict[str, Any] = {"model": self.config.name, "sources": [], "skipped": self.skipped}
+        found = result["sources"]
         try:
-            if pictures:
-                with track("pictures", len(pictures)) as step:
-                    found += [made for source in pictures if (made := self._picture(source, step))]
-            for source in sources:
-                if source.clip and (made := self._clip(source)):
-                    found.append(made)
+            for made in self._each(sources):
+                found.append(made)
         except NonFiniteError as error:
             raise InputError(f"{self.config.name}: {error}; use another checkpoint") from None
-        except KeyboardInterrupt:
-            self._written(found)
+        except (KeyboardInterrupt, SystemExit):
+            if self._drawings is not None and found:
+                self._drawings.write(result)
             raise
         if not found:
             raise NothingMeasuredError(f"none of {len(sources)} sources could be read; see the lines above")
-        return self._written(found)
-
-    def _written(self, found: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the result, after writing it beside the drawings: those of earlier commands stay known by name."""
-        result: dict[str, Any] = {"model": self.config.name, "sources": found, "skipped": self.skipped}
-        if self.folder is not None:
-            earlier = sorted(name for name in self._own - self._taken if (self.folder / name).exists())
-            write_json(self.folder / RESULTS_NAME, result | ({DRAWN_EARLIER: earlier} if earlier else {}))
+        if self._drawings is not None:
+            self._drawings.write(result)
         return result
+
+    def _each(self, sources: list[Source]) -> Iterator[dict[str, Any]]:
+        """Yield what is found in each source that can be read."""
+        if pictures := [source for source in sources if not source.clip]:
+            with track("pictures", len(pictures)) as step:
+                yield from filter(None, (self._picture(source, step) for source in pictures))
+        yield from filter(None, (self._clip(source) for source in sources if source.clip))
 
     def _skip(self, source: Source, reason: str) -> None:
         self.skipped.append({"source": source.name, "reason": reason})
@@ -140,15 +115,15 @@ class SourceSegmenter:
         detections = detect(self.model, frame, self.config, self.protocol.thresholds())
         instances: list[Found] = [(item, None) for item in detections if item.score >= self.protocol.score_threshold]
         made = {"source": source.name, **self._described(frame, instances)}
-        if self.folder is not None:
-            path = self._path(source, ".png")
+        if self._drawings is not None:
+            path = self._drawings.path_for(source, ".png")
             save_png(self._painted(frame, instances), path)
             made["drawn"] = str(path)
         step(f"{len(instances)} instances")
         return made
 
     def _clip(self, source: Source) -> dict[str, Any] | None:
-        path = None if self.folder is None else self._path(source, ".mp4")
+        path = None if self._drawings is None else self._drawings.path_for(source, ".mp4")
         try:
             opened = open_source(source)
         except SuiteError as error:
@@ -236,42 +211,6 @@ class SourceSegmenter:
             shapes.append(Shape(item.mask, COLOURS[colour % len(COLOURS)], label.lstrip()))
         width = frame.shape[1]
         return paint(frame, shapes[::-1], min(max(width, DRAWN_PX[0]), DRAWN_PX[1]))
-
-    def _path(self, source: Source, suffix: str) -> Path:
-        """Return where a source is drawn, never over what is read or not ours; sources of one name get numbers."""
-        assert self.folder is not None
-        name, number = f"{source.stem}{suffix}", 1
-        while (
-            name in self._taken
-            or (self.folder / name).resolve() in self._read
-            or (os.path.lexists(self.folder / name) and name not in self._own)
-        ):
-            number += 1
-            name = f"{source.stem}-{number}{suffix}"
-        self._taken.add(name)
-        return self.folder / name
-
-
-def drawn_before(folder: Path) -> set[str]:
-    """Return the names of what earlier commands drew into a folder, as its ``instances.json`` says.
-
-    Raises:
-        InputError: if a file of that name is there that no such command wrote.
-    """
-    path = folder / RESULTS_NAME
-    if not os.path.lexists(path):
-        return set()
-    try:
-        if not path.is_file():
-            raise TypeError
-        found = read_json(path)
-        drawn = [Path(source["drawn"]).name for source in found["sources"] if "drawn" in source]
-        names = [*drawn, *found.get(DRAWN_EARLIER, [])]
-        if type(found["sources"]) is not list or type(found.get(DRAWN_EARLIER, [])) is not list:
-            raise TypeError
-        return {name for name in names if Path(name).name == name and b"\0" not in os.fsencode(name)[:256]}
-    except (SuiteError, KeyError, TypeError, AttributeError, ValueError):
-        raise InputError(f"{path}: is not what predict writes; name another folder, or move it away") from None
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:

@@ -258,7 +258,9 @@ def writing_video(path: Path, frames_per_s: float) -> Iterator[Callable[[Frame, 
 
     def add(frame: Frame, at_s: float) -> None:
         nonlocal size, count, added, early, held, cut_s
-        height, width = (max(2, side - side % 2) for side in frame.shape[:2])
+        if 1 in frame.shape[:2]:  # no codec takes one pixel
+            frame = frame.repeat(2, axis=0).repeat(2, axis=1)
+        height, width = (side - side % 2 for side in frame.shape[:2])
         if not writer.isOpened():
             size = width, height
             name, codecs = opencv_name(temporary), (cv2.VideoWriter.fourcc(*codec) for codec in CODECS)

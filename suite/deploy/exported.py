@@ -176,7 +176,7 @@ def export_files(
     of_others = {ending: other for other, (_, endings, *_) in CONVERTED.items() for ending in endings if other != kind}
     if out.suffix in of_others:
         raise InputError(f"{out}: ends like a file of {of_others[out.suffix]}; name it otherwise or give --format")
-    files = _files(out, kind) if kind in CONVERTED else (out,)
+    files = _files(out, kind) if kind in CONVERTED else (out.with_suffix(".onnx"),)
     if out != files[0]:
         raise InputError(f"{out}: a file of {kind} must end in {files[0].suffix}; name it {files[0].name}")
     read = [checkpoint, *(pictures[:1] if pictures else ())]

@@ -97,6 +97,8 @@ def publish(
         ModuleNotFoundError: if a repository is named and huggingface_hub is not installed.
     """
     repository = to.removeprefix(HUB)
+    if not repository:
+        raise InputError("--to is empty; give a folder, or hf:user/repo")
     if to == repository:
         name = str(Path(to) / HUB_WEIGHTS)
         _refuse_others(checkpoint, Path(to))

@@ -69,9 +69,10 @@ def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def resized(mask: Mask, width: int, height: int) -> Mask:
-    """Return a mask at another size, nearest neighbour."""
-    image = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.NEAREST)
-    return np.asarray(image) > 0
+    """Return a mask at another size, nearest neighbour; one that would vanish keeps every pixel that it touches."""
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    nearest = np.asarray(image.resize((width, height), Image.Resampling.NEAREST)) > 0
+    return nearest if nearest.any() else np.asarray(image.resize((width, height), Image.Resampling.BOX)) > 0
 
 
 @dataclass
@@ -112,7 +113,8 @@ def paint(pixels: NDArray[np.uint8], shapes: list[Shape], width: int) -> Image.I
     height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
     base = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     canvas = np.asarray(base, dtype=np.float64).copy()
-    scaled = [(shape, resized(shape.mask, width, height)) for shape in shapes if shape.mask.any()]
+    scaled = [(shape, resized(shape.mask, width, height)) for shape in shapes]
+    scaled = [(shape, mask) for shape, mask in scaled if mask.any()]
     for shape, mask in scaled:
         canvas[mask] += (np.array(shape.colour) - canvas[mask]) * FILL_OPACITY
     for shape, mask in scaled:

@@ -34,6 +34,7 @@ from suite.latency.timing import Timing
 from suite.paths import repository_root, runs_dir
 from suite.progress import say
 from suite.records.difference import RatioInterval, word_of
+from suite.signals import leaving_on_signals
 from suite.typed import read_typed
 
 GATE_FILE = Path(__file__).with_name("gate.toml")
@@ -216,7 +217,7 @@ def baseline_graphs(
     """
     folder = runs_dir() / "onnx" / "baseline"
     graphs = {}
-    with tempfile.TemporaryDirectory(prefix="latency-baseline-") as tree:
+    with leaving_on_signals(), tempfile.TemporaryDirectory(prefix="latency-baseline-") as tree:
         archive = Path(tree) / "commit.tar"
         _git("archive", f"--output={archive}", sha)
         with tarfile.open(archive) as files:

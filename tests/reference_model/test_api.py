@@ -131,8 +131,10 @@ def test_what_cannot_be_used_is_refused(model: Model, tmp_path: Path) -> None:
     for image in (tmp_path / "text.jpg", tmp_path / "none.jpg", tmp_path / "deep.png", np.zeros((8, 8)), None):
         with pytest.raises(ImageError):
             model(image)  # type: ignore[arg-type]
-    with pytest.raises(ImageError):
-        next(iter(model.track(tmp_path / "none.mp4")))
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "00000.png")
+    for video in ("none.mp4", "00000.png"):
+        with pytest.raises(ImageError):
+            next(iter(model.track(tmp_path / video)))
     for bad in (
         {"score": None},
         {"score": "0.3"},

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from suite.signals import leaving_on_signals
+
+HALF_IMPORTED = """
+import time
+try:
+    print("here", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def test_ctrl_c_ends_an_import_that_would_swallow_it(tmp_path: Path):
+    (tmp_path / "swallowing.py").write_text(HALF_IMPORTED)
+    words = ["from suite.signals import answer_interrupts", "answer_interrupts()", "import swallowing"]
+    command = [sys.executable, "-c", "\n".join(words)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"here\n"
+        running.send_signal(signal.SIGINT)
+    assert running.returncode == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

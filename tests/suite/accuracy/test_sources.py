@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -251,6 +252,29 @@ def test_only_what_was_drawn_before_is_drawn_over_and_it_is_no_source(
     assert (tmp_path / "instances.json").read_text() == "[1]"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_drawings_of_an_ended_command_are_known_to_the_next(
+    checkpoint: Path, predict: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    names = [f"{place}.png" for place in range(9)]
+    for name in names:
+        Image.fromarray(picture(0)).save((tmp_path / name).with_suffix(".jpg"))
+    words = [sys.executable, "-m", "suite", "predict", tmp_path, "--save", tmp_path, "--checkpoint", checkpoint]
+    with subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE) as running:
+        while not (tmp_path / names[1]).exists():
+            assert running.poll() is None
+            time.sleep(0.02)
+        running.send_signal(number)
+        running.communicate()
+    assert running.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    if number == signal.SIGINT:
+        written = json.loads((tmp_path / "instances.json").read_text())
+        assert 1 <= len(written["sources"]) < len(names)
+    code, found, _ = predict(tmp_path, "--save", tmp_path)
+    assert (code, [Path(source["drawn"]).name for source in found["sources"]]) == (0, names)
+    assert len(list(tmp_path.iterdir())) == 2 * len(names) + 1
+
+
 def test_a_frame_stays_in_the_mp4_until_the_next_is_due(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     with writing_video(path, 10.0) as add:
@@ -262,6 +286,13 @@ def test_a_frame_stays_in_the_mp4_until_the_next_is_due(tmp_path: Path) -> None:
     assert len(shown) == 5 + 3 + 100
 
 
+def test_a_clip_of_one_pixel_is_drawn(tmp_path: Path) -> None:
+    with writing_video(tmp_path / "clip.mp4", 10.0) as add:
+        for number in range(3):
+            add(np.full((1, 9, 3), 200, np.uint8), number / 10)
+    assert [frame.shape for frame in read_clip(tmp_path / "clip.mp4")] == [(2, 18, 3)] * 3
+
+
 def test_frames_that_have_no_time_or_come_too_soon_keep_the_order(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     with writing_video(path, 10.0) as add:
@@ -270,10 +301,10 @@ def test_frames_that_have_no_time_or_come_too_soon_keep_the_order(tmp_path: Path
     assert len(read_clip(path)) == 3
 
 
-@pytest.mark.parametrize("suffix", ["avi", "mkv"])
-def test_a_clip_is_cut_short_where_its_container_says_so(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(("suffix", "codec"), [("avi", "MJPG"), ("mkv", "MJPG"), ("wmv", "WMV2")])
+def test_a_clip_is_cut_short_where_its_container_says_so(tmp_path: Path, suffix: str, codec: str) -> None:
     path = tmp_path / f"clip.{suffix}"
-    write_clip(path, [picture(number % 8) for number in range(40)])
+    write_clip(path, [picture(number % 8) for number in range(40)], codec)
     whole = path.read_bytes()
     for share in (1.0, 0.9, 0.6):
         path.write_bytes(whole[: int(share * len(whole))])

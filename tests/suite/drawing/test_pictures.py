@@ -14,7 +14,7 @@ from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
-from suite.drawing.overlay import COLOURS, paint
+from suite.drawing.overlay import COLOURS, Shape, paint
 from suite.drawing.tracks import Track, assign_colours, draw_track_animation, draw_track_strip, show_video, track_iou
 from suite.errors import InputError
 
@@ -168,6 +168,14 @@ def test_tracks_for_other_videos_lengths_or_categories_are_refused(folder: Path)
 
 def test_a_strip_of_two_pixels_is_not_drawn_at_gigabytes():
     assert paint(np.zeros((4000, 2, 3), np.uint8), [], 480).size == (4, 8000)
+
+
+def test_an_object_of_one_pixel_is_drawn_and_named_in_a_small_picture():
+    for place in range(8):
+        mask = np.zeros((480, 640), bool)
+        mask[100 + place, 200 + place] = True
+        drawn = np.asarray(paint(np.zeros((480, 640, 3), np.uint8), [Shape(mask, (255, 0, 0), "cup")], 100))
+        assert np.flatnonzero(drawn[..., 0]).size > 40  # the label, and in it or beside it the object
 
 
 def test_track_iou_sums_before_it_divides():

@@ -63,6 +63,12 @@ def test_a_graph_says_all_that_a_program_needs_and_gives_every_mask_back(
     assert carried["weights_sha256"] == file_digest(checkpoint)
 
 
+def test_a_graph_goes_over_no_file_of_another_suffix(checkpoint: Path, refused: Any, tmp_path: Path) -> None:
+    (tmp_path / "other.safetensors").write_bytes(b"weights")
+    refused(["export", "--checkpoint", checkpoint, "--out", tmp_path / "other.safetensors"], 2)
+    assert (tmp_path / "other.safetensors").read_bytes() == b"weights"
+
+
 def test_no_file_of_an_export_is_written_over_another(checkpoint: Path, refused: Any, tmp_path: Path) -> None:
     weights, out = Path(shutil.copy(checkpoint, tmp_path / "model.bin")), tmp_path / "model.param"
     before = weights.read_bytes()

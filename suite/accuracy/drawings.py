@@ -1,0 +1,150 @@
+"""The folder that ``predict`` draws into: which of its files are drawings of ours, also after a command was killed.
+
+``instances.json`` names them. A command that draws also notes each name in a hidden file before it writes a drawing,
+so that the next one neither takes the drawing for somebody else's nor reads it as a picture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from suite.accuracy.sources import Source
+from suite.errors import InputError, SuiteError
+from suite.files import disk_faults, read_json, write_json
+from suite.locks import claimed
+from suite.progress import say
+from suite.signals import leaving_on_signals
+
+RESULTS_NAME, DRAWN_EARLIER = "instances.json", "drawn_earlier"
+NOTE_NAME = f".{RESULTS_NAME}.drawn"
+
+
+@contextmanager
+def drawing_into(folder: Path) -> Iterator[Drawings]:
+    """Draw into a folder as the only process that does; a folder made for nothing is gone afterwards.
+
+    Raises:
+        InputError: if the folder holds another's ``instances.json``, or another process draws into it.
+        DiskError: if it may not be written.
+    """
+    before = folder.exists()
+    try:
+        with claimed(folder / RESULTS_NAME) as holder, leaving_on_signals():
+            if holder:
+                raise InputError(f"{folder}: {holder} draws into it; wait for it, or name another folder")
+            drawings = Drawings(folder)
+            try:
+                yield drawings
+            finally:
+                drawings.close()
+    finally:
+        if not before:
+            with suppress(OSError):  # where something was drawn
+                folder.rmdir()
+
+
+class Drawings:
+    """The drawings in a folder.
+
+    Args:
+        folder: where they are; `drawing_into` opens it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._note = folder, folder / NOTE_NAME
+        self._named = _named(folder / RESULTS_NAME)
+        self._own = self._named | _noted(self._note)
+        self._taken: set[str] = set()
+        self._read: set[Path] = set()
+
+    def others(self, sources: list[Source]) -> list[Source]:
+        """Return the sources to read: a folder that is drawn into may be read too, but what was drawn is no source.
+
+        No drawing goes over one of them, nor over a source that is left out.
+        """
+        own = {(self.folder / name).resolve() for name in self._own}
+        others = [source for source in sources if not own.issuperset(map(Path.resolve, source.files))]
+        if others and len(others) < len(sources):
+            say(f"{self.folder}: {len(sources) - len(others)} sources that were drawn here before are left out")
+            sources = others
+        self._read = {path.resolve() for source in sources for path in source.files}
+        return sources
+
+    def path_for(self, source: Source, suffix: str) -> Path:
+        """Return where a source is drawn, never over what is read or not ours; sources of one name get numbers.
+
+        Raises:
+            DiskError: if the name cannot be noted.
+        """
+        name, number = f"{source.stem}{suffix}", 1
+        while (
+            name in self._taken
+            or (self.folder / name).resolve() in self._read
+            or (os.path.lexists(self.folder / name) and name not in self._own)
+        ):
+            number += 1
+            name = f"{source.stem}-{number}{suffix}"
+        self._taken.add(name)
+        with disk_faults(str(self._note)), self._note.open("a", encoding="ascii") as stream:
+            stream.write(json.dumps(name) + "\n")
+        return self.folder / name
+
+    def write(self, result: dict[str, Any]) -> None:
+        """Write a result beside the drawings; those of earlier commands stay known by name.
+
+        Args:
+            result: with ``sources``, each with the path ``drawn`` where it was drawn.
+
+        Raises:
+            DiskError: if that is impossible.
+        """
+        drawn = {Path(source["drawn"]).name for source in result["sources"] if "drawn" in source}
+        earlier = sorted(self._existing() - drawn)
+        write_json(self.folder / RESULTS_NAME, result | ({DRAWN_EARLIER: earlier} if earlier else {}))
+        self._named = drawn.union(earlier)
+
+    def close(self) -> None:
+        """Remove the note of names if the results file has them all."""
+        if self._existing() <= self._named:
+            with disk_faults(str(self._note)):
+                self._note.unlink(missing_ok=True)
+
+    def _existing(self) -> set[str]:
+        return {name for name in self._own | self._taken if (self.folder / name).exists()}
+
+
+def _named(path: Path) -> set[str]:
+    """Return the names that an ``instances.json`` says were drawn; InputError if ``predict`` did not write it."""
+    if not os.path.lexists(path):
+        return set()
+    try:
+        if not path.is_file():
+            raise TypeError
+        found = read_json(path)
+        drawn = [Path(source["drawn"]).name for source in found["sources"] if "drawn" in source]
+        names = [*drawn, *found.get(DRAWN_EARLIER, [])]
+        if type(found["sources"]) is not list or type(found.get(DRAWN_EARLIER, [])) is not list:
+            raise TypeError
+        return {name for name in names if Path(name).name == name and b"\0" not in os.fsencode(name)[:256]}
+    except (SuiteError, KeyError, TypeError, AttributeError, ValueError):
+        raise InputError(f"{path}: is not what predict writes; name another folder, or move it away") from None
+
+
+def _noted(note: Path) -> set[str]:
+    """Return the names that a command which was killed noted; a link or pipe in the note's place is removed."""
+    names: set[str] = set()
+    with disk_faults(str(note)):
+        if note.is_symlink() or not note.is_file():
+            note.unlink(missing_ok=True)
+            return names
+        for line in note.read_bytes().splitlines():
+            with suppress(ValueError):  # the last line, if the kill came while it was written
+                name = json.loads(line)
+                if isinstance(name, str) and Path(name).name == name:
+                    names.add(name)
+    return names
