@@ -29,7 +29,7 @@ from suite.command_options import CommandGroup
 from suite.errors import INTERRUPTED, PASS, UNEXPECTED, USAGE, InputError, SuiteError
 from suite.files import DiskError
 from suite.progress import CONTROLS
-from suite.signals import answer_interrupts
+from suite.signals import answering_interrupts
 
 CONSOLE_SCRIPT = "mobileinst-suite"
 
@@ -163,7 +163,7 @@ def unexpected_line(error: BaseException) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command as `console` does, and leave the signals as they were."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         return console(arguments)
     finally:
@@ -186,12 +186,11 @@ def console(arguments: Sequence[str] | None = None) -> int:
     # Read by OpenMP when torch is loaded. Its threads would spin while one of them waits for a busy core: beside other
     # processes a training step took ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    answer_interrupts()
     warnings.filterwarnings("ignore", module="PIL")  # of damaged parts that are not read; the others are errors
     try:
         prepare_streams()
         # Not `entry.main`, which ends the process with exit code 1 where the reader of our output has gone.
-        with entry.make_context(program_name(), list(words)) as context:
+        with answering_interrupts(), entry.make_context(program_name(), list(words)) as context:
             result = entry.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as end:

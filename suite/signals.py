@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
-import os
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
-from suite.errors import INTERRUPTED, StoppedError
+from suite.errors import StoppedError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C; the end of a job; and what Slurm sends some time before it (``--signal=USR1@120``)."""
+ASK_AGAIN_S, LONGEST_IMPORT_S = 0.05, 20.0
+"""How long Ctrl-C waits for an import before it asks again, and altogether."""
+MADE_OF_IT_S = 1.0
+"""How soon after Ctrl-C an error is taken for what became of it."""
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """Answer Ctrl-C as Python does, but end the process where a module is being imported.
+@contextmanager
+def answering_interrupts() -> Iterator[None]:
+    """Answer Ctrl-C as Python does, but where a module is being imported, only when that is done.
 
-    A library may swallow the exception there, abort, or be left half imported and fail later with another one.
+    A library may swallow the exception there, abort, or be left half imported and fail later with another one. Nothing
+    changes outside the main thread, or where somebody else answers Ctrl-C or the alarm, or it is ignored.
 
     Raises:
-        KeyboardInterrupt: anywhere else.
+        KeyboardInterrupt: also in place of an error that compiled code made of it.
     """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or list(before.values()) != [signal.default_int_handler, signal.SIG_DFL]:
+        yield
+        return
+    asked_s: list[float] = []
+    raised_s = [-math.inf]
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        asked_s.append(time.monotonic())
+        if _importing(frame) and asked_s[-1] - asked_s[0] < LONGEST_IMPORT_S:
+            signal.setitimer(signal.ITIMER_REAL, ASK_AGAIN_S)
+            return
+        asked_s.clear()
+        raised_s.append(time.monotonic())
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    except OSError:  # what a disk refuses afterwards is told
+        raise
+    except Exception:
+        if time.monotonic() - raised_s[-1] < MADE_OF_IT_S:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Tell whether a frame runs, at any depth, for an import."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            with suppress(OSError):  # standard error is closed
-                os.write(2, b"interrupted\n")
-            os._exit(INTERRUPTED)
+            return True
         frame = frame.f_back
-    raise KeyboardInterrupt
-
-
-def answer_interrupts() -> None:
-    """Answer Ctrl-C by `interrupt` from now on, where Python would answer it."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
+    return False
 
 
 @contextmanager

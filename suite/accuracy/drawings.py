@@ -1,7 +1,7 @@
 """The folder that ``predict`` draws into: which of its files are drawings of ours, also after a command was killed.
 
-``instances.json`` names them. A command that draws also notes each name in a hidden file before it writes a drawing,
-so that the next one neither takes the drawing for somebody else's nor reads it as a picture.
+``instances.json`` names them. A command that draws also notes the name of each finished drawing in a hidden file, so
+that after a kill the next one neither takes the drawing for somebody else's nor reads it as a picture.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,22 +66,25 @@ class Drawings:
     def others(self, sources: list[Source]) -> list[Source]:
         """Return the sources to read: a folder that is drawn into may be read too, but what was drawn is no source.
 
-        No drawing goes over one of them, nor over a source that is left out.
+        Nor is it a frame of a clip of pictures. Where nothing else was named, drawings are read. No drawing goes over
+        what is read.
         """
         own = {(self.folder / name).resolve() for name in self._own}
-        others = [source for source in sources if not own.issuperset(map(Path.resolve, source.files))]
-        if others and len(others) < len(sources):
-            say(f"{self.folder}: {len(sources) - len(others)} sources that were drawn here before are left out")
+        others = []
+        for source in sources:
+            pictures = tuple(path for path in source.pictures if path.resolve() not in own)
+            if pictures or (isinstance(source.video, Path) and source.video.resolve() not in own) or source.camera:
+                others.append(replace(source, pictures=pictures))
+        if others:
+            files, kept = (sum(len(source.files) for source in found) for found in (sources, others))
+            if kept < files:
+                say(f"{self.folder}: {files - kept} files that were drawn here before are left out")
             sources = others
         self._read = {path.resolve() for source in sources for path in source.files}
         return sources
 
     def path_for(self, source: Source, suffix: str) -> Path:
-        """Return where a source is drawn, never over what is read or not ours; sources of one name get numbers.
-
-        Raises:
-            DiskError: if the name cannot be noted.
-        """
+        """Return where a source is drawn, never over what is read or not ours; sources of one name get numbers."""
         name, number = f"{source.stem}{suffix}", 1
         while (
             name in self._taken
@@ -90,9 +94,13 @@ class Drawings:
             number += 1
             name = f"{source.stem}-{number}{suffix}"
         self._taken.add(name)
-        with disk_faults(str(self._note)), self._note.open("a", encoding="ascii") as stream:
-            stream.write(json.dumps(name) + "\n")
         return self.folder / name
+
+    def note(self, path: Path) -> None:
+        """Note that a drawing is finished; DiskError if that is impossible."""
+        self._own.add(path.name)
+        with disk_faults(str(self._note)), self._note.open("a", encoding="ascii") as stream:
+            stream.write(f"\n{json.dumps(path.name)}\n")  # also behind a line that a kill cut short
 
     def write(self, result: dict[str, Any]) -> None:
         """Write a result beside the drawings; those of earlier commands stay known by name.
@@ -115,7 +123,7 @@ class Drawings:
                 self._note.unlink(missing_ok=True)
 
     def _existing(self) -> set[str]:
-        return {name for name in self._own | self._taken if (self.folder / name).exists()}
+        return {name for name in self._own if (self.folder / name).exists()}
 
 
 def _named(path: Path) -> set[str]:
@@ -130,7 +138,7 @@ def _named(path: Path) -> set[str]:
         names = [*drawn, *found.get(DRAWN_EARLIER, [])]
         if type(found["sources"]) is not list or type(found.get(DRAWN_EARLIER, [])) is not list:
             raise TypeError
-        return {name for name in names if Path(name).name == name and b"\0" not in os.fsencode(name)[:256]}
+        return set(filter(_is_name, names))
     except (SuiteError, KeyError, TypeError, AttributeError, ValueError):
         raise InputError(f"{path}: is not what predict writes; name another folder, or move it away") from None
 
@@ -143,8 +151,11 @@ def _noted(note: Path) -> set[str]:
             note.unlink(missing_ok=True)
             return names
         for line in note.read_bytes().splitlines():
-            with suppress(ValueError):  # the last line, if the kill came while it was written
-                name = json.loads(line)
-                if isinstance(name, str) and Path(name).name == name:
-                    names.add(name)
+            with suppress(ValueError):  # a line that was cut short
+                names.update(filter(_is_name, [json.loads(line)]))
     return names
+
+
+def _is_name(name: Any) -> bool:
+    """Tell whether a value can be the name of a file."""
+    return isinstance(name, str) and Path(name).name == name and "\0" not in name and len(os.fsencode(name)) <= 255

@@ -118,6 +118,7 @@ class SourceSegmenter:
         if self._drawings is not None:
             path = self._drawings.path_for(source, ".png")
             save_png(self._painted(frame, instances), path)
+            self._drawings.note(path)
             made["drawn"] = str(path)
         step(f"{len(instances)} instances")
         return made
@@ -140,7 +141,10 @@ class SourceSegmenter:
             "association": self.protocol.association,
             "frames": frames,
         }
-        return made if path is None else made | {"drawn": str(path)}
+        if path is None or self._drawings is None:
+            return made
+        self._drawings.note(path)
+        return made | {"drawn": str(path)}
 
     def _frames(
         self, source: Source, opened: Frames, add: Callable[[Frame, float], None] | None

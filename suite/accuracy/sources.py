@@ -111,6 +111,8 @@ def find_sources(words: Sequence[str], frames_of_clips: bool = False) -> list[So
         pattern = "*" if path.is_dir() else word[len(path.anchor) :] or "."
         folder = path if path.is_dir() else Path(path.anchor or ".")
         files = [path] if path.is_file() else [item for item in folder.glob(pattern) if item.is_file()]
+        if not Path(word).name.startswith("."):  # hidden files, such as what a kill left half-written
+            files = [item for item in files if item == path or not item.name.startswith(".")]
         sources = [source for file in sorted(files, key=_in_order) if (source := _of_file(file))]
         if not sources and path.is_file():
             raise InputError(f"{path}: neither a picture nor a video by its suffix; {known}")

@@ -70,7 +70,7 @@ def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def resized(mask: Mask, width: int, height: int) -> Mask:
     """Return a mask at another size, nearest neighbour; one that would vanish keeps every pixel that it touches."""
-    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    image = Image.fromarray(mask.astype(np.float32))
     nearest = np.asarray(image.resize((width, height), Image.Resampling.NEAREST)) > 0
     return nearest if nearest.any() else np.asarray(image.resize((width, height), Image.Resampling.BOX)) > 0
 

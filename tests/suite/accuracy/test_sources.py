@@ -239,6 +239,9 @@ def test_only_what_was_drawn_before_is_drawn_over_and_it_is_no_source(
         assert (code, found["sources"][0]["drawn"]) == (0, str(tmp_path / "a-2.png"))
         code, found, _ = predict(tmp_path, "--save", tmp_path)
         assert [Path(source["drawn"]).name for source in found["sources"]] == ["a-2.png", "a-3.png"]
+    code, found, _ = predict("--frames", tmp_path, "--save", tmp_path)
+    assert (code, len(found["sources"][0]["frames"])) == (0, 2)
+    (tmp_path / f"{tmp_path.name}.mp4").unlink()
     assert (tmp_path / "a.png").read_bytes() == own
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a-2.png",
@@ -264,15 +267,18 @@ def test_the_drawings_of_an_ended_command_are_known_to_the_next(
         while not (tmp_path / names[1]).exists():
             assert running.poll() is None
             time.sleep(0.02)
+        time.sleep(0.05)  # until it is noted
         running.send_signal(number)
         running.communicate()
     assert running.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
     if number == signal.SIGINT:
         written = json.loads((tmp_path / "instances.json").read_text())
         assert 1 <= len(written["sources"]) < len(names)
-    code, found, _ = predict(tmp_path, "--save", tmp_path)
-    assert (code, [Path(source["drawn"]).name for source in found["sources"]]) == (0, names)
-    assert len(list(tmp_path.iterdir())) == 2 * len(names) + 1
+    (tmp_path / names[-1]).write_text("mine, and not drawn by the one that was ended")
+    code, found, _ = predict(tmp_path / "*.jpg", tmp_path / "0.png", "--save", tmp_path)
+    assert (code, [Path(source["drawn"]).name for source in found["sources"]]) == (0, [*names[:-1], "8-2.png"])
+    assert (tmp_path / names[-1]).read_text().startswith("mine")
+    assert len(list(tmp_path.iterdir())) == 2 * len(names) + 2
 
 
 def test_a_frame_stays_in_the_mp4_until_the_next_is_due(tmp_path: Path) -> None:
