@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from suite.errors import StoppedError
+from suite.errors import StoppedError, SuiteError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C; the end of a job; and what Slurm sends some time before it (``--signal=USR1@120``)."""
@@ -51,10 +51,10 @@ def answering_interrupts() -> Iterator[None]:
     signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         yield
-    except OSError:  # what a disk refuses afterwards is told
+    except (SuiteError, OSError):  # what happens after an answer is told
         raise
     except Exception:
-        if time.monotonic() - raised_s[-1] < MADE_OF_IT_S:
+        if asked_s or time.monotonic() - raised_s[-1] < MADE_OF_IT_S:
             raise KeyboardInterrupt from None
         raise
     finally:

@@ -16,7 +16,7 @@ from typing import Any
 
 from suite.accuracy.sources import Source
 from suite.errors import InputError, SuiteError
-from suite.files import disk_faults, read_json, write_json
+from suite.files import DiskError, disk_faults, read_json, write_json
 from suite.locks import claimed
 from suite.progress import say
 from suite.signals import leaving_on_signals
@@ -97,10 +97,16 @@ class Drawings:
         return self.folder / name
 
     def note(self, path: Path) -> None:
-        """Note that a drawing is finished; DiskError if that is impossible."""
+        """Note that a drawing is finished; if that is impossible, DiskError, and the drawing is removed."""
         self._own.add(path.name)
-        with disk_faults(str(self._note)), self._note.open("a", encoding="ascii") as stream:
-            stream.write(f"\n{json.dumps(path.name)}\n")  # also behind a line that a kill cut short
+        if path.name in self._named:
+            return
+        try:
+            with disk_faults(str(self._note)), self._note.open("a", encoding="ascii") as stream:
+                stream.write(f"\n{json.dumps(path.name)}\n")  # also behind a line that a kill cut short
+        except DiskError:
+            path.unlink(missing_ok=True)
+            raise
 
     def write(self, result: dict[str, Any]) -> None:
         """Write a result beside the drawings; those of earlier commands stay known by name.
@@ -151,7 +157,7 @@ def _noted(note: Path) -> set[str]:
             note.unlink(missing_ok=True)
             return names
         for line in note.read_bytes().splitlines():
-            with suppress(ValueError):  # a line that was cut short
+            with suppress(ValueError, RecursionError):  # a line that was cut short
                 names.update(filter(_is_name, [json.loads(line)]))
     return names
 

@@ -69,10 +69,14 @@ def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def resized(mask: Mask, width: int, height: int) -> Mask:
-    """Return a mask at another size, nearest neighbour; one that would vanish keeps every pixel that it touches."""
-    image = Image.fromarray(mask.astype(np.float32))
-    nearest = np.asarray(image.resize((width, height), Image.Resampling.NEAREST)) > 0
-    return nearest if nearest.any() else np.asarray(image.resize((width, height), Image.Resampling.BOX)) > 0
+    """Return a mask at another size, nearest neighbour; one that would vanish keeps a pixel for each of its own."""
+    image = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.NEAREST)
+    at_size = np.asarray(image) > 0
+    if not at_size.any():
+        at_size = np.zeros((height, width), np.bool_)
+        rows, columns = np.nonzero(mask)
+        at_size[rows * height // mask.shape[0], columns * width // mask.shape[1]] = True
+    return at_size
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -279,6 +280,22 @@ def test_the_drawings_of_an_ended_command_are_known_to_the_next(
     assert (code, [Path(source["drawn"]).name for source in found["sources"]]) == (0, [*names[:-1], "8-2.png"])
     assert (tmp_path / names[-1]).read_text().startswith("mine")
     assert len(list(tmp_path.iterdir())) == 2 * len(names) + 2
+
+
+def test_a_drawing_that_cannot_be_noted_is_not_left(
+    predict: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(picture(0)).save(tmp_path / "a.jpg")
+    usual = Path.open
+
+    def full(path: Path, *words: Any, **options: Any) -> Any:
+        if path.name.endswith(".drawn"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return usual(path, *words, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    assert predict(tmp_path, "--save", tmp_path)[0] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
 
 
 def test_a_frame_stays_in_the_mp4_until_the_next_is_due(tmp_path: Path) -> None:

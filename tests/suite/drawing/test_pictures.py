@@ -14,7 +14,7 @@ from suite.datasets.coco import CocoDataset
 from suite.datasets.masks import encode_mask
 from suite.datasets.youtube_vis import YoutubeVisDataset
 from suite.drawing.detections import draw_detections
-from suite.drawing.overlay import COLOURS, Shape, paint
+from suite.drawing.overlay import COLOURS, Shape, paint, resized
 from suite.drawing.tracks import Track, assign_colours, draw_track_animation, draw_track_strip, show_video, track_iou
 from suite.errors import InputError
 
@@ -168,6 +168,15 @@ def test_tracks_for_other_videos_lengths_or_categories_are_refused(folder: Path)
 
 def test_a_strip_of_two_pixels_is_not_drawn_at_gigabytes():
     assert paint(np.zeros((4000, 2, 3), np.uint8), [], 480).size == (4, 8000)
+
+
+@pytest.mark.parametrize(("height", "width", "drawn_width"), [(480, 640, 100), (1512, 2016, 1280), (4320, 7680, 300)])
+def test_no_object_of_one_pixel_vanishes(height: int, width: int, drawn_width: int):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        mask = np.zeros((height, width), bool)
+        mask[rng.integers(height), rng.integers(width)] = True
+        assert np.count_nonzero(resized(mask, drawn_width, round(height * drawn_width / width))) == 1
 
 
 def test_an_object_of_one_pixel_is_drawn_and_named_in_a_small_picture():
