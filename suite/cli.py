@@ -28,7 +28,7 @@ from suite import __version__
 from suite.command_options import CommandGroup
 from suite.errors import INTERRUPTED, PASS, UNEXPECTED, USAGE, InputError, SuiteError
 from suite.files import DiskError
-from suite.progress import CONTROLS
+from suite.progress import CONTROLS, silence
 from suite.signals import answering_interrupts
 
 CONSOLE_SCRIPT = "mobileinst-suite"
@@ -130,11 +130,6 @@ def prepare_streams() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-def silence_output() -> None:
-    """Send what is still to be written to standard output nowhere, so that the interpreter's exit does not fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def what_is_full() -> str:
     """Name what an error without a file name is about: standard output, if not even a line break goes there."""
     try:
@@ -143,7 +138,7 @@ def what_is_full() -> str:
     except io.UnsupportedOperation:  # a stream in memory
         return "a file"
     except OSError:
-        silence_output()
+        silence(sys.stdout)
         return "standard output"
     return "a file"
 
@@ -209,7 +204,7 @@ def console(arguments: Sequence[str] | None = None) -> int:
             click.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output (a pager, `head`) has gone
-        silence_output()
+        silence(sys.stdout)
         return PASS
     except OSError as error:
         if error.errno in WRONG_PATHS and error.filename:

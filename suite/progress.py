@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import contextmanager, suppress
+from typing import Protocol, TextIO
 
 LINES_PER_TASK = 20
 DIRECTIONS = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -39,9 +41,7 @@ class _LineStep:
             elapsed_s = time.monotonic() - self.started
             left_s = elapsed_s / max(self.done - self.first, 1) * (self.total - self.done)
             times = f"[{elapsed_s:.0f} s, {left_s:.0f} s left]"
-            print(
-                " ".join(f"{self.title}: {self.done}/{self.total} {note} {times}".split()), file=sys.stderr, flush=True
-            )
+            say(" ".join(f"{self.title}: {self.done}/{self.total} {note} {times}".split()))
 
 
 @contextmanager
@@ -80,5 +80,14 @@ def track(title: str, total: int, done: int = 0, silent: bool = False) -> Iterat
 
 
 def say(message: str) -> None:
-    """Print one line for the person watching, on standard error."""
-    print(message.translate(CONTROLS), file=sys.stderr, flush=True)
+    """Print one line for the person watching, on standard error; the work goes on where nobody watches any more."""
+    try:
+        print(message.translate(CONTROLS), file=sys.stderr, flush=True)
+    except OSError:  # its reader has gone, or its disk is full
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is still to be written to a standard stream nowhere, so that the interpreter's exit does not fail."""
+    with suppress(io.UnsupportedOperation):  # a stream in memory
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

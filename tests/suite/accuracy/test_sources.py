@@ -282,6 +282,17 @@ def test_the_drawings_of_an_ended_command_are_known_to_the_next(
     assert len(list(tmp_path.iterdir())) == 2 * len(names) + 2
 
 
+def test_the_work_is_finished_when_nobody_reads_the_progress_any_more(checkpoint: Path, tmp_path: Path) -> None:
+    for place in range(4):
+        Image.fromarray(picture(place)).save(tmp_path / f"{place}.jpg")
+    words = [sys.executable, "-m", "suite", "predict", tmp_path, "--save", tmp_path, "--checkpoint", checkpoint]
+    with subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        running.stderr.close()
+    assert running.returncode == 0
+    assert len(json.loads((tmp_path / "instances.json").read_text())["sources"]) == 4
+
+
 def test_a_drawing_that_cannot_be_noted_is_not_left(
     predict: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
